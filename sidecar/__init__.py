@@ -1,0 +1,3 @@
+"""Leasehold: leader election for Kubernetes pods, on etcd."""
+
+__version__ = "0.1.0"
