@@ -1,0 +1,214 @@
+"""Settings of a command: each is a flag, or a `LEASEHOLD_*` variable of the same name; the flag goes first.
+
+`Settings` reads them and collects every mistake before it complains, so that a user mends them all at once. An
+empty variable counts as not set, because that is what a template's missing value turns into.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+PREFIX: Final = "LEASEHOLD_"
+TOLD_TO_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
+"""Variables that exec's command and hooks are given, and so may be there when one of them starts leasehold again."""
+
+# What Kubernetes sets for every Service whose name starts with "leasehold": none of it is meant for us.
+_INJECTED = re.compile(
+    r"LEASEHOLD_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
+_UNRESOLVED = re.compile(r"\$\([A-Z_][A-Z0-9_]*\)")
+_CREDENTIALS = re.compile(r"//[^/?#]*@")
+_SHOWN = 120
+
+
+class ConfigError(Exception):
+    """The user's settings cannot be used. Each of `mistakes` is a sentence that names one and its mend."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__(" ".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+@dataclass(frozen=True)  # without slots: they break `Option[int](…)` on Python 3.11
+class Option(Generic[T_co]):
+    """One setting. `read` turns its text into the value or raises ValueError with the mend.
+
+    `fallback` is a variable of the pod that gives the value when neither flag nor twin does.
+    """
+
+    flag: str
+    metavar: str
+    help: str
+    read: Callable[[str], T_co]
+    default: T_co
+    fallback: str = ""
+    switch: bool = False
+    resolved: bool = True
+    """Whether a `$(NAME)` in it can only be one that Kubernetes failed to fill in."""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that is the flag's twin."""
+        return PREFIX + self.dest.upper()
+
+    @property
+    def dest(self) -> str:
+        """The setting's name in code: the flag's, without dashes."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Options that a reader of `--help` looks for together."""
+
+    title: str
+    options: tuple[Option[object], ...]
+
+
+class Given(NamedTuple):
+    """A setting as it came: under which name (flag or variable), and its text, or the default's."""
+
+    name: str
+    text: str
+
+
+def sentence(name: str, text: str, what: str) -> str:
+    """A mistake as its sentence, without a URL's password, control characters or endless text."""
+    shown = _CREDENTIALS.sub("//…@", text)
+    if len(shown) > _SHOWN:
+        shown = shown[:_SHOWN] + "…"
+    return f"{name} is {shown!r}: {what.rstrip('.')}."
+
+
+class Settings:
+    """The settings of one start of one command. `mistakes` grows while values are asked for."""
+
+    def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str], mistakes: Sequence[str] = ()) -> None:
+        self._flags = flags
+        self._environ = environ
+        self.mistakes = list(mistakes)
+        self.seen: dict[str, Given] = {}
+        self._spoilt: set[str] = set()
+
+    def get(self, option: Option[T]) -> T:
+        """The option's value; after a mistake its default, so that the next option can be read too."""
+        name, text = self.given(option)
+        self.seen[option.dest] = Given(name, _shown(option.default) if text is None else text)
+        if text is None:
+            return option.default
+        try:
+            _check_resolved(option, text)
+            return option.read(text)
+        except ValueError as error:
+            self._spoilt.add(option.dest)
+            self.add(name, text, str(error))
+            return option.default
+
+    def spoilt(self, option: Option[T]) -> bool:
+        """Whether the option's text was a mistake, so that relations to it mean nothing."""
+        return option.dest in self._spoilt
+
+    def given(self, option: Option[T]) -> tuple[str, str | None]:
+        """Under which name the option was given, and its text; the flag's name and None when it was not."""
+        flag = self._flags.get(option.dest)
+        if flag is not None:
+            return option.flag, str(flag)
+        for variable in (option.variable, option.fallback):
+            if variable and self._environ.get(variable):
+                return variable, self._environ[variable]
+        return option.flag, None
+
+    def add(self, name: str, text: str, what: str) -> None:
+        """Note a mistake, to be told with the others."""
+        self.mistakes.append(sentence(name, text, what))
+
+    def finish(self) -> None:
+        """Raise ConfigError if anything was wrong."""
+        if self.mistakes:
+            raise ConfigError(self.mistakes)
+
+
+def _shown(default: object) -> str:
+    """A default as the user would write it."""
+    if isinstance(default, tuple):
+        return (":" if any(isinstance(part, int) for part in default) else ",").join(map(str, default))
+    return "" if default is None else str(default)
+
+
+def _check_resolved(option: Option[T], text: str) -> None:
+    missing = _UNRESOLVED.search(text) if option.resolved else None
+    if missing:
+        raise ValueError(f"Kubernetes could not fill in {missing[0]}; define that variable above its use")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing a usage text: one sentence is what the user needs."""
+        flag, _, rest = message.removeprefix("argument ").partition(": ")
+        flag = flag.rpartition("/")[2] if rest else flag
+        rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
+        raise ConfigError([f"{flag}: {rest}." if rest else f"{flag}."])
+
+
+def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "") -> argparse.ArgumentParser:
+    """The parser of one command; it only splits and explains, values are read by `Settings`."""
+    made = _Parser(
+        prog=f"leasehold {command}",
+        usage=f"leasehold {command} [options]{usage}",
+        description=summary,
+        epilog="Each flag has a variable, which it overrides: --etcd-ca has LEASEHOLD_ETCD_CA.",
+        allow_abbrev=False,
+    )
+    for group in groups:
+        section = made.add_argument_group(group.title)
+        for option in group.options:
+            _add(section, option)
+    return made
+
+
+def _add(section: argparse._ArgumentGroup, option: Option[object]) -> None:
+    text = option.help.replace("%", "%%")
+    if option.switch:
+        section.add_argument(option.flag, dest=option.dest, action=argparse.BooleanOptionalAction, help=text)
+    else:
+        section.add_argument(option.flag, dest=option.dest, metavar=option.metavar, help=text)
+
+
+def read_flags(made: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
+    """Split the arguments. Unknown ones come back as mistakes; a flag without value raises ConfigError."""
+    known, unknown = made.parse_known_args(list(arguments))
+    flags = [flag for action in made._actions for flag in action.option_strings]  # no public list of a parser's flags
+    return vars(known), [_unknown(word, flags) for word in unknown]
+
+
+def _unknown(word: str, flags: Sequence[str]) -> str:
+    flag = word.partition("=")[0]
+    kind = "option" if word.startswith("-") else "argument"
+    meant = _closest(flag, flags) if kind == "option" else ""
+    return f"There is no {kind} {flag[:_SHOWN]!r}" + (f"; {meant} may be meant." if meant else "; see --help.")
+
+
+def _closest(word: str, words: Sequence[str]) -> str:
+    import difflib  # only on the way to an error message
+
+    return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=0.75)), "")
+
+
+def strays(environ: Mapping[str, str], known: Sequence[Option[object]]) -> list[str]:
+    """A warning for each LEASEHOLD_* variable that is no setting, nor set by Kubernetes for a Service."""
+    names = [option.variable for option in known]
+    found = []
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in (*names, *TOLD_TO_CHILDREN) and not _INJECTED.fullmatch(name):
+            meant = _closest(name, names)
+            found.append(
+                f"{name} is no setting of leasehold and is ignored" + (f"; {meant} may be meant." if meant else ".")
+            )
+    return found
