@@ -1,0 +1,365 @@
+"""A script for the election: feed it events, see its commands, and let a small pretended etcd answer them.
+
+`Queue` is one lock in an etcd that never fails; whatever goes wrong, a test does by hand: it answers with `Failed`,
+changes the queue behind the election's back, or leaves questions unanswered. `Script` holds the election, the time and
+the questions under way. Nothing happens in it by itself, not even a watch's event.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+from sidecar import events as ev
+from sidecar.election import Election, Settings
+from sidecar.events import Cause, State
+from sidecar.keys import Entry, Keys, LockName, Record, Spec
+
+LOCK: Final = LockName("shop", "billing")
+KEYS: Final = Keys(LOCK)
+ME: Final = Record("me", incarnation="this-process")
+FACTOR: Final = 0.99 / 1.01
+"""What the default drift bound leaves of a TTL."""
+UNDECLARED: Final = ev.Declared(None)
+
+Question = TypeVar("Question")
+Change = ev.EntryPut | ev.EntryGone | ev.SpecChanged
+
+
+def settings(**changed: Any) -> Settings:
+    """The settings of the sidecar under test."""
+    return Settings(**{"lock": LOCK, "record": ME, **changed})
+
+
+def record(identity: str, **fields: Any) -> Record:
+    """Another candidate's record."""
+    return Record(identity, incarnation=f"process-of-{identity}", **fields)
+
+
+@dataclass
+class Queue:
+    """One lock in a pretended etcd: its queue, its spec, the leases, and every change so far."""
+
+    revision: int = 100
+    cluster: int = 1
+    member: int = 11
+    term: int = 5
+    entries: dict[str, Entry] = field(default_factory=dict)
+    leases: dict[int, int] = field(default_factory=dict)
+    declared: ev.Declared = UNDECLARED
+    history: list[tuple[int, Change]] = field(default_factory=list)
+    next_lease: int = 0x70
+
+    @property
+    def origin(self) -> ev.Origin:
+        """The header of an answer given now."""
+        return ev.Origin(self.cluster, self.member, self.term, self.revision)
+
+    @property
+    def order(self) -> tuple[Entry, ...]:
+        """The queue by create revision."""
+        return tuple(sorted(self.entries.values(), key=lambda entry: entry.create_revision))
+
+    def grant(self, ttl: int) -> int:
+        """A fresh lease."""
+        self.next_lease += 1
+        self.leases[self.next_lease] = ttl
+        return self.next_lease
+
+    def join(self, who: Record, ttl: int = 15) -> Entry:
+        """Another candidate enters the queue."""
+        return self.put(who, self.grant(ttl))
+
+    def put(self, who: Record, lease: int) -> Entry:
+        """The key of this lease is written: created, or rewritten in its place."""
+        self.revision += 1
+        key = KEYS.entry(lease)
+        known = self.entries.get(key)
+        created = known.create_revision if known else self.revision
+        entry = self.entries[key] = Entry(key, lease, created, self.revision, who)
+        self.history.append((self.revision, ev.EntryPut(entry)))
+        return entry
+
+    def delete(self, *entries: Entry) -> int:
+        """These keys are deleted, in one transaction; the revision of it."""
+        self.revision += 1
+        for entry in entries:
+            if self.entries.pop(entry.key, None) is not None:
+                self.history.append((self.revision, ev.EntryGone(entry.key, self.revision)))
+        return self.revision
+
+    def revoke(self, lease: int) -> None:
+        """The lease ends, and its key with it."""
+        self.leases.pop(lease, None)
+        entry = self.entries.get(KEYS.entry(lease))
+        if entry is not None:
+            self.delete(entry)
+
+    def declare(self, spec: Spec | None, broken: str = "") -> ev.SpecChanged:
+        """The spec key is written, or deleted; what a watch says of that."""
+        self.revision += 1
+        gone = spec is None and not broken
+        self.declared = ev.Declared(spec, 0 if gone else self.revision, broken)
+        changed = ev.SpecChanged(self.declared, self.revision)
+        self.history.append((self.revision, changed))
+        return changed
+
+    def answer(self, command: Any, sent: float) -> ev.Event:
+        """Do what the command asks, and say so; `sent` is the instant before it was sent."""
+        op = command.op
+        match command:
+            case ev.ReadSpec():
+                return ev.SpecRead(op, self.origin, self.declared)
+            case ev.Grant(ttl=ttl):
+                return ev.Granted(op, self.origin, self.grant(ttl), ttl, sent)
+            case ev.Join():
+                return self._joined(command)
+            case ev.ReadQueue():
+                return ev.QueueRead(op, self.origin, self.order, self.declared)
+            case ev.ReadOwn():
+                return self._own_read(command)
+            case ev.KeepAlive(lease=lease):
+                return ev.KeptAlive(op, self.origin, self.leases.get(lease, 0), sent)
+            case ev.Write():
+                return self._written(command)
+            case ev.GiveUp():
+                return self._given_up(command)
+        raise AssertionError(f"not a question: {command}")
+
+    def _joined(self, command: ev.Join) -> ev.Event:
+        if command.lease not in self.leases:
+            return ev.Failed(command.op, "lease not found", refused=True, lease_gone=True)
+        if command.spec_revision != self.declared.revision or KEYS.entry(command.lease) in self.entries:
+            return ev.Joined(command.op, self.origin, created=False)
+        self.put(command.record, command.lease)
+        return ev.Joined(command.op, self.origin, created=True, queue=self.order)
+
+    def _own_read(self, command: ev.ReadOwn) -> ev.Event:
+        own = self.entries.get(KEYS.entry(command.lease))
+        ahead = self.entries.get(command.ahead) if command.ahead else None
+        head = self.order[0] if self.entries else None
+        return ev.OwnRead(command.op, self.origin, own, ahead, head, self.declared, len(self.entries))
+
+    def _written(self, command: ev.Write) -> ev.Event:
+        own = self.entries.get(KEYS.entry(command.lease))
+        same = own is not None and (own.create_revision, own.mod_revision) == (command.token, command.mod_revision)
+        if same:
+            self.put(command.record, command.lease)
+        return ev.Written(command.op, self.origin, done=same)
+
+    def _given_up(self, command: ev.GiveUp) -> ev.Event:
+        own = self.entries.get(KEYS.entry(command.lease))
+        stands = own is not None and own.create_revision == command.token
+        for entry in (*command.passed, *command.guards):
+            known = self.entries.get(entry.key)
+            stands = stands and known is not None and known.create_revision == entry.create_revision
+        if command.spec_revision is not None:
+            stands = stands and command.spec_revision == self.declared.revision
+        if stands and own is not None:
+            self.delete(*command.passed, *(() if command.keep_own else (own,)))
+        return ev.Written(command.op, self.origin, done=stands)
+
+
+class Script:
+    """An election, its time, its etcd, and what it has asked and not been told yet."""
+
+    def __init__(self, queue: Queue | None = None, *, election: Election | None = None, **changed: Any) -> None:
+        self.etcd = queue or Queue()
+        self.election = election or Election(settings(**changed), random.Random(1))
+        self.now = 1000.0
+        self.asked: list[Any] = []
+        self.sent: dict[int, float] = {}
+        self.said: list[ev.Command] = []
+        self.watched: ev.Watch | None = None
+        self.told = 0
+        self.ended = False
+
+    # --- what it is ---------------------------------------------------------------------------------------------
+
+    # Methods, not properties: mypy would take a property's value for settled by the first assertion on it.
+
+    def state(self) -> State:
+        return self.election.snapshot.state
+
+    def holding(self) -> bool:
+        return self.election.snapshot.is_holding(self.now)
+
+    def stopped(self) -> bool:
+        return self.ended
+
+    @property
+    def token(self) -> int:
+        token = self.election.snapshot.token
+        assert token is not None, "it has no key"
+        return token
+
+    @property
+    def own(self) -> Entry:
+        """Its key, as etcd has it."""
+        return next(entry for entry in self.etcd.order if entry.create_revision == self.token)
+
+    @property
+    def cause(self) -> Cause | None:
+        return self.election.snapshot.cause
+
+    def notes(self) -> list[str]:
+        """The kinds of all notes so far."""
+        return [command.kind for command in self.said if isinstance(command, ev.Note)]
+
+    def revoked(self) -> list[int]:
+        """All leases given back so far."""
+        return [command.lease for command in self.said if isinstance(command, ev.Revoke)]
+
+    # --- what happens -------------------------------------------------------------------------------------------
+
+    def feed(self, event: ev.Event) -> list[ev.Command]:
+        """One event, now. Revocations are done at once; questions wait to be answered."""
+        commands = self.election.handle(event, self.now)
+        self.said += commands
+        for command in commands:
+            match command:
+                case ev.Revoke(lease):
+                    self.etcd.revoke(lease)
+                case ev.Watch(revision=revision):
+                    self.watched = command
+                    self.told = sum(known < revision for known, _ in self.etcd.history)
+                case ev.Stopped():
+                    self.ended = True
+                case ev.Note():
+                    pass
+                case _:
+                    self.asked.append(command)
+                    self.sent[command.op] = self.now
+        return commands
+
+    def take(self, kind: type[Question]) -> Question:
+        """The one question of this kind that waits for its answer."""
+        found = [command for command in self.asked if isinstance(command, kind)]
+        assert len(found) == 1, f"wanted one {kind.__name__}, asked is {self.asked}"
+        self.asked.remove(found[0])
+        return found[0]
+
+    def reply(self, command: Any) -> ev.Event:
+        """etcd does it now; its answer."""
+        return self.etcd.answer(command, self.sent[command.op])
+
+    def answer(self, *kinds: type) -> None:
+        """Let etcd answer the questions of these kinds, each as it comes up."""
+        for kind in kinds:
+            self.feed(self.reply(self.take(kind)))
+
+    def fail(self, kind: type, **how: Any) -> None:
+        """The question of this kind gets no answer, or an error."""
+        command: Any = self.take(kind)
+        self.feed(ev.Failed(command.op, "no answer", **how))
+
+    def settle(self) -> None:
+        """Let etcd answer whatever is asked, until nothing more is, without time passing."""
+        for _ in range(100):
+            deadline = self.election.deadline()
+            if self.asked:
+                self.feed(self.reply(self.asked.pop(0)))
+            elif deadline is not None and deadline <= self.now:
+                self.feed(ev.Tick())
+            else:
+                return
+        raise AssertionError(f"it never comes to rest: {self.asked}, {self.said[-10:]}")
+
+    def wait(self, seconds: float) -> list[ev.Command]:
+        """Time passes, in silence."""
+        self.now += seconds
+        return self.feed(ev.Tick())
+
+    def hear(self) -> None:
+        """The watch tells of all that it has not told of yet; if that leads to a new one, so does that."""
+        while self.hear_next():
+            pass
+
+    def hear_next(self) -> bool:
+        """The watch tells of the next thing that it has not told of, if there is one."""
+        while self.told < len(self.etcd.history):
+            _, change = self.etcd.history[self.told]
+            self.told += 1
+            if self._watches(change):
+                self.feed(change)
+                return True
+        return False
+
+    def _watches(self, change: Change) -> bool:
+        watch = self.watched
+        if watch is None or isinstance(change, ev.SpecChanged):
+            return watch is not None and watch.spec
+        return watch.queue or (change.entry.key if isinstance(change, ev.EntryPut) else change.key) in watch.keys
+
+    def doze(self) -> list[ev.Command]:
+        """Time passes until the election wants to be called."""
+        deadline = self.election.deadline()
+        assert deadline is not None, "it wants nothing"
+        return self.wait(max(0.0, deadline - self.now))
+
+    def beat(self) -> None:
+        """The next keep-alive becomes due, is sent and confirmed."""
+        self.doze()
+        self.answer(ev.KeepAlive, ev.ReadOwn)
+
+    # --- short ways to where a test begins ----------------------------------------------------------------------
+
+    def start(self, resume: ev.Resumable | None = None) -> Script:
+        """Take part, and come to rest."""
+        self.feed(ev.Start(resume))
+        self.settle()
+        return self
+
+    def drop(self, entry: Entry) -> list[ev.Command]:
+        """Another's key goes, and the watch says so."""
+        return self.feed(ev.EntryGone(entry.key, self.etcd.delete(entry)))
+
+    def rewrite(self, entry: Entry, **fields: Any) -> Entry:
+        """A key's record is rewritten, and the watch says so."""
+        changed = self.etcd.put(replace(entry.record, **fields), entry.lease)
+        self.feed(ev.EntryPut(changed))
+        return changed
+
+    def come(self, who: Record) -> Entry:
+        """Another candidate joins, and the watch says so."""
+        entry = self.etcd.join(who)
+        self.feed(ev.EntryPut(entry))
+        return entry
+
+    def declare(self, spec: Spec | None, broken: str = "") -> list[ev.Command]:
+        """The operator writes or deletes the spec, and the watch says so."""
+        return self.feed(self.etcd.declare(spec, broken))
+
+
+def frozen(election: Election) -> dict[str, Any]:
+    """Everything that an election is made of, in a form that compares by value."""
+    parts = {**vars(election), "_rng": election._rng.getstate(), "_lease": dict(vars(election._lease))}
+    retry = election._retry
+    return {**parts, "_out": list(election._out), "_retry": retry and (retry[0], retry[1].__name__)}
+
+
+def held(spec: Spec | None = None, **changed: Any) -> Script:
+    """A sidecar that holds a lock which is declared so, or not at all."""
+    queue = Queue()
+    if spec is not None:
+        queue.declare(spec)
+    script = Script(queue, **changed).start()
+    assert script.holding()
+    return script
+
+
+def behind(script: Script, identity: str, **fields: Any) -> Script:
+    """Another sidecar, that waits in the same queue."""
+    other = Script(script.etcd, record=record(identity, **fields))
+    other.now = script.now
+    return other.start()
+
+
+def converge(*scripts: Script) -> None:
+    """All hear and are answered, until nothing happens any more, with a little time passing."""
+    for _ in range(30):
+        for script in scripts:
+            script.hear()
+            script.settle()
+            script.wait(0.1)

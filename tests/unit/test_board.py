@@ -1,0 +1,60 @@
+"""The board: newest snapshot, and listeners that cannot harm the election."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from sidecar.board import Board
+from sidecar.events import Snapshot, State
+from sidecar.keys import LockName
+
+IDLE = Snapshot(LockName("prod", "billing"), "billing-0", State.IDLE)
+WAITING = replace(IDLE, state=State.WAITING, position=1)
+
+
+def board() -> Board:
+    return Board(IDLE, lambda: 0.0)
+
+
+def test_a_listener_hears_each_change_once() -> None:
+    heard: list[tuple[Snapshot, Snapshot]] = []
+    b = board()
+    b.listen(lambda before, after: heard.append((before, after)))
+    b.publish(WAITING)
+    b.publish(replace(WAITING))
+    assert heard == [(IDLE, WAITING)]
+    assert b.snapshot is not IDLE
+
+
+def test_who_stopped_listening_hears_nothing_and_may_stop_twice() -> None:
+    heard: list[Snapshot] = []
+    b = board()
+    stop = b.listen(lambda before, after: heard.append(after))
+    stop()
+    stop()
+    b.publish(WAITING)
+    assert heard == []
+
+
+def test_a_listener_may_stop_another_while_it_is_told() -> None:
+    heard: list[str] = []
+    b = board()
+    b.listen(lambda before, after: stop())
+    stop = b.listen(lambda before, after: heard.append("second"))
+    b.publish(WAITING)
+    b.publish(IDLE)
+    assert heard == ["second"]
+
+
+def test_a_listener_that_fails_is_logged_and_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Snapshot] = []
+    b = board()
+    b.listen(lambda before, after: 1 // 0)  # type: ignore[arg-type]  # fails before it returns
+    b.listen(lambda before, after: heard.append(after))
+    with caplog.at_level(logging.ERROR):
+        b.publish(WAITING)
+    assert heard == [WAITING]
+    assert "a listener of the board failed" in caplog.text

@@ -1,0 +1,80 @@
+"""The command line as a user meets it: real processes, because exit codes, streams and signals are what counts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from sidecar import __version__, cli
+
+
+def leasehold(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sidecar", *arguments]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")}
+    return subprocess.run(command, env=clean | environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_version() -> None:
+    done = leasehold("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"leasehold {__version__}\n", "")
+
+
+def test_help_lists_every_command() -> None:
+    done = leasehold("--help")
+    assert done.returncode == 0
+    assert all(f"  {command.name}" in done.stdout for command in cli.COMMANDS)
+    assert leasehold().returncode == cli.USAGE_ERROR
+
+
+def test_a_command_explains_its_flags() -> None:
+    done = leasehold("run", "--help", NO_COLOR="1")
+    assert done.returncode == 0
+    assert "--ttl SECONDS" in done.stdout
+    assert "LEASEHOLD_ETCD_CA" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("run", "--ttl", "0"), ("rn",), ("run", "--lock", "a", "--frobnicate")])
+def test_mistakes_are_sentences_and_exit_code_2(arguments: Sequence[str]) -> None:
+    done = leasehold(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(line.startswith("leasehold: ") and line.endswith(".") for line in done.stderr.splitlines())
+    assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_needs_none_of_the_heavy_modules() -> None:
+    """`--help` and mistakes answer at once: they import neither asyncio nor aiohttp nor gRPC nor TLS."""
+    code = (
+        "import sys; from sidecar import cli; cli.main(['run', '--ttl', '0'], {});"
+        "print([name for name in ('asyncio', 'aiohttp', 'grpclib', 'ssl', 'logging') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_ctrl_c_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(arguments: Sequence[str], environ: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_load", lambda command: interrupted)
+    assert cli.main(["run"], {}) == 128 + signal.SIGINT
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    """`leasehold status | head -1` must not end in a traceback."""
+    code = "import sys; from sidecar import cli; cli._load = lambda c: lambda a, e: print('x' * 10**6) or 0; "
+    process = subprocess.Popen(
+        [sys.executable, "-c", code + "sys.exit(cli.main(['run'], {}))"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr as errors:
+        assert errors.read() == b""
+    assert process.wait(60) == cli.BROKEN_PIPE

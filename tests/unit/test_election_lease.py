@@ -1,0 +1,288 @@
+"""The lease of a candidate: kept alive, confirmed, doubted."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar import events as ev
+from sidecar.events import State
+from sidecar.keys import Spec
+from tests.unit.election_script import FACTOR, Queue, Script, record
+
+
+def held() -> Script:
+    script = Script().start()
+    assert script.holding()
+    return script
+
+
+def doubted() -> Script:
+    """A holder whose deadline has passed; etcd still has its key and its lease."""
+    script = held()
+    script.doze()
+    script.fail(ev.KeepAlive)
+    script.now = 1000.0 + 15.0
+    script.feed(ev.Tick())
+    assert script.state() is State.UNSURE
+    script.asked = [command for command in script.asked if isinstance(command, ev.KeepAlive)]
+    return script
+
+
+def deadline(script: Script) -> float:
+    found = script.election.snapshot.deadline
+    assert found is not None
+    return found
+
+
+# --- keeping it alive ------------------------------------------------------------------------------------------------
+
+
+def test_it_is_renewed_every_third_of_its_ttl_by_one_keep_alive_and_one_read() -> None:
+    script = held()
+    del script.said[:]
+    for number in range(1, 4):
+        script.beat()
+        assert script.now == 1000.0 + number * 5.0
+    assert [type(command) for command in script.said] == [ev.KeepAlive, ev.ReadOwn] * 3
+
+
+def test_nothing_else_is_asked_while_nothing_happens() -> None:
+    script = held()
+    for seconds in (1.0, 1.0, 1.0, 1.0, 0.9):
+        assert script.wait(seconds) == []
+
+
+def test_the_deadline_moves_when_the_keep_alive_is_confirmed_and_not_before() -> None:
+    script = held()
+    script.doze()
+    script.answer(ev.KeepAlive)
+    assert deadline(script) == 1000.0 + 15 * FACTOR
+    script.answer(ev.ReadOwn)
+    assert deadline(script) == 1005.0 + 15 * FACTOR
+
+
+def test_it_counts_from_when_the_keep_alive_was_sent() -> None:
+    script = held()
+    script.doze()
+    answer = script.etcd.answer(script.take(ev.KeepAlive), script.now)
+    script.now += 4.0
+    script.feed(answer)
+    script.answer(ev.ReadOwn)
+    assert deadline(script) == 1005.0 + 15 * FACTOR
+
+
+@pytest.mark.parametrize("kind", [ev.KeepAlive, ev.ReadOwn])
+def test_what_fails_is_tried_again_a_few_times_a_second(kind: type) -> None:
+    script = held()
+    script.doze()
+    if kind is ev.ReadOwn:
+        script.answer(ev.KeepAlive)
+    before = script.now
+    script.fail(kind)
+    script.doze()
+    assert 0.2 <= script.now - before <= 0.4
+    script.answer(ev.KeepAlive, ev.ReadOwn)
+    assert deadline(script) == script.now + 15 * FACTOR
+
+
+def test_a_keep_alive_whose_confirming_read_comes_late_is_not_confirmed_by_it() -> None:
+    """The read belongs to a keep-alive that was given up; a new one is under way."""
+    script = held()
+    script.doze()
+    script.answer(ev.KeepAlive)
+    late = script.etcd.answer(script.asked[0], script.now)
+    script.fail(ev.ReadOwn)
+    script.doze()
+    script.feed(late)
+    assert deadline(script) == 1000.0 + 15 * FACTOR
+
+
+@pytest.mark.parametrize("change", [{"member": 12}, {"term": 6}])
+@pytest.mark.parametrize("when", [ev.KeepAlive, ev.ReadOwn])
+def test_another_member_or_term_in_between_is_not_believed_but_tried_again_at_once(
+    change: dict[str, int], when: type
+) -> None:
+    script = held()
+    script.doze()
+    if when is ev.ReadOwn:
+        script.answer(ev.KeepAlive)
+    for name, value in change.items():
+        setattr(script.etcd, name, value)
+    script.settle()
+    assert deadline(script) == script.now + 15 * FACTOR
+    assert len([c for c in script.said if isinstance(c, ev.KeepAlive)]) == 2
+
+
+def test_a_member_that_changes_all_the_time_is_asked_a_few_times_a_second_and_not_believed() -> None:
+    """As behind a balancer that knows gRPC. First as a holder, then unsure."""
+    script, asked = held(), 0
+    while script.now < 1019.0:
+        assert deadline(script) == 1000.0 + 15 * FACTOR
+        if script.asked:
+            asked += 1
+            script.etcd.member = 20 + asked % 2
+            script.answer(type(script.asked[0]))
+        else:
+            script.doze()
+    assert script.state() is State.UNSURE
+    assert script.notes().count("unconfirmed") == 1
+    assert asked <= 15 * 12
+
+
+def test_one_that_can_renew_its_lease_for_a_whole_ttl_and_not_confirm_it_gives_its_place_up() -> None:
+    """It would keep the lock from everybody, and never hold."""
+    script = held()
+    mine = script.own
+    while "lost" not in script.notes():
+        assert script.now < 1000.0 + 5.0 + 15.0 + 5.0
+        if script.asked and isinstance(script.asked[0], ev.KeepAlive):
+            script.answer(ev.KeepAlive)
+        elif script.asked:
+            script.fail(type(script.asked[0]))
+        else:
+            script.doze()
+    assert script.revoked() == [mine.lease]
+
+
+def test_one_that_could_not_renew_its_lease_while_etcd_was_away_keeps_its_place() -> None:
+    """An etcd that comes back gives every lease its time anew. The outage began when one answer was unconfirmed."""
+    script = held()
+    token = script.token
+    script.doze()
+    script.answer(ev.KeepAlive)
+    while script.now < 1030.0:
+        if script.asked:
+            script.fail(type(script.asked[0]))
+        else:
+            script.doze()
+    assert script.state() is State.UNSURE
+    script.wait(2.0)
+    script.settle()
+    assert (script.holding(), script.token) == (True, token)
+
+
+def test_an_app_that_is_told_of_its_deadline_has_it_for_less_than_the_ttl() -> None:
+    script = held()
+    script.beat()
+    assert script.election.snapshot.valid_for(script.now) == pytest.approx(15 * FACTOR)
+    assert script.election.snapshot.valid_for(script.now + 15.0) == 0.0
+
+
+# --- unsure ----------------------------------------------------------------------------------------------------------
+
+
+def test_past_its_deadline_it_does_not_hold_even_before_it_is_told_the_time() -> None:
+    """A process that was frozen answers 503 first."""
+    script = held()
+    script.now = deadline(script)
+    assert not script.holding()
+    assert script.election.snapshot.state is State.HOLDING
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ev.Tick(), ev.WatchLost("x"), ev.Drained(), ev.EntryPut(Queue().join(record("x")))],
+    ids=lambda e: type(e).__name__,
+)
+def test_the_first_event_past_its_deadline_makes_it_unsure(event: ev.Event) -> None:
+    script = held()
+    script.now = deadline(script)
+    script.feed(event)
+    assert script.state() is State.UNSURE
+    assert script.notes() == ["unsure"]
+
+
+def test_it_wants_to_be_called_at_its_deadline() -> None:
+    """So that hooks and streams hear of it on time."""
+    script = held()
+    script.doze()
+    assert script.election.deadline() == deadline(script)
+
+
+def test_a_doubted_holder_holds_again_after_a_confirmed_keep_alive_and_a_read_and_under_its_own_token() -> None:
+    script = doubted()
+    token, since = script.token, script.election.snapshot.term_since
+    script.answer(ev.KeepAlive)
+    assert not script.holding()
+    script.answer(ev.ReadOwn)
+    assert not script.holding()
+    script.answer(ev.ReadQueue)
+    assert script.holding()
+    assert (script.token, script.election.snapshot.term_since) == (token, since)
+
+
+def test_a_read_of_the_queue_alone_ends_no_doubt() -> None:
+    """The key may be there for as long as etcd has not noticed that its lease has run out."""
+    script = doubted()
+    script.feed(ev.WatchLost("cancelled"))
+    script.feed(ev.Tick())
+    script.answer(ev.ReadQueue)
+    assert script.state() is State.UNSURE
+
+
+def test_an_unconfirmed_keep_alive_ends_no_doubt() -> None:
+    script = doubted()
+    script.answer(ev.KeepAlive)
+    script.etcd.term += 1
+    script.answer(ev.ReadOwn)
+    assert script.state() is State.UNSURE
+    assert ev.ReadQueue not in [type(command) for command in script.asked]
+
+
+def test_a_doubted_waiter_waits_again() -> None:
+    queue = Queue()
+    first = queue.join(record("first"))
+    script = Script(queue).start()
+    script.now += 15.0
+    script.feed(ev.Tick())
+    assert script.state() is State.UNSURE
+    script.settle()
+    assert script.state() is State.WAITING
+    script.drop(first)
+    assert script.holding()
+
+
+def test_a_doubted_waiter_whose_turn_came_meanwhile_holds_after_confirming() -> None:
+    queue = Queue()
+    first = queue.join(record("first"))
+    script = Script(queue).start()
+    script.now += 15.0
+    script.drop(first)
+    assert script.state() is State.UNSURE
+    script.settle()
+    assert script.holding()
+
+
+def test_a_doubted_holder_that_has_lost_its_place_to_a_lowered_capacity_waits() -> None:
+    queue = Queue()
+    queue.declare(Spec(capacity=2))
+    queue.join(record("first"))
+    script = Script(queue).start()
+    assert script.holding()
+    script.now += 15.0
+    script.feed(ev.Tick())
+    queue.declare(Spec(capacity=1))
+    script.settle()
+    assert not script.holding()
+
+
+# --- a holder learns what its watches did not tell -------------------------------------------------------------------
+
+
+def test_a_changed_spec_is_found_by_the_confirming_read_too() -> None:
+    script = held()
+    script.etcd.declare(Spec(suspend=True))
+    script.beat()
+    assert script.cause == "suspended"
+
+
+def test_a_confirming_read_older_than_what_the_watches_told_says_nothing_new() -> None:
+    script = held()
+    script.doze()
+    script.answer(ev.KeepAlive)
+    old = script.etcd.answer(script.take(ev.ReadOwn), script.now)
+    script.declare(Spec(suspend=False, capacity=2))
+    script.feed(old)
+    script.come(record("second"))
+    assert script.holding()
+    assert script.election._spec.capacity == 2

@@ -1,0 +1,178 @@
+"""The end of a candidate that nobody wished for: its lease or key gone, taken over, or etcd's data lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sidecar import events as ev
+from sidecar.events import State
+from sidecar.keys import Record, Spec
+from tests.unit.election_script import ME, Queue, Script, record
+
+
+def held() -> Script:
+    script = Script().start()
+    assert script.holding()
+    return script
+
+
+# --- lost ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["keep-alive", "confirming read", "watch", "queue read", "refused"])
+def test_a_lease_or_key_that_is_gone_ends_the_candidate_and_a_fresh_one_joins(how: str) -> None:
+    script = held()
+    mine = script.own
+    if how == "watch":
+        script.etcd.delete(mine)
+        script.hear()
+    elif how == "queue read":
+        script.etcd.delete(mine)
+        script.feed(ev.WatchLost("cancelled"))
+        script.wait(0.0)
+        script.answer(ev.ReadQueue)
+    else:
+        script.doze()
+        if how == "keep-alive":
+            script.etcd.revoke(mine.lease)
+            script.answer(ev.KeepAlive)
+        elif how == "refused":
+            script.fail(ev.KeepAlive, refused=True, lease_gone=True)
+        else:
+            script.answer(ev.KeepAlive)
+            script.etcd.delete(mine)
+            script.answer(ev.ReadOwn)
+    assert not script.holding()
+    assert script.state() is State.JOINING
+    assert "lost" in script.notes()
+    assert script.revoked() == [mine.lease]
+    script.wait(2.0)
+    script.settle()
+    assert script.holding()
+    assert script.token > mine.create_revision
+    assert script.own.lease != mine.lease
+
+
+@pytest.mark.parametrize("other", [replace(ME, incarnation="another-process"), Record("junk", foreign=True)])
+@pytest.mark.parametrize("how", ["watch", "confirming read", "queue read"])
+def test_a_foreign_incarnation_in_its_own_record_ends_it_at_once_and_the_key_is_left_to_the_other(
+    other: Record, how: str
+) -> None:
+    script = held()
+    mine = script.own
+    script.etcd.put(other, mine.lease)
+    if how == "watch":
+        script.hear()
+    elif how == "confirming read":
+        script.beat()
+    else:
+        script.feed(ev.WatchLost("cancelled"))
+        script.wait(0.0)
+        script.answer(ev.ReadQueue)
+    assert not script.holding()
+    assert "usurped" in script.notes()
+    assert script.revoked() == []
+    script.wait(2.0)
+    script.settle()
+    assert script.state() is State.WAITING
+    assert script.etcd.order[0].record == other
+
+
+def test_a_key_that_goes_again_and_again_is_not_put_back_at_once_for_ever() -> None:
+    """Someone deletes by hand, in a loop; each time costs a lease, a key and an answer of etcd."""
+    script = held()
+    joins = 0
+    while script.now < 1020.0:
+        if script.election.snapshot.token is not None:
+            joins += 1
+            script.etcd.delete(script.own)
+            script.hear()
+        script.wait(0.1)
+        script.settle()
+    assert 10 <= joins <= 60
+
+
+# --- an etcd that lost data ------------------------------------------------------------------------------------------
+
+
+def forget(script: Script, **changed: Any) -> None:
+    """etcd is wiped, or restored from an old backup."""
+    script.etcd.entries.clear()
+    script.etcd.leases.clear()
+    script.etcd.history.clear()
+    script.etcd.revision = 3
+    for name, value in changed.items():
+        setattr(script.etcd, name, value)
+
+
+@pytest.mark.parametrize("changed", [{}, {"cluster": 2}, {"cluster": 2, "revision": 10_000}])
+def test_a_revision_that_fell_or_another_cluster_is_said_loudly_once_and_all_begins_anew(
+    changed: dict[str, int],
+) -> None:
+    script = held()
+    forget(script, **changed)
+    script.feed(ev.WatchLost("the connection broke"))
+    script.wait(0.0)
+    script.answer(ev.ReadQueue)
+    assert not script.holding()
+    assert script.notes().count("rolled-back") == 1
+    script.wait(2.0)
+    script.settle()
+    assert script.holding()
+    for _ in range(3):
+        script.beat()
+    assert script.notes().count("rolled-back") == 1
+
+
+def test_an_answer_asked_for_before_a_later_one_may_be_older_than_it() -> None:
+    """Only what was known when the question was asked has to be in the answer."""
+    script = held()
+    script.feed(ev.WatchLost("cancelled"))
+    script.wait(0.0)
+    old = script.etcd.answer(script.take(ev.ReadQueue), script.now)
+    script.etcd.join(record("other"))
+    script.wait(5.0)
+    script.answer(ev.KeepAlive)
+    script.feed(old)
+    assert "rolled-back" not in script.notes()
+
+
+def test_a_member_that_lags_behind_in_a_keep_alive_is_no_rollback() -> None:
+    """Its revision is the member's own; that of a linearizable read is not."""
+    script = held()
+    script.doze()
+    keep_alive = script.take(ev.KeepAlive)
+    lagging = replace(script.etcd.origin, revision=50)
+    script.feed(ev.KeptAlive(keep_alive.op, lagging, 15, script.now))
+    script.answer(ev.ReadOwn)
+    assert script.holding()
+    assert script.notes() == []
+
+
+def test_a_rollback_while_joining_gives_the_lease_back() -> None:
+    script = Script()
+    script.feed(ev.Start())
+    script.answer(ev.ReadSpec, ev.Grant)
+    forget(script)
+    script.feed(ev.Joined(script.take(ev.Join).op, script.etcd.origin, created=True, queue=()))
+    assert script.notes() == ["rolled-back"]
+    assert len(script.revoked()) == 1
+    script.wait(2.0)
+    script.settle()
+    assert script.holding()
+
+
+def test_a_spec_read_after_a_rollback_counts_though_its_revision_is_lower() -> None:
+    queue = Queue()
+    queue.declare(Spec())
+    script = Script(queue).start()
+    forget(script)
+    queue.declare(Spec(suspend=True))
+    script.feed(ev.WatchLost("the connection broke"))
+    script.settle()
+    script.wait(2.0)
+    script.settle()
+    assert script.state() is State.WAITING

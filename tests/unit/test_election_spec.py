@@ -1,0 +1,165 @@
+"""What the lock's declaration asks for, good or broken: capacity, suspension; and strangers in the queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sidecar import events as ev
+from sidecar.events import State
+from sidecar.keys import Entry, Record, Spec
+from tests.unit.election_script import KEYS, Queue, Script, record
+
+
+def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
+    """A sidecar that waits behind these, and their entries."""
+    queue = Queue()
+    if spec is not None:
+        queue.declare(spec)
+    ahead = [queue.join(record(name)) for name in names]
+    script = Script(queue, **changed).start()
+    assert script.state() is State.WAITING
+    assert not script.asked
+    return script, ahead
+
+
+# --- capacity --------------------------------------------------------------------------------------------------------
+
+
+def test_with_capacity_two_the_first_two_hold() -> None:
+    queue = Queue()
+    queue.declare(Spec(capacity=2))
+    scripts = [Script(queue, record=record(f"c{number}")).start() for number in range(3)]
+    assert [script.holding() for script in scripts] == [True, True, False]
+    assert [script.election.snapshot.leader for script in scripts] == ["c0", "c0", "c0"]
+
+
+def test_with_capacity_two_a_waiter_watches_the_queue_and_reads_before_it_holds() -> None:
+    script, (first, _) = behind("first", "second", spec=Spec(capacity=2))
+    assert script.watched is not None
+    assert script.watched.queue
+    script.drop(first)
+    assert script.state() is State.WAITING
+    script.answer(ev.ReadQueue)
+    assert script.holding()
+
+
+def test_a_raised_capacity_lets_the_next_in_line_hold_and_not_those_behind() -> None:
+    queue = Queue()
+    scripts = [Script(queue, record=record(f"c{number}")).start() for number in range(4)]
+    queue.declare(Spec(capacity=3))
+    for script in scripts:
+        script.hear()
+        script.settle()
+    assert [script.holding() for script in scripts] == [True, True, True, False]
+
+
+def test_a_lowered_capacity_ends_the_youngest_holders_and_they_queue_again() -> None:
+    queue = Queue()
+    queue.declare(Spec(capacity=3))
+    scripts = [Script(queue, record=record(f"c{number}")).start() for number in range(3)]
+    queue.declare(Spec(capacity=1))
+    for script in scripts:
+        script.hear()
+    assert [script.holding() for script in scripts] == [True, False, False]
+    assert scripts[1].cause == "capacity"
+    for script in scripts:
+        script.settle()
+    assert [script.state() for script in scripts] == [State.HOLDING, State.WAITING, State.WAITING]
+
+
+# --- suspended -------------------------------------------------------------------------------------------------------
+
+
+def test_in_a_suspended_lock_nobody_holds_and_waiters_keep_their_places() -> None:
+    script, (first,) = behind("first", spec=Spec(suspend=True))
+    token = script.token
+    assert script.election.snapshot.leader is None
+    script.drop(first)
+    script.settle()
+    assert (script.state(), script.token, script.election.snapshot.position) == (State.WAITING, token, 0)
+    script.declare(Spec())
+    script.settle()
+    assert (script.holding(), script.token) == (True, token)
+
+
+def test_a_holder_of_a_lock_that_is_suspended_gives_up_and_waits() -> None:
+    script = Script().start()
+    script.declare(Spec(suspend=True))
+    assert not script.holding()
+    assert script.cause == "suspended"
+    script.settle()
+    assert (script.state(), script.election.snapshot.position) == (State.WAITING, 0)
+
+
+# --- a spec that is broken, or newer ---------------------------------------------------------------------------------
+
+
+def test_a_spec_that_breaks_is_noted_once_and_the_last_good_one_stays_in_force() -> None:
+    script, (first,) = behind("first", spec=Spec(capacity=1, preferred_holder="me"))
+    script.declare(None, broken="the lock's spec key does not hold a JSON object")
+    script.settle()
+    script.drop(first)
+    script.settle()
+    script.come(record("other", priority=5))
+    assert script.holding()
+    assert script.notes() == ["spec-broken"]
+
+
+def test_a_spec_that_is_deleted_leaves_an_undeclared_lock() -> None:
+    queue = Queue()
+    queue.declare(Spec(suspend=True))
+    script = Script(queue).start()
+    assert script.state() is State.WAITING
+    script.declare(None)
+    script.settle()
+    assert script.holding()
+
+
+def test_unknown_fields_are_noted_and_the_known_ones_obeyed() -> None:
+    script = Script().start()
+    script.declare(Spec(suspend=True, unknown=("colour", "weight")))
+    assert script.notes() == ["spec-unknown", "yielding"]
+    assert not script.holding()
+
+
+def test_what_is_odd_about_a_spec_is_noted_again_only_when_it_is_something_else() -> None:
+    """An operator writes the spec whenever the resource changes: its field that we do not know is no news then."""
+    script = Script().start()
+    for generation in (1, 2):
+        script.declare(Spec(generation=generation, unknown=("colour",)))
+    for _ in range(2):
+        script.declare(None, broken="the lock's spec key does not hold a JSON object")
+    script.declare(Spec(unknown=("weight",)))
+    assert script.notes() == ["spec-unknown", "spec-broken", "spec-unknown"]
+
+
+def test_an_older_spec_than_the_one_known_is_not_gone_back_to() -> None:
+    """Watches may tell late, and twice."""
+    script = Script().start()
+    old = script.etcd.declare(Spec(suspend=True))
+    new = script.etcd.declare(Spec())
+    script.feed(new)
+    script.feed(old)
+    assert script.holding()
+
+
+# --- strangers in the queue ------------------------------------------------------------------------------------------
+
+
+def test_a_foreign_candidate_ahead_is_waited_for_like_any_other() -> None:
+    queue = Queue()
+    foreign = queue.put(Record("etcdctl", foreign=True), queue.grant(60))
+    script = Script(queue).start()
+    assert script.election.snapshot.leader == "etcdctl"
+    script.drop(foreign)
+    assert script.holding()
+
+
+def test_a_key_under_the_queue_without_a_lease_is_a_candidate_like_any_other() -> None:
+    queue = Queue()
+    stray = Entry(KEYS.queue + "by-hand", 0, 50, 50, Record("by hand", foreign=True))
+    queue.entries[stray.key] = stray
+    script = Script(queue).start()
+    assert (script.state(), script.election.snapshot.leader) == (State.WAITING, "by hand")
+    script.drop(stray)
+    assert script.holding()

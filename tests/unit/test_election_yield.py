@@ -1,0 +1,336 @@
+"""Giving up on purpose: no from the first moment, the key when the work has stopped, and never back again."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from sidecar import events as ev
+from sidecar.events import Cause, State
+from sidecar.keys import Spec
+from sidecar.yielding import STOP_PATIENCE
+from tests.unit.election_script import Script, behind, converge, held, record
+
+# --- a handover ------------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_is_no_from_the_first_moment_and_the_key_is_deleted_then() -> None:
+    script = held()
+    mine = script.own
+    script.feed(ev.HandOver())
+    assert not script.holding()
+    assert (script.state(), script.cause) == (State.YIELDING, Cause.REQUEST)
+    assert script.take(ev.GiveUp) == ev.GiveUp(script.election._ops, mine.lease, mine.create_revision)
+
+
+def test_after_that_the_lease_is_given_back_and_a_fresh_candidate_joins() -> None:
+    script = held()
+    mine = script.own
+    script.feed(ev.HandOver())
+    script.answer(ev.GiveUp)
+    assert script.revoked() == [mine.lease]
+    script.settle()
+    assert script.holding()
+    assert script.token > mine.create_revision
+    assert script.own.lease != mine.lease
+
+
+def test_the_next_in_line_holds_and_the_one_before_waits() -> None:
+    script = held()
+    other = behind(script, "other")
+    script.feed(ev.HandOver())
+    converge(script, other)
+    assert (script.state(), other.state()) == (State.WAITING, State.HOLDING)
+    assert script.election.snapshot.leader == "other"
+
+
+@pytest.mark.parametrize("event", [ev.HandOver(), ev.Drained()])
+def test_only_what_is_held_can_be_handed_over(event: ev.Event) -> None:
+    script = held()
+    other = behind(script, "other")
+    for one in (other, Script()):
+        state = one.state()
+        one.feed(event)
+        assert (one.state(), one.asked) == (state, [])
+
+
+def test_a_doubted_holder_hands_over_too() -> None:
+    script = held()
+    script.now += 15.0
+    script.feed(ev.Tick())
+    assert script.state() is State.UNSURE
+    script.feed(ev.HandOver())
+    assert script.state() is State.YIELDING
+
+
+# --- the guarded work stops first ------------------------------------------------------------------------------------
+
+
+def test_while_it_drains_the_key_stays_and_the_lease_is_kept_alive_and_confirmed() -> None:
+    script = held(drain=30.0)
+    script.feed(ev.HandOver())
+    assert script.state() is State.YIELDING
+    for _ in range(5):
+        script.beat()
+    assert not script.asked
+    assert script.own in script.etcd.order
+    assert not script.holding()
+
+
+def test_it_ends_when_the_work_has_stopped() -> None:
+    script = held(drain=30.0)
+    script.feed(ev.HandOver())
+    script.feed(ev.Drained())
+    script.answer(ev.GiveUp)
+    assert not script.etcd.entries
+
+
+def test_it_ends_when_the_drain_time_has_passed() -> None:
+    script = held(drain=3.0)
+    script.feed(ev.HandOver())
+    assert script.election.deadline() == script.now + 3.0
+    script.wait(3.0)
+    script.answer(ev.GiveUp)
+    assert not script.etcd.entries
+
+
+def test_without_bound_it_ends_only_when_the_work_has_stopped() -> None:
+    script = held(drain=math.inf)
+    script.feed(ev.Stop())
+    for _ in range(20):
+        script.beat()
+    assert not script.stopped()
+    script.feed(ev.Drained())
+    script.settle()
+    assert script.stopped()
+
+
+def test_a_waiter_has_nothing_to_drain() -> None:
+    script = held()
+    other = Script(script.etcd, record=record("other"), drain=30.0).start()
+    other.feed(ev.Stop())
+    other.settle()
+    assert other.stopped()
+
+
+@pytest.mark.parametrize("how", ["watch", "confirming read", "keep-alive"])
+def test_a_key_that_goes_while_it_drains_ends_the_candidate(how: str) -> None:
+    script = held(drain=30.0)
+    mine = script.own
+    script.feed(ev.HandOver())
+    if how == "watch":
+        script.etcd.delete(mine)
+        script.hear()
+    elif how == "confirming read":
+        script.etcd.delete(mine)
+        script.beat()
+    else:
+        script.etcd.revoke(mine.lease)
+        script.doze()
+        script.answer(ev.KeepAlive)
+    assert script.state() is State.JOINING
+    assert "lost" in script.notes()
+
+
+# --- nothing leads back ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drain", [0.0, 30.0])
+def test_no_event_leads_from_yielding_back_to_holding(drain: float) -> None:
+    """Not even a keep-alive that was under way, is answered and confirmed."""
+    script = held(drain=drain)
+    token = script.token
+    script.doze()
+    script.feed(ev.Health(healthy=False))
+    for event in (ev.Health(healthy=True), ev.Resume(), ev.Tick(), ev.SpecChanged(ev.Declared(Spec(), 101), 101)):
+        script.feed(event)
+    script.answer(ev.KeepAlive)
+    if drain:
+        script.answer(ev.ReadOwn)
+    assert (script.state(), script.token) == (State.YIELDING, token)
+
+
+def test_a_lease_that_is_to_be_given_up_is_not_renewed_any_more() -> None:
+    """Its time bounds how long an etcd that does not answer can keep the lock from everybody."""
+    script = held()
+    script.feed(ev.HandOver())
+    while script.now < 1100.0:
+        while script.asked:
+            assert not isinstance(script.asked[0], ev.KeepAlive)
+            script.fail(type(script.asked[0]))
+        script.doze()
+
+
+def test_a_deletion_without_an_answer_is_read_after_and_asked_for_again_while_the_key_stands() -> None:
+    """The read proves nothing about the delete under way: the candidate is given up all the same."""
+    script = held()
+    token = script.token
+    script.feed(ev.HandOver())
+    for _ in range(3):
+        script.fail(ev.GiveUp)
+        script.doze()
+        script.answer(ev.ReadQueue)
+        assert (script.state(), script.token) == (State.YIELDING, token)
+    script.answer(ev.GiveUp)
+    script.settle()
+    assert script.token > token
+
+
+def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> None:
+    script = held()
+    mine = script.own
+    script.feed(ev.HandOver())
+    script.etcd.delete(mine)
+    script.fail(ev.GiveUp)
+    script.doze()
+    script.answer(ev.ReadQueue)
+    assert script.revoked() == [mine.lease]
+    script.settle()
+    assert script.token > mine.create_revision
+
+
+def test_a_deletion_that_the_watch_tells_of_before_its_answer_comes_is_done() -> None:
+    script = held()
+    script.feed(ev.HandOver())
+    late = script.etcd.answer(script.take(ev.GiveUp), script.now)
+    script.hear()
+    assert script.state() is State.JOINING
+    script.feed(late)
+    assert "lost" not in script.notes()
+    script.settle()
+    assert script.holding()
+
+
+def test_a_key_that_cannot_be_marked_is_left_to_expire_and_not_renewed() -> None:
+    """The disk is full: what cannot be marked must not be deleted, and must not be kept for ever either."""
+    script = held()
+    mine = script.own
+    script.feed(ev.HandOver())
+    script.fail(ev.GiveUp, refused=True, unmarked=True)
+    assert "left-to-expire" in script.notes()
+    assert script.revoked() == []
+    script.asked[:] = [c for c in script.asked if not isinstance(c, ev.KeepAlive)]
+    del script.said[:]
+    script.wait(2.0)
+    script.settle()
+    assert script.state() is State.WAITING
+    script.beat()
+    assert not [c for c in script.said if isinstance(c, ev.KeepAlive) and c.lease == mine.lease]
+    script.etcd.revoke(mine.lease)
+    script.hear()
+    assert script.holding()
+
+
+# --- stopping --------------------------------------------------------------------------------------------------------
+
+
+def test_it_has_stopped_when_its_key_is_gone_and_watches_nothing_then() -> None:
+    script = held()
+    script.feed(ev.Stop())
+    assert not script.stopped()
+    assert script.cause == Cause.SHUTDOWN
+    script.settle()
+    assert script.stopped()
+    assert script.watched == ev.Watch(0, spec=False)
+    assert not script.etcd.entries
+    assert not script.etcd.leases
+    assert (script.state(), script.election.deadline()) == (State.IDLE, None)
+
+
+def test_a_waiter_that_stops_leaves_the_queue() -> None:
+    script = held()
+    other = behind(script, "other")
+    other.feed(ev.Stop())
+    other.settle()
+    assert other.stopped()
+    assert [e.record.identity for e in script.etcd.order] == ["me"]
+
+
+def test_stopping_during_a_handovers_drain_waits_for_the_work_and_does_not_come_back() -> None:
+    script = held(drain=30.0)
+    script.feed(ev.HandOver())
+    script.wait(10.0)
+    script.asked.clear()
+    script.feed(ev.Stop())
+    assert not script.stopped()
+    script.feed(ev.Drained())
+    script.answer(ev.GiveUp)
+    assert script.stopped()
+
+
+def test_when_etcd_does_not_answer_it_stops_all_the_same_after_its_patience() -> None:
+    """The kubelet will not wait for ever; the lease expires by itself."""
+    script = held()
+    lease = script.own.lease
+    script.feed(ev.Stop())
+    ends = script.now + STOP_PATIENCE
+    while not script.stopped():
+        while script.asked:
+            script.fail(type(script.asked[0]))
+        script.doze()
+    assert script.now == ends
+    assert script.revoked() == [lease]
+    assert "left-to-expire" in script.notes()
+    assert not script.asked
+
+
+def test_the_patience_begins_when_the_drain_has_ended() -> None:
+    script = held(drain=60.0)
+    script.feed(ev.Stop())
+    script.wait(60.0)
+    script.asked.clear()
+    script.wait(STOP_PATIENCE - 0.1)
+    assert not script.stopped()
+    script.wait(0.2)
+    assert script.stopped()
+
+
+def test_stopping_while_a_handover_is_without_an_answer_has_its_patience_too() -> None:
+    script = held()
+    script.feed(ev.HandOver())
+    script.wait(5.0)
+    script.feed(ev.Stop())
+    script.asked.clear()
+    script.wait(STOP_PATIENCE)
+    assert script.stopped()
+
+
+# --- pause and health ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("away", "back", "cause"),
+    [
+        (ev.Pause(), ev.Resume(), Cause.PAUSE),
+        (ev.Health(healthy=False), ev.Health(healthy=True), Cause.UNHEALTHY),
+    ],
+    ids=["pause", "health"],
+)
+def test_a_paused_or_unhealthy_one_leaves_the_queue_until_it_is_back(
+    away: ev.Event, back: ev.Event, cause: Cause
+) -> None:
+    script = held()
+    other = behind(script, "other")
+    script.feed(away)
+    assert script.cause == cause
+    converge(script, other)
+    assert (script.state(), other.state()) == (State.IDLE, State.HOLDING)
+    assert script.watched == ev.Watch(0, spec=False)
+    assert script.election.deadline() is None
+    other.feed(away)
+    other.settle()
+    assert not script.etcd.entries
+    script.feed(back)
+    script.settle()
+    assert script.holding()
+
+
+def test_one_that_is_back_before_its_key_is_gone_joins_again_at_the_end() -> None:
+    script = held()
+    token = script.token
+    script.feed(ev.Pause())
+    script.feed(ev.Resume())
+    script.settle()
+    assert script.holding()
+    assert script.token > token

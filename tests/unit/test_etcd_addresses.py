@@ -1,0 +1,98 @@
+"""Names are looked up without waiting for a resolver that hangs, neither at a time limit nor at exit."""
+
+import asyncio
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from sidecar.etcd import EtcdClient, NotSent, addresses
+from sidecar.etcd.addresses import Address, Resolver
+
+LOCAL = Address("127.0.0.1", socket.AF_INET)
+
+
+async def test_a_literal_address_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(addresses, "_in_a_thread")
+    assert await Resolver("127.0.0.1", 1).addresses() == [LOCAL]
+    assert await Resolver("::1", 1).addresses() == [Address("::1", socket.AF_INET6)]
+
+
+async def test_each_address_of_a_name_once() -> None:
+    found = await Resolver("localhost", 1).addresses()
+    assert LOCAL in found
+    assert len(set(found)) == len(found)
+
+
+async def test_an_impossible_name() -> None:
+    resolver = Resolver("a" * 64, 1)  # longer than a label may be: no server needs to be asked
+    for _ in range(2):
+        with pytest.raises(UnicodeError):
+            await resolver.addresses()
+
+
+async def test_what_a_slow_resolver_finds_is_for_the_next_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only one look-up is under way, however often it is asked for."""
+    may_answer = threading.Event()
+    asked: list[str] = []
+
+    def slow(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        may_answer.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    resolver = Resolver("slow", 1)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await resolver.addresses()
+    may_answer.set()
+    assert await resolver.addresses() == [LOCAL]
+    assert asked == ["slow"]
+    await resolver.addresses()
+    assert asked == ["slow"] * 2
+
+
+async def test_no_thread_left_for_a_look_up_is_a_failure_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app has used up the process ids of the pod: the etcd client tries again, as after any other failure."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    client = EtcdClient(["http://localhost:1"], clock=time.monotonic, timeout=0.2)
+    resolver = Resolver("localhost", 1)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="can't start new thread"):
+            await resolver.addresses()
+        with pytest.raises(NotSent, match="can't start new thread"):
+            await client.range("key")
+    assert LOCAL in await resolver.addresses()
+    with pytest.raises(NotSent, match="refused"):
+        await client.range("key", timeout=30)
+    await client.close()
+
+
+def test_a_process_ends_while_its_resolver_hangs() -> None:
+    script = """
+import asyncio, socket, time
+from sidecar.etcd.addresses import Resolver
+socket.getaddrinfo = lambda *a, **k: time.sleep(600)
+async def main():
+    try:
+        async with asyncio.timeout(0.05):
+            await Resolver("hangs", 1).addresses()
+    except TimeoutError:
+        print("given up")
+asyncio.run(main())
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert result.stdout == "given up\n"
+    assert not result.stderr

@@ -1,0 +1,83 @@
+"""What comes about in the very turn of the loop in which its caller gives up: nothing of it may stay."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from sidecar.etcd import NotSent, TLSFiles, channel
+from sidecar.etcd.dialer import Dialer
+from sidecar.etcd.endpoints import parse_endpoints
+from tests.http_client import until
+
+SETTINGS = b"\0\0\0\4\0\0\0\0\0"
+"""An empty HTTP/2 SETTINGS frame, the first thing that a server says."""
+
+
+class Server:
+    """Speaks the first word of HTTP/2, unless it is to be silent, and counts its clients."""
+
+    def __init__(self) -> None:
+        self.silent = False
+        self.open = 0
+        self.served = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.served += 1
+        writer.write(b"" if self.silent else SETTINGS)
+        try:
+            while await reader.read(4096):
+                pass
+        except ConnectionError:
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+    async def until_left(self) -> None:
+        await until(lambda: self.served > 0 and not self.open)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[tuple[Server, Dialer]]:
+    made = Server()
+    listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    dialer = Dialer(parse_endpoints([f"http://127.0.0.1:{port}"], tls_files=False), TLSFiles())
+    yield made, dialer
+    await dialer.close()
+    listening.close()
+
+
+async def test_a_connection_whose_caller_is_cancelled_as_it_comes_about_is_closed(
+    server: tuple[Server, Dialer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, dialer = server
+    judge = channel._Protocol._judge
+
+    def judge_and_cancel(protocol: channel._Protocol) -> None:
+        judge(protocol)
+        caller.cancel()
+
+    monkeypatch.setattr(channel._Protocol, "_judge", judge_and_cancel)
+    caller = asyncio.create_task(dialer.connection(asyncio.get_running_loop().time() + 30))
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await made.until_left()
+
+
+async def test_closing_in_the_turn_in_which_an_attempt_runs_out_of_time(server: tuple[Server, Dialer]) -> None:
+    made, dialer = server
+    made.silent = True
+    loop = asyncio.get_running_loop()
+    caller = asyncio.create_task(dialer.connection(loop.time() + 30))
+    await until(lambda: dialer._limit is not None and made.served == 1)
+    assert dialer._limit is not None
+    dialer._limit._on_timeout()  # type: ignore[attr-defined]  # what asyncio calls when the time is over
+    await dialer.close()
+    with pytest.raises(NotSent, match="the etcd client is closed"):
+        await caller
+    await made.until_left()

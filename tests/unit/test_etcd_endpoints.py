@@ -1,0 +1,120 @@
+"""The URLs of endpoints, and which of their addresses is tried when."""
+
+import contextlib
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.etcd import BadSetting
+from sidecar.etcd.addresses import Address
+from sidecar.etcd.endpoints import LONGEST_PAUSE, Endpoint, Target, parse_endpoints
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:2379", Endpoint("http://127.0.0.1:2379", "127.0.0.1", 2379)),
+        ("http://127.0.0.1:2379/", Endpoint("http://127.0.0.1:2379", "127.0.0.1", 2379)),
+        (" etcd-0.etcd:2379 ", Endpoint("http://etcd-0.etcd:2379", "etcd-0.etcd", 2379)),
+        ("https://[::1]:2379", Endpoint("https://[::1]:2379", "::1", 2379, tls=True)),
+        ("[fd00::1]:2379", Endpoint("http://[fd00::1]:2379", "fd00::1", 2379)),
+        ("unix:///run/etcd.sock", Endpoint("unix:///run/etcd.sock", path="/run/etcd.sock")),
+        ("unix:/run/etcd.sock", Endpoint("unix:/run/etcd.sock", path="/run/etcd.sock")),
+    ],
+)
+def test_a_url_that_can_work(url: str, expected: Endpoint) -> None:
+    assert parse_endpoints([url], tls_files=False) == (expected,)
+
+
+def test_a_bare_host_is_encrypted_when_certificates_are_given() -> None:
+    (endpoint,) = parse_endpoints(["etcd:2379"], tls_files=True)
+    assert endpoint == Endpoint("https://etcd:2379", "etcd", 2379, tls=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "host name"),
+        ("http://", "host name"),
+        ("http://:2379", "host name"),
+        ("http://e tcd:2379", "host name"),
+        ("etcd", "no port"),
+        ("http://etcd", "no port"),
+        ("http://etcd:0", "no port"),
+        ("http://etcd:70000", "not a URL"),
+        ("http://etcd:text", "not a URL"),
+        ("http://[::1:2379", "not a URL"),
+        ("ftp://etcd:2379", "scheme 'ftp'"),
+        ("http://user:secret@etcd:2379", "nothing more"),
+        ("http://etcd:2379/v3", "nothing more"),
+        ("http://etcd:2379?x=1", "nothing more"),
+        ("unix://run/etcd.sock", "absolute path"),
+    ],
+)
+def test_a_url_that_cannot_work_is_named_with_its_fault(url: str, words: str) -> None:
+    with pytest.raises(BadSetting, match=words):
+        parse_endpoints([url], tls_files=False)
+
+
+def test_no_endpoint_and_one_named_twice() -> None:
+    with pytest.raises(BadSetting, match="at least one"):
+        parse_endpoints([], tls_files=False)
+    with pytest.raises(BadSetting, match="twice"):
+        parse_endpoints(["http://a:1", "a:1"], tls_files=False)
+
+
+def test_certificates_for_a_plain_endpoint_are_a_mistake() -> None:
+    with pytest.raises(BadSetting, match="use https://"):
+        parse_endpoints(["https://a:1", "http://b:1"], tls_files=True)
+
+
+@given(st.text())
+def test_no_text_does_worse_than_one_sentence(text: str) -> None:
+    with contextlib.suppress(BadSetting):
+        (endpoint,) = parse_endpoints([text], tls_files=False)
+        assert endpoint.path or (endpoint.host and 0 < endpoint.port < 65536)
+
+
+LOCAL = Address("127.0.0.1", socket.AF_INET)
+OTHER = Address("::1", socket.AF_INET6)
+
+
+async def test_a_fresh_address_is_ready_at_once_and_a_failing_one_ever_later() -> None:
+    target = Target(Endpoint("http://127.0.0.1:1", "127.0.0.1", 1))
+    assert target.ready_at() == 0
+    pauses = []
+    for _ in range(20):
+        target.failed(LOCAL, 100.0)
+        pauses.append(target.ready_at() - 100.0)
+    assert 0 < pauses[0] < pauses[1] < pauses[2]
+    assert max(pauses) == pauses[-1] == LONGEST_PAUSE
+    target.answered(LOCAL)
+    assert target.ready_at() == 0
+
+
+async def test_a_host_with_another_address_is_not_paused_for_one_that_failed() -> None:
+    """A name that stands for several members must not keep us at the frozen one."""
+    target = Target(Endpoint("http://localhost:1", "localhost", 1))
+    target._known = {LOCAL: target._lookup.__class__(), OTHER: target._lookup.__class__()}
+    target.failed(LOCAL, 100.0)
+    assert target.ready_at() == 0
+    target.failed(OTHER, 100.0)
+    assert target.ready_at() > 100.0
+
+
+async def test_the_address_that_failed_last_comes_last() -> None:
+    target = Target(Endpoint("http://localhost:1", "localhost", 1))
+    first, *_ = await target.addresses()
+    target.failed(first, 100.0)
+    addresses = await target.addresses()
+    assert addresses[-1] == first
+
+
+async def test_an_impossible_name_pauses_the_endpoint() -> None:
+    target = Target(Endpoint("", "a" * 64, 1))  # longer than a label may be: no resolver needs to be asked
+    with pytest.raises(UnicodeError):
+        await target.addresses()
+    target.failed(None, 100.0)
+    assert target.ready_at() > 100.0

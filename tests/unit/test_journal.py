@@ -1,0 +1,89 @@
+"""The log of the election: every change, every problem once, and no flood of either."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+
+from sidecar.board import Board
+from sidecar.events import Snapshot, State
+from sidecar.journal import QUIET_SECONDS, Journal
+from sidecar.keys import LockName
+from tests.http_client import until
+
+IDLE = Snapshot(LockName("prod", "db"), "me", State.IDLE)
+HOLDING = replace(IDLE, state=State.HOLDING, token=7, deadline=1e9, leader="me")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def board(clock: Clock, caplog: pytest.LogCaptureFixture) -> Board:
+    board = Board(IDLE, clock)
+    caplog.set_level(logging.INFO, logger="sidecar.journal")
+    Journal(board).start()
+    return board
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged since the last look."""
+    messages = [record.getMessage() for record in caplog.records]
+    caplog.clear()
+    return messages
+
+
+async def test_a_term_is_told(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+    board.publish(HOLDING)
+    assert vars(caplog.records[-1])["fields"] == {"lock": "prod/db", "token": 7}
+    assert said(caplog) == ["gained: this sidecar leads"]
+    board.publish(replace(HOLDING, deadline=2e9))
+    assert said(caplog) == []
+    board.publish(replace(IDLE, leader="other"))
+    assert said(caplog) == ["lost: this sidecar leads no more", "another leads"]
+
+
+async def test_a_problem_is_told_once_and_its_end(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+    broken = replace(IDLE, last_error="no connection to etcd.")
+    board.publish(broken)
+    board.publish(replace(broken, state=State.JOINING))
+    assert said(caplog) == ["no connection to etcd; trying again"]
+    board.publish(IDLE)
+    assert said(caplog) == ["the last problem is over"]
+
+
+async def test_problems_that_take_turns_make_no_flood(
+    board: Board, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(10):
+        board.publish(replace(IDLE, last_error="one"))
+        board.publish(replace(IDLE, last_error="other"))
+    assert said(caplog) == ["one; trying again", "other; trying again"]
+    clock.now += QUIET_SECONDS
+    board.publish(replace(IDLE, last_error="one"))
+    assert said(caplog) == ["one; trying again"]
+    for number in range(1000):
+        board.publish(replace(IDLE, last_error=f"number {number}"))
+    assert len(said(caplog)) < 40
+
+
+async def test_a_lapse_by_the_clock_alone_is_told(board: Board, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """No snapshot says so: the deadline has passed."""
+    clock.now = 100.0
+    board.publish(replace(HOLDING, deadline=100.05))
+    said(caplog)
+    clock.now = 101.0
+    await until(lambda: bool(caplog.records))
+    assert said(caplog)[0] == "lost: this sidecar leads no more"

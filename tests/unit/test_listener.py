@@ -1,0 +1,150 @@
+"""Sockets: bound where asked, refused in a sentence that names the mend, and taken away at the end."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sidecar.config import Address, UnixAddress
+from sidecar.listener import Listener, ListenError, is_loopback, listen, within_descriptors
+from sidecar.web import App, answer
+from tests.http_client import ask, connected
+
+
+def app() -> App:
+    made = App()
+
+    async def hello(request: object) -> object:
+        return answer({"hello": "world"})
+
+    made.get("/", hello)  # type: ignore[arg-type]  # needs nothing of the request
+    return made
+
+
+@asynccontextmanager
+async def listening(address: Address | UnixAddress) -> AsyncIterator[Listener]:
+    listener = await listen(app(), address)
+    try:
+        yield listener
+    finally:
+        await listener.close()
+
+
+async def test_a_port_of_0_becomes_a_real_one() -> None:
+    async with listening(Address("127.0.0.1", 0)) as listener:
+        assert listener.port > 0
+        assert str(listener.address) == f"127.0.0.1:{listener.port}"
+        assert (await ask(listener, "GET", "/")).status == 200
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+async def test_every_ipv6_address_means_ipv4_too() -> None:
+    async with listening(Address("::", 0)) as listener:
+        for host in ("::1", "127.0.0.1"):
+            listener.address = Address(host, listener.port)
+            assert (await ask(listener, "GET", "/")).status == 200
+
+
+async def test_a_port_in_use_is_said() -> None:
+    async with listening(Address("127.0.0.1", 0)) as first:
+        with pytest.raises(ListenError, match="the port is in use; choose another"):
+            await listen(app(), Address("127.0.0.1", first.port))
+
+
+async def test_an_address_of_another_machine_is_said() -> None:
+    with pytest.raises(ListenError, match=r"no such address; use 0\.0\.0\.0"):
+        await listen(app(), Address("192.0.2.1", 0))
+
+
+async def test_a_host_that_cannot_be_is_said() -> None:
+    with pytest.raises(ListenError, match="use HOST:PORT with an address of this machine"):
+        await listen(app(), Address("no..host", 0))
+
+
+async def test_a_unix_socket_is_the_owners_alone_and_goes_with_the_listener(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    before = os.umask(0)
+    try:
+        async with listening(UnixAddress(path)) as listener:
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert (await ask(listener, "GET", "/")).status == 200
+            with pytest.raises(TypeError):
+                _ = listener.port
+    finally:
+        os.umask(before)
+    assert not path.exists()
+
+
+async def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    async with listening(UnixAddress(path)) as listener:
+        assert (await ask(listener, "GET", "/")).status == 200
+
+
+async def test_a_socket_in_use_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with listening(UnixAddress(path)) as first:
+        with pytest.raises(ListenError, match="another process listens there"):
+            await listen(app(), UnixAddress(path))
+        assert (await ask(first, "GET", "/")).status == 200
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    path.write_text("mine")
+    with pytest.raises(ListenError, match="not a socket"):
+        await listen(app(), UnixAddress(path))
+    assert path.read_text() == "mine"
+
+
+async def test_another_ones_socket_is_not_removed_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    listener = await listen(app(), UnixAddress(path))
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as successor:
+        successor.bind(str(path))
+        await listener.close()
+        assert path.exists()
+
+
+@pytest.mark.parametrize("name", ["missing/control.sock", "x" * 120])
+async def test_a_path_that_cannot_be_used_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ListenError, match="use a path in a writable directory"):
+        await listen(app(), UnixAddress(tmp_path / name))
+
+
+async def test_a_closed_listener_closes_its_connections() -> None:
+    listener = await listen(app(), Address("127.0.0.1", 0))
+    async with connected(listener) as client:
+        await client.ask("GET", "/")
+        await listener.close()
+        await client.ended()
+        with pytest.raises(ConnectionRefusedError):
+            await ask(listener, "GET", "/")
+
+
+@pytest.mark.parametrize(("soft", "allowed"), [(resource.RLIM_INFINITY, 256), (1024, 256), (512, 256), (64, 32)])
+def test_connections_leave_half_of_the_descriptors_to_others(
+    soft: int, allowed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, resource.RLIM_INFINITY))
+    assert within_descriptors(256) == allowed
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost", "Localhost"])
+def test_loopback(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "localhost.evil", "", "::ffff:10.0.0.1", "example.org"])
+def test_not_loopback(host: str) -> None:
+    assert not is_loopback(host)

@@ -1,0 +1,119 @@
+"""Logs: one record a line, whatever stands in it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar import logs
+from sidecar.config import LogConfig
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """Leave the root logger as pytest set it up, and ours as it was."""
+    root, ours, raises = logging.getLogger(), logging.getLogger("sidecar"), logging.raiseExceptions
+    handlers, level, own = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    ours.setLevel(own)
+    logging.raiseExceptions = raises
+
+
+def logged(log: LogConfig, message: str, *args: object, **fields: object) -> str:
+    stream = io.StringIO()
+    logs.configure(log, stream)
+    logging.getLogger("sidecar.runner").info(message, *args, extra={"fields": fields})
+    return stream.getvalue()
+
+
+def test_text_names_time_level_module_and_fields() -> None:
+    line = logged(LogConfig(), "gained %s", "the lock", token=17, leader="a b")
+    time, rest = line.split(" ", 1)
+    assert time.endswith("Z")
+    assert len(time) == len("2026-11-22T22:15:00.123Z")
+    assert rest == 'INFO runner: gained the lock token=17 leader="a b"\n'
+
+
+def test_text_from_elsewhere_starts_no_line_and_moves_no_cursor() -> None:
+    line = logged(LogConfig(), "leader is %s", "x\nFAKE\x1b[2J\u2028", leader="a\rb")
+    assert line.count("\n") == 1
+    assert not any(bad in line for bad in "\x1b\r\u2028")
+
+
+def test_json_is_one_object_a_line() -> None:
+    line = logged(LogConfig(format="json"), "gained\n%s", "it", token=17, level="not the level", odd={1}.copy())
+    record = json.loads(line)
+    assert line.count("\n") == 1
+    assert (record["message"], record["token"], record["level"]) == ("gained\nit", 17, "info")
+    assert record["logger"] == "sidecar.runner"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_exception_brings_its_traceback(form: str) -> None:
+    stream = io.StringIO()
+    logs.configure(LogConfig(format=form), stream)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("sidecar").exception("failed")
+    assert "ValueError: broken" in stream.getvalue()
+    if form == "json":
+        assert "Traceback" in json.loads(stream.getvalue())["exception"]
+
+
+def test_the_level_holds_and_the_last_call_counts() -> None:
+    assert logged(LogConfig(level="warning"), "unheard") == ""
+    assert logged(LogConfig(level="info"), "heard").count("heard") == 1
+
+
+def test_libraries_are_not_heard_below_warning() -> None:
+    """hpack writes each header at debug, an etcd login token among them."""
+    stream = io.StringIO()
+    logs.configure(LogConfig(level="debug"), stream)
+    logging.getLogger("hpack.hpack").debug("a secret")
+    logging.getLogger("sidecar.etcd").debug("ours")
+    logging.getLogger("asyncio").warning("theirs")
+    assert "secret" not in stream.getvalue()
+    assert "ours" in stream.getvalue()
+    assert "theirs" in stream.getvalue()
+
+
+async def test_on_a_loop_a_line_waits_for_what_is_under_way() -> None:
+    """A handover is not held up by its own log; nothing is held back for long, or lost."""
+    stream = io.StringIO()
+    logs.configure(LogConfig(), stream)
+    ours = logging.getLogger("sidecar.runner")
+    ours.info("first")
+    assert stream.getvalue() == ""
+    async with asyncio.timeout(30):
+        while "first" not in stream.getvalue():  # noqa: ASYNC110  # nothing tells when a line has been written
+            await asyncio.sleep(0.001)
+    ours.info("second")
+    ours.warning("third")
+    assert [line.rpartition(" ")[2] for line in stream.getvalue().splitlines()] == ["first", "second", "third"]
+
+
+def test_what_a_loop_left_waiting_is_written_before_what_follows_and_at_the_end() -> None:
+    stream = io.StringIO()
+    logs.configure(LogConfig(), stream)
+    ours = logging.getLogger("sidecar.runner")
+
+    async def speak(word: str) -> None:
+        ours.info(word)
+
+    asyncio.run(speak("first"))
+    asyncio.run(speak("second"))
+    ours.info("third")
+    asyncio.run(speak("fourth"))
+    assert "fourth" not in stream.getvalue()
+    for handler in logging.getLogger().handlers:
+        handler.flush()  # as the logging module does at the end of the process
+    words = [line.rpartition(" ")[2] for line in stream.getvalue().splitlines()]
+    assert words == ["first", "second", "third", "fourth"]

@@ -1,0 +1,163 @@
+"""The process tree: found whole, killed whole, whatever its members do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from sidecar import proctree, treestop
+from tests.family import MEMBERS, beats, living
+
+FAMILY = str(Path(__file__).parent.parent / "family.py")
+
+
+def in_a_process(code: str, *arguments: str) -> str:
+    """Run code in a process of its own, which may become a subreaper and kill all below it; returns its output."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_descendants_are_found_across_sessions_and_dead_parents(tmp_path: Path) -> None:
+    seen = in_a_process(
+        """
+        import os, subprocess, sys, time
+        from sidecar import proctree, treestop
+        from tests.family import beats
+        from pathlib import Path
+        proctree.become_subreaper()
+        file, family, members = Path(sys.argv[1]), sys.argv[2], ["session", "daemon", "nested", "thread"]
+        child = subprocess.Popen([sys.executable, family, str(file), *members])
+        while not {"main", "grandchild", *members} - {"nested"} <= {beat.member for beat in beats(file)}:
+            time.sleep(0.01)
+        found = {stat.process.pid for stat in proctree.descendants(os.getpid())}
+        print({beat.pid for beat in beats(file)} - found)
+        while proctree.reap(lambda pid, status: None):
+            treestop.kill()
+        child.returncode = 0
+        """,
+        str(tmp_path / "beats"),
+        FAMILY,
+    )
+    assert seen == "set()\n"
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_after_the_last_reaping_nothing_lives(member: str, tmp_path: Path) -> None:
+    """A subreaper without children has no descendants: what `gone` rests on."""
+    file = tmp_path / "beats"
+    in_a_process(
+        """
+        import os, subprocess, sys, time
+        from sidecar import proctree, treestop
+        from tests.family import beats
+        from pathlib import Path
+        proctree.become_subreaper()
+        file, family, member = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+        child = subprocess.Popen([sys.executable, family, str(file), "deaf", member])
+        while len({beat.member for beat in beats(file)}) < 2:
+            time.sleep(0.01)
+        while proctree.reap(lambda pid, status: None):
+            treestop.kill()
+        child.returncode = 0
+        with file.open("a") as end:
+            end.write("end 1 0\\n")
+        """,
+        str(file),
+        FAMILY,
+        member,
+    )
+    members = [beat.member for beat in beats(file)]
+    assert members[-1] == "end", "someone wrote on after the last was reaped"
+    assert not living(file)
+
+
+def test_a_name_may_hold_spaces_and_brackets(tmp_path: Path) -> None:
+    program = tmp_path / "a) Z 1 (b"
+    program.symlink_to(shutil.which("sleep") or "/bin/sleep")
+    child = subprocess.Popen([program, "60"])
+    try:
+        found = proctree.descendants(os.getpid())
+        assert child.pid in {stat.process.pid for stat in found}
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_signal_never_reaches_another_process_with_the_same_id() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        stat = proctree.read(child.pid)
+        assert stat is not None
+        older = proctree.Process(child.pid, stat.process.started - 1)
+        assert treestop._deliver(stat._replace(process=older), signal.SIGKILL)
+        assert child.poll() is None
+        assert treestop._deliver(stat, signal.SIGKILL)
+        assert child.wait(60) == -signal.SIGKILL
+        assert treestop._deliver(stat, signal.SIGKILL), "one that has ended already is no failure"
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
+    out = in_a_process(
+        """
+        import os, time
+        from sidecar import proctree, treestop
+        reader, writer = os.pipe()
+        middle = os.fork()
+        if middle == 0:
+            parent = os.getpid()
+            child = os.fork()
+            if child == 0:
+                proctree.die_with_parent(parent)
+                os.write(writer, b"ready")
+                time.sleep(60)
+                os._exit(0)
+            time.sleep(60)
+            os._exit(0)
+        os.close(writer)
+        os.read(reader, 5)
+        os.kill(middle, 9)
+        os.waitpid(middle, 0)
+        print(os.read(reader, 1))
+        """
+    )
+    assert out == "b''\n", "the pipe closes when the last who could write to it is dead"
+
+
+def test_without_pidfds_processes_are_signalled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old kernels lack pidfd_open, and the seccomp profiles of some container runtimes forbid it."""
+
+    def forbidden(pid: int) -> int:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "pidfd_open", forbidden)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    stat = proctree.read(child.pid)
+    assert stat is not None
+    assert treestop._deliver(stat, signal.SIGTERM)
+    assert child.wait(60) == -signal.SIGTERM
+
+
+def test_without_lists_of_children_the_walk_looks_at_all_of_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel keeps them only if it was built so (CONFIG_PROC_CHILDREN)."""
+    with subprocess.Popen(["sh", "-c", "sleep 60; true"]) as parent:
+        listed: list[tuple[int, int]] = []
+        while len(listed) < 2:
+            listed = list(proctree.walk(os.getpid()))
+        monkeypatch.setattr(os.path, "exists", lambda path: False)
+        assert set(proctree.walk(os.getpid())) == set(listed)
+        for pid, _ in listed:
+            os.kill(pid, signal.SIGKILL)
+        parent.wait(60)

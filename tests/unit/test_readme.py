@@ -1,0 +1,45 @@
+"""The README names all there is: what it leaves out, or what no longer exists, fails here."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from sidecar import cli, clock, flags
+from sidecar.board import Board
+from sidecar.events import Snapshot, State
+from sidecar.keys import LockName
+from sidecar.metrics import Metrics
+from sidecar.options import Option
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+OPTIONS = [option for group in flags.RUN for option in group.options]
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flag)
+def test_every_setting_is_there_as_its_help_says(option: Option[object]) -> None:
+    """The table of settings is the help, to the word."""
+    sentence = option.help[0].upper() + option.help[1:]
+    assert f"| `{option.flag}` | {sentence} |" in README
+
+
+def test_no_setting_is_there_that_is_not() -> None:
+    """Every flag in the table of settings exists."""
+    assert set(re.findall(r"^\| `(--[a-z-]+)` \|", README, re.MULTILINE)) == {option.flag for option in OPTIONS}
+
+
+def test_every_metric_is_there() -> None:
+    """All metrics' names are listed, and no others."""
+    registry = CollectorRegistry()
+    Metrics(registry, Board(Snapshot(LockName("a", "b"), "c", State.IDLE), clock.now))
+    names = re.findall(r"^# TYPE (leasehold_\w+) ", generate_latest(registry).decode(), re.MULTILINE)
+    own = {name for name in names if not name.endswith("_created")}
+    assert own - {"leasehold_position"} <= set(re.findall(r"`(leasehold_\w+)`", README))
+    assert set(re.findall(r"`(leasehold_\w+)`", README)) <= own | {"leasehold_position"}
+
+
+def test_every_command_is_there() -> None:
+    """Each sub-command has its row."""
+    for command in cli.COMMANDS:
+        assert f"| `leasehold {command.name}" in README

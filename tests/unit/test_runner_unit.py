@@ -1,0 +1,244 @@
+"""The shell around the election, as far as it can be spoken of without an etcd: none of these ever reaches one."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sidecar import clock, runner
+from sidecar import events as ev
+from sidecar.board import Board
+from sidecar.election import IllegalEvent, Settings
+from sidecar.etcd import EtcdClient
+from sidecar.events import Snapshot, State
+from sidecar.keys import LockName, Record
+from sidecar.metrics import Observer
+from sidecar.resumefile import ResumeFile
+from sidecar.runner import Runner
+
+LOCK = LockName("shop", "billing")
+SETTINGS = Settings(LOCK, Record("me", incarnation="this-process"))
+PATIENCE = 30.0
+"""Seconds that a busy machine may take for what takes none."""
+
+
+class Counter(Observer):
+    """What was counted."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def error(self, kind: str) -> None:
+        self.errors.append(kind)
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The URL of an etcd that is not there: the port is taken, so that nothing else can come to listen on it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+async def client(nobody: str) -> AsyncIterator[EtcdClient]:
+    async with EtcdClient([nobody], clock=clock.now) as client:
+        yield client
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(Snapshot(LOCK, "me", State.IDLE), clock.now)
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[None]:
+    """The test leaves no task behind."""
+    yield
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("election")]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for it."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what is waited for is a plain value
+            await asyncio.sleep(0.01)
+
+
+async def heard(happened: asyncio.Event) -> None:
+    await asyncio.wait_for(happened.wait(), PATIENCE)
+
+
+def when(board: Board, state: State) -> asyncio.Event:
+    """Set when this state is published."""
+    happened = asyncio.Event()
+    board.listen(lambda before, after: happened.set() if after.state is state else None)
+    return happened
+
+
+async def finished(running: asyncio.Task[None]) -> None:
+    await asyncio.wait_for(running, PATIENCE)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_it_runs_without_an_etcd_and_stops_when_told_to(client: EtcdClient, board: Board) -> None:
+    """Nothing is in the queue: there is nothing to wait for."""
+    counter, joining = Counter(), when(board, State.JOINING)
+    made = Runner(SETTINGS, client, board, counter)
+    running = asyncio.create_task(made.run())
+    await heard(joining)
+    await until(lambda: bool(counter.errors))
+    assert board.snapshot.last_error
+    made.submit(ev.Stop())
+    await finished(running)
+    assert board.snapshot.state is State.IDLE
+    assert set(counter.errors) == {"request"}
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_stop_that_comes_before_it_runs_is_heard(client: EtcdClient, board: Board) -> None:
+    """A TERM may come at any moment."""
+    made = Runner(SETTINGS, client, board)
+    made.submit(ev.Stop())
+    await finished(asyncio.create_task(made.run()))
+    assert board.snapshot.state is State.IDLE
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_what_comes_after_the_end_is_not_heard(client: EtcdClient, board: Board) -> None:
+    made = Runner(SETTINGS, client, board)
+    made.submit(ev.Stop())
+    await finished(asyncio.create_task(made.run()))
+    joining = when(board, State.JOINING)
+    made.submit(ev.Resume())
+    made.submit(ev.Start())
+    assert not joining.is_set()
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_bug_ends_the_run_with_what_it_raised(client: EtcdClient, board: Board) -> None:
+    """An election that is fed nonsense must not go on as if nothing had happened."""
+    joining = when(board, State.JOINING)
+    made = Runner(SETTINGS, client, board)
+    running = asyncio.create_task(made.run())
+    await heard(joining)
+    made.submit(ev.Written(10**6, ev.Origin(1, 1, 1, 1), done=True))
+    with pytest.raises(IllegalEvent):
+        await finished(running)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_cancelling_it_leaves_nothing_behind(client: EtcdClient, board: Board) -> None:
+    joining = when(board, State.JOINING)
+    running = asyncio.create_task(Runner(SETTINGS, client, board).run())
+    await heard(joining)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finished(running)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_listener_that_submits_is_heard_after_all_listeners_have_been_told(
+    client: EtcdClient, board: Board
+) -> None:
+    """Else the later ones would be told of the second change before the first."""
+    made = Runner(SETTINGS, client, board)
+    told: list[tuple[str, State]] = []
+
+    def pauses(before: Snapshot, after: Snapshot) -> None:
+        told.append(("first", after.state))
+        if after.state is State.JOINING:
+            made.submit(ev.Pause())
+
+    paused = asyncio.Event()
+
+    def listens(before: Snapshot, after: Snapshot) -> None:
+        told.append(("second", after.state))
+        if after.state is State.IDLE:
+            paused.set()
+
+    board.listen(pauses)
+    board.listen(listens)
+    running = asyncio.create_task(made.run())
+    await heard(paused)
+    assert told[:4] == [
+        ("first", State.JOINING),
+        ("second", State.JOINING),
+        ("first", State.IDLE),
+        ("second", State.IDLE),
+    ]
+    made.submit(ev.Stop())
+    await finished(running)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_its_loop_turns_though_nothing_happens(client: EtcdClient, board: Board) -> None:
+    """`/livez` asks how long ago that was: an idle election is called all the same."""
+    made = Runner(SETTINGS, client, board)
+    made.submit(ev.Pause())
+    running = asyncio.create_task(made.run())
+    for _ in range(3):  # at the start, for the late answer to its first question, and for nothing at all
+        begun = clock.now()
+
+        def turned(since: float = begun) -> bool:
+            return made.beat_age() < clock.now() - since
+
+        await until(turned)
+    made.submit(ev.Stop())
+    await finished(running)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_loop_that_does_not_turn_ages(client: EtcdClient) -> None:
+    now = 100.0
+    board = Board(Snapshot(LOCK, "me", State.IDLE), lambda: now)
+    made = Runner(SETTINGS, client, board)
+    assert made.beat_age() == 0.0
+    now += 7.0
+    assert made.beat_age() == 7.0
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(client: EtcdClient) -> None:
+    """The loop's own clock stands still while the machine sleeps: it must not be what wakes the election."""
+    now = 100.0
+    board = Board(Snapshot(LOCK, "me", State.IDLE), lambda: now)
+    made = Runner(SETTINGS, client, board)
+    made.submit(ev.Pause())
+    running = asyncio.create_task(made.run())
+    await asyncio.sleep(0)
+    for _ in range(2):
+        now += 3600.0
+        await until(lambda: made.beat_age() == 0.0)
+    assert runner.LONGEST_SLEEP <= 1.0
+    made.submit(ev.Stop())
+    await finished(running)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be_asked(
+    client: EtcdClient, board: Board, tmp_path: Path
+) -> None:
+    """And marked when it is given back: the revocation may arrive though its answer does not."""
+    left = ev.Resumable(0x71, 17, 1)
+    before = ResumeFile(tmp_path, {})
+    before.save(left)
+    before.close()
+    file = ResumeFile(tmp_path, {})
+    counter = Counter()
+    made = Runner(SETTINGS, client, board, counter, file)
+    running = asyncio.create_task(made.run())
+    await until(lambda: bool(counter.errors))
+    assert board.snapshot.state is State.JOINING
+    assert '"marked": false' in (tmp_path / "resume.json").read_text()
+    made.submit(ev.Stop())
+    await finished(running)
+    file.close()
+    after = ResumeFile(tmp_path, {})
+    assert after.load() is None
+    assert after.ghost == left.lease
+    after.close()

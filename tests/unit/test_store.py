@@ -1,0 +1,150 @@
+"""etcd's answers as the election's events: the conversions alone. What etcd really answers is tested on real ones."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar import clock
+from sidecar import events as ev
+from sidecar.etcd import EtcdClient, KeyValue, WatchEvent
+from sidecar.keys import Keys, LockName, Record, Spec
+from sidecar.store import Store, declared_of, entry_of, flaw_of, timeout_for
+
+quick = settings(deadline=None)
+KEYS = Keys(LockName("shop", "billing"))
+ME = Record("me", incarnation="i")
+
+
+def kv(key: str | bytes, value: bytes, *, created: int = 5, modified: int = 7, lease: int = 0x71) -> KeyValue:
+    """A key as etcd gives it."""
+    raw = key.encode() if isinstance(key, str) else key
+    return KeyValue(raw, value, created, modified, 1, lease)
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The URL of an etcd that is not there: the port is taken, so that nothing else can come to listen on it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+async def store(nobody: str) -> Store:
+    """For conversions: nothing is sent."""
+    return Store(EtcdClient([nobody], clock=clock.now), KEYS)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_of_the_queue_is_an_entry_with_etcds_numbers() -> None:
+    entry = entry_of(kv(KEYS.entry(0x71), ME.encode()))
+    assert (entry.key, entry.lease, entry.create_revision, entry.mod_revision) == (KEYS.entry(0x71), 0x71, 5, 7)
+    assert entry.record == ME
+    assert entry.changed
+
+
+@quick
+@given(st.binary(max_size=40), st.binary(max_size=200), st.integers(0, 2**63 - 1))
+def test_any_key_with_any_value_is_an_entry(key: bytes, value: bytes, lease: int) -> None:
+    """Whoever can write to etcd can write this into the queue."""
+    entry = entry_of(kv(key, value, lease=lease))
+    assert isinstance(entry.key, str)
+    assert entry.record == Record.decode(value)
+
+
+def test_a_spec_key_is_a_declared_lock_and_none_is_an_undeclared_one() -> None:
+    assert declared_of(kv(KEYS.spec, Spec(capacity=2).encode())) == ev.Declared(Spec(capacity=2), 7)
+    assert declared_of(None) == ev.Declared(None, 0)
+
+
+def test_a_broken_spec_key_is_said_to_be_broken_at_its_revision() -> None:
+    """The revision counts: joining compares it."""
+    declared = declared_of(kv(KEYS.spec, b"{"))
+    assert (declared.spec, declared.revision) == (None, 7)
+    assert declared.broken == "the lock's spec key does not hold a JSON object"
+
+
+@quick
+@given(st.binary(max_size=200))
+def test_any_spec_key_is_either_declared_or_broken(value: bytes) -> None:
+    declared = declared_of(kv(KEYS.spec, value))
+    assert (declared.spec is None) == bool(declared.broken)
+
+
+# --- what watches tell -----------------------------------------------------------------------------------------------
+
+
+def test_watch_events_are_told_by_their_key(store: Store) -> None:
+    own, gone = kv(KEYS.entry(0x71), ME.encode()), kv(KEYS.entry(0x71), b"", created=0, modified=9, lease=0)
+    spec, undeclared = kv(KEYS.spec, Spec(capacity=3).encode()), kv(KEYS.spec, b"", created=0, modified=9)
+    assert store.heard(WatchEvent(False, own, None), 7) == ev.EntryPut(entry_of(own))
+    assert store.heard(WatchEvent(True, gone, None), 9) == ev.EntryGone(KEYS.entry(0x71), 9)
+    assert store.heard(WatchEvent(False, spec, None), 7) == ev.SpecChanged(ev.Declared(Spec(capacity=3), 7), 7)
+    assert store.heard(WatchEvent(True, undeclared, None), 9) == ev.SpecChanged(ev.Declared(None), 9)
+
+
+def test_a_deletion_without_its_revision_has_that_of_its_batch(store: Store) -> None:
+    gone = kv(KEYS.entry(0x71), b"", created=0, modified=0, lease=0)
+    assert store.heard(WatchEvent(True, gone, None), 12) == ev.EntryGone(KEYS.entry(0x71), 12)
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+ENTRY = entry_of(kv(KEYS.entry(0x71), ME.encode()))
+QUESTIONS: list[Any] = [
+    ev.ReadSpec(7),
+    ev.Grant(7, 15),
+    ev.Join(7, 0x71, ME, 0),
+    ev.ReadQueue(7),
+    ev.ReadOwn(7, 0x71, None),
+    ev.KeepAlive(7, 0x71),
+    ev.Write(7, 0x71, ME, 5, 5),
+    ev.GiveUp(7, 0x71, 5, (ENTRY,), (ENTRY,), 3),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: type(q).__name__)
+async def test_what_never_left_this_process_was_certainly_not_done(nobody: str, question: Any) -> None:
+    """The election counts on it: then nothing has to be read before the next try."""
+    async with EtcdClient([nobody], clock=clock.now) as client:
+        answer = await Store(client, KEYS).perform(question, 5.0)
+    assert isinstance(answer, ev.Failed)
+    assert (answer.op, answer.refused, answer.lease_gone, answer.unmarked) == (7, True, False, False)
+    assert answer.reason
+
+
+# --- what is known of etcd -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ttl", "seconds"), [(3, 0.6), (2, 0.5), (5, 1.0), (10, 2.0), (15, 2.0), (3600, 2.0)])
+def test_a_request_takes_a_fifth_of_the_ttl_at_most_and_two_seconds_in_any_case(ttl: int, seconds: float) -> None:
+    assert timeout_for(ttl) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("ttl", range(3, 61))
+def test_a_member_that_hangs_costs_a_try_and_not_the_lease(ttl: int) -> None:
+    """After a third of the TTL: a keep-alive that times out, a pause, and another that takes as long."""
+    limit = timeout_for(ttl)
+    assert ttl / 3 + limit + 0.4 + limit < ttl * 0.99 / 1.01
+
+
+@pytest.mark.parametrize(
+    "version", ["3.4.30", "3.5.0", "3.5.1", "3.5.12", "3.3.27", "3.5.12+git", "2.3.8", "3.4.9-rc.1"]
+)
+def test_versions_that_break_a_promise_are_named(version: str) -> None:
+    assert version in (flaw_of(version) or "")
+
+
+@pytest.mark.parametrize(
+    "version", ["3.4.31", "3.5.13", "3.5.21", "3.6.0", "3.7.3", "4.0.0", "3.10.1", "", "not a one"]
+)
+def test_versions_that_do_not_or_cannot_be_read_are_not_complained_of(version: str) -> None:
+    assert flaw_of(version) is None
