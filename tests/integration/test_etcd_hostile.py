@@ -1,0 +1,282 @@
+"""Whatever answers at etcd's address, even what is no etcd at all: one clear error in time, and nothing left behind.
+
+The servers here break the protocol on purpose, which no real etcd does; the frames that they send are real.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.exceptions
+import pytest
+
+from sidecar.clock import now
+from sidecar.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, WatchLost
+from sidecar.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, WatchResponse
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No exception that nobody asked for, no transport that nobody closed: asyncio and grpclib tell of such."""
+    yield
+    gc.collect()
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+@contextlib.asynccontextmanager
+async def serving(serve: Serve) -> AsyncIterator[EtcdClient]:
+    """A client of a server that treats each connection with `serve`."""
+    ended: list[asyncio.Event] = []
+
+    async def treat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ended.append(asyncio.Event())
+        mine = ended[-1]
+        with contextlib.suppress(ConnectionError, h2.exceptions.ProtocolError):
+            await serve(reader, writer)
+        writer.close()
+        mine.set()
+
+    server = await asyncio.start_server(treat, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        async with EtcdClient([f"http://127.0.0.1:{port}"], clock=now, timeout=1.0) as client:
+            yield client
+    finally:
+        server.close()
+        for each in ended:
+            await each.wait()
+
+
+async def until_closed(reader: asyncio.StreamReader) -> None:
+    while await reader.read(65536):
+        pass
+
+
+async def mute(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    await until_closed(reader)
+
+
+async def gone_at_once(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    pass
+
+
+async def http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+async def tls_alert(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(100)
+    writer.write(b"\x15\x03\x01\x00\x02\x02\x46")
+
+
+async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(bytes(range(256)) * 100)
+    await until_closed(reader)
+
+
+@pytest.mark.parametrize(
+    ("serve", "words"),
+    [
+        (mute, "no answer in time"),
+        (gone_at_once, "closed the connection at once"),
+        (http1, "speaks HTTP/1, not gRPC"),
+        (tls_alert, "use https://"),
+        (garbage, "does not speak HTTP/2"),
+    ],
+)
+async def test_what_is_no_etcd_gets_no_request(serve: Serve, words: str) -> None:
+    async with serving(serve) as client:
+        for _ in range(2):
+            with pytest.raises(NotSent, match=words):
+                await client.keep_alive(1)
+
+
+async def test_closing_while_connecting() -> None:
+    async with serving(mute) as client:
+        calls = [asyncio.create_task(client.range("k", timeout=60)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        await client.close()
+        async with asyncio.timeout(30):
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(outcome, NotSent) for outcome in outcomes)
+
+
+# --- gRPC, up to a point ---------------------------------------------------------------------------------------------
+
+OK_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
+RANGE = RangeResponse().SerializeToString()
+
+
+def framed(message: bytes, *, compressed: bool = False) -> bytes:
+    return struct.pack(">?I", compressed, len(message)) + message
+
+
+Answer = Callable[[h2.connection.H2Connection, int], None]
+
+
+def speaking(answer: Answer, *, at: type[h2.events.Event] = h2.events.DataReceived) -> Serve:
+    """A server of HTTP/2 that treats each request with `answer`."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        writer.write(http.data_to_send())
+        while data := await reader.read(65536):
+            for event in http.receive_data(data):
+                if isinstance(event, at):
+                    answer(http, event.stream_id)  # type: ignore[attr-defined]  # both kinds of event have it
+            writer.write(http.data_to_send())
+
+    return serve
+
+
+def status_503(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, [(":status", "503")], end_stream=True)
+
+
+def not_grpc(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, [(":status", "200"), ("content-type", "text/html")])
+    http.send_data(stream, b"<html>", end_stream=True)
+
+
+def no_status(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_data(stream, framed(RANGE), end_stream=True)
+
+
+def no_message(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+
+def half_a_message(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_data(stream, framed(bytes(100))[:50])
+    http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+
+def compressed(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_data(stream, framed(RANGE, compressed=True))
+
+
+def undecodable(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_data(stream, framed(b"\xff" * 20))
+
+
+def reset(http: h2.connection.H2Connection, stream: int) -> None:
+    http.reset_stream(stream, error_code=7)
+
+
+def goaway(http: h2.connection.H2Connection, _: int) -> None:
+    http.close_connection()
+
+
+def silent(_: h2.connection.H2Connection, __: int) -> None:
+    pass
+
+
+BROKEN = [
+    status_503,
+    not_grpc,
+    no_status,
+    no_message,
+    half_a_message,
+    compressed,
+    undecodable,
+    reset,
+    goaway,
+    silent,
+]
+
+
+@pytest.mark.parametrize("answer", BROKEN)
+async def test_a_broken_answer_leaves_the_outcome_open_and_costs_the_connection(answer: Answer) -> None:
+    async with serving(speaking(answer)) as client:
+        for tries in (1, 2):
+            with pytest.raises(OutcomeUnknown):
+                await client.put("k", b"", timeout=0.5)
+            assert client.connects == tries
+        with pytest.raises(OutcomeUnknown):
+            await client.keep_alive(1, timeout=0.5)
+
+
+@pytest.mark.parametrize("answer", BROKEN)
+async def test_a_broken_watch_is_lost(answer: Answer) -> None:
+    async with serving(speaking(answer)) as client:
+        watcher = client.watch(timeout=0.5)
+        await watcher.add("k", start_revision=1)
+        async with asyncio.timeout(30):
+            with pytest.raises(WatchLost):
+                await anext(watcher)
+
+
+async def test_a_request_reset_as_soon_as_it_began() -> None:
+    async with serving(speaking(reset, at=h2.events.RequestReceived)) as client:
+        with pytest.raises(OutcomeUnknown):
+            await client.put("k", bytes(100_000))
+        with pytest.raises(OutcomeUnknown):
+            await client.keep_alive(1)
+
+
+def sending(*messages: bytes) -> Answer:
+    """Answers every request of a stream with these messages, the first with the headers."""
+    begun: set[tuple[h2.connection.H2Connection, int]] = set()
+
+    def answer(http: h2.connection.H2Connection, stream: int) -> None:
+        if (http, stream) not in begun:
+            begun.add((http, stream))
+            http.send_headers(stream, OK_HEADERS)
+        for message in messages:
+            http.send_data(stream, framed(message))
+
+    return answer
+
+
+async def test_a_keep_alive_answer_for_another_lease_is_believed_by_nobody() -> None:
+    answer = sending(LeaseKeepAliveResponse(ID=2, TTL=60).SerializeToString())
+    async with serving(speaking(answer)) as client:
+        with pytest.raises(EtcdError):
+            await client.keep_alive(1)
+        assert client.connects == 1
+        with pytest.raises(EtcdError):
+            await client.keep_alive(1)
+        assert client.connects == 2
+
+
+async def test_a_keep_alive_answer_that_nobody_asked_for_costs_the_connection() -> None:
+    """It could be taken for the answer to the next request: the count of answers no longer says whose they are."""
+    answer = sending(*[LeaseKeepAliveResponse(ID=1, TTL=60).SerializeToString()] * 2)
+    async with serving(speaking(answer)) as client:
+        assert (await client.keep_alive(1)).ttl == 60
+        await asyncio.sleep(0.1)
+        await client.keep_alive(1)
+        assert client.connects == 2
+
+
+async def test_watch_messages_that_mean_nothing_are_passed_over() -> None:
+    """Progress reports, events of a watch that is not ours, a second word of creation; a cancellation then counts."""
+    answer = sending(
+        WatchResponse(watch_id=1, created=True).SerializeToString(),
+        WatchResponse(watch_id=-1).SerializeToString(),
+        WatchResponse(watch_id=1).SerializeToString(),
+        WatchResponse(watch_id=9, created=True).SerializeToString(),
+        WatchResponse(watch_id=9, canceled=True).SerializeToString(),
+        WatchResponse(watch_id=1, canceled=True, cancel_reason="enough").SerializeToString(),
+    )
+    async with serving(speaking(answer)) as client:
+        watcher = client.watch()
+        await watcher.add("k", start_revision=1)
+        async with asyncio.timeout(30):
+            with pytest.raises(WatchLost, match="enough"):
+                await anext(watcher)

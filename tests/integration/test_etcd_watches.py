@@ -1,0 +1,275 @@
+"""Watches: no event is missed in silence, whatever becomes of etcd, its history, the connection or the reader."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import get_args
+
+import pytest
+
+from sidecar.clock import now
+from sidecar.etcd import EtcdClient, EtcdError, Put, Watcher, WatchEvent, WatchLost
+from sidecar.etcd import watch as watch_module
+from sidecar.keys import prefix_end
+from tests.servers import EtcdCluster, EtcdServer, Version
+
+BOUND = 30.0
+
+
+@pytest.fixture(scope="module", params=get_args(Version))
+def server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
+    with EtcdServer(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
+    async with EtcdClient([server.url], clock=now) as client:
+        yield client
+
+
+async def take(watcher: Watcher, count: int) -> list[tuple[int, WatchEvent]]:
+    """The next `count` events, each with the id of the watch that saw it."""
+    events: list[tuple[int, WatchEvent]] = []
+    async with asyncio.timeout(BOUND):
+        while len(events) < count:
+            batch = await anext(watcher)
+            events += [(batch.watch_id, event) for event in batch.events]
+    return events
+
+
+async def lost(watcher: Watcher) -> WatchLost:
+    """The loss that ends the watcher, past whatever batches came before it."""
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(WatchLost) as caught:
+            async for _ in watcher:
+                pass
+        with pytest.raises(StopAsyncIteration):
+            await anext(watcher)
+    return caught.value
+
+
+async def after_now(client: EtcdClient, key: str) -> int:
+    return (await client.range(key)).origin.revision + 1
+
+
+async def test_puts_and_deletes_with_their_revisions(client: EtcdClient, root: str) -> None:
+    async with client.watch() as watcher:
+        watch_id = await watcher.add(root, start_revision=await after_now(client, root))
+        lease = (await client.grant(60)).lease
+        created = (await client.put(root, b"a", lease=lease)).origin.revision
+        changed = (await client.put(root, b"b")).origin.revision
+        deleted = (await client.delete(root)).origin.revision
+        (first, put), (_, second), (_, gone) = await take(watcher, 3)
+    assert first == watch_id
+    assert (put.deleted, put.kv.value, put.kv.create_revision, put.kv.mod_revision, put.kv.lease) == (
+        False,
+        b"a",
+        created,
+        created,
+        lease,
+    )
+    assert (second.kv.value, second.kv.create_revision, second.kv.mod_revision) == (b"b", created, changed)
+    assert (gone.deleted, gone.kv.key, gone.kv.value, gone.kv.mod_revision) == (True, root.encode(), b"", deleted)
+    assert put.previous is None
+
+
+async def test_several_watches_on_one_stream(client: EtcdClient, root: str) -> None:
+    start = await after_now(client, root)
+    async with client.watch() as watcher:
+        one = await watcher.add(f"{root}/1", start_revision=start)
+        two = await watcher.add(f"{root}/2", start_revision=start)
+        every = await watcher.add(f"{root}/", end=prefix_end(f"{root}/"), start_revision=start, prev=True)
+        await client.put(f"{root}/1", b"x")
+        await client.txn([], [Put(f"{root}/2", b"y"), Put(f"{root}/3", b"z")])
+        await client.delete(f"{root}/1")
+        seen: dict[int, list[tuple[bytes, bool]]] = {one: [], two: [], every: []}
+        for watch_id, event in await take(watcher, 7):
+            seen[watch_id].append((event.kv.key.removeprefix(root.encode()), event.deleted))
+            if event.deleted and watch_id == every:
+                assert event.previous is not None
+                assert event.previous.value == b"x"
+    assert seen == {
+        one: [(b"/1", False), (b"/1", True)],
+        two: [(b"/2", False)],
+        every: [(b"/1", False), (b"/2", False), (b"/3", False), (b"/1", True)],
+    }
+
+
+async def test_what_happened_between_the_read_and_the_watch_is_seen(client: EtcdClient, root: str) -> None:
+    start = await after_now(client, root)
+    revisions = [(await client.put(root, b"%d" % n)).origin.revision for n in range(20)]
+    async with client.watch() as watcher:
+        await watcher.add(root, start_revision=start)
+        events = await take(watcher, 20)
+    assert [event.kv.mod_revision for _, event in events] == revisions
+
+
+async def test_a_cancelled_watch_is_silent_at_once_and_the_others_go_on(client: EtcdClient, root: str) -> None:
+    start = await after_now(client, root)
+    async with client.watch() as watcher:
+        silent = await watcher.add(root, start_revision=start)
+        other = await watcher.add(root, start_revision=start)
+        await client.put(root, b"1")
+        await take(watcher, 2)
+        await client.put(root, b"2")
+        await asyncio.sleep(0.05)  # its events may have come already: they must not be given any more
+        await watcher.cancel(silent)
+        await watcher.cancel(silent)
+        await watcher.cancel(999)
+        await client.put(root, b"3")
+        events = await take(watcher, 2)
+        assert {watch_id for watch_id, _ in events} == {other}
+        again = await watcher.add(root, start_revision=await after_now(client, root))
+        assert again not in (silent, other)
+        await client.put(root, b"4")
+        assert {watch_id for watch_id, _ in await take(watcher, 2)} == {other, again}
+
+
+async def test_watches_added_and_cancelled_without_a_pause(client: EtcdClient, root: str) -> None:
+    """The answers of etcd to both kinds of request interleave; the one that stays must be the one that counts."""
+    start = await after_now(client, root)
+    async with client.watch() as watcher:
+        for _ in range(50):
+            await watcher.cancel(await watcher.add(root, start_revision=start))
+        kept = await watcher.add(root, start_revision=start)
+        await client.put(root, b"")
+        assert [watch_id for watch_id, _ in await take(watcher, 1)] == [kept]
+
+
+async def test_compaction_under_a_watch(server: EtcdServer, client: EtcdClient, root: str) -> None:
+    """One that follows the present is not harmed; one that asks for the past is told where history begins."""
+    start = await after_now(client, root)
+    for n in range(5):
+        await client.put(root, b"%d" % n)
+    async with client.watch() as present, client.watch() as past:
+        await present.add(root, start_revision=await after_now(client, root))
+        await asyncio.to_thread(server.ctl.compact)
+        revision = (await client.range(root)).origin.revision
+        await past.add(root, start_revision=start)
+        loss = await lost(past)
+        assert loss.compact_revision == revision
+        assert "compacted" in loss.reason
+        with pytest.raises(WatchLost):
+            await past.add(root, start_revision=revision)
+        await client.put(root, b"on")
+        assert len(await take(present, 1)) == 1
+
+
+async def test_a_restart_ends_the_watcher_and_a_new_one_goes_on_without_a_gap(
+    etcd_factory: Callable[..., EtcdServer], root: str
+) -> None:
+    """The trap of a client that watches on by itself: what happened meanwhile is lost, and nobody knows."""
+    server = etcd_factory()
+    async with EtcdClient([server.url], clock=now) as client:
+        watcher = client.watch()
+        start = await after_now(client, root)
+        await watcher.add(root, start_revision=start)
+        await client.put(root, b"before")
+        await take(watcher, 1)
+        await asyncio.to_thread(server.restart)
+        await asyncio.to_thread(server.ctl.put, root, "meanwhile")
+        assert "the watch was lost" in (await lost(watcher)).reason
+        async with asyncio.timeout(BOUND):
+            while True:
+                try:
+                    read = await client.range(root)
+                    break
+                except EtcdError:
+                    continue
+        assert read.kvs[0].value == b"meanwhile"
+        async with client.watch() as second:
+            await second.add(root, start_revision=start)
+            assert [event.kv.value for _, event in await take(second, 2)] == [b"before", b"meanwhile"]
+
+
+async def test_any_failure_of_the_connection_is_told_to_every_watcher(
+    etcd_factory: Callable[..., EtcdServer], root: str
+) -> None:
+    """A frozen member's watch is merely silent: it is the call without an answer that unmasks it."""
+    server = etcd_factory()
+    async with EtcdClient([server.url], clock=now) as client:
+        watchers = [client.watch() for _ in range(3)]
+        for watcher in watchers:
+            await watcher.add(root, start_revision=await after_now(client, root))
+        server.pause()
+        with pytest.raises(EtcdError):
+            await client.range(root, timeout=0.3)
+        for watcher in watchers:
+            assert "the watch was lost" in (await lost(watcher)).reason
+        server.resume()
+
+
+async def test_a_watch_that_is_never_made_is_lost(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
+    server = etcd_factory()
+    async with EtcdClient([server.url], clock=now) as client:
+        start = await after_now(client, root)
+        server.pause()
+        watcher = client.watch(timeout=0.3)
+        await watcher.add(root, start_revision=start)
+        await lost(watcher)
+        server.resume()
+
+
+async def test_a_member_without_a_leader_ends_its_watches(
+    cluster_factory: Callable[..., EtcdCluster], root: str
+) -> None:
+    """Cut off from the others it would go on in silence; the whole connection is given up for another member."""
+    cluster = cluster_factory()
+    lonely = cluster.followers()[0]
+    async with EtcdClient([lonely.url], clock=now) as client:
+        watcher = client.watch()
+        await watcher.add(root, start_revision=await after_now(client, root))
+        for member in cluster.members:
+            if member is not lonely:
+                member.pause()
+        assert "no leader" in (await lost(watcher)).reason
+        for member in cluster.members:
+            member.resume()
+
+
+async def test_events_larger_than_every_window(client: EtcdClient, root: str) -> None:
+    value = os.urandom(1_000_000)
+    start = await after_now(client, root)
+    for n in range(12):
+        await client.put(f"{root}/{n}", value, timeout=10)
+    async with client.watch(timeout=20) as watcher:
+        await watcher.add(f"{root}/", end=prefix_end(f"{root}/"), start_revision=start)
+        events = await take(watcher, 12)
+    assert {event.kv.value for _, event in events} == {value}
+
+
+async def test_a_reader_that_does_not_read_is_given_up_and_harms_no_other(
+    client: EtcdClient, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "MOST_BEHIND", 50)
+    lease = (await client.grant(60)).lease
+    watcher = client.watch()
+    start = await after_now(client, root)
+    await watcher.add(root, start_revision=start)
+    for _ in range(60):
+        await client.put(root, b"")
+    assert "waiting to be read" in (await lost(watcher)).reason
+    assert (await client.keep_alive(lease)).ttl == 60
+    assert client.connects == 1
+
+
+async def test_the_end_of_a_watcher(client: EtcdClient, root: str) -> None:
+    watcher = client.watch()
+    await watcher.add(root, start_revision=await after_now(client, root))
+    reading = asyncio.create_task(anext(watcher))
+    await asyncio.sleep(0)
+    await watcher.close()
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(StopAsyncIteration):
+            await reading
+    with pytest.raises(WatchLost, match="closed"):
+        await watcher.add(root, start_revision=1)
+    assert (await client.status()).leader  # the connection goes on
+    never_used = client.watch()
+    await never_used.close()
+
+    second = client.watch()
+    await second.add(root, start_revision=await after_now(client, root))
+    await client.close()
+    assert "closed" in (await lost(second)).reason

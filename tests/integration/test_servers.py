@@ -1,0 +1,201 @@
+"""The harness itself: each fault that other tests rely on is one that a client really meets."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.servers import (
+    CertificateAuthority,
+    Disk,
+    EtcdCluster,
+    Etcdctl,
+    EtcdctlFailed,
+    EtcdServer,
+    Peer,
+    Postgres,
+    Process,
+    ProcessFailed,
+    Toxiproxy,
+    reserve_port,
+    skewed_clock,
+    wait_for,
+)
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.5", "3.4"])
+def test_each_etcd_version_keeps_its_data_over_a_kill_and_loses_it_by_a_wipe(
+    etcd_factory: Callable[..., EtcdServer], version: str
+) -> None:
+    server = etcd_factory(version)
+    assert server.ctl.json("endpoint", "status")[0]["Status"]["version"].startswith(version)
+    server.ctl.put("/kept", "yes")
+    server.kill()
+    saved = server.save_data()
+    server.start()
+    server.ctl.put("/later", "yes")
+    server.stop()
+    server.restore_data(saved)
+    server.start()
+    assert [kv.key for kv in server.ctl.prefix("/")] == ["/kept"]
+    server.stop()
+    server.wipe()
+    server.start()
+    assert server.ctl.prefix("/") == []
+
+
+def test_a_frozen_server_accepts_connections_and_says_nothing(etcd_factory: Callable[..., EtcdServer]) -> None:
+    server = etcd_factory()
+    server.pause()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5):
+        assert not server.healthy()
+    server.resume()
+    server.wait_healthy()
+
+
+def test_leases_and_keys_are_seen_as_etcd_stores_them(etcdctl: Etcdctl, root: str) -> None:
+    lease = etcdctl.grant(60)
+    etcdctl.put(f"{root}/b", "-dashes and spaces ", lease=lease)
+    etcdctl.put(f"{root}/a", "")
+    first, second = etcdctl.prefix(root)
+    assert (first.key, first.value, first.lease) == (f"{root}/b", "-dashes and spaces ", lease)
+    assert second.create_revision == first.create_revision + 1
+    assert lease in etcdctl.leases()
+    assert 0 < etcdctl.time_to_live(lease) <= 60
+    etcdctl.revoke(lease)
+    assert etcdctl.get(f"{root}/b") is None
+    assert etcdctl.time_to_live(lease) == -1
+
+
+def test_a_cluster_elects_another_leader_when_its_own_is_frozen_or_killed(
+    cluster_factory: Callable[..., EtcdCluster],
+) -> None:
+    cluster = cluster_factory(3)
+    first = cluster.leader()
+    first.pause()
+    second = cluster.leader()
+    assert second is not first
+    first.resume()
+    second.kill()
+    third = cluster.leader()
+    assert third is not second
+    cluster.start()
+    assert cluster.move_leader(second) is second
+
+
+def test_mutual_tls_refuses_clients_without_a_certificate(
+    etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority
+) -> None:
+    server = etcd_factory(authority=certs, mutual=True)
+    server.ctl.put("/a", "1")
+    stranger = Etcdctl([server.url], CertificateAuthority(certs.directory / "other").client())
+    with pytest.raises(EtcdctlFailed):
+        stranger.run("get", "/a", "--command-timeout=1s")
+
+
+def test_authentication_confines_users_to_their_prefix(etcd_factory: Callable[..., EtcdServer]) -> None:
+    server = etcd_factory()
+    server.enable_auth({"candidate": "secret"}, prefix="/leasehold/")
+    user = Etcdctl([server.url], user="candidate:secret")
+    user.put("/leasehold/a", "1")
+    with pytest.raises(EtcdctlFailed, match="permission denied"):
+        user.put("/elsewhere", "1")
+    with pytest.raises(EtcdctlFailed, match="user name is empty"):
+        Etcdctl([server.url]).put("/leasehold/a", "1")
+
+
+def test_gos_election_hands_over(etcd: EtcdServer, root: str, peer_factory: Callable[..., Peer]) -> None:
+    first, second = (peer_factory(etcd.ctl, root, ttl=5) for _ in range(2))
+    elected = first.campaign("first")
+    second.campaign("second", wait=False)
+    wait_for(lambda: len(etcd.ctl.prefix(f"{root}/")) == 2, "both to queue")
+    assert second.leader() == "first"
+    assert first.process.terminate() == 0
+    assert second.expect("elected")["revision"] > elected["revision"]
+
+
+def test_the_proxy_swallows_cuts_and_heals(etcd: EtcdServer, root: str, toxiproxy: Toxiproxy) -> None:
+    proxy = toxiproxy.proxy(etcd.port)
+    through = Etcdctl([proxy.url])
+    through.put(f"{root}/a", "1")
+    for fault in (proxy.silence, proxy.cut):
+        fault()
+        with pytest.raises(EtcdctlFailed):
+            through.run("get", f"{root}/a", "--command-timeout=1s")
+        proxy.heal()
+        assert through.get(f"{root}/a")
+
+
+def test_a_frozen_disk_hangs_the_member_on_it(
+    etcd_factory: Callable[..., EtcdServer], disk_factory: Callable[..., Disk]
+) -> None:
+    disk = disk_factory()
+    server = etcd_factory(directory=disk.path / "etcd")
+    disk.freeze()
+    with pytest.raises(EtcdctlFailed):
+        server.ctl.run("put", "/a", "1", "--command-timeout=1s")
+    disk.thaw()
+    server.wait_healthy()
+    server.ctl.put("/a", "1")
+
+
+def test_postgres_answers(postgres: Postgres) -> None:
+    with psycopg.connect(postgres.dsn) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_skewed_process_sees_all_its_clocks_run_faster() -> None:
+    """Held against the kernel's own uptime, which is not faked, so that a busy machine makes no difference."""
+    script = """if True:
+        import asyncio, json, time
+        def clocks():
+            uptime = float(open("/proc/uptime").read().split()[0])
+            return [uptime, time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)]
+        before = clocks()
+        asyncio.run(asyncio.sleep(8))
+        print(json.dumps([now - then for now, then in zip(clocks(), before)]))
+    """
+    argv = [sys.executable, "-c", script]
+    output = subprocess.run(argv, env={**os.environ, **skewed_clock(4)}, capture_output=True, check=True, timeout=60)
+    real, monotonic, boottime = json.loads(output.stdout)
+    assert monotonic / real == pytest.approx(4, rel=0.1)
+    assert boottime / real == pytest.approx(4, rel=0.1)
+
+
+def test_ports_are_given_once_and_outside_the_kernels_own_range() -> None:
+    ports = [reserve_port() for _ in range(20)]
+    assert len(set(ports)) == 20
+    assert max(ports) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
+    """Even a test run that is killed with -9 leaves nothing behind."""
+    script = (
+        "import time, sys; from tests.servers import Process;"
+        "p = Process(['sleep', '600']); p.start(); print(p.pid, flush=True); time.sleep(600)"
+    )
+    with Process([sys.executable, "-c", script], lines=True, env={"TMPDIR": str(tmp_path)}) as parent:
+        child = int(parent.read_line())
+        parent.kill()
+    # Dead, if not yet collected: in a container, process 1 may never do that.
+    wait_for(lambda: state_of(child) in ("Z", "gone"), "the child to end")
+
+
+def test_a_process_that_ends_early_is_reported_with_its_log() -> None:
+    with Process(["sh", "-c", "echo what went wrong >&2; exit 3"]) as process:
+        with pytest.raises(ProcessFailed, match="what went wrong"):
+            process.wait_for_log("ready")
+        assert process.returncode == 3

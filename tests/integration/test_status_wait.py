@@ -1,0 +1,182 @@
+"""`leasehold status` and `leasehold wait` with real sidecars on a real etcd."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.keys import Keys, LockName
+from tests.servers import Etcdctl, EtcdServer, Process, reserve_port, wait_for
+
+PATIENCE = 60.0
+LOCK = LockName("default", "job")
+
+
+def leasehold(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sidecar", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+class Sidecars:
+    """Sidecars of one lock, and what is printed about it."""
+
+    def __init__(self, spawn: Callable[..., Process], url: str, root: str) -> None:
+        self._spawn = spawn
+        self.place = ("--etcd", url, "--root", root, "--lock", "job")
+
+    def command(self, name: str, port: int, *settings: str) -> list[str]:
+        where = ("--listen", f"127.0.0.1:{port}", "--control", "127.0.0.1:0")
+        return [
+            sys.executable,
+            "-m",
+            "sidecar",
+            "run",
+            *self.place,
+            "--identity",
+            name,
+            "--ttl",
+            "3",
+            *where,
+            *settings,
+        ]
+
+    def start(self, name: str, *settings: str, port: int | None = None) -> tuple[Process, int]:
+        port = port or reserve_port()
+        return self._spawn(self.command(name, port, *settings), name=name), port
+
+    def status(self) -> Any:
+        done = leasehold("status", *self.place, "--output", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def wait_for_queue(self, *identities: str) -> None:
+        wanted = list(identities)
+        wait_for(lambda: [c["identity"] for c in self.status()["candidates"]] == wanted, f"{wanted}", PATIENCE)
+
+
+@pytest.fixture
+def sidecars(spawn: Callable[..., Process], etcd: EtcdServer, root: str) -> Sidecars:
+    return Sidecars(spawn, etcd.url, root)
+
+
+# --- status ---
+
+
+def test_status_of_a_lock_nobody_wants(sidecars: Sidecars) -> None:
+    done = leasehold("status", *sidecars.place)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Lock default/job: vacant; nobody waiting.\nNot declared: ")
+
+
+def test_status_of_a_queue(sidecars: Sidecars, root: str, etcdctl: Etcdctl) -> None:
+    sidecars.start("one", "--group", "g1", "--priority", "2")
+    sidecars.wait_for_queue("one")
+    sidecars.start("two")
+    sidecars.wait_for_queue("one", "two")
+    first, second = sidecars.status()["candidates"]
+    keys = etcdctl.prefix(Keys(LOCK, root).queue)
+    assert [first["token"], second["token"]] == sorted(key.create_revision for key in keys)
+    assert (first["holds"], second["holds"]) == (True, False)
+    assert (first["group"], first["priority"]) == ("g1", 2)
+    assert 0 <= first["leaseSecondsLeft"] <= 3
+    printed = leasehold("status", *sidecars.place).stdout
+    assert printed.startswith("Lock default/job: held by one; 1 waiting.\n")
+
+
+def test_status_shows_foreign_records(sidecars: Sidecars, root: str, etcdctl: Etcdctl) -> None:
+    keys = Keys(LOCK, root)
+    lease = etcdctl.grant(60)
+    etcdctl.put(keys.entry(lease), "evil\x1b[2J\n{", lease=lease)
+    etcdctl.put(keys.spec, json.dumps({"capacity": 2, "suspend": True, "frob": 1}))
+    done = leasehold("status", *sidecars.place)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert done.stdout.startswith("Lock default/job: held by evil")
+    assert "Declared: TTL each sidecar's own, else 15 s, capacity 2, suspended." in done.stdout
+
+
+def test_status_with_a_broken_spec(sidecars: Sidecars, root: str, etcdctl: Etcdctl) -> None:
+    etcdctl.put(Keys(LOCK, root).spec, "{broken")
+    done = leasehold("status", *sidecars.place)
+    assert done.returncode == 0
+    assert "Declared, but the lock's spec key does not hold a JSON object." in done.stdout
+
+
+def test_status_without_etcd_is_one_sentence() -> None:
+    done = leasehold("status", "--lock", "job", "--etcd", f"http://127.0.0.1:{reserve_port()}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("leasehold: The queue cannot be read: ")
+
+
+def test_status_asks_the_next_member(sidecars: Sidecars) -> None:
+    etcd, url, *rest = sidecars.place
+    done = leasehold("status", etcd, f"http://127.0.0.1:{reserve_port()},{url}", *rest)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_status_where_etcd_demands_a_login(etcd_factory: Callable[..., EtcdServer], tmp_path: Path) -> None:
+    server = etcd_factory()
+    server.enable_auth({"me": "secret"})
+    done = leasehold("status", "--lock", "job", "--etcd", server.url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "give --etcd-user and --etcd-password-file" in done.stderr
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    login = ("--etcd-user", "me", "--etcd-password-file", str(password))
+    assert leasehold("status", "--lock", "job", "--etcd", server.url, *login).returncode == 0
+
+
+# --- wait ---
+
+
+def waiter(spawn: Callable[..., Process], port: int, *settings: str) -> Process:
+    command = [sys.executable, "-m", "sidecar", "wait", "--url", f"http://127.0.0.1:{port}", *settings]
+    return spawn(command, name="wait", lines=True)
+
+
+def test_wait_prints_the_token_of_the_leader(sidecars: Sidecars, spawn: Callable[..., Process]) -> None:
+    """It may start before the sidecar, and wait while another leads."""
+    port = reserve_port()
+    waiting = waiter(spawn, port)
+    first, _ = sidecars.start("one")
+    sidecars.wait_for_queue("one")
+    sidecars.start("two", port=port)
+    sidecars.wait_for_queue("one", "two")
+    assert waiting.running
+    first.terminate()
+    token = int(waiting.read_line())
+    assert waiting.wait() == 0
+    assert sidecars.status()["candidates"][0]["token"] == token
+
+
+def test_wait_outlasts_a_restart_of_the_sidecar(sidecars: Sidecars, spawn: Callable[..., Process]) -> None:
+    leader, _ = sidecars.start("one")
+    sidecars.wait_for_queue("one")
+    standby, port = sidecars.start("two")
+    sidecars.wait_for_queue("one", "two")
+    waiting = waiter(spawn, port)
+    standby.terminate()
+    standby.start()
+    sidecars.wait_for_queue("one", "two")
+    assert waiting.running
+    leader.kill()
+    assert int(waiting.read_line()) > 0
+    assert waiting.wait() == 0
+
+
+def test_wait_gives_up(sidecars: Sidecars) -> None:
+    sidecars.start("one")
+    sidecars.wait_for_queue("one")
+    _, port = sidecars.start("two")
+    sidecars.wait_for_queue("one", "two")
+    done = leasehold("wait", "--url", f"http://127.0.0.1:{port}", "--timeout", "0.2")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "leasehold: This pod does not lead after 0.2 seconds: 'one' leads.\n"
