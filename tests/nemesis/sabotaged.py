@@ -1,0 +1,36 @@
+"""`leasehold run`, sabotaged; the checker must catch it: `python -m tests.nemesis.sabotaged KIND run …`
+
+late         believes in its lease for three times its TTL
+unconfirmed  believes every keep-alive that was answered, whoever answered it, without any further proof
+"""
+
+import sys
+
+from sidecar.__main__ import main
+from sidecar.events import Origin
+from sidecar.lease import LeaseClock
+
+_honest_init = LeaseClock.__init__
+_honest_answered = LeaseClock.answered
+
+
+def _init(self: LeaseClock, max_drift: float) -> None:
+    _honest_init(self, max_drift)
+    self.factor *= 3
+
+
+def _answered(self: LeaseClock, origin: Origin, sent: float, ttl: int) -> None:
+    _honest_answered(self, origin, sent, ttl)
+    self._renewed_since = None
+    self.deadline = sent + self.ttl * self.factor
+
+
+if __name__ == "__main__":
+    match sys.argv.pop(1):
+        case "late":
+            LeaseClock.__init__ = _init  # type: ignore[method-assign]  # sabotage is the point
+        case "unconfirmed":
+            LeaseClock.answered = _answered  # type: ignore[method-assign]  # likewise
+        case kind:
+            raise SystemExit(f"there is no sabotage {kind!r}")
+    raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""Real sidecars under a nemesis: what was seen must not contradict the guarantees. And the checker can bite."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.nemesis.checker import check
+from tests.nemesis.faults import ALL
+from tests.nemesis.history import History, Told
+from tests.nemesis.nemesis import Act, available, draw, torment
+from tests.nemesis.world import PATIENCE, TTL, Shape, World
+from tests.servers import disks_available, wait_for
+
+SEEDS = (24, 324)
+"""Whose plans hold every fault between them."""
+ACTS = 5
+
+
+def sabotaged(kind: str) -> tuple[str, ...]:
+    """The command of a sidecar that the checker must catch."""
+    return sys.executable, "-m", "tests.nemesis.sabotaged", kind, "run"
+
+
+def judge(world: World, folder: Path) -> None:
+    """Fail with every contradiction, and leave the history and all logs in `folder`."""
+    found = check(world.history)
+    if found:
+        world.history.save(folder / "history.jsonl")
+        world.save_logs(folder)
+    assert not found, f"{len(found)} in {folder}:\n" + "\n".join(map(str, found))
+
+
+def terms(history: History) -> set[int]:
+    """The tokens under which somebody led."""
+    return {told.token for told in history.all(Told) if told.status == 200}
+
+
+def test_the_seeds_do_every_fault() -> None:
+    """A new fault changes all plans: look for other seeds then. What hangs a disk has a test of its own."""
+    names = {name for name in ALL if name != "hang-disk"}
+    acts = [act for seed in SEEDS for act in draw(seed, names, ACTS)]
+    assert {name for act in acts for name in act.faults} == names
+
+
+@pytest.mark.timeout(600)  # some forty seconds, if nothing else runs
+@pytest.mark.parametrize("seed", SEEDS)
+def test_many_faults(seed: int, tmp_path: Path) -> None:
+    """Whatever comes together, no answer contradicts another, nor etcd's own record, and somebody leads at the end."""
+    with World(Shape(seed=seed)) as world:
+        names, _ = available(world)
+        torment(world, draw(seed, names, ACTS))
+        judge(world, tmp_path)
+        assert len(terms(world.history)) > 1, "the leader was never changed: that was no torment"
+
+
+needs_disk = pytest.mark.skipif(not disks_available(), reason="a disk that hangs needs root and loop devices")
+
+
+def on_a_hung_disk(commands: Mapping[str, tuple[str, ...]]) -> Shape:
+    """Of etcd 3.5.1, which goes on renewing leases there that expire elsewhere."""
+    return Shape(version="3.5", names=("a", "b", "c"), with_disk=True, commands=commands)
+
+
+CUT_IN_TWO = Act(("one-member-each", "hang-disk"), 3.0 * TTL)
+"""The holder, `a`, reaches only the member whose disk hangs, which leads etcd until the others have elected anew."""
+
+
+@needs_disk
+@pytest.mark.timeout(600)  # half a minute, if nothing else runs
+def test_hung_disk_of_the_leader_of_an_old_etcd(tmp_path: Path) -> None:
+    """Nobody leads on renewals that the other members know nothing of."""
+    with World(on_a_hung_disk({})) as world:
+        torment(world, [CUT_IN_TWO, Act(("hang-disk", "crash-sidecar"), 2.0 * TTL)])
+        judge(world, tmp_path)
+
+
+@needs_disk
+@pytest.mark.timeout(300)
+def test_the_checker_catches_one_that_believes_unconfirmed_renewals() -> None:
+    """The same fault, and a sidecar that believes whatever etcd's old leader answers."""
+    with World(on_a_hung_disk({"a": sabotaged("unconfirmed")})) as world:
+        torment(world, [CUT_IN_TWO])
+        found = {one.rule for one in check(world.history)}
+    assert {"order", "late", "promise"} <= found
+
+
+def cut_off_and_succeeded(world: World) -> None:
+    """The holder, `a`, is cut off from etcd until `b` has led for a TTL."""
+    a, b = world.candidates
+    wait_for(lambda: a.is_leading(), "a to lead", PATIENCE)
+    for proxy in a.proxies:
+        proxy.cut()
+    wait_for(lambda: b.is_leading(), "b to lead", PATIENCE)
+    time.sleep(TTL)  # for what the observer sees meanwhile
+    for proxy in a.proxies:
+        proxy.heal()
+    world.finish()
+
+
+@pytest.mark.timeout(300)
+def test_a_holder_that_is_cut_off_stops_in_time(tmp_path: Path) -> None:
+    """What the sabotaged one must be caught at: the honest one is not."""
+    with World(Shape(names=("a", "b"), rates={})) as world:
+        cut_off_and_succeeded(world)
+        judge(world, tmp_path)
+        assert len(terms(world.history)) > 1
+
+
+@pytest.mark.timeout(300)
+def test_the_checker_catches_one_that_stops_too_late() -> None:
+    """One that believes in its lease for three TTLs leads beside its successor, and is seen to."""
+    with World(Shape(names=("a", "b"), rates={}, commands={"a": sabotaged("late")})) as world:
+        cut_off_and_succeeded(world)
+        found = {one.rule for one in check(world.history)}
+    assert {"order", "late"} <= found
