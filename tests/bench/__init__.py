@@ -1,0 +1,21 @@
+"""The benchmark: `python -m tests.bench`, or `python -m tests.bench NAME…` for some of it.
+
+It prints what it measured on, then a Markdown table per question, ours beside what else there is for the same job, all
+measured in the same run, round by round in turn, on one real etcd that syncs to a real disk. It judges nothing: a
+figure is only as good as the machine is idle. It exits with 1 when a measurement could not be made.
+
+handover  how long nobody leads when the leader is stopped, or asked to step down
+start     from the start of a process until it leads, on an empty lock
+crash     from `kill -9` of the leader until the next one leads
+idle      memory and CPU of a holder that has nothing to do
+traffic   what the members of a queue ask of etcd, counted by etcd
+load      `/leader` under 500 requests a second, and whether keep-alives suffer
+
+machine.py     what it is measured on
+figures.py     samples, percentiles, tables
+processes.py   memory and CPU of a process, and the environment they all run in
+candidates.py  one class per kind of candidate, all alike to the benchmarks
+events.py      when a sidecar began to lead, by its own event stream
+stream.py      a steady stream of questions, without co-ordinated omission
+etcd3_lock.py  the PyPI etcd3 lock, a program of its own
+"""

@@ -1,0 +1,64 @@
+"""`python -m tests.bench [--quick] [--markdown FILE] [NAME…]`; see the package's docstring."""
+
+import argparse
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.bench import crash, handover, idle, load, machine, start, traffic
+from tests.bench.figures import Table, say
+from tests.bench.processes import as_installed
+from tests.bench.scale import QUICK, Bench, Scale
+from tests.servers import EtcdServer
+
+BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
+    "handover": handover.run,
+    "start": start.run,
+    "crash": crash.run,
+    "idle": idle.run,
+    "traffic": traffic.run,
+    "load": load.run,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and return the exit code: 1 when something could not be measured."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure Leasehold and its peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="a round or two of each: to see that it works")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to this file, too")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; use {', '.join(BENCHMARKS)}")
+    report = [str(machine.table())]
+    scale = QUICK if given.quick else Scale()
+    with tempfile.TemporaryDirectory(prefix="leasehold-bytecode-") as cache:
+        env = as_installed(Path(cache))
+        failed = [name for name in given.names or BENCHMARKS if not _measure(name, scale, env, report)]
+    text = "\n".join(report)
+    sys.stdout.write(text)
+    if given.markdown:
+        given.markdown.write_text(text)
+    return 1 if failed else 0
+
+
+def _measure(name: str, scale: Scale, env: Mapping[str, str], report: list[str]) -> bool:
+    """Run one benchmark on an etcd of its own; False, and why on stderr, when it could not be measured."""
+    say(f"{name} …")
+    try:
+        with EtcdServer() as etcd:
+            before = os.getloadavg()[0]
+            report += [str(table) for table in BENCHMARKS[name](Bench(etcd, scale, env))]
+            report.append(f"Load average around {name}: {before:.1f} before, {os.getloadavg()[0]:.1f} after.\n")
+    except Exception:  # whatever it was: the others can still be measured
+        say(f"{name} could not be measured:\n{traceback.format_exc()}")
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

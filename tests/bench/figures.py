@@ -1,0 +1,83 @@
+"""Samples and tables. Times are seconds until they are printed."""
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+
+class MeasurementFailed(RuntimeError):
+    """Something could not be measured; the message says what, and why."""
+
+
+@dataclass
+class Sample:
+    """What was measured again and again."""
+
+    name: str
+    values: list[float] = field(default_factory=list)
+
+    def add(self, value: float) -> None:
+        """Take one more value."""
+        self.values.append(value)
+
+    def percentile(self, percent: float) -> float:
+        """The smallest value that `percent` of all do not exceed (nearest rank, nothing interpolated)."""
+        if not self.values:
+            raise MeasurementFailed(f"{self.name}: there is no value")
+        ordered = sorted(self.values)
+        return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+    def cells(self, show: Callable[[float], str]) -> list[str]:
+        """Name, p50, p99, least, greatest, count: a row of a table of `PERCENTILES`."""
+        figures = [self.percentile(50), self.percentile(99), min(self.values), max(self.values)]
+        return [self.name, *map(show, figures), str(len(self.values))]
+
+
+PERCENTILES = ("p50", "p99", "min", "max", "n")
+
+
+@dataclass
+class Table:
+    """A Markdown table under a heading, and what a reader has to know about it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        lines = [_line(["", *self.columns]), _line(["---", *["---:"] * len(self.columns)])]
+        lines += [_line(row) for row in self.rows]
+        notes = "".join(f"\n{note}\n" for note in self.notes)
+        return f"### {self.title}\n{notes}\n" + "\n".join(lines) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def percentiles(title: str, samples: Sequence[Sample], show: Callable[[float], str], notes: Sequence[str]) -> Table:
+    """One row per sample."""
+    return Table(title, PERCENTILES, [sample.cells(show) for sample in samples], notes)
+
+
+def milliseconds(seconds: float) -> str:
+    """As in `4.21 ms`."""
+    return f"{seconds * 1000:.2f} ms"
+
+
+def whole_seconds(seconds: float) -> str:
+    """As in `4.21 s`."""
+    return f"{seconds:.2f} s"
+
+
+def megabytes(size: float) -> str:
+    """Bytes in both units that are called megabytes."""
+    return f"{size / 1e6:.1f} MB ({size / 2**20:.1f} MiB)"
+
+
+def say(text: str) -> None:
+    """Tell on stderr how it goes; stdout is for what was found."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

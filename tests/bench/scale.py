@@ -1,0 +1,43 @@
+"""How much is measured: enough for a README, or just enough to see that it can be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tests.servers import EtcdServer
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Rounds and seconds of each benchmark."""
+
+    handovers: int = 50
+    starts: int = 20
+    crashes: int = 10
+    idle_seconds: float = 60.0
+    traffic_seconds: float = 15.0
+    traffic_queue: int = 4
+    load_seconds: float = 30.0
+    settle_seconds: float = 0.3
+    """Before each handover: a watch is made, and the traces of the last handover go, without anyone telling."""
+    crash_ttl: int = 5
+
+
+QUICK = Scale(
+    handovers=2,
+    starts=1,
+    crashes=1,
+    idle_seconds=2.0,
+    traffic_seconds=1.0,
+    traffic_queue=2,
+    load_seconds=1.0,
+    crash_ttl=3,
+)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every benchmark gets: an etcd of the run's own, how much to measure, and how to run Python programs."""
+
+    etcd: EtcdServer
+    scale: Scale
+    env: Mapping[str, str]

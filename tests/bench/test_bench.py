@@ -1,0 +1,73 @@
+"""That each benchmark can be run, and tells what it measured on. The figures are for people to judge."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.__main__ import BENCHMARKS, main
+from tests.bench.figures import MeasurementFailed, Sample
+
+TITLES = {
+    "handover": "### Handover when the leader is stopped",
+    "start": "### Start until it leads",
+    "crash": "### Crash of the leader",
+    "idle": "### An idle holder",
+    "traffic": "### Requests to etcd",
+    "load": "### Keep-alives under that load",
+}
+
+
+def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "tests.bench", *map(str, arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=170, check=False)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a run of all of them prints, at the smallest scale."""
+    written = tmp_path_factory.mktemp("bench") / "figures.md"
+    result = bench("--quick", "--markdown", written)
+    assert result.returncode == 0, result.stderr
+    assert written.read_text() == result.stdout
+    return result.stdout
+
+
+def test_it_says_what_it_measured_on(report: str) -> None:
+    assert "### Measured on" in report
+    assert "fdatasync p50" in report
+
+
+@pytest.mark.parametrize(("name", "title"), TITLES.items())
+def test_each_benchmark_measures_ours(report: str, name: str, title: str) -> None:
+    table = report.partition(title)[2].partition("###")[0]
+    assert any(line.startswith(("| leasehold", "| 500 a second")) for line in table.splitlines()), name
+
+
+def test_none_is_left_out_above() -> None:
+    assert set(BENCHMARKS) == set(TITLES)
+
+
+def test_what_cannot_be_measured_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table with a gap must not look like a success."""
+
+    def fail(_: object) -> list[object]:
+        raise MeasurementFailed("the disk is gone")
+
+    monkeypatch.setattr("tests.bench.__main__.BENCHMARKS", {"broken": fail})
+    assert main(["broken"]) == 1
+    assert "the disk is gone" in capsys.readouterr().err
+
+
+def test_a_name_that_is_none_is_refused() -> None:
+    assert bench("speed").returncode == 2
+
+
+def test_percentiles_are_values_that_were_measured() -> None:
+    sample = Sample("hundred", [float(n) for n in range(1, 101)])
+    assert (sample.percentile(50), sample.percentile(99), sample.percentile(100)) == (50, 99, 100)
+    with pytest.raises(MeasurementFailed):
+        Sample("none").percentile(50)
