@@ -18,8 +18,8 @@ partitioned, delayed, restarted or answered late:
 6. A dead holder is replaced within its TTL and a second, or twice that and etcd's own election when etcd's leader
    changes meanwhile.
 7. A candidate's key deleted by hand ends its term when a watch or a confirming read says so, at the latest at its
-   deadline. Until then two may believe that they hold. (Before 3.4.31 and 3.5.13 etcd can revoke a lease that is still
-   renewed, when a leader whose disk hung comes back: then that is as if the key had been deleted by hand.)
+   deadline. Until then two may believe that they hold. (etcd can do that by itself: a leader of
+   its own that stood still while another was elected may revoke leases on waking that were renewed meanwhile.)
 8. A transaction without an answer is neither done nor undone: the queue is read again, and the candidate is used
    further only if the read shows its key. A key that a delete under way may still remove is never held under.
 9. An etcd that lost data voids 1 and 4 until one TTL has passed. It is noticed where its revision fell, or its

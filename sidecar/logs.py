@@ -7,19 +7,16 @@ of its own or moves a cursor.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import TextIO
 
 from sidecar.config import LogConfig
 
-_PATIENCE: Final = 0.01
-"""Seconds that a line below `warning` may wait."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -29,56 +26,12 @@ def configure(log: LogConfig, stream: TextIO | None = None) -> None:
     Libraries are heard from `warning` on, whatever the level: at `debug`, hpack writes dozens of lines for each
     request, and among them the etcd login token.
     """
-    handler = _Patient(stream or sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
     level = logging.getLevelNamesMapping()[log.level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger("sidecar").setLevel(level)
     logging.raiseExceptions = False  # a full disk or closed stderr must not print a traceback for each record
-
-
-class _Patient(logging.StreamHandler[TextIO]):
-    """On a running event loop it lets go first what is under way there: a handover does not wait for its log.
-
-    Lines keep their order. Warnings, and whatever is said without a loop, are written at once; what still waits is
-    written before them, and at the end of the process.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._waiting: list[logging.LogRecord] = []
-        self._timer: tuple[asyncio.AbstractEventLoop, asyncio.TimerHandle] | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record, or have it written soon."""
-        self._waiting.append(record)
-        loop = _running_loop()
-        if loop is None or record.levelno >= logging.WARNING:
-            self.flush()
-        elif self._timer is None or self._timer[0] is not loop:
-            self._timer = loop, loop.call_later(_PATIENCE, self._due)
-
-    def _due(self) -> None:
-        self._timer = None
-        self.flush()
-
-    def flush(self) -> None:
-        """Write all that waits."""
-        self.acquire()
-        try:
-            waiting, self._waiting = self._waiting, []
-            for record in waiting:
-                super().emit(record)
-            super().flush()
-        finally:
-            self.release()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def warn(sentences: Iterable[str]) -> None:

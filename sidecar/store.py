@@ -48,6 +48,10 @@ def flaw_of(version: str) -> str | None:
     Until 3.4.31 and 3.5.13 a leader whose disk hung, and that was replaced meanwhile, could pass on to its successor
     the revocation of leases that had been renewed there; and a watch begun anew could miss events. For such a lease
     the key is gone before the deadline, as if it had been deleted by hand.
+
+    Later versions check first that they still lead, unless their raft clock ticked within the last 300 ms: a leader
+    that was stopped as a whole ticks first thing on waking, and revokes then all the same (seen with 3.7.3). That
+    takes a stopped process or machine, so no version is warned of for it.
     """
     found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
     if found is None:

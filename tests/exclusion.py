@@ -66,6 +66,11 @@ class Witness:
             if answer.leading:
                 self.said.append(Said(name, answer))
 
+    def heard(self, name: str, since: float) -> bool:
+        """Whether this sidecar answered 200 to a question asked after that instant."""
+        with self._lock:
+            return any(one.name == name and one.answer.sent > since for one in self.said)
+
     def contradictions(self) -> list[str]:
         """Every pair of answers that cannot both have been right, in words."""
         found = []

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,9 @@ def test_restarts_within_the_ttl_cost_no_failover(sidecar_factory: Factory, stor
     with Witness([a, b]) as witness:
         for _ in range(3):
             restart(a)
-            assert a.wait_leading().token == token
+            answer = a.wait_leading()
+            assert answer.token == token
+            wait_for(partial(witness.heard, "a", answer.sent), "the witness to hear it", PATIENCE)
     after, *_ = stored.entries()
     assert (after.key, after.create_revision, after.lease) == (before.key, token, before.lease)
     assert json.loads(after.value)["incarnation"] != json.loads(before.value)["incarnation"]

@@ -18,8 +18,9 @@ Against etcd's own record of the queue:
 Of the end:
     stuck, unsettled, broken   somebody leads again after every heal; the queue is the live sidecars; nothing crashed
 
-A candidate whose key somebody else deleted is excused as the design's seventh guarantee says: from then on it is not
-judged by `order`, `crowd`, `promise` and `fence`, and by `late` only one TTL after its key has gone.
+A candidate whose key somebody else deleted, or a woken leader of etcd, is excused as the design's seventh guarantee
+says: from then on it is not judged by `order`, `crowd`, `promise` and `fence`, and by `late` only one TTL after its key
+has gone.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """Between these instants an etcd below 3.5.13 may revoke leases that were renewed: as if it were somebody else."""
+    """Between these instants a woken, replaced leader of etcd may revoke leases that were renewed, as anybody might."""
 
     start: float
     end: float

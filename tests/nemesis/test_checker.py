@@ -134,7 +134,7 @@ def test_whom_somebody_else_ended_is_excused_until_the_bound() -> None:
     assert "order" in unasked_rules(Ended("/queue/b", 4.9), told("a", 6.0, 5))
 
 
-def test_what_an_old_etcd_revokes_by_mistake_is_excused() -> None:
+def test_what_a_woken_etcd_leader_revokes_by_mistake_is_excused() -> None:
     """Only what went in that window is."""
     assert unasked_rules(Forwarded(4.9, 8.0), told("a", 6.0, 5, 1.0)) == set()
     assert "order" in unasked_rules(Forwarded(5.5, 8.0), told("a", 6.0, 5))

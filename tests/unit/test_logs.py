@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -83,37 +82,3 @@ def test_libraries_are_not_heard_below_warning() -> None:
     assert "secret" not in stream.getvalue()
     assert "ours" in stream.getvalue()
     assert "theirs" in stream.getvalue()
-
-
-async def test_on_a_loop_a_line_waits_for_what_is_under_way() -> None:
-    """A handover is not held up by its own log; nothing is held back for long, or lost."""
-    stream = io.StringIO()
-    logs.configure(LogConfig(), stream)
-    ours = logging.getLogger("sidecar.runner")
-    ours.info("first")
-    assert stream.getvalue() == ""
-    async with asyncio.timeout(30):
-        while "first" not in stream.getvalue():  # noqa: ASYNC110  # nothing tells when a line has been written
-            await asyncio.sleep(0.001)
-    ours.info("second")
-    ours.warning("third")
-    assert [line.rpartition(" ")[2] for line in stream.getvalue().splitlines()] == ["first", "second", "third"]
-
-
-def test_what_a_loop_left_waiting_is_written_before_what_follows_and_at_the_end() -> None:
-    stream = io.StringIO()
-    logs.configure(LogConfig(), stream)
-    ours = logging.getLogger("sidecar.runner")
-
-    async def speak(word: str) -> None:
-        ours.info(word)
-
-    asyncio.run(speak("first"))
-    asyncio.run(speak("second"))
-    ours.info("third")
-    asyncio.run(speak("fourth"))
-    assert "fourth" not in stream.getvalue()
-    for handler in logging.getLogger().handlers:
-        handler.flush()  # as the logging module does at the end of the process
-    words = [line.rpartition(" ")[2] for line in stream.getvalue().splitlines()]
-    assert words == ["first", "second", "third", "fourth"]

@@ -60,7 +60,12 @@ class LoseQuorum(_OnMembers):
 
 
 class FreezeMember(_OnMembers):
-    """One member stands still, its connections open; when it goes on it may believe that it still leads."""
+    """One member stands still, its connections open.
+
+    A leader that goes on believes for an instant that it still leads, and revokes what it takes for expired: etcd
+    passes that on to the new leader. (etcd asks first whether it still leads, unless it ticked just before; a process
+    that wakes ticks at once.)
+    """
 
     name: ClassVar = "freeze-member"
 
@@ -73,6 +78,11 @@ class FreezeMember(_OnMembers):
         for member in self._choose():
             self._hit.append(member)
             member.pause()
+
+    def heal(self) -> None:
+        thawed = time.monotonic()
+        super().heal()
+        self.world.history.note(Forwarded(thawed, time.monotonic() + 1.0))
 
     def _mend(self, member: EtcdServer) -> None:
         member.resume()
