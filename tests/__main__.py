@@ -21,7 +21,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SUPPORTED = [(3, 11), (3, 12), (3, 13), (3, 14)]
-_EXTRAS = ".[test,demo]"
+_EXTRAS = ".[test,demo,operator]"
 # What an interpreter must be able to do, beyond running; Debian's python3 lacks ensurepip, pyenv's shims may not run.
 _PROBE = "import ensurepip, venv, sys; print(*sys.version_info[:2])"
 

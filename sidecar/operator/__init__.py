@@ -1,0 +1,1 @@
+"""The operator: Lock resources of Kubernetes into keys of etcd, and who holds them into their status."""
