@@ -177,7 +177,7 @@ def _sidecar(settings: Settings, environ: Mapping[str, str], *, app: bool) -> Co
     return Config(
         etcd=read_etcd(settings),
         lock=read_lock(settings),
-        record=_record(settings, environ),
+        record=read_record(settings, environ, group=settings.get(flags.GROUP), priority=settings.get(flags.PRIORITY)),
         root=settings.get(flags.ROOT),
         ttl=settings.get(flags.TTL),
         require_lock=settings.get(flags.REQUIRE_LOCK),
@@ -213,15 +213,16 @@ def read_lock(settings: Settings) -> LockName:
     return LockName("default", "unnamed")
 
 
-def _record(settings: Settings, environ: Mapping[str, str]) -> Record:
+def read_record(settings: Settings, environ: Mapping[str, str], *, group: str = "", priority: int = 0) -> Record:
+    """Who this process is, as it will say in the queue, with a fresh incarnation."""
     return Record(
         identity=settings.get(flags.IDENTITY) or sanitise(os.uname().nodename) or "unnamed",
         pod=sanitise(environ.get("POD_NAME", "")),
         pod_namespace=sanitise(environ.get("POD_NAMESPACE", "")),
         pod_uid=sanitise(environ.get("POD_UID", "")),
         node=sanitise(environ.get("NODE_NAME", "")),
-        group=settings.get(flags.GROUP),
-        priority=settings.get(flags.PRIORITY),
+        group=group,
+        priority=priority,
         incarnation=secrets.token_hex(8),
     )
 

@@ -1,0 +1,81 @@
+"""The operator's replicas on a real etcd: one is active, its guard goes by the clock, the standby takes over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sidecar.connect import client_for
+from sidecar.operator.config import operator_config
+from sidecar.operator.replicas import Replicas
+from tests.http_client import until
+from tests.servers import EtcdServer
+
+Start = Callable[..., Awaitable[Replicas]]
+
+
+@pytest.fixture
+async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[Start]:
+    kubeconfig = tmp_path / "config"
+    kubeconfig.touch()
+    async with AsyncExitStack() as stack:
+
+        async def begin(name: str, server: EtcdServer = etcd) -> Replicas:
+            flags = ["--kubeconfig", str(kubeconfig), "--etcd", server.url, "--root", root]
+            config = operator_config([*flags, "--identity", name, "--ttl", "5"], {})
+            client = client_for(config.etcd)
+            stack.push_async_callback(client.close)
+            replicas = Replicas(config, client, CollectorRegistry(), lambda: None)
+            task = asyncio.create_task(replicas.run())
+
+            async def end() -> None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+            stack.push_async_callback(end)
+            return replicas
+
+        yield begin
+
+
+async def test_one_is_active_and_its_guard_names_its_key(start: Start, etcd: EtcdServer, root: str) -> None:
+    one = await start("one")
+    await until(lambda: one.active)
+    guard = one.guard()
+    assert guard is not None
+    stored = await asyncio.to_thread(etcd.ctl.prefix, f"{root}/locks/default/leasehold-operator/queue/")
+    assert [(found.key, found.create_revision) for found in stored] == [guard]
+
+
+async def test_the_standby_takes_over_when_the_active_one_stops(start: Start) -> None:
+    """A stop ends the guard at once, before etcd knows; the next one's token is higher."""
+    one = await start("one")
+    await until(lambda: one.active)
+    two = await start("two")
+    await until(lambda: two.in_queue)
+    first = one.guard()
+    assert two.guard() is None
+    assert first is not None
+    one.stop()
+    assert one.guard() is None
+    await until(lambda: two.active)
+    second = two.guard()
+    assert second is not None
+    assert second[1] > first[1]
+
+
+async def test_the_guard_goes_with_the_lease_and_comes_back_with_a_new_one(
+    start: Start, etcd_factory: Callable[[], EtcdServer]
+) -> None:
+    """An etcd that answers nothing: the guard ends by this replica's own clock."""
+    server = await asyncio.to_thread(etcd_factory)
+    one = await start("one", server)
+    await until(lambda: one.active)
+    server.pause()
+    await until(lambda: not one.active)
+    server.resume()
+    await until(lambda: one.active)
