@@ -11,23 +11,20 @@ fences.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client import CollectorRegistry
 
 from sidecar.board import Board
 from sidecar.events import State
+from sidecar.exposition import Exposition
 from sidecar.lean import web as aio
 from sidecar.standing import Standing
 from sidecar.stream import Streams
-from sidecar.web import App, answer, headers, refusal
+from sidecar.web import App, answer
 
-MAX_SCRAPES: Final = 8
-"""How many may wait for the metrics at once; each rendering takes the loop some milliseconds."""
 READY_STATES: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
 
 
@@ -49,7 +46,7 @@ def make_app(
     app.streams.add("/events")
     app.get("/livez", endpoint.livez)
     app.get("/readyz", endpoint.readyz)
-    app.get("/metrics", _Exposition(registry).handle)
+    app.get("/metrics", Exposition(registry).handle)
     app.on_close(streams.close)
     return app
 
@@ -98,25 +95,3 @@ _UNREADY: Final = {
     State.JOINING: "joining the queue",
     State.YIELDING: "giving up its place in the queue",
 }
-
-
-class _Exposition:
-    """`GET /metrics`: one rendering in a turn of the loop, however many ask at once."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self._turn = asyncio.Lock()
-        self._asking = 0
-
-    async def handle(self, request: aio.BaseRequest) -> aio.Response:
-        """The metrics in the text format, which every scraper reads."""
-        if self._asking >= MAX_SCRAPES:
-            return refusal("Too many ask for the metrics at once; ask again in a moment.", 503, {"Retry-After": "1"})
-        self._asking += 1
-        try:
-            async with self._turn:
-                body = generate_latest(self._registry)
-                await asyncio.sleep(0)  # the next one waiting here renders in the loop's next turn, not in this
-        finally:
-            self._asking -= 1
-        return aio.Response(body=body, headers=headers({"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}))

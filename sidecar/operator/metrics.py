@@ -1,0 +1,116 @@
+"""What a Prometheus server can scrape of the operator.
+
+Its replicas' election has the sidecar's own metrics, with the operator's lock as their label; what is here concerns
+the Locks of the whole cluster. No metric has a Lock for a label: there may be ten thousand. What can be read off the
+operator's own state is read when it is scraped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+RESULTS: Final = ("done", "again", "failed")
+"""How a reconcile ends: nothing is left to do; it was overtaken and looks again at once; it is retried later."""
+API_WRITES: Final = ("status", "finalizers", "event", "label", "canary")
+ETCD_WRITES: Final = ("put", "delete", "evict")
+ERRORS: Final = ("etcd", "api", "bug", "inactive", "conflict")
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """The operator as it stands at a scrape. `mirror_age`: seconds since etcd last proved the mirror to be current."""
+
+    locks: int
+    declared: int
+    queue_length: int
+    active: bool
+    etcd_reachable: bool
+    mirror_age: float
+
+
+class OperatorMetrics:
+    """Counts what is reported, in the given registry, and shows what `gauges` returns."""
+
+    def __init__(self, registry: CollectorRegistry, gauges: Callable[[], Gauges]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
+        self._reconciles = Counter(
+            "leasehold_operator_reconciles", "Looks at a Lock, by result.", ["result"], registry=registry
+        )
+        self._errors = Counter("leasehold_operator_errors", "Errors, by kind.", ["kind"], registry=registry)
+        self._api = Counter(
+            "leasehold_operator_api_writes",
+            "Writes to the API server that were done, by kind.",
+            ["kind"],
+            registry=registry,
+        )
+        self._etcd = Counter(
+            "leasehold_operator_etcd_writes", "Writes to etcd that were done, by kind.", ["kind"], registry=registry
+        )
+        self._durations = Histogram(
+            "leasehold_operator_reconcile_duration_seconds",
+            "Time of one look at a Lock, its writes included.",
+            registry=registry,
+            buckets=DURATION_BUCKETS,
+        )
+        self._show_zeros()
+        registry.register(_Now(gauges))
+
+    def reconciled(self, result: str, seconds: float) -> None:
+        """A look at a Lock has ended after so many seconds; `result` is one of `RESULTS`."""
+        self._reconciles.labels(result).inc()
+        self._durations.observe(seconds)
+
+    def error(self, kind: str) -> None:
+        """Something failed; `kind` is one of `ERRORS`."""
+        self._errors.labels(kind).inc()
+
+    def api_write(self, kind: str) -> None:
+        """A write to the API server was done; `kind` is one of `API_WRITES`."""
+        self._api.labels(kind).inc()
+
+    def etcd_write(self, kind: str) -> None:
+        """A write to etcd was done; `kind` is one of `ETCD_WRITES`."""
+        self._etcd.labels(kind).inc()
+
+    def _show_zeros(self) -> None:
+        # A counter that appears with its first event hides that event from rate(): so all are there from the start.
+        shown = (
+            (self._reconciles, RESULTS),
+            (self._errors, ERRORS),
+            (self._api, API_WRITES),
+            (self._etcd, ETCD_WRITES),
+        )
+        for counter, values in shown:
+            for value in values:
+                counter.labels(value)
+
+
+class _Now(Collector):
+    """The gauges, at the scrape."""
+
+    def __init__(self, gauges: Callable[[], Gauges]) -> None:
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._gauges()
+        for name, text, value in (
+            ("locks", "Lock resources known.", now.locks),
+            ("declared", "Locks that are declared in etcd, by this operator or another.", now.declared),
+            ("queue_length", "Locks that wait to be looked at, or are being looked at.", now.queue_length),
+            ("active", "1 while this replica may write etcd, else 0.", now.active),
+            ("etcd_reachable", "1 while etcd answers, else 0.", now.etcd_reachable),
+            ("mirror_age_seconds", "Time since the mirror of etcd was last known to be current.", now.mirror_age),
+        ):
+            yield GaugeMetricFamily(f"leasehold_operator_{name}", text, value=float(value))
+
+    def describe(self) -> list[Metric]:
+        # Names are fixed; a registry that asks for them at registration would ask for state that is not there yet.
+        return []
