@@ -1,0 +1,90 @@
+"""Objects of the API server cut down to what the operator reads, so that ten thousand of them fit. Pure.
+
+Done where an object arrives, before it is handed on: managed fields and the last applied configuration alone are more
+than half of most bodies. A trimmed body has the shape of a whole one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+Kind = Literal["Lock", "Pod", "ReplicaSet", "StatefulSet"]
+"""What is watched."""
+
+LEADER_LABEL: Final = "leasehold.dev/leader"
+LEADER_OF: Final = "leasehold.dev/leader-of"
+REPLICASET_GROUP: Final = "pod-template-hash"
+REVISION: Final = "deployment.kubernetes.io/revision"
+
+_OURS: Final = "leasehold.dev/"
+_IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion")
+_LOCK: Final = (*_IDENTITY, "generation", "deletionTimestamp", "creationTimestamp", "finalizers")
+_CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")
+_STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+_PHASES: Final = {phase: phase for phase in ("Pending", "Running", "Succeeded", "Failed", "Unknown")}
+
+Body = dict[str, Any]
+
+
+def trim(kind: Kind, body: Mapping[str, Any]) -> Body:
+    """The body with nothing but what `resource.parse` and `podfacts` read. Shares no structure with the original."""
+    if kind == "Lock":
+        return _lock(body)
+    metadata = body.get("metadata") or {}
+    kept = _metadata(metadata, _IDENTITY)
+    kept["ownerReferences"] = [
+        {"uid": owner.get("uid"), "controller": True}
+        for owner in metadata.get("ownerReferences") or ()
+        if owner.get("controller")
+    ]
+    status: Mapping[str, Any] = body.get("status") or {}
+    if kind == "ReplicaSet":
+        return {"metadata": kept}
+    if kind == "StatefulSet":
+        return {"metadata": kept, "status": _pick(status, ("updateRevision",))}
+    return {"metadata": kept, **_ending(body.get("spec") or {}, status)}
+
+
+def _lock(body: Mapping[str, Any]) -> Body:
+    metadata = _metadata(body.get("metadata") or {}, _LOCK)
+    return {"metadata": metadata, **_copy(_pick(body, ("spec", "status")))}
+
+
+def _metadata(metadata: Mapping[str, Any], names: Iterable[str]) -> Body:
+    kept: Body = _copy(_pick(metadata, names))
+    for kind in ("labels", "annotations"):
+        fields: Mapping[str, Any] = metadata.get(kind) or {}
+        kept[kind] = {n: v for n, v in fields.items() if n.startswith(_OURS) or n in (REPLICASET_GROUP, REVISION)}
+    return kept
+
+
+def _ending(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Body:
+    """Of a pod that may have ended its containers and their states; of any other only the phase."""
+    phase = _PHASES.get(status.get("phase", ""), "")
+    if phase not in ("Succeeded", "Failed"):
+        return {"status": {"phase": phase}}
+    return {
+        "spec": {name: [{"name": each.get("name")} for each in spec.get(name) or ()] for name in _CONTAINERS},
+        "status": {"phase": phase, **{name: _states(status.get(name) or ()) for name in _STATUSES}},
+    }
+
+
+def _states(statuses: Iterable[Mapping[str, Any]]) -> list[Body]:
+    terminated = ((each.get("name"), (each.get("state") or {}).get("terminated")) for each in statuses)
+    return [
+        {"name": name, "state": {"terminated": _pick(how, ("reason", "exitCode"))}} for name, how in terminated if how
+    ]
+
+
+def _pick(fields: Mapping[str, Any], names: Iterable[str]) -> Body:
+    return {name: fields[name] for name in names if name in fields}
+
+
+def _copy(value: Any) -> Any:
+    """A deep copy as plain dicts and lists, whatever kind of mapping a library gave."""
+    if isinstance(value, Mapping):
+        return {name: _copy(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(each) for each in value]
+    return value
