@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import hypothesis
 import pytest
 
+from tests.cluster import ControlPlane
 from tests.servers import (
     CertificateAuthority,
     Disk,
@@ -167,3 +168,28 @@ def postgres() -> Iterator[Postgres]:
     """One real PostgreSQL for all tests; each uses its own table."""
     with Postgres() as server:
         yield server
+
+
+# --- Kubernetes ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def api() -> Iterator[ControlPlane]:
+    """One Kubernetes API for all tests that do it no harm; each uses its own `namespace`."""
+    with ControlPlane(name="shared") as control_plane:
+        yield control_plane
+
+
+@pytest.fixture
+def namespace(api: ControlPlane) -> Iterator[str]:
+    """A fresh namespace of `api`; its Locks and pods go with the test."""
+    name = api.make_namespace()
+    yield name
+    api.remove_namespace(name)
+
+
+@pytest.fixture
+def control_plane_factory() -> Iterator[Callable[..., ControlPlane]]:
+    """Starts a control plane of the test's own; arguments as those of ControlPlane."""
+    with _starting(ControlPlane) as start:
+        yield start
