@@ -30,6 +30,8 @@ LONGEST_SLEEP: Final = 1.0
 """Seconds. The loop's clock stands still while the machine sleeps, the election's does not: so look again."""
 FAREWELL: Final = 2.0
 """Seconds that revocations under way get at the end."""
+LINGER: Final = 0.2
+"""Seconds that a lease outlives its key after the lock was given up: so an onlooker can tell that from an expiry."""
 _LOUD: Final = {"lost", "usurped", "rolled-back", "unsure", "spec-broken", "left-to-expire", "not-resumed"}
 
 
@@ -53,6 +55,7 @@ class Runner:
         self._keeper = Keeper(resume_file)
         self._saved: int | None = None
         self._cluster = 0
+        self._released: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -134,7 +137,7 @@ class Runner:
             case ev.Watch():
                 self._rewatch(command)
             case ev.Revoke(lease):
-                self._spawn(self._revoke(lease), "revoke")
+                self._spawn(self._revoke(lease, LINGER if lease == self._released else 0.0), "revoke")
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
 
@@ -165,6 +168,8 @@ class Runner:
             self._observer.error("request")
         elif isinstance(answer, ev.KeptAlive):
             self._observer.keep_alive(self._board.clock() - asked)
+        elif isinstance(command, ev.GiveUp) and isinstance(answer, ev.Written) and answer.done and not command.keep_own:
+            self._released = command.lease  # its key is gone for certain: nobody waits for the lease to go
         self.submit(answer)
 
     async def _look_at_version(self) -> None:
@@ -177,10 +182,11 @@ class Runner:
         if flaw:
             _log.warning("%s", flaw)
 
-    async def _revoke(self, lease: int) -> None:
-        """Best effort, a few times: the lease expires in any case."""
+    async def _revoke(self, lease: int, pause: float = 0.0) -> None:
+        """Best effort, a few times: the lease expires in any case. `pause` is in seconds."""
         if not await self._keeper.mark(lease):
             return
+        await asyncio.sleep(pause)
         for _ in range(3):
             try:
                 await self._client.revoke(lease, timeout=timeout_for(self.election.ttl))
