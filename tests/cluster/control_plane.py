@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from tests.servers import (
 )
 
 CRD = Path(__file__).parents[2] / "manifests" / "crd.yaml"
+_GROUP = "leasehold.dev"
 _CONTROLLERS = (
     "deployment-controller",
     "garbage-collector-controller",
@@ -95,6 +97,7 @@ class ControlPlane(Objects):
         self.apiserver.start()
         if self.controllers is not None:
             self.controllers.start()
+        self.wait("namespaces", "kube-system")  # made soon after the API server is ready
         if self._crd:
             self.install_crd()
         if self.controllers is not None:
@@ -110,15 +113,18 @@ class ControlPlane(Objects):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def install_crd(self, path: Path = CRD) -> None:
-        """Install the CRD of Locks, and wait until they are served."""
+        """Install the CRD of Locks, and wait until they are served and all clients can discover that."""
         self.apply(path.read_text())
         wait_for(self._serves_locks, "Locks to be served", 60)
 
     def _serves_locks(self) -> bool:
+        groups = self.rest.call("GET", "/apis")["groups"]
+        if _GROUP not in [group["name"] for group in groups]:
+            return False
         try:
             self.list("locks")
         except ApiError as error:
-            if error.status != 404:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return False
         return True

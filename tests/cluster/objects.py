@@ -2,7 +2,8 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from tests.cluster.rest import ApiError, Rest, path_of
@@ -22,7 +23,7 @@ class Objects:
         try:
             found: Object = self.rest.call("GET", path_of(resource, name, namespace))
         except ApiError as error:
-            if error.status != 404:
+            if error.status != HTTPStatus.NOT_FOUND:
                 raise
             return None
         return found
@@ -106,20 +107,27 @@ class Objects:
         with _unless_gone():
             self.patch(resource, name, {"metadata": {"finalizers": None}}, namespace)
 
-    def make_pod(self, name: str, namespace: str, *, owner: Object | None = None, **metadata: Any) -> Object:
-        """A pod that no node will ever run; `set_pod` plays the kubelet. `owner` is its controller."""
+    def make_pod(
+        self, name: str, namespace: str, *, owner: Object | None = None, node: str = "", **metadata: Any
+    ) -> Object:
+        """A pod that nothing will ever run; `set_pod` plays the kubelet. `owner` is its controller.
+
+        On a `node`, which needs not exist, it is Terminating from a `delete` until a `delete` with `now`, unless it
+        has ended before; without a node it is gone at once.
+        """
         if owner is not None:
             metadata["ownerReferences"] = [controlled_by(owner)]
-        body = {"metadata": {"name": name, **metadata}, "spec": {"containers": [{"name": "app", "image": "none"}]}}
-        return self.create("pods", body, namespace)
+        spec = {"containers": [{"name": "app", "image": "none"}]} | ({"nodeName": node} if node else {})
+        return self.create("pods", {"metadata": {"name": name, **metadata}, "spec": spec}, namespace)
 
-    def set_pod(self, name: str, namespace: str, phase: str, *, ready: bool | None = None) -> Object:
-        """Set a pod's phase, such as Running, Succeeded or Failed; ready when it runs unless told otherwise."""
+    def set_pod(self, name: str, namespace: str, phase: str, *, ready: bool | None = None, **status: Any) -> Object:
+        """Set a pod's phase, such as Running, Succeeded or Failed; ready when it runs unless told otherwise.
+
+        `status` are more fields of its status.
+        """
         is_ready = phase == "Running" if ready is None else ready
-        conditions = [{"type": "Ready", "status": str(is_ready)}]
-        return self.patch(
-            "pods", name, {"status": {"phase": phase, "conditions": conditions}}, namespace, subresource="status"
-        )
+        status |= {"phase": phase, "conditions": [{"type": "Ready", "status": str(is_ready)}]}
+        return self.patch("pods", name, {"status": status}, namespace, subresource="status")
 
 
 def controlled_by(owner: Object) -> Object:
@@ -129,9 +137,9 @@ def controlled_by(owner: Object) -> Object:
 
 
 @contextlib.contextmanager
-def _unless_gone() -> Any:
+def _unless_gone() -> Iterator[None]:
     try:
         yield
     except ApiError as error:
-        if error.status != 404:
+        if error.status != HTTPStatus.NOT_FOUND:
             raise
