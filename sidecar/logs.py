@@ -3,21 +3,29 @@
 A record may carry fields: `log.info("gained the lock", extra={"fields": {"token": 17}})`. Whatever was read from
 etcd or the network may stand in a message, so control characters are escaped: no text from elsewhere starts a line
 of its own or moves a cursor.
+
+Formatting and writing a line takes longer than deciding who leads, and most lines come in the very turn of the loop in
+which a lock changes hands. So while a loop runs, what is no warning waits for a moment (`LATE_SECONDS`) in which the
+loop has nothing more urgent. Order and times are those of the events; a line is lost only with a killed process.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Final, TextIO
 
 from sidecar.config import LogConfig
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+LATE_SECONDS: Final = 0.02
+"""How long a line may wait to be written: by then a handover is over."""
 
 
 def configure(log: LogConfig, stream: TextIO | None = None) -> None:
@@ -26,7 +34,7 @@ def configure(log: LogConfig, stream: TextIO | None = None) -> None:
     Libraries are heard from `warning` on, whatever the level: at `debug`, hpack writes dozens of lines for each
     request, and among them the etcd login token.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = LateHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
     level = logging.getLevelNamesMapping()[log.level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
@@ -43,6 +51,43 @@ def warn(sentences: Iterable[str]) -> None:
 def escape(text: str) -> str:
     """The text with control characters, line ends among them, as `\\xNN` or `\\uNNNN`."""
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+class LateHandler(logging.StreamHandler[TextIO]):
+    """Writes at once outside of an event loop, and from `warning` on; else `LATE_SECONDS` later, or when it is flushed.
+
+    A record is formatted when it is written: its arguments must not change any more.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._waiting: list[logging.LogRecord] = []
+        self._called_by: asyncio.AbstractEventLoop | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record; called with the handler locked."""
+        self._waiting.append(record)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # none runs in this thread
+            self.flush()
+            return
+        if record.levelno >= logging.WARNING:
+            self.flush()
+        elif self._called_by is not loop:
+            self._called_by = loop
+            loop.call_later(LATE_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits. The logging module calls this when the process ends."""
+        self.acquire()
+        try:
+            waiting, self._waiting, self._called_by = self._waiting, [], None
+            for record in waiting:
+                super().emit(record)
+            super().flush()
+        finally:
+            self.release()
 
 
 class TextFormatter(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -82,3 +83,45 @@ def test_libraries_are_not_heard_below_warning() -> None:
     assert "secret" not in stream.getvalue()
     assert "ours" in stream.getvalue()
     assert "theirs" in stream.getvalue()
+
+
+class Heard(io.StringIO):
+    """Tells when something is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        self.written.set()
+        return super().write(text)
+
+
+async def test_on_a_loop_information_waits_for_a_moment_and_a_warning_takes_it_along() -> None:
+    stream = Heard()
+    logs.configure(LogConfig(), stream)
+    log = logging.getLogger("sidecar.runner")
+    log.info("first")
+    assert stream.getvalue() == ""
+    log.warning("second")
+    assert [line.rsplit(" ", 1)[1] for line in stream.getvalue().splitlines()] == ["first", "second"]
+    stream.written.clear()
+    log.info("third")
+    assert "third" not in stream.getvalue()
+    await asyncio.wait_for(stream.written.wait(), 60)
+    assert "third" in stream.getvalue()
+
+
+def test_what_waits_is_written_when_the_process_ends_and_by_the_next_loop() -> None:
+    async def tell(word: str) -> None:
+        logging.getLogger("sidecar.runner").info(word)
+
+    stream = io.StringIO()
+    logs.configure(LogConfig(), stream)
+    asyncio.run(tell("first"))
+    assert stream.getvalue() == ""
+    logging.getLogger().handlers[0].flush()
+    assert "first" in stream.getvalue()
+    asyncio.run(tell("second"))
+    logging.getLogger("sidecar.runner").info("third")
+    assert [line.rsplit(" ", 1)[1] for line in stream.getvalue().splitlines()] == ["first", "second", "third"]
