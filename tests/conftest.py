@@ -24,6 +24,7 @@ from tests.servers import (
     Process,
     Toxiproxy,
     disks_available,
+    program,
     running_processes,
 )
 from tests.sidecars import Sidecar
@@ -191,5 +192,6 @@ def namespace(api: ControlPlane) -> Iterator[str]:
 @pytest.fixture
 def control_plane_factory() -> Iterator[Callable[..., ControlPlane]]:
     """Starts a control plane of the test's own; arguments as those of ControlPlane."""
+    program("kube-apiserver")  # built here if need be: a fixture's time isn't the test's
     with _starting(ControlPlane) as start:
         yield start

@@ -14,9 +14,17 @@ from types import FrameType
 from tests.cluster.control_plane import CRD, ControlPlane
 from tests.servers import program
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def _stop(number: int, _: FrameType | None) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, _ignore)  # a second one must not leave anything behind
     sys.exit(128 + number)
+
+
+def _ignore(number: int, _: FrameType | None) -> None:
+    """Not SIG_IGN, which Python complains about when the signal has come already."""
 
 
 def main() -> int:
@@ -29,15 +37,13 @@ def main() -> int:
         help="service accounts, Deployments, StatefulSets, garbage collection (no nodes: pods stay Pending)",
     )
     controllers = parser.parse_args().controller_manager
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, _stop)
     control_plane = ControlPlane(controllers=controllers, crd=CRD.exists())
     try:
         control_plane.start()
         return _serve(control_plane)
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # a second one must not leave anything behind
         control_plane.close()
 
 
@@ -56,7 +62,7 @@ def _shell(config: Path, kubectl: Path) -> int:
     """The user's shell, with all that was printed already set; its exit code."""
     print("All of it stops when this shell ends.", flush=True)
     env = {**os.environ, "KUBECONFIG": str(config), "PATH": f"{kubectl}:{os.environ['PATH']}"}
-    signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for what runs in the shell
+    signal.signal(signal.SIGINT, _ignore)  # Ctrl-C is for what runs in the shell
     return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=env, check=False).returncode
 
 

@@ -23,6 +23,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "/apis/rbac.authorization.k8s.io/v1": ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),
 }
 _PREFIXES = {resource: prefix for prefix, resources in _GROUPS.items() for resource in resources}
+_Body = Mapping[str, Any] | None
 
 
 class ApiError(RuntimeError):
@@ -47,29 +48,30 @@ class Rest:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: _Body = None,
         *,
         content_type: str = "application/json",
         timeout: float = 30,
     ) -> Any:
-        """The answer to one call; ApiError when it is refused, OSError when none comes.
+        """The answer to one call; ApiError when it is refused, OSError when none comes."""
+        return json.loads(self._ask(method, path, body, content_type, timeout))
 
-        As all clients do, it asks again when the answer is "later" (429), such as while a CRD's storage is set up.
-        """
+    def text(self, path: str, *, timeout: float = 30) -> str:
+        """As `call`, for what isn't JSON, such as /readyz."""
+        return self._ask("GET", path, None, "", timeout)
+
+    def _ask(self, method: str, path: str, body: _Body, content_type: str, timeout: float) -> str:
+        """As all clients do, ask again when the answer is "later", such as while a CRD's storage is set up."""
         end = time.monotonic() + timeout
         while True:
             try:
-                return json.loads(self._send(method, path, body, content_type, timeout))
+                return self._send(method, path, body, content_type, timeout)
             except ApiError as error:
                 if error.status != HTTPStatus.TOO_MANY_REQUESTS or time.monotonic() > end:
                     raise
             time.sleep(0.1)
 
-    def text(self, path: str, *, timeout: float = 30) -> str:
-        """As `call`, for what isn't JSON, such as /readyz."""
-        return self._send("GET", path, None, "", timeout)
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None, content_type: str, timeout: float) -> str:
+    def _send(self, method: str, path: str, body: _Body, content_type: str, timeout: float) -> str:
         host = self.url.removeprefix("https://")
         connection = http.client.HTTPSConnection(host, context=self._ssl, timeout=timeout)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}

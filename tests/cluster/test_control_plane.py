@@ -10,7 +10,12 @@ import psutil
 import pytest
 
 from tests.cluster import ApiError, ControlPlane, KubectlFailed
-from tests.servers import Process, wait_for
+from tests.servers import Process, program, wait_for
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    program("kube-apiserver")  # minutes on a fresh machine, which are not the tests' own
 
 
 # Its own, not `api`: that one would run idle beside all tests between these and those of the operator.
