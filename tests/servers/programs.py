@@ -66,17 +66,13 @@ def run(
     timeout: float = 1200,
 ) -> str:
     """The output of a command that must succeed within `timeout` seconds (a build on a slow machine)."""
-    result = subprocess.run(
-        [str(word) for word in argv],
-        cwd=cwd,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    words = [str(word) for word in argv]
+    try:
+        result = subprocess.run(words, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise MissingProgram(f"{' '.join(words)} was not done after {timeout:.0f} s") from None
     if result.returncode:
-        raise MissingProgram(f"{' '.join(map(str, argv))} failed with {result.returncode}:\n{result.stderr[-4000:]}")
+        raise MissingProgram(f"{' '.join(words)} failed with {result.returncode}:\n{result.stderr[-4000:]}")
     return result.stdout
 
 
