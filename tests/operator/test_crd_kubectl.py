@@ -108,6 +108,15 @@ def test_apply_leaves_a_token_that_the_manifest_does_not_name(api: ControlPlane,
     assert lock["spec"]["handoverUpToToken"] == 7
 
 
+def test_the_schema_is_structural_and_stays_as_it_is_when_applied_again(api: ControlPlane) -> None:
+    """Else fields would not be pruned, and a tool that compares repository and cluster would never be content."""
+    assert api.kubectl("diff", "-f", str(CRD)) == ""
+    crd = api.get("customresourcedefinitions", "locks.leasehold.dev")
+    assert crd is not None
+    conditions = {condition["type"]: condition["status"] for condition in crd["status"]["conditions"]}
+    assert conditions == {"NamesAccepted": "True", "Established": "True"}
+
+
 @pytest.mark.parametrize("path", ["spec", "status", "status.holders", "status.conditions"])
 def test_explain_shows_every_field_with_its_description(api: ControlPlane, path: str) -> None:
     words = ("explain", f"lock.{path}", "--api-version=leasehold.dev/v1alpha1")

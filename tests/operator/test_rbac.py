@@ -223,6 +223,12 @@ def _replicas(api: ControlPlane) -> list[Object]:
     return pods
 
 
+def test_the_manifest_stays_as_it_is_when_applied_again(api: ControlPlane, user: str) -> None:
+    """Else a tool that compares repository and cluster would never be content."""
+    objects = [document for document in documents() if document["kind"] != "Deployment"]
+    assert api.kubectl("diff", "-f", "-", stdin=yaml.safe_dump_all(objects)) == ""
+
+
 def test_one_replica_may_be_drained_at_a_time(api: ControlPlane, user: str) -> None:
     budget = api.get("poddisruptionbudgets", OPERATOR, OPERATOR_NAMESPACE)
     deployment = next(document for document in documents() if document["kind"] == "Deployment")
