@@ -31,6 +31,7 @@ class Gauges:
     locks: int
     declared: int
     queue_length: int
+    reports_waiting: int
     active: bool
     etcd_reachable: bool
     mirror_age: float
@@ -105,6 +106,7 @@ class _Now(Collector):
             ("locks", "Lock resources known.", now.locks),
             ("declared", "Locks that are declared in etcd, by this operator or another.", now.declared),
             ("queue_length", "Locks that wait to be looked at, or are being looked at.", now.queue_length),
+            ("reports_waiting", "Locks whose status or pods' labels wait to be written.", now.reports_waiting),
             ("active", "1 while this replica may write etcd, else 0.", now.active),
             ("etcd_reachable", "1 while etcd answers, else 0.", now.etcd_reachable),
             ("mirror_age_seconds", "Time since the mirror of etcd was last known to be current.", now.mirror_age),
