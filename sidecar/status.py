@@ -61,9 +61,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     settings.finish()
     logging.getLogger("sidecar").setLevel(logging.CRITICAL)  # what goes wrong is said below, once
     try:
-        queue = asyncio.run(_read(etcd, Keys(lock, root)))
+        queue = asyncio.run(read_any(etcd, Keys(lock, root)))
     except EtcdError as error:
-        sys.stderr.write(f"leasehold: The queue cannot be read: {_why(etcd, error)}\n")
+        sys.stderr.write(f"leasehold: The queue cannot be read: {why(etcd, error)}\n")
         return FAILED
     sys.stdout.write(as_json(queue) if output == "json" else as_table(queue))
     return 0
@@ -72,8 +72,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 # --- reading ---
 
 
-async def _read(etcd: EtcdConfig, keys: Keys) -> Queue:
-    """Ask one member after the other; the last one's error counts."""
+async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
+    """Ask one member after the other. Raises EtcdError, the last one's, when none can be asked."""
     client = client_for(etcd)
     try:
         for _ in etcd.endpoints[1:]:
@@ -123,7 +123,7 @@ async def _leases(client: EtcdClient, entries: Sequence[Entry]) -> list[int | No
     return await asyncio.gather(*(ask(entry) for entry in entries))
 
 
-def _why(etcd: EtcdConfig, error: EtcdError) -> str:
+def why(etcd: EtcdConfig, error: EtcdError) -> str:
     """The error, with the mend where it can be known."""
     said = str(error).rstrip(".")
     if not etcd.user and "demands a user name" in said:

@@ -1,0 +1,329 @@
+"""`kubectl leasehold handover`, `suspend`, `resume`, `revoke` and `wait`, and what comes between, on a real API server.
+
+The status is the test's: it plays the operator.
+"""
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pexpect
+import pytest
+
+from sidecar.keys import LockName
+from sidecar.kubectl import change, waiting
+from sidecar.kubectl.change import RefusedError
+from sidecar.kubectl.cluster import Cluster
+from sidecar.kubectl.errors import ClusterError, NotThereError, OutdatedError
+from sidecar.kubectl.lock import View
+from sidecar.kubectl.place import Place
+from tests.cluster import ControlPlane
+from tests.operator.plugin import PATIENCE, Plugin, condition, holder, status_of
+from tests.servers import wait_for
+
+A, B = holder("a", 217), holder("b", 230)
+
+
+@pytest.fixture
+def plugin(api: ControlPlane, namespace: str) -> Plugin:
+    return Plugin(api, namespace)
+
+
+@contextlib.contextmanager
+def running(plugin: Plugin, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`kubectl leasehold …`, ended with the block."""
+    command = plugin.command("leasehold", *words)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=plugin.environ(), text=True, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code and all that it printed."""
+    printed, complaints = process.communicate(timeout=PATIENCE)
+    return process.returncode, printed + complaints
+
+
+# --- handover ---
+
+
+def test_handover(plugin: Plugin) -> None:
+    """The present holder's token is what is asked of it; asking twice changes nothing."""
+    plugin.make("db", status_of(A, waiting=1))
+    assert plugin.ok("handover", "db") == "lock.leasehold.dev/db a (token 217) asked to hand over\n"
+    assert plugin.spec("db")["handoverUpToToken"] == 217
+    assert "had already been asked" in plugin.ok("handover", "db")
+    plugin.set("db", status_of(B))
+    assert plugin.data("handover", "db")["spec"]["handoverUpToToken"] == 230
+
+
+def test_handover_of_one_among_several(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A, B), capacity=2)
+    assert "No holder of the Lock" in plugin.refused("handover", "db", "--token", "999")
+    assert "No holder of the Lock" in plugin.refused("handover", "db", "--token", "9")
+    assert "a (token 217) asked" in plugin.ok("handover", "db", "--token", "217")
+    assert plugin.spec("db")["handoverUpToToken"] == 217
+    assert "a (token 217), b (token 230) asked" in plugin.ok("handover", "db")
+    assert plugin.spec("db")["handoverUpToToken"] == 230
+
+
+def test_handover_waits_for_the_next_holder(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A, waiting=1))
+    with running(plugin, "handover", "db", "--wait", "--timeout", "1m") as process:
+        wait_for(lambda: plugin.spec("db")["handoverUpToToken"] == 217, "the handover to be asked for", PATIENCE)
+        plugin.set("db", status_of(B, generation=2))
+        code, said = ended(process)
+    assert (code, said.splitlines()[-1]) == (0, "lock.leasehold.dev/db is held by b (token 230)")
+
+
+def test_handover_that_does_not_happen(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A))
+    done = plugin.run("handover", "db", "--wait", "--timeout", "500ms")
+    assert done.returncode == 1
+    assert "After 0.5 seconds a (token 217) did not hand over: the Lock" in done.stderr
+
+
+def test_handover_to_a_preferred_one(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A, waiting=1))
+    with running(plugin, "handover", "db", "--to", "b", "--wait", "--timeout", "1m") as process:
+        wait_for(lambda: plugin.spec("db")["preferredHolder"] == "b", "the preference", PATIENCE)
+        plugin.set("db", status_of(B, generation=2))
+        assert ended(process)[0] == 0
+    assert "b was preferred already" in plugin.ok("handover", "db", "--to", "b")
+    assert "b no longer preferred" in plugin.ok("handover", "db", "--to", "")
+    assert plugin.spec("db")["preferredHolder"] == ""
+
+
+def test_nobody_to_hand_over(plugin: Plugin) -> None:
+    """Neither a vacant lock, nor one whose holder is not known, nor tokens that a rollback made meaningless."""
+    plugin.make("db", status_of())
+    assert "is held by nobody" in plugin.refused("handover", "db")
+    plugin.set("db", status_of(A, held="Unknown"))
+    assert "has an unknown holder" in plugin.refused("revoke", "db", "--yes")
+    rolled_back = [condition("Held", "True", "Seen"), condition("Degraded", "True", "StoreRolledBack")]
+    plugin.set("db", status_of(A) | {"conditions": rolled_back})
+    assert "etcd has lost data" in plugin.refused("handover", "db")
+    assert plugin.spec("db")["handoverUpToToken"] == 0
+
+
+# --- suspend, resume ---
+
+
+def test_suspend_and_resume(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A))
+    assert plugin.ok("suspend", "db") == "lock.leasehold.dev/db suspended\n"
+    assert plugin.spec("db")["suspend"] is True
+    assert plugin.ok("suspend", "db") == "lock.leasehold.dev/db suspended already\n"
+    assert plugin.ok("resume", "db", "-o", "name") == "lock.leasehold.dev/db\n"
+    assert plugin.spec("db")["suspend"] is False
+    assert plugin.ok("resume", "db") == "lock.leasehold.dev/db not suspended\n"
+
+
+# --- revoke ---
+
+
+def test_revoke_says_what_it_gives_up(plugin: Plugin) -> None:
+    """Without a terminal it needs --yes."""
+    plugin.make("db", status_of(A), leaseDurationSeconds=20)
+    assert "give --yes" in plugin.refused("revoke", "db", code=2)
+    done = plugin.run("revoke", "db", "--yes")
+    assert (done.returncode, done.stdout) == (0, "lock.leasehold.dev/db a (token 217) revoked\n")
+    assert "Revoking deletes the key of a (token 217) in etcd" in done.stderr
+    assert "up to 20 more seconds" in done.stderr
+    assert plugin.spec("db")["revokeUpToToken"] == 217
+
+
+def test_revoke_asks_on_a_terminal(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A))
+    for answer, code, token in (("", 1, 0), ("n", 1, 0), ("y", 0, 217)):
+        program, *words = plugin.command("leasehold", "revoke", "db")
+        child = pexpect.spawn(program, words, env=plugin.environ(), timeout=PATIENCE)
+        with contextlib.closing(child):
+            child.expect_exact("Revoke? [y/N] ")
+            child.sendline(answer)
+            child.expect(pexpect.EOF)
+        assert child.exitstatus == code
+        assert plugin.spec("db")["revokeUpToToken"] == token
+
+
+# --- another writer ---
+
+
+@pytest.fixture
+def cluster(plugin: Plugin) -> Iterator[Cluster]:
+    """The plugin's own access to the API server, in this process, so that another writer can be put in between."""
+    made = Cluster(Place(kubeconfig=str(plugin.config())), 30)
+    yield made
+    made.close()
+
+
+def test_another_writer_is_told_and_nothing_of_his_is_lost(plugin: Plugin, cluster: Cluster) -> None:
+    plugin.make("db", status_of(A))
+    seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
+    plugin.api.patch("locks", "db", {"spec": {"capacity": 2, "suspend": True}}, plugin.namespace)
+    after, _ = change.apply(cluster, seen, change.handover(change.target(seen, 0)), told.append)
+    wanted = {"capacity": 2, "suspend": True, "handoverUpToToken": 217}
+    assert {name: after.spec[name] for name in wanted} == wanted
+    assert told == [
+        f"Another writer changed spec.capacity, spec.suspend of the Lock {plugin.namespace}/db meanwhile; the change "
+        "is made on top of that."
+    ]
+
+
+def test_a_handover_is_never_turned_against_the_next_holder(plugin: Plugin, cluster: Cluster) -> None:
+    """The holder changes between the reading and the writing: the one who was meant has gone already."""
+    plugin.make("db", status_of(A))
+    seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
+    plugin.set("db", status_of(B))
+    for decide in (change.handover, change.revoke):
+        _, made = change.apply(cluster, seen, decide(change.target(seen, 0)), told.append)
+        assert made.said == "a (token 217) had already given it up; it is held by b (token 230)"
+    assert told == []
+    assert plugin.spec("db")["handoverUpToToken"] == plugin.spec("db")["revokeUpToToken"] == 0
+
+
+def test_tokens_only_grow(plugin: Plugin, cluster: Cluster) -> None:
+    """Another asked for more meanwhile: that stands."""
+    plugin.make("db", status_of(A, B), capacity=2)
+    seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
+    plugin.api.patch("locks", "db", {"spec": {"handoverUpToToken": 230}}, plugin.namespace)
+    after, made = change.apply(cluster, seen, change.handover(change.target(seen, 217)), told.append)
+    assert "had already been asked" in made.said
+    assert after.spec["handoverUpToToken"] == 230
+
+
+def test_a_preference_of_another_is_not_overwritten(plugin: Plugin, cluster: Cluster) -> None:
+    plugin.make("db", status_of(A))
+    seen = cluster.get(LockName(plugin.namespace, "db"))
+    plugin.api.patch("locks", "db", {"spec": {"preferredHolder": "c"}}, plugin.namespace)
+    with pytest.raises(RefusedError, match="to 'c' meanwhile: nothing was changed"):
+        change.apply(cluster, seen, change.prefer(seen, "b"), lambda _: None)
+    assert plugin.spec("db")["preferredHolder"] == "c"
+
+
+def test_a_lock_that_was_made_anew_is_another(plugin: Plugin, cluster: Cluster) -> None:
+    plugin.make("db", status_of(A))
+    seen = cluster.get(LockName(plugin.namespace, "db"))
+    plugin.api.delete("locks", "db", plugin.namespace)
+    with pytest.raises(NotThereError):
+        change.apply(cluster, seen, change.suspend, lambda _: None)
+    plugin.make("db")
+    with pytest.raises(RefusedError, match="made anew"):
+        change.apply(cluster, seen, change.suspend, lambda _: None)
+    assert plugin.spec("db")["suspend"] is False
+
+
+# --- wait ---
+
+
+def test_wait_for_what_is_so(plugin: Plugin) -> None:
+    plugin.make("db", status_of(A))
+    assert plugin.ok("wait", "db") == "lock.leasehold.dev/db is held by a (token 217)\n"
+    assert plugin.data("wait", "db", "--for", "holder=a")["status"]["holderIdentity"] == "a"
+    assert "it was not free: the Lock" in plugin.refused("wait", "db", "--for", "free", "--timeout", "0")
+    assert "not held by b: the Lock" in plugin.refused("wait", "db", "--for=holder=b", "--timeout=300ms")
+
+
+def test_wait_for_what_comes(plugin: Plugin) -> None:
+    """A status of an older spec does not count, nor one that does not know."""
+    plugin.make("db", status_of(A))
+    plugin.ok("suspend", "db")
+    with running(plugin, "wait", "db", "--for", "free", "--timeout", "1m") as process:
+        plugin.set("db", status_of())
+        plugin.set("db", status_of(generation=2, held="Unknown"))
+        assert process.poll() is None
+        plugin.set("db", status_of(generation=2))
+        assert ended(process) == (0, "lock.leasehold.dev/db is suspended, and nobody holds it\n")
+
+
+class Watched(Cluster):
+    """Tells when a watch begins, and can be made to begin one in the past."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        super().__init__(Place(kubeconfig=str(plugin.config())), 30)
+        self.watches = 0
+        self.version = ""
+        self.outdated = 0
+
+    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[View | None]:
+        self.watches += 1
+        version, self.version = self.version or version, ""
+        try:
+            yield from super().watch(lock, version, seconds)
+        except OutdatedError:
+            self.outdated += 1
+            raise
+
+
+@pytest.fixture
+def waiter() -> Iterator[Callable[[Plugin, str], tuple[Watched, threading.Thread, list[Any]]]]:
+    """Begins a wait in a thread; its outcome comes into the list."""
+    started: list[tuple[Watched, threading.Thread]] = []
+
+    def begin(plugin: Plugin, goal: str, version: str = "") -> tuple[Watched, threading.Thread, list[Any]]:
+        cluster, outcome = Watched(plugin), list[Any]()
+        cluster.version = version
+        one = waiting.Waiting(cluster, LockName(plugin.namespace, "db"), waiting.goal(goal), PATIENCE)
+
+        def run() -> None:
+            try:
+                outcome.append(one.run())
+            except ClusterError as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        started.append((cluster, thread))
+        thread.start()
+        wait_for(lambda: cluster.watches or outcome, "the watch to begin", PATIENCE)
+        return cluster, thread, outcome
+
+    yield begin
+    for cluster, thread in started:
+        thread.join(PATIENCE)
+        cluster.close()
+
+
+def test_a_wait_is_one_watch(plugin: Plugin, waiter: Callable[..., Any]) -> None:
+    """It does not ask again and again: what it waits for is told to it."""
+    plugin.make("db", status_of())
+    cluster, thread, outcome = waiter(plugin, "held")
+    plugin.set("db", status_of(waiting=1))
+    plugin.set("db", status_of(A))
+    thread.join(PATIENCE)
+    assert outcome == [True]
+    assert cluster.watches == 1
+
+
+def test_a_lock_that_goes_ends_the_wait(plugin: Plugin, waiter: Callable[..., Any]) -> None:
+    plugin.make("db", status_of(A))
+    _, thread, outcome = waiter(plugin, "free")
+    plugin.api.delete("locks", "db", plugin.namespace)
+    thread.join(PATIENCE)
+    assert isinstance(outcome[0], NotThereError)
+    assert "was deleted meanwhile" in str(outcome[0])
+
+
+def test_a_wait_outlives_the_api_server(
+    control_plane_factory: Callable[..., ControlPlane], waiter: Callable[..., Any]
+) -> None:
+    """It is killed, and history before its next start is compacted: the wait looks anew."""
+    own = control_plane_factory(name="restarted", controllers=False)
+    plugin = Plugin(own, "default")
+    plugin.make("db", status_of())
+    past = Watched(plugin).get(LockName("default", "db")).resource_version
+    _, thread, outcome = waiter(plugin, "held")
+    own.apiserver.kill()
+    own.apiserver.start()
+    own.compact()
+    own.apiserver.restart()
+    late, late_thread, late_outcome = waiter(plugin, "held", past)
+    plugin.set("db", status_of(A))
+    thread.join(PATIENCE)
+    late_thread.join(PATIENCE)
+    assert outcome == late_outcome == [True]
+    assert late.outdated == 1
