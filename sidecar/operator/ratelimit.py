@@ -25,7 +25,8 @@ class RateLimiter:
         """Take a token, and say in how many seconds it may be used."""
         now = self._clock()
         self._next = max(self._next, now) + self._interval
-        return max(0.0, self._next - self._interval - self._slack - now)
+        delay = self._next - self._interval - self._slack - now
+        return delay if delay > 1e-6 else 0.0  # less is the rounding of many additions
 
     def give_back(self) -> None:
         """A token that was reserved is not used after all."""
