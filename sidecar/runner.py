@@ -31,7 +31,7 @@ LONGEST_SLEEP: Final = 1.0
 FAREWELL: Final = 2.0
 """Seconds that revocations under way get at the end."""
 LINGER: Final = 0.2
-"""Seconds that a lease outlives its key after the lock was given up: so an onlooker can tell that from an expiry."""
+"""Seconds that a lease outlives its deleted key: so an onlooker can tell that from an expiry."""
 _LOUD: Final = {"lost", "usurped", "rolled-back", "unsure", "spec-broken", "left-to-expire", "not-resumed"}
 
 
@@ -55,7 +55,8 @@ class Runner:
         self._keeper = Keeper(resume_file)
         self._saved: int | None = None
         self._cluster = 0
-        self._released: int | None = None
+        self._keyless: int | None = None
+        """The lease whose key is gone for certain: nobody waits for its end."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -110,12 +111,18 @@ class Runner:
         self._turned = now = self._board.clock()
         if isinstance(event, ev.Answer):
             self._cluster = event.origin.cluster
+        elif isinstance(event, ev.EntryGone) and event.key == self._own_key():
+            self._keyless = self.election.lease_id  # our watch is often faster than the answer to our deletion
         commands = self.election.handle(event, now)
         self._board.publish(self.election.snapshot)
         for command in commands:
             self._perform(command)
         self._remember()
         self._set_alarm()
+
+    def _own_key(self) -> str | None:
+        lease = self.election.lease_id
+        return None if lease is None else self.election.keys.entry(lease)
 
     def _set_alarm(self) -> None:
         if self._wake is not None:
@@ -137,7 +144,7 @@ class Runner:
             case ev.Watch():
                 self._rewatch(command)
             case ev.Revoke(lease):
-                self._spawn(self._revoke(lease, LINGER if lease == self._released else 0.0), "revoke")
+                self._spawn(self._revoke(lease, LINGER if lease == self._keyless else 0.0), "revoke")
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
 
@@ -169,7 +176,7 @@ class Runner:
         elif isinstance(answer, ev.KeptAlive):
             self._observer.keep_alive(self._board.clock() - asked)
         elif isinstance(command, ev.GiveUp) and isinstance(answer, ev.Written) and answer.done and not command.keep_own:
-            self._released = command.lease  # its key is gone for certain: nobody waits for the lease to go
+            self._keyless = command.lease
         self.submit(answer)
 
     async def _look_at_version(self) -> None:

@@ -41,7 +41,6 @@ class Canary:
         Raises WritesRefused when etcd lives but takes no writes, EtcdError for anything else.
         """
         try:
-            await self._renew(timeout)
             answer = await self._put(timeout)
         except Refused as error:
             raise WritesRefused(str(error)) from error
@@ -53,20 +52,22 @@ class Canary:
 
     async def _put(self, timeout: float) -> PutAnswer:
         self._count += 1
-        value = b"%d" % self._count
+        value, lease = b"%d" % self._count, await self._living_lease(timeout)
         try:
-            return await self._client.put(self._key, value, lease=self._lease, timeout=timeout)
+            return await self._client.put(self._key, value, lease=lease, timeout=timeout)
         except Refused as error:
             if not error.lease_gone:
                 raise
-        self._lease = 0  # an etcd that was wiped or restored knows nothing of it
-        await self._renew(timeout)
-        return await self._client.put(self._key, value, lease=self._lease, timeout=timeout)
+        if self._lease == lease:
+            self._lease = 0  # an etcd that was wiped or restored knows nothing of it
+        lease = await self._living_lease(timeout)
+        return await self._client.put(self._key, value, lease=lease, timeout=timeout)
 
-    async def _renew(self, timeout: float) -> None:
+    async def _living_lease(self, timeout: float) -> int:
         now = asyncio.get_running_loop().time()
         if self._lease and now < self._renewed + _LEASE_TTL / 3:
-            return
+            return self._lease
         if not (self._lease and (await self._client.keep_alive(self._lease, timeout=timeout)).ttl > 0):
             self._lease = (await self._client.grant(_LEASE_TTL, timeout=timeout)).lease
         self._renewed = now
+        return self._lease

@@ -1,0 +1,123 @@
+"""How a term ended, as an onlooker can tell: a lease outlives its key by a moment when the lock was given up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from sidecar import election, runner, yielding
+from sidecar import events as ev
+from sidecar.board import Board
+from sidecar.clock import now
+from sidecar.election import Settings
+from sidecar.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
+from sidecar.events import Snapshot, State
+from sidecar.keys import Entry, Record
+from sidecar.runner import Runner
+from tests.http_client import until
+from tests.operator.watching import LOCK, watching
+from tests.servers import EtcdServer, wait_for
+from tests.sidecars import Sidecar
+
+NEVER = 3600.0
+
+
+@pytest.fixture
+async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
+    async with EtcdClient([etcd.url], clock=now) as client:
+        yield client
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(Snapshot(LOCK, "me", State.IDLE), now)
+
+
+@asynccontextmanager
+async def holding(client: EtcdClient, board: Board, root: str) -> AsyncIterator[tuple[Runner, asyncio.Task[None]]]:
+    """A running election that holds the lock."""
+    made = Runner(Settings(LOCK, Record("me", incarnation="this-process"), root=root, ttl=600), client, board)
+    running = asyncio.create_task(made.run())
+    try:
+        await until(lambda: board.snapshot.is_holding(now()))
+        yield made, running
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+class Deaf(EtcdClient):
+    """The real client, on a network that swallows every deletion on its way, so that nobody knows what became of it."""
+
+    async def txn(
+        self,
+        compares: Sequence[Compare] = (),
+        success: Sequence[Op] = (),
+        failure: Sequence[Op] = (),
+        *,
+        timeout: float | None = None,
+    ) -> TxnAnswer:
+        if any(isinstance(op, Delete) for op in success):
+            raise OutcomeUnknown("no answer")
+        return await super().txn(compares, success, failure, timeout=timeout)
+
+
+async def test_a_lock_that_was_given_up_is_seen_as_released(
+    etcd: EtcdServer, client: EtcdClient, board: Board, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop does not wait for the revocation, and the mirror has its answer before that."""
+    monkeypatch.setattr(runner, "LINGER", NEVER)
+    async with watching(etcd.url, root) as mirrored, holding(client, board, root) as (made, running):
+        (entry,) = await mirrored.queue("me")
+        mirrored.changed.clear()
+        made.submit(ev.Stop())
+        await mirrored.told(LOCK)
+        await asyncio.wait_for(running, 30)
+        await mirrored.settled()
+        assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_departed(LOCK)] == [(entry, True)]
+    await client.revoke(entry.lease)
+
+
+async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient, board: Board, root: str) -> None:
+    """As it is: soon after the stop the lease is gone, too."""
+    async with holding(client, board, root) as (made, running):
+        lease = made.election.lease_id
+        made.submit(ev.Stop())
+        await asyncio.wait_for(running, 30)
+    await asyncio.to_thread(wait_for, lambda: lease not in etcd.ctl.leases(), "the lease to be revoked")
+
+
+async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
+    etcd: EtcdServer, client: EtcdClient, board: Board, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one waits for that: only after a deletion that is certain may a lease linger."""
+    monkeypatch.setattr(runner, "LINGER", NEVER)
+    for module in (election, yielding):
+        monkeypatch.setattr(module, "STOP_PATIENCE", 1.0)
+    async with Deaf([etcd.url], clock=now) as deaf, holding(deaf, board, root) as (made, running):
+        lease = made.election.lease_id
+        assert lease
+        made.submit(ev.Stop())
+        await asyncio.wait_for(running, 30)
+        assert (await client.range(made.election.keys.entry(lease))).first is None
+        assert (await client.time_to_live(lease)).ttl == -1
+
+
+async def test_a_killed_holder_is_never_seen_as_released(
+    etcd: EtcdServer, sidecar_factory: Callable[..., Sidecar], root: str
+) -> None:
+    """Its key goes with its lease; None where this machine was too busy to ask soon."""
+    async with watching(etcd.url, root) as mirrored:
+        killed = await asyncio.to_thread(sidecar_factory, "killed", ttl=3)
+        await asyncio.to_thread(killed.wait_leading)
+        gone: list[Entry] = [entry for name in mirrored.mirror.names() for entry in mirrored.mirror.get(name).queue]
+        (lock,) = mirrored.mirror.names()
+        killed.kill()
+        await until(lambda: not mirrored.mirror.get(lock).queue)
+        await mirrored.told(lock)
+        await mirrored.reachable()
+        departed = mirrored.mirror.take_departed(lock)
+    assert [each.entry.create_revision for each in departed] == [entry.create_revision for entry in gone]
+    assert all(each.released is not True for each in departed)
