@@ -126,7 +126,9 @@ def _bind_unix(path: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         bound.bind(os.fspath(path))
-        path.chmod(0o600)  # before listen(): until then nobody can connect, whatever the umask allowed
+        # For the owner and the directory's group: an app with another user id shares a pod's fsGroup. Before listen():
+        # until then nobody can connect, whatever the umask allowed.
+        path.chmod(0o660)
         bound.listen(BACKLOG)
     except OSError as error:
         bound.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import socket
 import stat
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,18 +71,45 @@ async def test_a_host_that_cannot_be_is_said() -> None:
         await listen(app(), Address("no..host", 0))
 
 
-async def test_a_unix_socket_is_the_owners_alone_and_goes_with_the_listener(tmp_path: Path) -> None:
+async def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_listener(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     before = os.umask(0)
     try:
         async with listening(UnixAddress(path)) as listener:
-            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
             assert (await ask(listener, "GET", "/")).status == 200
             with pytest.raises(TypeError):
                 _ = listener.port
     finally:
         os.umask(before)
     assert not path.exists()
+
+
+CONNECT_AS_ANOTHER = """
+import os, socket, sys
+path, *groups = sys.argv[1:]
+os.setgroups([int(group) for group in groups])
+os.setresgid(65533, 65533, 65533)
+os.setresuid(65533, 65533, 65533)
+try:
+    socket.socket(socket.AF_UNIX).connect(path)
+except PermissionError:
+    sys.exit(3)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_another_user_may_use_the_socket_with_the_group_of_its_directory() -> None:
+    """As in a pod: the volume belongs to the `fsGroup`, which is a further group of every container."""
+    with tempfile.TemporaryDirectory() as volume:
+        os.chown(volume, 0, 54321)
+        os.chmod(volume, 0o2775)
+        path = Path(volume, "control.sock")
+        async with listening(UnixAddress(path)):
+            for groups, code in ((["54321"], 0), ([], 3)):
+                argv = [sys.executable, "-c", CONNECT_AS_ANOTHER, str(path), *groups]
+                process = await asyncio.create_subprocess_exec(*argv)
+                assert await process.wait() == code
 
 
 async def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
