@@ -143,7 +143,13 @@ class Writable(Protocol):
         """Set these fields if it still is as seen."""
 
 
-def apply(cluster: Writable, first: View, decide: Decide, tell: Callable[[str], None]) -> tuple[View, Change]:
+def apply(
+    cluster: Writable,
+    first: View,
+    decide: Decide,
+    tell: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[View, Change]:
     """Make the change, starting from the Lock as it was first read; returns the Lock as it is then.
 
     `tell` gets a sentence when another writer came between. Raises ClusterError and RefusedError.
@@ -157,7 +163,7 @@ def apply(cluster: Writable, first: View, decide: Decide, tell: Callable[[str], 
             return cluster.change(view, change.spec), change
         except (ConflictError, UnreachableError) as caught:
             error = caught
-        time.sleep(pause * random.uniform(0.5, 1.5))
+        sleep(pause * random.uniform(0.5, 1.5))
         pause = min(2 * pause, 2.0)
         view = _again(cluster, view, error, tell)
     raise ClusterError(f"{str(error).rstrip('.')}, {_TRIES} times in a row; try again later.")

@@ -69,9 +69,10 @@ def _run(given: Arguments) -> int:
     try:
         return _ask(given)
     except ModuleNotFoundError as error:
-        if (error.name or "sidecar").partition(".")[0] == "sidecar":
+        missing = (error.name or "sidecar").partition(".")[0]
+        if missing == "sidecar":
             raise
-        return _complain([f"{PROGRAM} needs {error.name}: install it with pip install 'leasehold[operator]'."])
+        return _complain([f"{PROGRAM} needs {missing}: install it with pip install 'leasehold[operator]'."])
 
 
 def _ask(given: Arguments) -> int:

@@ -75,8 +75,8 @@ FISH: Final = (
     + r"""# Load it by: kubectl leasehold completion fish | source
 function __kubectl_leasehold
     set -l words (commandline -opc)
-    set -l last (commandline -ct | string collect --allow-empty)
-    set -l answer (kubectl_complete-leasehold $words[2..-1] $last 2>/dev/null)
+    set -l last (commandline -ct)
+    set -l answer (kubectl_complete-leasehold $words[2..-1] "$last[1]" 2>/dev/null)
     if test "$answer[-1]" = ":0"
         __fish_complete_path (commandline -ct)
     else

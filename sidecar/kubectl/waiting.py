@@ -63,27 +63,38 @@ class Watchable(Protocol):
 class Waiting:
     """One wait. `last` is the Lock as it was last seen."""
 
-    def __init__(self, cluster: Watchable, lock: LockName, met: Met, timeout: float) -> None:
+    def __init__(
+        self,
+        cluster: Watchable,
+        lock: LockName,
+        met: Met,
+        timeout: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.last: View | None = None
         self._cluster = cluster
         self._lock = lock
         self._met = met
         self._timeout = timeout
+        self._clock = clock
+        self._sleep = sleep
 
     def run(self) -> bool:
         """Whether the condition came true in time. NotThereError when the Lock is not there, or goes meanwhile.
 
         Other ClusterErrors when the first read fails: later ones are borne until the time is over.
         """
-        end = time.monotonic() + self._timeout
+        end = self._clock() + self._timeout
         pause = _FIRST_PAUSE
         while True:
-            began = time.monotonic()
+            began = self._clock()
             self._turn(end)
-            if self._done() or (left := end - time.monotonic()) <= 0:
+            if self._done() or (left := end - self._clock()) <= 0:
                 return self._done()
-            pause = _FIRST_PAUSE if time.monotonic() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
-            time.sleep(min(left, pause * random.uniform(0.5, 1.5)))
+            pause = _FIRST_PAUSE if self._clock() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
+            self._sleep(min(left, pause * random.uniform(0.5, 1.5)))
 
     def _turn(self, end: float) -> None:
         """Look, and follow what comes after, until the connection or this watch's share of the time ends."""
@@ -107,12 +118,12 @@ class Waiting:
 
     def _follow(self, version: str, end: float) -> None:
         """Look at each change until the condition is met, the time is over, or the watch ends."""
-        seconds = min(_SLICE, end - time.monotonic())
+        seconds = min(_SLICE, end - self._clock())
         if seconds <= 0:
             return
         for seen in self._cluster.watch(self._lock, version, seconds):
             self._see(seen)
-            if self._done() or time.monotonic() >= end:
+            if self._done() or self._clock() >= end:
                 return
 
     def _see(self, found: View | None) -> None:

@@ -1,0 +1,95 @@
+"""The command line: what is read from it, and which sentence a mistake gets."""
+
+import pytest
+
+from sidecar.kubectl.arguments import COMMANDS, Arguments, Command, parse, parser
+from sidecar.kubectl.place import Place
+from sidecar.kubectl.values import A_WEEK
+from sidecar.options import ConfigError
+
+
+def command(name: str) -> Command:
+    return next(one for one in COMMANDS if one.name == name)
+
+
+def read(name: str, *words: str, **environ: str) -> Arguments:
+    return parse(command(name), words, environ)
+
+
+def mistakes(name: str, *words: str, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        read(name, *words, **environ)
+    return caught.value.mistakes
+
+
+def test_kubectls_own_flags() -> None:
+    given = read("list", "-A", "-n", "prod", "--context=c", "--kubeconfig", "f", "-ojson", "--request-timeout=1m")
+    assert given == Arguments("list", Place("f", "c", "prod"), all_namespaces=True, output="json", request_timeout=60.0)
+
+
+def test_a_lock_by_kubectls_names() -> None:
+    for name in ("db", "lk/db", "lock/db", "locks/db", "lock.leasehold.dev/db", "locks.leasehold.dev/db"):
+        assert read("suspend", name).name == "db"
+    assert "give its namespace by --namespace" in mistakes("suspend", "prod/db")[0]
+    assert mistakes("suspend", "Db") == (
+        "NAME is 'Db': use at most 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or "
+        "digit.",
+    )
+
+
+def test_what_a_handover_takes() -> None:
+    assert read("handover", "db", "--to", "a", "--wait", "--timeout=-1s").timeout == A_WEEK
+    assert read("handover", "db").to is None
+    assert read("handover", "db", "--to", "").to == ""
+    assert read("handover", "db", "--token", "217").token == 217
+    assert "cannot be used together" in mistakes("handover", "db", "--to", "a", "--token", "3")[0]
+    assert len(mistakes("handover", "db", "--to", "a\x1b", "--token", "0")) == 2
+
+
+@pytest.mark.parametrize("goal", ["held", "free", "holder=a", "holder=held"])
+def test_goals(goal: str) -> None:
+    assert read("wait", "db", "--for", goal).goal == goal
+
+
+@pytest.mark.parametrize("goal", ["", "Held", "holder=", "holder", "token=3"])
+def test_what_is_no_goal(goal: str) -> None:
+    assert mistakes("wait", "db", "--for", goal) == (f"--for is {goal!r}: use held, free or holder=IDENTITY.",)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    assert (
+        len(mistakes("wait", "D", "-n", "P", "--for", "x", "--timeout", "y", "-o", "z", "--request-timeout=-1s")) == 6
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "NAME is missing; see --help."),
+        (("db", "--frob"), "There is no option or argument '--frob' here; see --help."),
+        (("db", "x"), "There is no option or argument 'x' here; see --help."),
+        (("db", "--context"), "--context: it needs a value after it."),
+    ],
+)
+def test_mistakes_are_sentences(words: tuple[str, ...], said: str) -> None:
+    assert mistakes("suspend", *words) == (said,)
+
+
+def test_etcd_as_leasehold_status_has_it() -> None:
+    """By flag or variable; nothing of it is asked for without."""
+    assert read("describe", "db").etcd is None
+    for given in (read("describe", "db", "--etcd", "http://a:1"), read("describe", "db", LEASEHOLD_ETCD="http://a:1")):
+        assert given.etcd is not None
+        assert given.etcd.endpoints == ("http://a:1",)
+        assert given.root == ""
+    assert read("describe", "db", "--etcd", "http://a:1", "--root", "/x").root == "/x"
+    assert mistakes("describe", "db", "--root", "/x") == ("--root is of no use without --etcd.",)
+    assert "--etcd is 'ftp://a'" in mistakes("describe", "db", "--etcd", "ftp://a")[0]
+
+
+@pytest.mark.parametrize("one", COMMANDS, ids=lambda one: one.name)
+def test_every_command_explains_itself(one: Command) -> None:
+    shown = " ".join(parser(one).format_help().split())
+    assert shown.startswith(f"usage: kubectl leasehold {one.name} ")
+    assert all(flag.names[-1] in shown for flag in one.flags)
+    assert "Exit codes: 0 done;" in shown

@@ -1,0 +1,55 @@
+"""The program as a process: exit codes, streams, and what it loads."""
+
+import subprocess
+import sys
+
+import pytest
+
+from sidecar import __version__
+from sidecar.kubectl.arguments import COMMANDS
+from sidecar.kubectl.shells import SCRIPTS
+
+
+def run(*words: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
+    code = f"import sys; {before}; from sidecar.kubectl import cli; sys.exit(cli.main(sys.argv[1:], {{}}))"
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_help_and_version() -> None:
+    assert run("--version").stdout == f"kubectl leasehold {__version__}\n"
+    shown = run("--help")
+    assert shown.returncode == 0
+    assert all(f"\n  {command.name} " in shown.stdout for command in COMMANDS)
+    assert run().returncode == 2
+
+
+@pytest.mark.parametrize("words", [("frob",), ("wait", "db", "--for", "x"), ("revoke", "db")])
+def test_mistakes_are_sentences(words: tuple[str, ...]) -> None:
+    """`revoke` cannot ask here: there is no terminal."""
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("leasehold: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", ["kubernetes", "urllib3"])
+def test_without_the_extra(missing: str) -> None:
+    done = run("list", before=f"sys.modules['{missing}'] = None")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"leasehold: kubectl leasehold needs {missing}: install it with pip install 'leasehold[operator]'.\n"
+    )
+
+
+@pytest.mark.parametrize("shell", sorted(SCRIPTS))
+def test_completion_needs_no_client(shell: str) -> None:
+    done = run("completion", shell, before="sys.modules['kubernetes'] = None")
+    assert (done.returncode, done.stdout) == (0, SCRIPTS[shell])
+
+
+def test_a_mistake_loads_no_client() -> None:
+    loaded = "[name for name in ('kubernetes', 'urllib3', 'asyncio', 'yaml', 'ssl') if name in sys.modules]"
+    code = f"import sys; from sidecar.kubectl import cli; cli.main(['wait', 'D'], {{}}); print({loaded})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,63 @@
+"""What is offered next on the command line."""
+
+import pytest
+
+from sidecar.kubectl.arguments import COMMANDS
+from sidecar.kubectl.complete import Asked, main
+from sidecar.kubectl.place import Place
+
+
+class Known(Asked):
+    """A cluster with two Locks, that tells where it was asked."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def contexts(self) -> list[str]:
+        return ["one", "two"]
+
+    def namespaces(self) -> list[str]:
+        return ["default", "prod"]
+
+    def locks(self) -> list[str]:
+        return [f"db.{self.place.namespace}" if self.place.namespace else "db", "queue"]
+
+
+def offered(*words: str) -> list[str]:
+    return [line.partition("\t")[0] for line in main(words, Known).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("re",), ["resume", "revoke", ":4"]),
+        (("nothing", ""), [":4"]),
+        (("resume", ""), ["db", "queue", ":4"]),
+        (("resume", "-n", "prod", "d"), ["db.prod", ":4"]),
+        (("resume", "--namespace=prod", "d"), ["db.prod", ":4"]),
+        (("resume", "db", ""), [":4"]),
+        (("resume", "--cont"), ["--context", ":4"]),
+        (("resume", "--context", ""), ["one", "two", ":4"]),
+        (("resume", "--context=t"), ["--context=two", ":4"]),
+        (("resume", "-o", "js"), ["json", ":4"]),
+        (("resume", "--kubeconfig", "x"), [":0"]),
+        (("resume", "--request-timeout", ""), [":4"]),
+        (("describe", "--etcd-ca", ""), [":0"]),
+        (("list", "-A", ""), [":4"]),
+        (("wait", "db", "--for", "h"), ["held", "holder=", ":4"]),
+        (("completion", ""), ["bash", "zsh", "fish", ":4"]),
+    ],
+)
+def test_choices(words: tuple[str, ...], expected: list[str]) -> None:
+    assert offered(*words) == expected
+
+
+def test_every_command_is_offered_with_its_summary() -> None:
+    lines = main([""], Known).splitlines()
+    assert lines == [*(f"{command.name}\t{command.summary}" for command in COMMANDS), ":4"]
+    assert main([], Known).splitlines() == lines
+
+
+def test_no_cluster_offers_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["resume", "--kubeconfig", "/nowhere", ""]) == ":4\n"
+    assert main(["resume", "--kubeconfig", "/nowhere", "--context", ""]) == ":4\n"
