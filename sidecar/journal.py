@@ -23,8 +23,10 @@ _REMEMBERED: Final = 32
 class Journal:
     """The log of one sidecar's election, from `start` until `stop`."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, who: str = "this sidecar") -> None:
+        """`who` is what the log calls the candidate that it is about."""
         self._board = board
+        self._who = who
         self._feed = ChangeFeed(board, self._tell)
         self._stop_listening: Callable[[], None] | None = None
         self._said: dict[str, float] = {}
@@ -45,10 +47,10 @@ class Journal:
         match change:
             case Change.GAINED:
                 fields = {"lock": after.lock, "token": after.token}
-                _log.info("gained: this sidecar leads", extra={"fields": fields})
+                _log.info("gained: %s leads", self._who, extra={"fields": fields})
             case Change.LOST:
                 fields = {"lock": before.lock, "token": before.token}
-                _log.info("lost: this sidecar leads no more", extra={"fields": fields})
+                _log.info("lost: %s leads no more", self._who, extra={"fields": fields})
             case Change.LEADER if not after.leading:
                 _log.info("another leads", extra={"fields": {"lock": after.lock, "leader": after.leader}})
             case _:

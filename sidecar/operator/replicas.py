@@ -7,7 +7,6 @@ was already on its way fails once the next replica is active.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -23,8 +22,6 @@ from sidecar.journal import Journal
 from sidecar.metrics import Metrics
 from sidecar.operator.config import OperatorConfig
 from sidecar.runner import LONGEST_SLEEP, Runner
-
-_log = logging.getLogger(__name__)
 
 STUCK: Final = 10 * LONGEST_SLEEP
 """Seconds without a turn of the election after which this process cannot be trusted any more."""
@@ -50,7 +47,7 @@ class Replicas:
         """`client` is the caller's to close."""
         self._board = Board(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
         self._metrics = Metrics(registry, self._board)
-        self._journal = Journal(self._board)
+        self._journal = Journal(self._board, "this replica")
         self._changed = changed
         self._was_active = False
         self._runner = Runner(
@@ -101,5 +98,4 @@ class Replicas:
         active = self.active
         if active != self._was_active:
             self._was_active = active
-            _log.info("this replica is %s", "active" if active else "not active any more")
             self._changed()

@@ -1,0 +1,22 @@
+"""What a restart would mend, and what it would not."""
+
+from sidecar.operator.health import MISSED, Canary
+
+
+def test_marks_that_come_back_are_well() -> None:
+    canary = Canary()
+    for _ in range(10 * MISSED):
+        canary.written()
+        canary.came()
+    assert canary.problem() == ""
+
+
+def test_marks_that_were_written_and_never_came_are_told() -> None:
+    canary = Canary()
+    for _ in range(MISSED - 1):
+        canary.written()
+    assert canary.problem() == ""
+    canary.written()
+    assert canary.problem() == "the informer has not delivered 4 changes in a row that the API server confirmed"
+    canary.came()
+    assert canary.problem() == ""
