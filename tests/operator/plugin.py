@@ -1,10 +1,11 @@
 """`kubectl leasehold …` through the real kubectl, and Locks whose status a test sets itself, as the operator would."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,20 @@ def lock(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
 def columns(line: str) -> Sequence[str]:
     """The cells of a table's line."""
     return line.split()
+
+
+@contextlib.contextmanager
+def running(plugin: Plugin, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`kubectl leasehold …` while the block runs; ended with it."""
+    command, pipe = plugin.command("leasehold", *words), subprocess.PIPE
+    with subprocess.Popen(command, env=plugin.environ(), text=True, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code and all that it printed, once it has ended by itself."""
+    printed, complaints = process.communicate(timeout=PATIENCE)
+    return process.returncode, printed + complaints
