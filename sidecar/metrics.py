@@ -37,13 +37,17 @@ class Metrics(Observer):
         # A second series per counter, with the time of its creation: nobody asks for it.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
         lock = str(board.snapshot.lock)
-        self._terms = Counter("leasehold_terms", "Terms that this sidecar began.", ["lock"], registry=registry)
-        self._handovers = Counter(
+        terms = Counter("leasehold_terms", "Terms that this sidecar began.", ["lock"], registry=registry)
+        handovers = Counter(
             "leasehold_handovers",
             "Times that this sidecar gave its lead up, by cause.",
             ["lock", "cause"],
             registry=registry,
         )
+        # A counter that appears with its first event hides that event from rate(): so all are there from the start.
+        # And looked up before they are needed: they count in the very turn in which the lock changes hands.
+        self._terms = terms.labels(lock)
+        self._handovers = {cause: handovers.labels(lock, cause.value) for cause in Cause}
         self._errors = Counter("leasehold_errors", "Errors, by kind.", ["lock", "kind"], registry=registry)
         self._keep_alive = Histogram(
             "leasehold_keep_alive_duration_seconds",
@@ -54,7 +58,6 @@ class Metrics(Observer):
         ).labels(lock)
         self._lock = lock
         self._last_term: int | None = None
-        self._show_zeros()
         registry.register(_Now(board))
         ProcessCollector(registry=registry)
         self._stop_listening = board.listen(self._changed)
@@ -72,19 +75,13 @@ class Metrics(Observer):
         """Count no more."""
         self._stop_listening()
 
-    def _show_zeros(self) -> None:
-        # A counter that appears with its first event hides that event from rate(): so all are there from the start.
-        self._terms.labels(self._lock)
-        for cause in Cause:
-            self._handovers.labels(self._lock, cause.value)
-
     def _changed(self, before: Snapshot, after: Snapshot) -> None:
         if after.state is State.HOLDING and after.token != self._last_term:
             self._last_term = after.token
-            self._terms.labels(self._lock).inc()
+            self._terms.inc()
         held = after.term_since is not None  # a waiter yields its place too, but has nothing to hand over
         if after.state is State.YIELDING and before.state is not State.YIELDING and held and after.cause:
-            self._handovers.labels(self._lock, after.cause.value).inc()
+            self._handovers[after.cause].inc()
 
 
 class _Now(Collector):
