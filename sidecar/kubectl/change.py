@@ -171,7 +171,12 @@ def apply(
 
 def _again(cluster: Writable, seen: View, error: ClusterError, tell: Callable[[str], None]) -> View:
     """Read the Lock anew after a change that failed, or of which nobody knows whether it did."""
-    now = cluster.get(seen.name)
+    try:
+        now = cluster.get(seen.name)
+    except UnreachableError as caught:
+        if isinstance(error, ConflictError):
+            raise
+        raise ClusterError(f"{caught} Whether the Lock {seen.name} was changed is not known: look at it.") from caught
     if now.uid != seen.uid:
         raise RefusedError(f"The Lock {seen.name} was deleted and made anew meanwhile: the new one was not changed.")
     if isinstance(error, UnreachableError):

@@ -1,4 +1,4 @@
-"""`kubectl leasehold wait`: it watches, and outlives what ends a watch. The test sets the status, as the operator would."""
+"""`kubectl leasehold wait` watches, and outlives what ends a watch. The test sets the status, as the operator would."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -22,8 +22,11 @@ class Scripted:
         self.answers = list(answers)
         self.writes: list[Mapping[str, Any]] = []
         self.now = view()
+        self.away = False
 
     def get(self, lock: LockName) -> View:
+        if self.away:
+            raise UnreachableError("No answer.")
         return self.now
 
     def change(self, seen: View, spec: Mapping[str, Any]) -> View:
@@ -113,6 +116,13 @@ def test_an_unknown_outcome_is_read() -> None:
     made, told = make(cluster, change.suspend)
     assert made.said == "suspended already"
     assert told == ["No answer. The Lock was read again, to see what became of the change."]
+
+
+def test_an_outcome_that_stays_unknown_is_told() -> None:
+    cluster = Scripted((UnreachableError("No answer."), None))
+    cluster.away = True
+    with pytest.raises(ClusterError, match=r"^No answer\. Whether the Lock prod/db was changed is not known"):
+        make(cluster, change.suspend)
 
 
 def test_it_ends_when_others_never_stop() -> None:
