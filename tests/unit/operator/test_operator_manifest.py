@@ -8,6 +8,7 @@ import yaml
 
 import sidecar
 from sidecar.operator.config import OWN_LOCK, operator_config
+from sidecar.operator.trim import LEADER_LABEL, LEADER_OF
 
 ROOT = Path(__file__).parents[3]
 OBJECTS = list(yaml.safe_load_all((ROOT / "manifests" / "operator.yaml").read_text()))
@@ -57,3 +58,10 @@ def test_every_object_has_the_name_by_which_it_is_referred_to() -> None:
     assert f"'system:serviceaccount:{account['namespace']}:{account['name']}'" in condition["expression"]
     roles = {(found["kind"], found["metadata"]["name"]) for found in OBJECTS if "rules" in found}
     assert {(found["roleRef"]["kind"], found["roleRef"]["name"]) for found in OBJECTS if "roleRef" in found} <= roles
+
+
+def test_the_policy_allows_the_marks_that_the_operator_makes() -> None:
+    policy = next(found for found in OBJECTS if found["kind"] == "ValidatingAdmissionPolicy")
+    labels, annotations, _ = [validation["expression"] for validation in policy["spec"]["validations"]]
+    assert labels.count(f"k == '{LEADER_LABEL}'") == 2
+    assert annotations.count(f"k == '{LEADER_OF}'") == 2
