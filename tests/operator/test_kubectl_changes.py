@@ -140,7 +140,7 @@ def cluster(plugin: Plugin) -> Iterator[Cluster]:
     made.close()
 
 
-def test_another_writer_is_told_and_nothing_of_his_is_lost(plugin: Plugin, cluster: Cluster) -> None:
+def test_another_writer_is_told_and_nothing_of_theirs_is_lost(plugin: Plugin, cluster: Cluster) -> None:
     plugin.make("db", status_of(A))
     seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
     plugin.api.patch("locks", "db", {"spec": {"capacity": 2, "suspend": True}}, plugin.namespace)

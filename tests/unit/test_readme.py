@@ -10,6 +10,7 @@ from sidecar import cli, clock, flags
 from sidecar.board import Board
 from sidecar.events import Snapshot, State
 from sidecar.keys import LockName
+from sidecar.kubectl import arguments as plugin
 from sidecar.metrics import Metrics
 from sidecar.options import Option
 
@@ -43,3 +44,12 @@ def test_every_command_is_there() -> None:
     """Each sub-command has its row."""
     for command in cli.COMMANDS:
         assert f"| `leasehold {command.name}" in README
+
+
+def test_every_command_of_the_kubectl_plugin_is_there_as_its_help_says() -> None:
+    """The table of `kubectl leasehold` is its help, to the word, and has no others."""
+    rows = re.findall(r"^\| `kubectl leasehold ([^`]*)` \| (.*) \|$", README, re.MULTILINE)
+    expected = [
+        (f"{one.name} {one.takes}".strip(), one.summary[0].upper() + one.summary[1:]) for one in plugin.COMMANDS
+    ]
+    assert rows == expected
