@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 CANARY_INTERVAL: Final = 20.0
 """Seconds between two canaries: two small writes a minute and replica, and the time in which a fault shows."""
+CANARY_RETRY: Final = 3.0
+"""Seconds until the next attempt while the API server does not take it: its return is news for all that waits for it."""
 MISSED: Final = 4
 """Marks in a row that were written and did not come back, after which the informer counts as stuck."""
 STUCK: Final = 120.0
@@ -66,10 +68,11 @@ async def prove_for_ever(
             await kube.touch_canary(namespace, f"{identity}.{number}")
         except KubeFailure as error:
             _log.debug("the canary was not written: %s", error)
-        else:
-            canary.written()
-            metrics.api_write("canary")
-            stranded.rescue()
+            await asyncio.sleep(CANARY_RETRY)
+            continue
+        canary.written()
+        metrics.api_write("canary")
+        stranded.rescue()
         await asyncio.sleep(CANARY_INTERVAL)
 
 
