@@ -26,9 +26,9 @@ from sidecar.web import App, answer
 _log = logging.getLogger(__name__)
 
 CANARY_INTERVAL: Final = 20.0
-"""Seconds between two canaries: two small writes a minute and replica, and the time in which a fault shows."""
+"""Seconds between two canaries: three small writes a minute and replica."""
 CANARY_RETRY: Final = 3.0
-"""Seconds until the next attempt while the API server does not take it: its return is news for all that waits for it."""
+"""Seconds until the next attempt while the API server does not take it: others wait for its return, too."""
 MISSED: Final = 4
 """Marks in a row that were written and did not come back, after which the informer counts as stuck."""
 STUCK: Final = 120.0
