@@ -1,0 +1,59 @@
+"""Fixtures of the operator's tests: operators with the rights of their manifest, and Locks in etcd."""
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.cluster import ControlPlane
+from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
+from tests.operator.operators import Operator
+from tests.servers import EtcdServer
+from tests.stored_lock import StoredLock
+
+_users: weakref.WeakKeyDictionary[ControlPlane, str] = weakref.WeakKeyDictionary()
+
+
+def operator_user(api: ControlPlane) -> str:
+    """The operator's service account in this control plane, installed at the first call."""
+    if api not in _users:
+        _users[api] = install_operator(api)
+    return _users[api]
+
+
+@pytest.fixture
+def operator_factory(request: pytest.FixtureRequest, etcd: EtcdServer, root: str) -> Iterator[Callable[..., Operator]]:
+    """Starts an operator; on the shared servers, and with the test's own root, unless told otherwise.
+
+    `start(name, server=URL of etcd, control_plane=, kubeconfig=, begin=True not to wait, …)`; the rest as Operator's.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def start(
+            name: str = "operator",
+            server: str | None = None,
+            *,
+            control_plane: ControlPlane | None = None,
+            begin: bool = False,
+            **kwargs: Any,
+        ) -> Operator:
+            plane: ControlPlane = control_plane or request.getfixturevalue("api")
+            kubeconfig = kwargs.pop("kubeconfig", None) or plane.kubeconfig(operator_user(plane))
+            settings = {"root": root, "namespace": OPERATOR_NAMESPACE, **kwargs}
+            operator = Operator(server or etcd.url, kubeconfig, name, **settings)
+            stack.callback(operator.close)  # before the start, which may fail
+            if begin:
+                operator.begin()
+            else:
+                operator.start()
+            return operator
+
+        yield start
+
+
+@pytest.fixture
+def stored(etcd: EtcdServer, root: str, namespace: str) -> Callable[[str], StoredLock]:
+    """The keys of a Lock of the test's namespace, as etcd has them."""
+    return lambda name: StoredLock(etcd.ctl, root, f"{namespace}/{name}")
