@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -89,6 +90,9 @@ async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[Pa
 
     With `guarded`, the caller alone knows when the work has stopped: `POST /drained` then only hands over.
     """
+    # What is loaded stays. Looking through all of it for garbage would stop the loop, and with it /leader and
+    # keep-alives, for nearly 30 ms of CPU time at a time.
+    gc.freeze()
     async with AsyncExitStack() as stack:
         settings = election_settings(config)
         files = _resume_file(config, stack)
