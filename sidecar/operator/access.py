@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 RENEW_EVERY: Final = 60.0
 """Seconds for which credentials are used before they are read again."""
+_CLOSE_WITHIN: Final = 1.0
 
 
 class AccessError(Exception):
@@ -38,6 +41,7 @@ class Access:
         self.configuration = configuration
         self._reload = reload
         self._loaded = asyncio.get_running_loop().time()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._hook()
 
     @classmethod
@@ -80,8 +84,26 @@ class Access:
             request.headers.update(await self.headers())
             return await handler(request)
 
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls())
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls(), socket_factory=self._socket)
         return aiohttp.ClientSession(connector=connector, middlewares=(authorise,), proxy=self.configuration.proxy)
+
+    async def closed(self) -> None:
+        """Return when no connection of any session is left, or after a second. The sessions must be closed.
+
+        A closed session says nothing of connections whose answers were broken off, which a watch's always are; a loop
+        that ends before they are leaves them open.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _CLOSE_WITHIN
+        while any(each.fileno() != -1 for each in self._sockets):
+            if clock() > deadline:
+                return
+            await asyncio.sleep(0.001)
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
 
     def _tls(self) -> ssl.SSLContext:
         configuration = self.configuration

@@ -158,14 +158,14 @@ class _Sessions:
 
     def __init__(self, load: Callable[[], Awaitable[Access]]) -> None:
         self._load = load
-        self._open: list[aiohttp.ClientSession] = []
+        self._open: list[tuple[Access, aiohttp.ClientSession]] = []
         self._last = float("-inf")
 
     async def new(self) -> tuple[Access, aiohttp.ClientSession]:
         """Credentials read anew, and a session with them. Raises AccessError."""
         access = await self._load()
         session = access.session()
-        self._open = [each for each in self._open if not each.closed] + [session]
+        self._open.append((access, session))
         return access, session
 
     async def login(self) -> kopf.AiohttpSession:
@@ -173,6 +173,7 @@ class _Sessions:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._last + _LOGIN_AGAIN - loop.time())
         self._last = loop.time()
+        await self.close()  # kopf asks when it has given up all that it had
         try:
             access, session = await self.new()
         except AccessError as error:
@@ -181,8 +182,10 @@ class _Sessions:
 
     async def close(self) -> None:
         """Close whatever is still open."""
-        for session in self._open:
+        while self._open:
+            access, session = self._open.pop()
             await session.close()
+            await access.closed()
 
 
 async def _until_served(sessions: _Sessions, stop: asyncio.Event) -> None:
@@ -208,7 +211,7 @@ async def _missing(sessions: _Sessions) -> str:
     """What the API server does not serve yet, or why that is not known; "" if it serves all."""
     try:
         access, session = await sessions.new()
-        async with session, asyncio.timeout(10):
+        async with asyncio.timeout(10):
             for group, version, plural in WATCHED.values():
                 path = f"/apis/{group}/{version}" if group else f"/api/{version}"
                 if plural not in await _served(session, access.server + path):
@@ -217,6 +220,8 @@ async def _missing(sessions: _Sessions) -> str:
                 return "the API server does not list the group leasehold.dev"
     except (AccessError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return str(error) or type(error).__name__
+    finally:
+        await sessions.close()
     return ""
 
 
