@@ -1,8 +1,7 @@
-"""The mirror on a real etcd: it becomes true again whatever befalls etcd, the watch or the way between, and says so."""
+"""The mirror on a real etcd: what it shows and tells, and the canary that proves it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from itertools import groupby
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -14,10 +13,9 @@ from sidecar.operator.canary import canary_key
 from sidecar.operator.mirror import locks_prefix
 from tests.http_client import until
 from tests.operator.watching import LOCK, Client, Watching, join, keys_of, watching
-from tests.servers import EtcdCluster, EtcdServer, Toxiproxy
+from tests.servers import EtcdServer
 
 Servers = Callable[..., EtcdServer]
-OTHER = LockName("shop", "other")
 
 
 @pytest.fixture
@@ -25,17 +23,6 @@ async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
     """Writes what the mirror shall see, by a connection of its own."""
     async with EtcdClient([etcd.url], clock=now) as client:
         yield client
-
-
-async def in_time(call: Callable[[], Awaitable[object]]) -> None:
-    """Repeat a call until etcd answers it."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await call()
-                return
-            except EtcdError:
-                await asyncio.sleep(0.05)
 
 
 # --- what it shows -------------------------------------------------------------------------------------------------
@@ -174,252 +161,6 @@ async def test_many_that_depart_at_once_hold_nothing_up(etcd: EtcdServer, client
         await mirrored.told(*names)
         assert mirrored.mirror.names() == ()
         assert all(len(mirrored.mirror.take_departed(name)) == 1 for name in names)
-
-
-# --- what befalls etcd ---------------------------------------------------------------------------------------------
-
-
-async def test_what_happened_while_the_way_was_cut_is_told(
-    etcd: EtcdServer, client: EtcdClient, toxiproxy: Toxiproxy, root: str
-) -> None:
-    """A candidate that came, one that went, one replaced under the same key; and nobody else."""
-    proxy = toxiproxy.proxy(etcd.port)
-    same, gone, new, again = (LockName("shop", name) for name in ("same", "gone", "new", "again"))
-    for lock in (same, gone):
-        await join(client, root, "a", lock=lock)
-    key, lease = await join(client, root, "a", lock=again)
-    async with watching(proxy.url, root) as mirrored:
-        await mirrored.told(same, gone, again)
-        await mirrored.reachable()
-        proxy.cut()
-        await mirrored.unreachable()
-        old = mirrored.mirror.get(again).queue
-        assert mirrored.changed == []
-        await client.delete(Keys(gone, root).queue, end=Keys(gone, root).queue + "\x7f")
-        await join(client, root, "b", lock=new)
-        await client.delete(key)
-        await client.put(key, b"successor", lease=lease)
-        proxy.heal()
-        await mirrored.reachable()
-        await until(lambda: set(mirrored.changed) == {gone, new, again})
-        await mirrored.queue("b", lock=new)
-        assert [departed.released for departed in mirrored.mirror.take_departed(gone)] == [None]
-        assert tuple(departed.entry for departed in mirrored.mirror.take_departed(again)) == old
-        assert mirrored.mirror.take_departed(same) == ()
-        assert [reachable for reachable, _ in groupby(store.reachable for store in mirrored.stores)] == [
-            True,
-            False,
-            True,
-        ]
-
-
-async def test_compaction_between_the_reading_and_the_watch(etcd_factory: Servers, root: str) -> None:
-    """The watch is refused for its revision: everything is read again."""
-    server = etcd_factory()
-    compacted: list[int] = []
-    async with EtcdClient([server.url], clock=now) as writer, Client([server.url], clock=now) as client:
-        await join(writer, root, "a")
-        mirrored = Watching(client, root)
-
-        def compact() -> None:
-            """Called between the reading and the watch; etcd goes on while this loop stands still."""
-            if not compacted:
-                for n in range(3):
-                    server.ctl.put(Keys(OTHER, root).spec, f'{{"capacity":{n + 1}}}')
-                compacted.append(server.ctl.revision())
-                server.ctl.compact(compacted[0])
-
-        mirrored.meddle = compact
-        async with mirrored.running():
-            await mirrored.reachable()
-            assert compacted
-            assert mirrored.mirror.get(OTHER).spec is not None
-            assert len(client.watchers) > 1
-            assert mirrored.feed.store.revision >= compacted[0]
-
-
-async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pages' revision is gone: the reading begins anew, and none of the old pages is kept."""
-    server = etcd_factory()
-    monkeypatch.setattr(mirror_feed, "PAGE", 2)
-    names = [LockName("shop", f"lock-{n}") for n in range(5)]
-    calls: list[int] = []
-
-    class Compacting(EtcdClient):
-        async def range(self, *args: object, **options: object) -> RangeAnswer:
-            answer = await super().range(*args, **options)  # type: ignore[arg-type]  # whatever was asked
-            calls.append(answer.origin.revision)
-            if len(calls) == 1:
-                await asyncio.to_thread(server.ctl.delete, Keys(names[0], root).spec)
-                await asyncio.to_thread(server.ctl.compact)
-            return answer
-
-    async with EtcdClient([server.url], clock=now) as writer, Compacting([server.url], clock=now) as client:
-        for name in names:
-            await writer.put(Keys(name, root).spec, b"{}")
-        async with Watching(client, root).running() as mirrored:
-            await mirrored.reachable()
-            assert set(mirrored.mirror.declared()) == set(names[1:])
-            assert len(calls) == 3  # one page; after the refusal of its second one, two
-
-
-async def test_compaction_under_a_watch_that_is_up_to_date(etcd_factory: Servers, root: str) -> None:
-    server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as writer, watching(server.url, root) as mirrored:
-        for n in range(5):
-            await join(writer, root, str(n))
-        await mirrored.queue(*"01234")
-        await asyncio.to_thread(server.ctl.compact)
-        await join(writer, root, "after")
-        await mirrored.queue(*"01234", "after")
-
-
-async def test_a_frozen_etcd_is_noticed_and_comes_back(etcd_factory: Servers, root: str) -> None:
-    """Its connection stands, and its watch is as silent as one with no events: the canary finds out."""
-    server = etcd_factory()
-    async with watching(server.url, root) as mirrored:
-        await mirrored.reachable()
-        server.pause()
-        await mirrored.unreachable()
-        assert mirrored.feed.store.error
-        await until(lambda: (mirrored.feed.canary_age() or 0) > mirrored.feed.beat_age())
-        server.resume()
-        await mirrored.reachable()
-        await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await mirrored.told(LOCK)
-        assert not mirrored.feed.store.error
-
-
-async def test_a_killed_etcd_is_not_stormed_and_is_followed_again(etcd_factory: Servers, root: str) -> None:
-    """While it is away: a handful of attempts a second at most, and the feed is alive by its beat."""
-    server = etcd_factory()
-    async with watching(server.url, root) as mirrored:
-        await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await mirrored.told(LOCK)
-        server.kill()
-        await mirrored.unreachable()
-        began, attempts = now(), mirrored.client.connects
-        await until(lambda: mirrored.client.connects >= attempts + 5)
-        assert now() - began > 0.8
-        await asyncio.to_thread(server.start)
-        await mirrored.reachable()
-        assert mirrored.mirror.declared() == (LOCK,)
-        assert mirrored.changed == []
-        await asyncio.to_thread(server.ctl.delete, Keys(LOCK, root).spec)
-        await mirrored.told(LOCK)
-
-
-async def test_a_wiped_etcd_shows_an_empty_truth(etcd_factory: Servers, root: str) -> None:
-    server = etcd_factory()
-    async with watching(server.url, root) as mirrored:
-        for n in range(5):
-            await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, f'{{"capacity":{n + 1}}}')
-        await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(1), "someone")
-        await mirrored.queue("someone")
-        revision = mirrored.feed.store.revision
-        server.kill()
-        await mirrored.unreachable()
-        server.wipe()
-        mirrored.changed.clear()
-        await asyncio.to_thread(server.start)
-        await mirrored.told(LOCK)
-        await mirrored.reachable()
-        assert mirrored.mirror.names() == ()
-        assert mirrored.feed.store.revision < revision
-        assert any(store.revision < revision for store in mirrored.stores[-2:])
-        assert len(mirrored.mirror.take_departed(LOCK)) == 1
-
-
-async def test_another_cluster_behind_the_second_endpoint(etcd_factory: Servers, root: str) -> None:
-    """A mistake in the settings, or a cluster rebuilt: the mirror is that of whoever answers, and says so."""
-    first, second = etcd_factory(), etcd_factory(name="stranger")
-    await asyncio.to_thread(first.ctl.put, Keys(LOCK, root).spec, "{}")
-    await asyncio.to_thread(second.ctl.put, Keys(OTHER, root).spec, "{}")
-    async with watching([first.url, second.url], root) as mirrored:
-        await mirrored.told(LOCK)
-        cluster = mirrored.mirror.cluster
-        first.kill()
-        await mirrored.told(LOCK, OTHER)
-        await mirrored.reachable()
-        assert mirrored.mirror.declared() == (OTHER,)
-        assert mirrored.mirror.cluster != cluster
-
-
-async def test_a_restored_snapshot_shows_the_old_truth(etcd_factory: Servers, root: str) -> None:
-    """The same cluster by its id, with revisions that fall: what was written since is gone, and told as changed."""
-    server = etcd_factory()
-    await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(1), "early")
-    server.stop()
-    saved = server.save_data()
-    server.start()
-    async with watching(server.url, root) as mirrored:
-        await mirrored.queue("early")
-        await asyncio.to_thread(server.ctl.delete, Keys(LOCK, root).entry(1))
-        for n in range(20):
-            await asyncio.to_thread(server.ctl.put, Keys(OTHER, root).entry(2), f"late-{n}")
-        await mirrored.queue("late-19", lock=OTHER)
-        revision, cluster = mirrored.feed.store.revision, mirrored.mirror.cluster
-        server.kill()
-        server.restore_data(saved)
-        mirrored.stores.clear()
-        await asyncio.to_thread(server.start)
-        await mirrored.queue("early")
-        await mirrored.queue(lock=OTHER)
-        await mirrored.reachable()
-        assert mirrored.mirror.cluster == cluster
-        assert min(store.revision for store in mirrored.stores) < revision
-        assert [gone.entry.record.identity for gone in mirrored.mirror.take_departed(OTHER)] == ["late-19"]
-        await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(3), "after")
-        await mirrored.queue("early", "after")
-
-
-async def test_an_etcd_that_demands_a_password_is_unreachable(etcd_factory: Servers, root: str) -> None:
-    server = etcd_factory()
-    async with watching(server.url, root) as mirrored:
-        await mirrored.reachable()
-        await asyncio.to_thread(server.enable_auth, {})
-        await mirrored.unreachable()
-        await until(lambda: "password" in mirrored.feed.store.error)
-        await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await asyncio.to_thread(server.disable_auth)
-        await mirrored.told(LOCK)
-        await mirrored.reachable()
-
-
-async def test_a_full_etcd_is_reachable_and_still_mirrored(etcd_factory: Servers, root: str) -> None:
-    """No canary can be written then: that is said, and deletions, which still work, are still seen."""
-    server = etcd_factory(flags=["--quota-backend-bytes=2097152"])
-    async with EtcdClient([server.url], clock=now) as writer, watching(server.url, root) as mirrored:
-        key, _ = await join(writer, root, "a")
-        await mirrored.queue("a")
-        await mirrored.reachable()
-
-        async def fill() -> None:
-            for n in range(100):
-                await writer.put(f"{root}/filler/{n}", bytes(100_000))
-
-        with pytest.raises(EtcdError, match="NOSPACE"):
-            await fill()
-        await until(lambda: "takes no writes" in mirrored.feed.store.error)
-        assert mirrored.feed.store.reachable
-        await writer.delete(key)
-        await mirrored.queue()
-        assert mirrored.feed.store.reachable
-
-
-async def test_a_frozen_member_is_left_for_another(cluster_factory: Callable[..., EtcdCluster], root: str) -> None:
-    cluster = cluster_factory(3)
-    frozen, *others = cluster.followers()[:1] + [m for m in cluster.members if m is not cluster.followers()[0]]
-    urls = [frozen.url, *(member.url for member in others)]
-    async with EtcdClient(urls[1:], clock=now) as writer, watching(urls, root) as mirrored:
-        await join(writer, root, "a")
-        await mirrored.queue("a")
-        await mirrored.reachable()
-        frozen.pause()
-        await in_time(lambda: writer.put(Keys(LOCK, root).spec, b"{}"))
-        await until(lambda: mirrored.mirror.declared() == (LOCK,))
-        await mirrored.reachable()
-        frozen.resume()
 
 
 # --- the canary ----------------------------------------------------------------------------------------------------
