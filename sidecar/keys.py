@@ -172,8 +172,10 @@ def _is_ours(fields: Mapping[str, Any]) -> bool:
 class Spec:
     """A declared lock, as the operator wrote it. The defaults are those of an undeclared lock.
 
-    `ttl` is in seconds, None where the resource leaves it to the sidecar. Unknown fields are kept by name only, so
-    that they can be logged; a newer operator may write more than this sidecar knows.
+    `ttl` is in seconds, None where the resource leaves it to the sidecar. `uid`, `generation` and `cluster` say whose
+    declaration this is: the resource's, and the UID of the cluster it stands in. They are the operators' business, who
+    share an etcd with others; no sidecar heeds them. Unknown fields are kept by name only, so that they can be logged;
+    a newer operator may write more than this sidecar knows.
     """
 
     ttl: int | None = None
@@ -185,6 +187,7 @@ class Spec:
     handover_up_to_token: int = 0
     uid: str = ""
     generation: int = 0
+    cluster: str = ""
     unknown: tuple[str, ...] = field(default=(), compare=False)
 
     def encode(self) -> bytes:
@@ -229,6 +232,7 @@ _SPEC_FIELDS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
     "handoverUpToToken": ("handover_up_to_token", lambda v: _is_int(v, 0, MAX_LEASE)),
     "uid": ("uid", _is_text),
     "generation": ("generation", lambda v: _is_int(v, 0, MAX_LEASE)),
+    "cluster": ("cluster", _is_text),
 }
 
 

@@ -236,11 +236,12 @@ specs = st.builds(
     handover_up_to_token=st.integers(0, MAX_LEASE),
     uid=short,
     generation=st.integers(0, MAX_LEASE),
+    cluster=short,
 )
 
 
 def test_a_spec_has_the_documented_names() -> None:
-    full = Spec(30, 2, True, True, "a", "g", 9, "u", 4)
+    full = Spec(30, 2, True, True, "a", "g", 9, "u", 4, "c")
     assert json.loads(full.encode()) == {
         "leaseDurationSeconds": 30,
         "capacity": 2,
@@ -251,6 +252,7 @@ def test_a_spec_has_the_documented_names() -> None:
         "handoverUpToToken": 9,
         "uid": "u",
         "generation": 4,
+        "cluster": "c",
     }
 
 
@@ -269,7 +271,7 @@ def test_specs_are_equal_just_when_their_bytes_are(one: Spec, other: Spec) -> No
 
 
 def test_an_empty_object_is_an_undeclared_locks_spec() -> None:
-    assert Spec.decode(b"{}") == Spec() == Spec(None, 1, False, False, "", "", 0, "", 0)
+    assert Spec.decode(b"{}") == Spec() == Spec(None, 1, False, False, "", "", 0, "", 0, "")
 
 
 def test_fields_of_a_newer_operator_are_kept_by_name_only() -> None:
@@ -314,6 +316,7 @@ def test_any_bytes_under_the_spec_key_are_a_spec_or_one_sentence(value: bytes) -
         ('{"handoverUpToToken":9223372036854775808}', "handoverUpToToken"),
         ('{"generation":0.5}', "generation"),
         ('{"uid":1}', "uid"),
+        ('{"cluster":[]}', "cluster"),
         ("[]", "JSON object"),
         ('{"capacity":2', "JSON object"),
         ('{"capacity":' + "[" * 100_000, "JSON object"),

@@ -1,0 +1,56 @@
+"""The conditions of a Lock that is served: Ready, Held, Degraded. Pure.
+
+Degraded has one reason at a time, the most urgent. That somebody holds who is not of Leasehold (`etcdctl elect`, a Go
+program) is told there, since such a holder knows nothing of suspension, preference or a lowered capacity.
+"""
+
+from __future__ import annotations
+
+from sidecar.operator.holding import Holding
+from sidecar.operator.resource import Lock
+from sidecar.operator.situation import Situation
+from sidecar.operator.status import FALSE, TRUE, Condition
+
+
+def judge(
+    lock: Lock, situation: Situation, now: Holding, *, pending: bool, rolled_back: bool
+) -> tuple[Condition, Condition, Condition]:
+    """All three; `pending`: something of the spec is declared only later."""
+    return _ready(lock, pending), _held(situation, now), _degraded(now, rolled_back)
+
+
+def _ready(lock: Lock, pending: bool) -> Condition:
+    if lock.deleting:
+        text = "the lock is being released, and goes when nobody holds it or its lease duration has passed"
+        return Condition("Ready", FALSE, "Deleting", text)
+    if lock.mistakes:
+        text = "; ".join(lock.mistakes) + "; until then the lock stays as it was declared before"
+        return Condition("Ready", FALSE, "InvalidSpec", text)
+    if pending:
+        text = "a capacity that was lowered may be raised only a lease duration later; it is then"
+        return Condition("Ready", FALSE, "CapacityHeldBack", text)
+    return Condition("Ready", TRUE, "Declared", "the lock is declared in etcd, and this status follows it")
+
+
+def _held(situation: Situation, now: Holding) -> Condition:
+    if now.holders:
+        return Condition("Held", TRUE, "Held", "somebody holds the lock")
+    stored = situation.stored.spec
+    if stored and stored.spec and stored.spec.suspend:
+        return Condition("Held", FALSE, "Suspended", "the lock is suspended: nobody may hold it")
+    return Condition("Held", FALSE, "Vacant", "nobody holds the lock")
+
+
+def _degraded(now: Holding, rolled_back: bool) -> Condition:
+    if rolled_back:
+        text = (
+            "etcd has lost data: its revision fell below a fencing token on record; spec.handoverUpToToken and "
+            "spec.revokeUpToToken are ignored until they lie below every candidate's: they may be lowered now"
+        )
+        return Condition("Degraded", TRUE, "StoreRolledBack", text)
+    if any(one.record.foreign for one in now.holders):
+        text = (
+            "a candidate that is not of Leasehold holds the lock: it obeys neither suspend nor preference nor capacity"
+        )
+        return Condition("Degraded", TRUE, "ForeignHolder", text)
+    return Condition("Degraded", FALSE, "AsExpected", "nothing needs attention")

@@ -1,0 +1,66 @@
+"""What a lock's spec key ought to hold. Pure.
+
+A capacity that fell must not rise again within a lease duration: a sidecar that has not heard of the fall yet would
+count with the old one, another with the new (the election's first guarantee counts with the largest capacity of the
+last TTL). So a higher one waits; and where it is not known when it last fell, as after a start of the operator, it
+waits a lease duration from the first look. A spec key that is gone is a fall too: to 1, as of an undeclared lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sidecar.keys import DEFAULT_TTL, Spec
+from sidecar.operator.resource import Lock
+from sidecar.operator.situation import Memory, Situation
+
+
+def lease_duration(situation: Situation) -> int:
+    """The longest lease, in seconds, that candidates may stand with: by the resource, or by what is declared still."""
+    stored = situation.stored.spec
+    declared = stored.spec.ttl if stored and stored.spec else None
+    asked = situation.lock.spec.lease_duration if situation.lock else DEFAULT_TTL
+    return max(asked, declared or 0)
+
+
+def noticed(situation: Situation) -> Memory:
+    """The memory with what this look says of the capacity in force."""
+    memory, stored = situation.memory, situation.stored.spec
+    capacity = stored.spec.capacity if stored and stored.spec else None
+    if capacity is None and _was_declared(situation):
+        capacity = 1
+    fell = memory.looked and memory.capacity is not None and (capacity or 1) < memory.capacity
+    unknown = not memory.looked and capacity is not None
+    raise_from = situation.now + lease_duration(situation) if fell or unknown else memory.raise_from
+    return replace(memory, looked=True, capacity=capacity, raise_from=raise_from)
+
+
+def _was_declared(situation: Situation) -> bool:
+    status = situation.lock.status if situation.lock else {}
+    return situation.memory.capacity is not None or "observedGeneration" in status
+
+
+def wanted(lock: Lock, situation: Situation, memory: Memory, *, rolled_back: bool) -> Spec:
+    """The spec to be declared now; `memory` is the one after `noticed`."""
+    spec = lock.spec
+    capacity = spec.capacity
+    if memory.capacity is not None and capacity > memory.capacity and situation.now < memory.raise_from:
+        capacity = memory.capacity
+    return Spec(
+        ttl=spec.lease_duration,
+        capacity=capacity,
+        suspend=spec.suspend,
+        preferred_holder=spec.preferred_holder,
+        preferred_group=situation.preferred_group,
+        handover_up_to_token=0 if rolled_back else spec.handover_up_to_token,
+        uid=lock.uid,
+        generation=lock.generation,
+        cluster=situation.cluster,
+    )
+
+
+def released(uid: str, situation: Situation) -> Spec:
+    """The spec of a lock that is going: nobody may hold it any more."""
+    stored = situation.stored.spec
+    base = stored.spec if stored and stored.spec else Spec()
+    return replace(base, suspend=True, deleting=True, uid=uid, cluster=situation.cluster)

@@ -1,0 +1,93 @@
+"""Who holds a lock by etcd's record, and what came of those who did. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sidecar.keys import Entry, Spec
+from sidecar.operator.observed import Departed, StoredLock
+from sidecar.operator.situation import Event, Memory, Situation
+from sidecar.operator.status import number, recorded_times, stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The holders in order of token, and who waits."""
+
+    holders: tuple[Entry, ...]
+    waiters: tuple[Entry, ...]
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The holders' fencing tokens."""
+        return tuple(entry.create_revision for entry in self.holders)
+
+
+def holding(stored: StoredLock, before: Iterable[int]) -> Holding:
+    """The first `capacity` of the queue.
+
+    Under a suspended lock nobody *becomes* a holder; but whoever held before does so until its key has gone, and a
+    candidate that is not ours knows nothing of suspension.
+    """
+    spec = stored.spec.spec if stored.spec and stored.spec.spec else Spec()
+    first = stored.queue[: spec.capacity]
+    if spec.suspend:
+        kept = set(before)
+        first = tuple(one for one in first if one.record.foreign or one.create_revision in kept)
+    tokens = {one.create_revision for one in first}
+    return Holding(tuple(first), tuple(one for one in stored.queue if one.create_revision not in tokens))
+
+
+def tokens_before(situation: Situation) -> tuple[int, ...]:
+    """The holders' tokens at the last look, or, after a start, by the status on record."""
+    if situation.memory.tokens is not None:
+        return situation.memory.tokens
+    status = situation.lock.status if situation.lock else {}
+    return tuple(sorted(recorded_times(status)))
+
+
+def learned(memory: Memory, situation: Situation, now: Holding) -> Memory:
+    """The memory with who holds now, since when, and how often the first of them has changed."""
+    status = situation.lock.status if situation.lock else {}
+    times = {**recorded_times(status), **memory.first_seen}
+    here = stamp(situation.wall)
+    on_record = memory.highest if memory.tokens is not None else number(status, "fencingToken")
+    first = now.tokens[0] if now.tokens else 0
+    count = max(memory.transitions, number(status, "transitionCount")) if memory.tokens is None else memory.transitions
+    return replace(
+        memory,
+        tokens=now.tokens,
+        first_seen={token: times.get(token, here) for token in now.tokens},
+        transitions=count + (1 if first and first != on_record else 0),
+        highest=first or on_record,
+        evicted=memory.evicted & {e.create_revision for e in situation.stored.queue},
+    )
+
+
+def changes(situation: Situation, before: tuple[int, ...], now: Holding) -> tuple[Event, ...]:
+    """The events of whoever held and is gone, and of whoever holds and did not."""
+    went = [one for one in situation.departed if one.entry.create_revision in before]
+    events = [_farewell(one, situation) for one in went]
+    for entry in now.holders:
+        if entry.create_revision not in before:
+            text = f"{entry.record.identity} holds the lock with fencing token {entry.create_revision}"
+            events.append(Event("LockAcquired", text))
+    return tuple(events)
+
+
+def _farewell(departed: Departed, situation: Situation) -> Event:
+    entry = departed.entry
+    who, token = entry.record.identity, entry.create_revision
+    spec = situation.lock.spec if situation.lock else None
+    if token in situation.memory.evicted:
+        return Event("HolderRevoked", f"the lock was taken from {who} (fencing token {token})", warning=True)
+    if entry.record.yield_to:
+        return Event("HandedOver", f"{who} (fencing token {token}) handed the lock over to {entry.record.yield_to}")
+    if spec and token <= spec.handover_up_to_token:
+        return Event(
+            "HandedOver", f"{who} (fencing token {token}) handed the lock over, as spec.handoverUpToToken asks"
+        )
+    if departed.released is False:
+        return Event("LockExpired", f"the lease of {who} (fencing token {token}) has ended", warning=True)
+    return Event("LockReleased", f"{who} (fencing token {token}) gave the lock up")
