@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPException
@@ -21,13 +22,21 @@ from kubernetes import client
 from sidecar.keys import LockName
 from sidecar.kubectl.errors import Doing, UnreachableError, explain
 from sidecar.kubectl.kubeconfig import configure
-from sidecar.kubectl.lock import GROUP, PLURAL, VERSION, View, printable, table, text
+from sidecar.kubectl.lock import GROUP, PLURAL, VERSION, View, number, printable, table, text
 from sidecar.kubectl.place import Place
 
 _PAGE: Final = 500
 _MOST_EVENTS: Final = 500
 _SLACK: Final = 5.0
-_NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, HTTPException, OSError)
+# The client turns errors of TLS into its own; those that tell of answers are not raised at the level that we use.
+_NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, HTTPException, OSError, client.ApiException)
+
+
+class _Lines(Protocol):
+    """A body as it comes, line by line."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+    def close(self) -> None: ...
 
 
 class _Answer(Protocol):
@@ -35,7 +44,7 @@ class _Answer(Protocol):
 
     status: int
     headers: Mapping[str, str]
-    response: Iterable[bytes]
+    response: _Lines
 
     def read(self) -> bytes: ...
 
@@ -83,11 +92,8 @@ class Cluster:
             answer = self._send("GET", _path(lock.namespace), query, None, seconds + _SLACK)
             if answer.status != 200:
                 raise explain(answer.status, answer.read(), doing)
-            for line in answer.response:
-                event = _object(line)
-                if event.get("type") == "ERROR":
-                    raise explain(int(event["object"].get("code", 500)), line, doing)
-                yield None if event.get("type") == "DELETED" else View(event.get("object") or {})
+            with contextlib.closing(answer.response) as lines:
+                yield from _states(lines, doing)
 
     def change(self, seen: View, spec: Mapping[str, Any]) -> View:
         """Set fields of the spec, if the Lock still is what was seen. ConflictError: it is not, nothing was changed.
@@ -169,6 +175,16 @@ class Cluster:
         return cast(_Answer, self._client.call_api(*made, _request_timeout=timeout))
 
 
+def _states(lines: Iterable[bytes], doing: Doing) -> Iterator[View | None]:
+    """What a watch tells, event by event."""
+    for line in lines:
+        event = _object(line)
+        seen = table(event, "object")
+        if event.get("type") == "ERROR":
+            raise explain(number(seen, "code") or 500, json.dumps(seen).encode(), doing)
+        yield None if event.get("type") == "DELETED" else View(seen)
+
+
 def _pause(answer: _Answer) -> float:
     """Seconds after which to ask again, by the answer's Retry-After; one when it does not say."""
     said = answer.headers.get("Retry-After", "")
@@ -215,5 +231,7 @@ def _why(error: BaseException) -> str:
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None and deeper is not cause:
         cause = deeper
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({printable(cause.verify_message)[:200].rstrip('.')})"
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return printable(reason or type(cause).__name__)[:300].rstrip(".").lower()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILES, NO_FILES = 0, 4
 Choice = tuple[str, str]
-_PATIENCE: Final = 3.0
+_PATIENCE: Final = 5.0
 """Seconds that the cluster has to answer."""
 
 

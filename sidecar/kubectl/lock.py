@@ -204,7 +204,7 @@ def named(holders: Iterable[Holder]) -> str:
 def who_holds(view: View) -> str:
     """The state of a lock as the end of a sentence that begins with its name."""
     if view.held == "True":
-        return f"is held by {named(view.holders)}" if view.holders else "is held"
+        return f"is held by {named(view.holders)}" if view.holders else "is held, its status does not say by whom"
     if view.held == "Unknown":
         reason = printable(view.condition("Held").message).rstrip(".")
         return f"has an unknown holder: {reason or 'the operator has not reported any'}"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster import ControlPlane
 from tests.operator.plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
-from tests.servers import EtcdServer
+from tests.servers import CertificateAuthority, EtcdServer
 from tests.sidecars import Sidecar
 
 
@@ -154,11 +154,15 @@ def test_no_cluster_and_no_context(plugin: Plugin, api: ControlPlane) -> None:
     assert "Client sent an HTTP request to an HTTPS server." in plugin.refused("list", "--kubeconfig", plain)
 
 
-def test_unknown_credentials(plugin: Plugin, api: ControlPlane, tmp_path: Path) -> None:
+def test_unknown_credentials_and_an_untrusted_certificate(plugin: Plugin, tmp_path: Path) -> None:
     config = json.loads(plugin.config().read_text())
     config["users"][0]["user"]["token"] = "wrong"
     (tmp_path / "config").write_text(json.dumps(config))
     assert "does not know these credentials" in plugin.refused("list", "--kubeconfig", str(tmp_path / "config"))
+    other = CertificateAuthority(tmp_path / "other")
+    config["clusters"][0]["cluster"]["certificate-authority"] = str(other.path)
+    (tmp_path / "config").write_text(json.dumps(config))
+    assert "its certificate is not trusted (" in plugin.refused("list", "--kubeconfig", str(tmp_path / "config"))
 
 
 @pytest.fixture(scope="module")
