@@ -152,6 +152,7 @@ async def test_it_waits_for_the_crd_and_outlives_a_dead_api_server_and_dead_cred
         api.create("locks", lock("early"), "default")
         await seen.present("Lock", "early")
         api.delete("serviceaccounts", "first", "default")
+        api.compact()  # so that the watches cannot go on where they were: 410
         api.apiserver.kill()
         api.apiserver.start()
         token.write_text(api.token(account(api, "second")))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -17,7 +17,9 @@ from sidecar.keys import LockName
 from sidecar.operator import access as access_module
 from sidecar.operator import kube as kube_module
 from sidecar.operator.kube import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
+from sidecar.operator.trim import Kind
 from tests.cluster import ControlPlane
+from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
 from tests.servers import reserve_port
 
 Body = dict[str, Any]
@@ -240,6 +242,22 @@ async def test_the_canary_is_made_and_changed(api: ControlPlane, namespace: str)
 
 
 # --- rights, credentials, failures ------------------------------------------------------------------------------
+
+
+async def test_the_operators_own_rights_are_enough_for_every_call(api: ControlPlane, namespace: str) -> None:
+    metadata = make_lock(api, namespace)["metadata"]
+    uid = api.make_pod("a", namespace)["metadata"]["uid"]
+    name = LockName(namespace, "main")
+    async with opened(api.kubeconfig(install_operator(api))) as kube:
+        for kind in get_args(Kind):
+            await kube.list_all(kind)
+        await kube.cluster_uid()
+        body = await kube.patch_status(name, metadata["uid"], {"holderCount": 1})
+        await kube.patch_finalizers(name, body["metadata"]["resourceVersion"], ["leasehold.dev/release"])
+        await kube.emit(About(name, metadata["uid"], "1"), Said())
+        await kube.label_pod(name, Label(namespace, "a", uid, True))
+        await kube.label_pod(name, Label(namespace, "a", uid, False))
+        await kube.touch_canary(OPERATOR_NAMESPACE, "one")
 
 
 async def test_a_refusal_names_status_and_reason(api: ControlPlane, namespace: str) -> None:
