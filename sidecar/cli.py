@@ -38,6 +38,7 @@ COMMANDS: Final = (
     Command("exec", "run a command only while leading", "sidecar.exec"),
     Command("wait", "block until this pod leads, then print its fencing token", "sidecar.wait"),
     Command("status", "print a lock's queue from etcd", "sidecar.status"),
+    Command("operator", "turn Lock resources into etcd keys, and report who holds them", "sidecar.operator.cli"),
     Command("demo", "watch a real failover on an etcd of its own", "sidecar.cli", "demo"),
 )
 

@@ -1,0 +1,217 @@
+"""The operator's parts, and who tells whom: watches → queue → reconciler → reports.
+
+Everything here runs on one event loop and nothing blocks it; what the informer's thread sees arrives by `seen`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from prometheus_client import CollectorRegistry
+
+from sidecar import clock
+from sidecar.etcd import EtcdClient
+from sidecar.keys import LockName
+from sidecar.operator import health
+from sidecar.operator.comparison import Comparison
+from sidecar.operator.config import OperatorConfig
+from sidecar.operator.followers import Followers
+from sidecar.operator.handlers import Seen
+from sidecar.operator.kube import CANARY, Kube, KubeFailure
+from sidecar.operator.locks import Locks
+from sidecar.operator.metrics import Gauges, OperatorMetrics
+from sidecar.operator.mirror import Mirror
+from sidecar.operator.mirror_feed import MirrorFeed
+from sidecar.operator.observed import Store
+from sidecar.operator.pods import Pods
+from sidecar.operator.ratelimit import RateLimiter
+from sidecar.operator.reconciler import Known, Place, Reconciler
+from sidecar.operator.replicas import Replicas
+from sidecar.operator.reports import Reports
+from sidecar.operator.stranded import Stranded
+from sidecar.operator.workqueue import WorkQueue
+from sidecar.operator.writes import Writer
+
+_log = logging.getLogger(__name__)
+
+WORKERS: Final = 16
+"""Locks that are looked at side by side: each look waits for servers most of the time."""
+REPORTERS: Final = 6
+"""Statuses that are written side by side; fewer, so that a start declares its locks first."""
+SILENCE: Final = 15.0
+"""Seconds for which a watch of etcd may be dead without being noticed."""
+_API_RETRY: Final = 2.0
+
+
+class Clients(NamedTuple):
+    """One connection to etcd each: for the replicas' election, the mirror and the writes."""
+
+    election: EtcdClient
+    mirror: EtcdClient
+    writes: EtcdClient
+
+
+class Parts:
+    """One operator. Made without touching the network; `works` is what has to run for ever."""
+
+    def __init__(self, config: OperatorConfig, registry: CollectorRegistry, clients: Clients, kube: Kube) -> None:
+        self._config = config
+        self._kube = kube
+        self._canary_name = LockName(config.lock.namespace, CANARY)
+        self._canary = health.Canary()
+        self._queue: WorkQueue[LockName] = WorkQueue(clock.now)
+        self._stranded = Stranded()
+        self.replicas = Replicas(config, clients.election, registry, self._look_at_all)
+        self._metrics = OperatorMetrics(registry, self._gauges)
+        self._known = Known(Locks(self._canary_name), Mirror(config.root), Pods(), Followers())
+        self._feed = self._make_feed(clients.mirror)
+        self._last_store = self._feed.store
+        self._writer = Writer(clients.writes, config.root, self.replicas.guard)
+        self._limiter = RateLimiter(config.api_writes, config.api_writes, clock.now)
+        self._reports = Reports(
+            kube, self._known.locks, self._limiter, self._metrics, self._stranded, clock.now, self._queue.add
+        )
+        self._comparison = Comparison(
+            self._known, kube, self._metrics, self._stranded, look=self._queue.add, every=config.compare_every
+        )
+
+    def _make_feed(self, client: EtcdClient) -> MirrorFeed:
+        return MirrorFeed(
+            client,
+            self._config.root,
+            self._known.mirror,
+            identity=self._config.record.identity,
+            clock=clock.now,
+            changed=self._stored_changed,
+            store_changed=self._store_changed,
+            silence=SILENCE,
+        )
+
+    def works(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What has to run for ever, by name; the first ends when `replicas.stop` was called and done."""
+        namespace, identity = self._config.lock.namespace, self._config.record.identity
+        return {
+            "election": self.replicas.run(),
+            "mirror": self._feed.run(),
+            "reconciler": self._reconcile(),
+            "comparison": self._comparison.run(),
+            "canary": health.prove_for_ever(
+                self._canary, self._kube, namespace, identity, self._metrics, self._stranded
+            ),
+            "reports": _all(self._reports.work() for _ in range(REPORTERS)),
+            "events": self._reports.work_events(),
+        }
+
+    async def _reconcile(self) -> None:
+        place = Place(clock.now, await self._cluster(), self._config.lock, self._config.root)
+        reconciler = Reconciler(
+            place,
+            self._known,
+            self._queue,
+            self._writer,
+            self._kube,
+            self._reports,
+            self._limiter,
+            self._metrics,
+            self._stranded,
+            active=lambda: self.replicas.active,
+            store=lambda: self._feed.store,
+        )
+        await _all(reconciler.work() for _ in range(WORKERS))
+
+    async def _cluster(self) -> str:
+        """The UID that tells this cluster's Locks from another's; without it nothing can be decided."""
+        while True:
+            try:
+                return await self._kube.cluster_uid()
+            except KubeFailure as error:
+                self._metrics.error("api")
+                _log.warning("the cluster's UID cannot be read: %s; trying again", error)
+                await asyncio.sleep(_API_RETRY)
+
+    # --- what the watches tell ----------------------------------------------------------------------------------
+
+    def seen(self, batch: Sequence[Seen]) -> None:
+        """What the informer saw."""
+        for one in batch:
+            try:
+                self._see(one)
+            except (KeyError, TypeError, ValueError):  # an object without what every object has
+                _log.exception("the API server told of something that is no %s", one.kind)
+                self._metrics.error("bug")
+
+    def _see(self, one: Seen) -> None:
+        if one.kind != "Lock":
+            touched = self._known.pods.apply(one.kind, one.body, one.deleted)
+            self._look(touched.locks)
+            self._look(self._known.followers.locks_of(touched.pods))
+            return
+        metadata = one.body["metadata"]
+        if (metadata["namespace"], metadata["name"]) == (self._canary_name.namespace, self._canary_name.name):
+            self._canary.came()
+            return
+        name = self._known.locks.seen(one.body, one.deleted)
+        if name is not None:
+            self._queue.add(name)
+
+    def _stored_changed(self, name: LockName) -> None:
+        self._known.followers.follow(name, self._known.mirror.get(name).queue)
+        self._queue.add(name)
+
+    def _store_changed(self, store: Store) -> None:
+        """Only what a status would say counts: each attempt to reach an etcd that is away may fail differently."""
+        before, self._last_store = self._last_store, store
+        if _standing(before) != _standing(store) or store.revision < before.revision:
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        """Something that concerns every lock has changed."""
+        self._look(self._known.locks.names())
+        self._look(self._known.mirror.names())
+        if self.replicas.active:
+            self._comparison.ask()
+
+    def _look(self, names: Iterable[LockName]) -> None:
+        for name in names:
+            self._queue.add(name)
+
+    # --- what others ask ----------------------------------------------------------------------------------------
+
+    def problem(self) -> str:
+        """What a restart of this process would mend, in a sentence; "" when there is no such thing."""
+        if self.replicas.stuck:
+            return "the replicas' election has not turned for too long"
+        if self._feed.beat_age() > health.STUCK:
+            return "the mirror of etcd has not got on for too long"
+        return self._canary.problem()
+
+    def readiness(self) -> dict[str, bool]:
+        """What has to be true before this replica can be active."""
+        return {"locksListed": self._known.locks.complete, "etcdRead": self._known.mirror.cluster != 0}
+
+    def _gauges(self) -> Gauges:
+        age = self._feed.canary_age()
+        return Gauges(
+            locks=len(self._known.locks),
+            declared=len(self._known.mirror.declared()),
+            queue_length=len(self._queue),
+            reports_waiting=len(self._reports),
+            active=self.replicas.active,
+            etcd_reachable=self._feed.store.reachable,
+            mirror_age=math.nan if age is None else age,
+        )
+
+
+def _standing(store: Store) -> tuple[bool, bool]:
+    return store.reachable, bool(store.error)
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run them side by side; when one ends, by whatever it raised, the others are ended too."""
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
