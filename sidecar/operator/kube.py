@@ -6,7 +6,6 @@ hits a namesake made later than the object that was decided on: it names the UID
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -21,8 +20,6 @@ from sidecar.operator.ratelimit import RateLimiter
 from sidecar.operator.trim import Kind, trim
 
 __all__ = ["Access", "AccessError", "Kube", "KubeError", "KubeFailure", "KubeUnknown"]
-
-log = logging.getLogger(__name__)
 
 API_VERSION: Final = "leasehold.dev/v1alpha1"
 CANARY: Final = "leasehold-operator-canary"
