@@ -55,9 +55,9 @@ KUBECONFIG: Final = Option[Path | None](
 API_WRITES: Final = Option[int](
     "--api-writes",
     "N",
-    "writes to the API server per second at most, over all Locks, 1 to 10000 (default: 300)",
+    "writes to the API server per second at most, over all Locks, 1 to 10000 (default: 400)",
     checks.whole(1, 10_000, "a whole number"),
-    300,
+    400,
 )
 COMPARE_EVERY: Final = Option[float](
     "--compare-every",

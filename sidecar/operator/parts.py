@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 WORKERS: Final = 16
 """Locks that are looked at side by side: each look waits for servers most of the time."""
-REPORTERS: Final = 6
+REPORTERS: Final = 4
 """Statuses that are written side by side; fewer, so that a start declares its locks first."""
 SILENCE: Final = 15.0
 """Seconds for which a watch of etcd may be dead without being noticed."""

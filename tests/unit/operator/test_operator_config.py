@@ -31,7 +31,7 @@ def only_mistake(*arguments: str, environ: Mapping[str, str] | None = None) -> s
 def test_defaults(kubeconfig: str) -> None:
     config = read("--kubeconfig", kubeconfig)
     assert config.lock == LockName("default", "leasehold-operator")
-    assert (config.root, config.ttl, config.api_writes, config.compare_every) == ("/leasehold", 15, 300, 600.0)
+    assert (config.root, config.ttl, config.api_writes, config.compare_every) == ("/leasehold", 15, 400, 600.0)
     assert config.listen == Address("0.0.0.0", 4040)
 
 
