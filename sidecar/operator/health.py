@@ -29,8 +29,9 @@ CANARY_INTERVAL: Final = 20.0
 """Seconds between two canaries: three small writes a minute and replica."""
 CANARY_RETRY: Final = 3.0
 """Seconds until the next attempt while the API server does not take it: others wait for its return, too."""
-MISSED: Final = 4
-"""Marks in a row that were written and did not come back, after which the informer counts as stuck."""
+MISSED: Final = 7
+"""Marks in a row that were written and did not come back, after which the informer counts as stuck: that takes two
+minutes, and a watch that is merely silent has been opened anew by then."""
 STUCK: Final = 120.0
 """Seconds without a sign of life from the mirror after which it counts as stuck; its own attempts take far less."""
 

@@ -17,6 +17,6 @@ def test_marks_that_were_written_and_never_came_are_told() -> None:
         canary.written()
     assert canary.problem() == ""
     canary.written()
-    assert canary.problem() == "the informer has not delivered 4 changes in a row that the API server confirmed"
+    assert canary.problem() == "the informer has not delivered 7 changes in a row that the API server confirmed"
     canary.came()
     assert canary.problem() == ""
