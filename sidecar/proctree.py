@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -92,6 +93,11 @@ def read(pid: int) -> Stat | None:
     if len(fields) < 20 or (fields[0] in b"ZX" and int(fields[17]) <= 1):
         return None
     return Stat(Process(pid, int(fields[19])), int(fields[1]), int(fields[2]))
+
+
+def started_now() -> int:
+    """The start time, in clock ticks since boot, of a process that were started at this instant."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def walk(root: int, spared: frozenset[int] = frozenset()) -> Iterator[tuple[int, int]]:

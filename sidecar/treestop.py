@@ -6,12 +6,13 @@ system call can do, then goes from process to process, and looks at each as litt
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable
 from typing import Final
 
-from sidecar.proctree import Process, Stat, descendants, read, walk
+from sidecar.proctree import Process, Stat, descendants, read, started_now, walk
 
 _FREEZE_PASSES: Final = 50
 _LOWEST: Final = 19
@@ -25,17 +26,38 @@ def terminate(group: int | None, more_time: Callable[[], bool], *, urgent: bool)
     """
     if group is not None and urgent:
         _lower(os.PRIO_PGRP, group)
+    began = started_now()
     told = group is not None and send_group(group, signal.SIGTERM)
     if group is not None and told:
         send_group(group, signal.SIGCONT)
-    for pid, parent in walk(os.getpid()):
+    met: set[Process] = set()
+    fresh = _unmet(met, math.inf, more_time)
+    while fresh and more_time():
+        for stat in fresh:
+            if not (told and stat.group == group):
+                _deliver(stat, signal.SIGTERM, signal.SIGCONT)
+                if urgent:
+                    _lower(os.PRIO_PROCESS, stat.process.pid)
+        fresh = _unmet(met, began, more_time)
+
+
+def _unmet(met: set[Process], before: float, more_time: Callable[[], bool]) -> list[Stat]:
+    """Those below this process that were not met yet, now in `met`; of those only who started `before` then.
+
+    A parent that dies of its TERM in the midst of a walk hands its children to us, behind the walk's back. So whoever
+    wants them all comes again until nobody is new; what was started by then is somebody's clean-up, and left alone.
+    """
+    own, found = os.getpid(), []
+    for pid, parent in walk(own):
         if not more_time():
-            return
+            break
         stat = read(pid)
-        if stat is not None and stat.parent == parent and not (told and stat.group == group):
-            _deliver(stat, signal.SIGTERM, signal.SIGCONT)
-            if urgent:
-                _lower(os.PRIO_PROCESS, pid)
+        if stat is None or stat.parent not in (parent, own) or stat.process in met:
+            continue
+        met.add(stat.process)
+        if stat.process.started < before:
+            found.append(stat)
+    return found
 
 
 def kill(group: int | None = None, spared: frozenset[int] = frozenset()) -> bool:

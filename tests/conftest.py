@@ -30,9 +30,9 @@ from tests.servers import (
 from tests.sidecars import Sidecar
 
 # A run in a shell's background, or under nohup, begins with these ignored, and so would everything that it starts.
-for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(_number) is signal.SIG_IGN:
-        signal.signal(_number, _usual)
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 # A busy machine must not fail a property test by being slow; CI draws the same examples each time.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)

@@ -256,7 +256,7 @@ def hooks(place: Place) -> None:
     command = f"{sys.executable} -c \"{script}\" '{told}' LEASEHOLD_EVENT LEASEHOLD_LOCK LEASEHOLD_TOKEN"
     a = place.bench.start("a", {"--on-gained": command, "--on-lost": command})
     token = a.wait_leading().token
-    wait_for(told.exists, "the hook to run", PATIENCE)
+    wait_for(lambda: told.exists() and told.read_text(), "the hook to have told", PATIENCE)
     assert a.terminate() == 0
     assert told.read_text().splitlines() == [f"gained {LOCK} {token}", f"lost {LOCK} {token}"]
 

@@ -278,9 +278,9 @@ def test_no_web_page_hands_a_lock_over(sidecar_factory: Factory) -> None:
 
 
 def test_control_on_a_unix_socket(sidecar_factory: Factory, tmp_path: Path) -> None:
-    """Only its owner and group may use it; one that a killed process left behind is replaced, and TERM takes it away."""
+    """For its owner and group; one that a killed process left behind is replaced, and TERM takes it away."""
     path = tmp_path / "control.sock"
-    a = sidecar_factory("a", ttl=600, flags=["--control", f"unix:{path}", "--state-dir", str(tmp_path)])
+    a = sidecar_factory("a", ttl=3, flags=["--control", f"unix:{path}"])
     first = a.wait_leading()
     assert path.stat().st_mode & 0o777 == 0o660
     assert ask("POST", f"unix:{path}:/handover").status == 202

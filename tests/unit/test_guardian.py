@@ -76,9 +76,15 @@ class ByHand:
         return next(line for line in self.lines if line.split(" ")[0] == word)
 
     def wait(self) -> int:
-        """Its exit code."""
-        _, status = os.waitpid(self.pid, 0)
-        self._reaped = True
+        """Its exit code. One that does not end is killed, and fails the test."""
+        try:
+            wait_for(lambda: os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), "it ends", PATIENCE)
+        except BaseException:
+            os.kill(self.pid, signal.SIGKILL)
+            raise
+        finally:
+            _, status = os.waitpid(self.pid, 0)
+            self._reaped = True
         return os.waitstatus_to_exitcode(status)
 
     def close(self) -> None:
@@ -97,7 +103,11 @@ def family(tmp_path: Path) -> Iterator[Family]:
         return [sys.executable, "-I", "-S", FAMILY, str(file), *members], file
 
     yield make
-    wait_for(lambda: not living(file), "the family has ended", PATIENCE)
+    try:
+        wait_for(lambda: not living(file), "the family has ended", PATIENCE)
+    finally:
+        for pid in living(file):
+            os.kill(pid, signal.SIGKILL)
 
 
 def up(file: Path, *members: str) -> Callable[[], bool]:

@@ -152,12 +152,12 @@ def test_without_pidfds_processes_are_signalled_all_the_same(monkeypatch: pytest
 
 def test_without_lists_of_children_the_walk_looks_at_all_of_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel keeps them only if it was built so (CONFIG_PROC_CHILDREN)."""
-    with subprocess.Popen(["sh", "-c", "sleep 60; true"]) as parent:
+    with subprocess.Popen(["sh", "-c", "sh -c 'sleep 60; true'; true"]) as parent:
         listed: list[tuple[int, int]] = []
         while len(listed) < 2:
-            listed = list(proctree.walk(os.getpid()))
+            listed = list(proctree.walk(parent.pid))
         monkeypatch.setattr(os.path, "exists", lambda path: False)
-        assert set(proctree.walk(os.getpid())) == set(listed)
-        for pid, _ in listed:
+        assert set(proctree.walk(parent.pid)) == set(listed)
+        for pid in (parent.pid, *(pid for pid, _ in listed)):
             os.kill(pid, signal.SIGKILL)
         parent.wait(60)
