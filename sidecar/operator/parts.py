@@ -14,9 +14,10 @@ from typing import Any, Final, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from sidecar import clock
-from sidecar.etcd import EtcdClient
+from sidecar.etcd import EtcdClient, EtcdError
 from sidecar.keys import LockName
 from sidecar.operator import health
+from sidecar.operator.canary import WritesRefused
 from sidecar.operator.comparison import Comparison
 from sidecar.operator.config import OperatorConfig
 from sidecar.operator.followers import Followers
@@ -30,7 +31,7 @@ from sidecar.operator.observed import Store
 from sidecar.operator.pods import Pods
 from sidecar.operator.ratelimit import RateLimiter
 from sidecar.operator.reconciler import Known, Place, Reconciler
-from sidecar.operator.replicas import Replicas
+from sidecar.operator.replicas import Guard, Replicas
 from sidecar.operator.reports import Reports
 from sidecar.operator.stranded import Stranded
 from sidecar.operator.workqueue import WorkQueue
@@ -45,6 +46,7 @@ REPORTERS: Final = 4
 SILENCE: Final = 15.0
 """Seconds for which a watch of etcd may be dead without being noticed."""
 _API_RETRY: Final = 2.0
+_CATCH_UP_RETRY: Final = 0.1
 
 
 class Clients(NamedTuple):
@@ -65,7 +67,9 @@ class Parts:
         self._canary = health.Canary()
         self._queue: WorkQueue[LockName] = WorkQueue(clock.now)
         self._stranded = Stranded()
-        self.replicas = Replicas(config, clients.election, registry, self._look_at_all)
+        self.replicas = Replicas(config, clients.election, registry, self._replicas_changed)
+        self._replaced = asyncio.Event()
+        self._caught_up: Guard | None = None
         self._metrics = OperatorMetrics(registry, self._gauges)
         self._known = Known(Locks(self._canary_name), Mirror(config.root), Pods(), Followers())
         self._feed = self._make_feed(clients.mirror)
@@ -97,6 +101,7 @@ class Parts:
         return {
             "election": self.replicas.run(),
             "mirror": self._feed.run(),
+            "takeover": self._catch_up_for_ever(),
             "reconciler": self._reconcile(),
             "comparison": self._comparison.run(),
             "canary": health.prove_for_ever(
@@ -118,7 +123,7 @@ class Parts:
             self._limiter,
             self._metrics,
             self._stranded,
-            active=lambda: self.replicas.active,
+            active=lambda: self._active,
             store=lambda: self._feed.store,
         )
         await _all(reconciler.work() for _ in range(WORKERS))
@@ -132,6 +137,34 @@ class Parts:
                 self._metrics.error("api")
                 _log.warning("the cluster's UID cannot be read: %s; trying again", error)
                 await asyncio.sleep(_API_RETRY)
+
+    # --- who writes ---------------------------------------------------------------------------------------------
+
+    @property
+    def _active(self) -> bool:
+        """Whether this replica is to write: it holds the replicas' lock, and knows what the one before it wrote."""
+        guard = self.replicas.guard()
+        return guard is not None and guard == self._caught_up
+
+    def _replicas_changed(self) -> None:
+        self._replaced.set()
+        self._look_at_all()
+
+    async def _catch_up_for_ever(self) -> None:
+        """See to it, each time that this replica becomes the holder, that its mirror is no older than that."""
+        while True:
+            await self._replaced.wait()
+            self._replaced.clear()
+            while (guard := self.replicas.guard()) is not None and guard != self._caught_up:
+                try:
+                    await self._feed.canary()
+                except WritesRefused:
+                    _log.warning("etcd takes no writes: what it holds is reported, but cannot be changed")
+                except EtcdError:  # the mirror is reading everything anew, or etcd is away
+                    await asyncio.sleep(_CATCH_UP_RETRY)
+                    continue
+                self._caught_up = guard
+                self._look_at_all()
 
     # --- what the watches tell ----------------------------------------------------------------------------------
 
@@ -172,7 +205,7 @@ class Parts:
         """Something that concerns every lock has changed."""
         self._look(self._known.locks.names())
         self._look(self._known.mirror.names())
-        if self.replicas.active:
+        if self._active:
             self._comparison.ask()
 
     def _look(self, names: Iterable[LockName]) -> None:
@@ -200,7 +233,7 @@ class Parts:
             declared=len(self._known.mirror.declared()),
             queue_length=len(self._queue),
             reports_waiting=len(self._reports),
-            active=self.replicas.active,
+            active=self._active,
             etcd_reachable=self._feed.store.reachable,
             mirror_age=math.nan if age is None else age,
         )
