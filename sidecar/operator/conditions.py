@@ -6,20 +6,27 @@ program) is told there, since such a holder knows nothing of suspension, prefere
 
 from __future__ import annotations
 
+from typing import Final
+
 from sidecar.operator.holding import Holding
 from sidecar.operator.resource import Lock
 from sidecar.operator.situation import Situation
 from sidecar.operator.status import FALSE, TRUE, Condition
 
 
+def highest_asked(lock: Lock) -> int:
+    """The highest token that this resource names."""
+    return max(lock.spec.handover_up_to_token, lock.spec.revoke_up_to_token)
+
+
 def judge(
-    lock: Lock, situation: Situation, now: Holding, *, pending: bool, rolled_back: bool
+    lock: Lock, situation: Situation, now: Holding, *, pending: str, rolled_back: bool
 ) -> tuple[Condition, Condition, Condition]:
-    """All three; `pending`: something of the spec is declared only later."""
-    return _ready(lock, pending), _held(situation, now), _degraded(now, rolled_back)
+    """All three; `pending`: why the spec key is not yet as it should be, as a reason, or ""."""
+    return _ready(lock, pending), _held(situation, now), _degraded(lock, situation, now, rolled_back)
 
 
-def _ready(lock: Lock, pending: bool) -> Condition:
+def _ready(lock: Lock, pending: str) -> Condition:
     if lock.deleting:
         text = "the lock is being released, and goes when nobody holds it or its lease duration has passed"
         return Condition("Ready", FALSE, "Deleting", text)
@@ -27,9 +34,14 @@ def _ready(lock: Lock, pending: bool) -> Condition:
         text = "; ".join(lock.mistakes) + "; until then the lock stays as it was declared before"
         return Condition("Ready", FALSE, "InvalidSpec", text)
     if pending:
-        text = "a capacity that was lowered may be raised only a lease duration later; it is then"
-        return Condition("Ready", FALSE, "CapacityHeldBack", text)
+        return Condition("Ready", FALSE, pending, _PENDING[pending])
     return Condition("Ready", TRUE, "Declared", "the lock is declared in etcd, and this status follows it")
+
+
+_PENDING: Final = {
+    "Declaring": "what this resource wants is not in etcd yet: its spec key is being written",
+    "CapacityHeldBack": "a capacity that was lowered may be raised only a lease duration later; it is then",
+}
 
 
 def _held(situation: Situation, now: Holding) -> Condition:
@@ -41,13 +53,19 @@ def _held(situation: Situation, now: Holding) -> Condition:
     return Condition("Held", FALSE, "Vacant", "nobody holds the lock")
 
 
-def _degraded(now: Holding, rolled_back: bool) -> Condition:
+def _degraded(lock: Lock, situation: Situation, now: Holding, rolled_back: bool) -> Condition:
     if rolled_back:
         text = (
             "etcd has lost data: its revision fell below a fencing token on record; spec.handoverUpToToken and "
             "spec.revokeUpToToken are ignored until they lie below every candidate's: they may be lowered now"
         )
         return Condition("Degraded", TRUE, "StoreRolledBack", text)
+    if highest_asked(lock) > situation.store.revision:
+        text = (
+            "spec.handoverUpToToken or spec.revokeUpToToken is above any fencing token that etcd has given out, so it "
+            "would hit every candidate to come: it is ignored, and may be lowered now"
+        )
+        return Condition("Degraded", TRUE, "TokenAhead", text)
     if any(one.record.foreign for one in now.holders):
         text = (
             "a candidate that is not of Leasehold holds the lock: it obeys neither suspend nor preference nor capacity"

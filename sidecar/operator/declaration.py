@@ -16,11 +16,12 @@ from sidecar.operator.situation import Memory, Situation
 
 
 def lease_duration(situation: Situation) -> int:
-    """The longest lease, in seconds, that candidates may stand with: by the resource, or by what is declared still."""
+    """The longest lease, in seconds, that a candidate may stand with: it keeps the one that it joined with."""
     stored = situation.stored.spec
     declared = stored.spec.ttl if stored and stored.spec else None
     asked = situation.lock.spec.lease_duration if situation.lock else DEFAULT_TTL
-    return max(asked, declared or 0)
+    remembered = situation.memory.longest if situation.stored.queue else 0
+    return max(asked, declared or 0, remembered)
 
 
 def noticed(situation: Situation) -> Memory:
@@ -31,8 +32,9 @@ def noticed(situation: Situation) -> Memory:
         capacity = 1
     fell = memory.looked and memory.capacity is not None and (capacity or 1) < memory.capacity
     unknown = not memory.looked and capacity is not None
-    raise_from = situation.now + lease_duration(situation) if fell or unknown else memory.raise_from
-    return replace(memory, looked=True, capacity=capacity, raise_from=raise_from)
+    longest = lease_duration(situation)
+    raise_from = situation.now + longest if fell or unknown else memory.raise_from
+    return replace(memory, looked=True, capacity=capacity, raise_from=raise_from, longest=longest)
 
 
 def _was_declared(situation: Situation) -> bool:
@@ -40,7 +42,7 @@ def _was_declared(situation: Situation) -> bool:
     return situation.memory.capacity is not None or "observedGeneration" in status
 
 
-def wanted(lock: Lock, situation: Situation, memory: Memory, *, rolled_back: bool) -> Spec:
+def wanted(lock: Lock, situation: Situation, memory: Memory, *, handover_up_to: int) -> Spec:
     """The spec to be declared now; `memory` is the one after `noticed`."""
     spec = lock.spec
     capacity = spec.capacity
@@ -52,7 +54,7 @@ def wanted(lock: Lock, situation: Situation, memory: Memory, *, rolled_back: boo
         suspend=spec.suspend,
         preferred_holder=spec.preferred_holder,
         preferred_group=situation.preferred_group,
-        handover_up_to_token=0 if rolled_back else spec.handover_up_to_token,
+        handover_up_to_token=handover_up_to,
         uid=lock.uid,
         generation=lock.generation,
         cluster=situation.cluster,

@@ -3,7 +3,8 @@
 `Release` (and an orphan: a spec key whose resource is gone): the spec key first says `suspend` and `deleting`, so that
 the holders hand over, and nobody holds anew. It is deleted when none of those who held then is left, or when a lease
 duration has passed since this was first seen: after a start of the operator that begins anew. `Orphan`: the spec key
-stays, without its resource's UID, so that it counts as written by hand and no sweep takes it for an orphan.
+stays, without its resource's UID, so that it counts as written by hand and no sweep takes it for an orphan, and without
+the preferred group, which nobody would keep up to date.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sidecar.operator.declaration import lease_duration, released
+from sidecar.operator.holding import tokens_before
 from sidecar.operator.orders import DeleteSpec, PutSpec
 from sidecar.operator.resource import Lock
 from sidecar.operator.situation import Memory, Situation
@@ -34,7 +36,7 @@ def next_step(lock: Lock, situation: Situation, memory: Memory) -> Step:
     if lock.spec.deletion_policy == "Orphan":
         if stored.spec is None or not stored.spec.uid:
             return Step((), True, None, memory)
-        freed = replace(stored.spec, uid="", cluster="", generation=0)
+        freed = replace(stored.spec, uid="", cluster="", generation=0, preferred_group="")
         return Step((PutSpec(freed.encode(), stored.mod_revision),), True, None, memory)
     if stored.spec is None or not stored.spec.deleting:
         spec = released(lock.uid, situation)
@@ -68,11 +70,17 @@ def _await_release(situation: Situation, memory: Memory) -> Step:
 
 
 def _who_may_hold(situation: Situation) -> frozenset[int]:
-    """Those among the first of the queue that came before the spec said `suspend`. Whoever is not ours never obeys."""
+    """Those of ours who held, as far as that is known; else those first in the queue before the spec said `suspend`.
+
+    Whoever is not ours never obeys.
+    """
     stored = situation.stored.spec
     capacity = stored.spec.capacity if stored and stored.spec else 1
+    before = frozenset(tokens_before(situation))
+    unknown = situation.lock is None and situation.memory.tokens is None
     return frozenset(
         one.create_revision
         for one in situation.stored.queue[:capacity]
         if stored is not None and one.create_revision < stored.mod_revision and not one.record.foreign
+        if unknown or one.create_revision in before
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from sidecar.keys import Entry, Spec
 from sidecar.operator.observed import Departed, StoredLock
 from sidecar.operator.situation import Event, Memory, Situation
 from sidecar.operator.status import number, recorded_times, stamp
+
+MOST_DEPARTED: Final = 32
+"""Candidates that went, kept by a replica that is not the active one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def learned(memory: Memory, situation: Situation, now: Holding) -> Memory:
     return replace(
         memory,
         tokens=now.tokens,
+        departed=(),
         first_seen={token: times.get(token, here) for token in now.tokens},
         transitions=count + (1 if first and first != on_record else 0),
         highest=first or on_record,
@@ -67,13 +72,25 @@ def learned(memory: Memory, situation: Situation, now: Holding) -> Memory:
 
 def changes(situation: Situation, before: tuple[int, ...], now: Holding) -> tuple[Event, ...]:
     """The events of whoever held and is gone, and of whoever holds and did not."""
-    went = [one for one in situation.departed if one.entry.create_revision in before]
-    events = [_farewell(one, situation) for one in went]
-    for entry in now.holders:
+    departed = {one.entry.create_revision: one for one in (*situation.memory.departed, *situation.departed)}
+    events = [_farewell(one, situation) for token, one in departed.items() if token in before]
+    for entry in now.holders if _knows_all(situation, before) else ():
         if entry.create_revision not in before:
             text = f"{entry.record.identity} holds the lock with fencing token {entry.create_revision}"
             events.append(Event("LockAcquired", text))
     return tuple(events)
+
+
+def _knows_all(situation: Situation, before: tuple[int, ...]) -> bool:
+    """Whether whoever is not among those before is new: a status that this process did not write may hold a part."""
+    status = situation.lock.status if situation.lock else {}
+    return situation.memory.tokens is not None or number(status, "holderCount") <= len(before)
+
+
+def remembering(situation: Situation, memory: Memory) -> Memory:
+    """The memory of a replica that is not the active one: who went meanwhile, should it have to tell."""
+    departed = (*memory.departed, *situation.departed)[-MOST_DEPARTED:]
+    return replace(memory, tokens=None, departed=departed)
 
 
 def _farewell(departed: Departed, situation: Situation) -> Event:

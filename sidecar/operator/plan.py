@@ -16,19 +16,21 @@ touched.
 
 `StoreRolledBack`: etcd's revision lies below the token on record, so it was wiped or restored from a backup, and
 tokens begin again lower. `handoverUpToToken` and `revokeUpToToken` name tokens of before, and would hit whoever comes
-now: they are ignored until they lie below everybody in the queue, because they were lowered by hand or outgrown.
+now: they are ignored until they lie below everybody in the queue, because they were lowered by hand or outgrown. The
+same goes, as `TokenAhead`, for one above etcd's revision, such as a slip of the finger: no holder can be meant by it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from sidecar.keys import Keys
 from sidecar.operator import deletion
-from sidecar.operator.conditions import judge
+from sidecar.operator.conditions import highest_asked, judge
 from sidecar.operator.declaration import noticed, wanted
-from sidecar.operator.holding import Holding, changes, holding, learned, tokens_before
+from sidecar.operator.holding import Holding, changes, holding, learned, remembering, tokens_before
 from sidecar.operator.orders import Evict, PutSpec
 from sidecar.operator.resource import FINALIZER, Lock
 from sidecar.operator.situation import Event, LabelPod, Memory, Plan, Situation
@@ -38,16 +40,20 @@ __all__ = ["Event", "LabelPod", "Memory", "Plan", "Situation", "plan"]
 
 PATIENCE: Final = 10.0
 """Seconds for which etcd may be away before the statuses say so."""
+AHEAD: Final = 2.0
+"""Seconds until a token that nobody has yet is looked at again: the mirror may merely have been behind."""
 
 
 def plan(situation: Situation) -> Plan:
     """What is to be done about this lock now."""
     if situation.lock is None:
         return _orphan(situation)
+    if situation.lock.deleting and situation.lock.force_delete:
+        return _let_go(situation.lock, situation)
     if not situation.store.reachable:
         return _away(situation.lock, situation)
     if not situation.active:
-        return Plan(memory=replace(noticed(situation), tokens=None))
+        return Plan(memory=remembering(situation, noticed(situation)))
     if (refusal := refused(situation.lock, situation)) is not None:
         return _refuse(situation.lock, situation, refusal)
     return _serve(situation.lock, situation)
@@ -61,38 +67,56 @@ def _serve(lock: Lock, situation: Situation) -> Plan:
     now = holding(situation.stored, before)
     memory = learned(noticed(situation), situation, now)
     evictions = _evictions(lock, situation)
-    memory = replace(memory, evicted=memory.evicted | {one.entry.create_revision for one in evictions})
+    evicted = memory.evicted | {one.entry.create_revision for one in evictions}
+    memory = replace(memory, evicted=evicted, rolled_back=is_rolled_back(lock, situation), outage=None)
     events = changes(situation, before, now)
     if lock.deleting:
         return _leave(lock, situation, memory, now, events)
-    spec, again = _spec_writes(lock, situation, memory)
-    status = _status(lock, situation, memory, now, pending=again is not None)
+    return _keep(lock, situation, memory, now, events, evictions)
+
+
+def _keep(
+    lock: Lock,
+    situation: Situation,
+    memory: Memory,
+    now: Holding,
+    events: tuple[Event, ...],
+    evictions: tuple[Evict, ...],
+) -> Plan:
+    """A lock that stays."""
+    writes, again, pending = _spec_writes(lock, situation, memory)
+    judged = judge(lock, situation, now, pending=pending, rolled_back=memory.rolled_back)
+    warnings, memory = _warnings(lock, judged, memory)
     return Plan(
-        writes=(*spec, *evictions),
+        writes=(*writes, *evictions),
         finalizers=None if FINALIZER in lock.finalizers else (*lock.finalizers, FINALIZER),
-        status=status,
-        events=(*events, *_warnings(lock, status)),
+        status=_status(lock, situation, memory, now, judged),
+        events=(*events, *warnings),
         labels=_labels(lock, situation, now),
         again_in=again,
         memory=memory,
     )
 
 
-def _spec_writes(lock: Lock, situation: Situation, memory: Memory) -> tuple[tuple[PutSpec, ...], float | None]:
-    """The write that declares the lock, if it is needed, and in how many seconds more can be declared."""
+def _spec_writes(lock: Lock, situation: Situation, memory: Memory) -> tuple[tuple[PutSpec, ...], float | None, str]:
+    """The write that declares the lock, if it is needed; when more can be declared; why it is not as it should be."""
     stored = situation.stored.spec
     if lock.mistakes:
-        return (), None
-    spec = wanted(lock, situation, memory, rolled_back=is_rolled_back(lock, situation))
-    again = max(0.0, memory.raise_from - situation.now) if spec.capacity < lock.spec.capacity else None
+        return (), None, ""
+    asked = _in_force(lock, situation, lock.spec.handover_up_to_token)
+    spec = wanted(lock, situation, memory, handover_up_to=asked)
+    held_back = spec.capacity < lock.spec.capacity
+    again = max(0.0, memory.raise_from - situation.now) if held_back else None
+    if highest_asked(lock) > situation.store.revision and again is None:
+        again = AHEAD
     value = spec.encode()
     if stored is not None and stored.value == value:
-        return (), again
-    return (PutSpec(value, stored.mod_revision if stored else 0),), again
+        return (), again, "CapacityHeldBack" if held_back else ""
+    return (PutSpec(value, stored.mod_revision if stored else 0),), again, "Declaring"
 
 
 def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
-    revoked = 0 if is_rolled_back(lock, situation) else lock.spec.revoke_up_to_token
+    revoked = _in_force(lock, situation, lock.spec.revoke_up_to_token)
     found = []
     for entry in situation.stored.queue:
         record = entry.record
@@ -103,15 +127,20 @@ def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
     return tuple(found)
 
 
+def _in_force(lock: Lock, situation: Situation, token: int) -> int:
+    """The token that holders are asked by, 0 while it cannot be meant: see the head of this module."""
+    return 0 if token > situation.store.revision or is_rolled_back(lock, situation) else token
+
+
 def is_rolled_back(lock: Lock, situation: Situation) -> bool:
-    """Whether tokens of before may be meant by this resource; as the module says."""
-    recorded = max(number(lock.status, "fencingToken"), situation.memory.highest)
-    if situation.store.revision < recorded:
+    """Whether tokens of before may be meant by this resource."""
+    memory = situation.memory
+    if situation.store.revision < max(number(lock.status, "fencingToken"), memory.highest):
         return True
-    if condition(lock.status, "Degraded").get("reason") != "StoreRolledBack":
+    if not memory.rolled_back and condition(lock.status, "Degraded").get("reason") != "StoreRolledBack":
         return False
     lowest = min((one.create_revision for one in situation.stored.queue), default=situation.store.revision + 1)
-    return max(lock.spec.handover_up_to_token, lock.spec.revoke_up_to_token) >= lowest
+    return highest_asked(lock) >= lowest
 
 
 def _leave(lock: Lock, situation: Situation, memory: Memory, now: Holding, events: tuple[Event, ...]) -> Plan:
@@ -119,7 +148,8 @@ def _leave(lock: Lock, situation: Situation, memory: Memory, now: Holding, event
     if FINALIZER not in lock.finalizers:
         return Plan(memory=memory, labels=_labels(lock, situation, now))
     step = deletion.next_step(lock, situation, memory)
-    status = None if step.done else _status(lock, situation, step.memory, now, pending=False)
+    judged = judge(lock, situation, now, pending="", rolled_back=memory.rolled_back)
+    status = None if step.done else _status(lock, situation, step.memory, now, judged)
     return Plan(
         writes=step.writes,
         finalizers=tuple(one for one in lock.finalizers if one != FINALIZER) if step.done else None,
@@ -143,7 +173,10 @@ def _labels(lock: Lock, situation: Situation, now: Holding) -> tuple[LabelPod, .
     return (*(LabelPod(*pod, on=False) for pod in sorted(situation.labelled - right)), *on)
 
 
-def _status(lock: Lock, situation: Situation, memory: Memory, now: Holding, *, pending: bool) -> dict[str, Any] | None:
+def _status(
+    lock: Lock, situation: Situation, memory: Memory, now: Holding, judged: Sequence[Condition]
+) -> dict[str, Any] | None:
+    """The whole status; None where it stands already."""
     found: dict[str, Any] = {
         "observedGeneration": lock.generation,
         "key": Keys(lock.name, situation.root).prefix,
@@ -157,24 +190,20 @@ def _status(lock: Lock, situation: Situation, memory: Memory, now: Holding, *, p
         found["acquireTime"] = memory.first_seen[now.tokens[0]]
     if memory.highest:
         found["fencingToken"] = memory.highest
-    judged = judge(lock, situation, now, pending=pending, rolled_back=is_rolled_back(lock, situation))
     found["conditions"] = conditions(judged, lock.status, lock.generation, stamp(situation.wall))
     return None if found == dict(lock.status) else found
 
 
-def _warnings(lock: Lock, status: dict[str, Any] | None) -> tuple[Event, ...]:
-    """An event for what has just gone wrong, by the conditions: those whose reason is new."""
-    found = []
-    for one in (status or {}).get("conditions", ()):
-        bad = one["status"] == ("True" if one["type"] == "Degraded" else "False")
-        news = condition(lock.status, one["type"]).get("reason") != one["reason"]
-        if one["type"] != "Held" and bad and news and one["reason"] not in _QUIET:
-            found.append(Event(one["reason"], one["message"], warning=True))
-    return tuple(found)
+def _warnings(lock: Lock, judged: Sequence[Condition], memory: Memory) -> tuple[tuple[Event, ...], Memory]:
+    """An event for each trouble that has just begun, once; what the status tells of already is no news."""
+    bad = [one for one in judged if one.is_trouble() and one.reason not in _QUIET]
+    old = memory.told | {str(condition(lock.status, one.type).get("reason")) for one in bad}
+    news = tuple(Event(one.reason, one.message, warning=True) for one in bad if one.reason not in old)
+    return news, replace(memory, told=frozenset(one.reason for one in bad))
 
 
-_QUIET: Final = ("CapacityHeldBack", "Deleting", "EtcdUnreachable")
-"""What is no trouble, or has an event of its own."""
+_QUIET: Final = ("Declaring", "CapacityHeldBack", "Deleting")
+"""What passes by itself."""
 
 
 # --- what is not served ----------------------------------------------------------------------------------------------
@@ -213,38 +242,48 @@ def refused(lock: Lock, situation: Situation) -> str | None:
 
 
 def _refuse(lock: Lock, situation: Situation, sentence: str) -> Plan:
-    memory = replace(noticed(situation), tokens=None)
-    kept = tuple(one for one in lock.finalizers if one != FINALIZER)
+    memory = remembering(situation, noticed(situation))
     if lock.deleting:
-        return Plan(finalizers=kept if FINALIZER in lock.finalizers else None, memory=memory)
-    now = stamp(situation.wall)
+        return replace(_let_go(lock, situation), memory=memory)
     judged = [Condition("Ready", FALSE, "KeyCollision", sentence), Condition("Held", UNKNOWN, "NotDeclared", sentence)]
+    warnings, memory = _warnings(lock, judged, memory)
     status = {
         "observedGeneration": lock.generation,
-        "conditions": conditions(judged, lock.status, lock.generation, now),
+        "conditions": conditions(judged, lock.status, lock.generation, stamp(situation.wall)),
     }
-    changed = None if status == dict(lock.status) else status
-    return Plan(status=changed, events=_warnings(lock, changed), memory=memory)
+    return Plan(status=None if status == dict(lock.status) else status, events=warnings, memory=memory)
+
+
+def _let_go(lock: Lock, situation: Situation) -> Plan:
+    """The resource may go at once, whatever is in etcd: a spec key that is left behind is swept as an orphan."""
+    kept = tuple(one for one in lock.finalizers if one != FINALIZER)
+    return Plan(finalizers=kept if FINALIZER in lock.finalizers else None, memory=situation.memory)
 
 
 def _away(lock: Lock, situation: Situation) -> Plan:
-    """etcd is away: what was so is left standing, with a word that it may be so no longer."""
-    memory = situation.memory
-    if lock.deleting and lock.force_delete and FINALIZER in lock.finalizers:
-        return Plan(finalizers=tuple(one for one in lock.finalizers if one != FINALIZER), memory=memory)
-    left = situation.store.since + PATIENCE - situation.now
+    """etcd is away: what was so is left standing, with a word that it may be so no longer.
+
+    Any replica may say that, and one that alone has lost etcd must not argue with the active one: an outage is told
+    once, and not again when the resource was written since, by whomever.
+    """
+    store, memory = situation.store, situation.memory
+    left = store.since + PATIENCE - situation.now
     if left > 0:
         return Plan(again_in=left, memory=memory)
     text = _AWAY_DELETING if lock.deleting else _AWAY
     judged = [Condition("Ready", FALSE, "EtcdUnreachable", text), Condition("Held", UNKNOWN, "EtcdUnreachable", _AWAY)]
-    status = dict(lock.status)
-    others = [one for one in status.get("conditions") or () if one.get("type") not in ("Ready", "Held")]
-    status["conditions"] = conditions(judged, lock.status, lock.generation, stamp(situation.wall)) + others
-    if status == dict(lock.status):
-        return Plan(memory=memory)
-    known = condition(lock.status, "Held").get("reason") == "EtcdUnreachable"
-    events = () if known else (Event("EtcdUnavailable", _AWAY, warning=True),)
-    return Plan(status=status, events=events, memory=memory)
+    outage = store.since, lock.resource_version
+    is_told = memory.outage is not None and memory.outage[0] == store.since and memory.outage != outage
+    if condition(lock.status, "Ready").get("message") == text or (is_told and not lock.deleting):
+        return Plan(memory=replace(memory, outage=memory.outage or outage))
+    known = "EtcdUnreachable" in memory.told or condition(lock.status, "Held").get("reason") == "EtcdUnreachable"
+    others = [one for one in lock.status.get("conditions") or () if one.get("type") not in ("Ready", "Held")]
+    wanted = conditions(judged, lock.status, lock.generation, stamp(situation.wall)) + others
+    return Plan(
+        status={**lock.status, "conditions": wanted},
+        events=() if known else (Event("EtcdUnavailable", _AWAY, warning=True),),
+        memory=replace(memory, outage=outage, told=memory.told | {"EtcdUnreachable"}),
+    )
 
 
 _AWAY: Final = "the operator cannot reach etcd, so it does not know who holds the lock; the sidecars go on without it"

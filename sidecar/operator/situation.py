@@ -18,21 +18,32 @@ class Memory:
     """What is remembered of a lock between two looks; lost with the process, and then made up for by waiting.
 
     `looked` says whether there was a look before. `capacity` is the one that etcd held at the last look (None: the lock
-    was not declared), and `raise_from` the instant from which a higher one may be written. `tokens` are the holders' at
-    the last look of the active replica, `first_seen` when each of them was first seen to hold. `evicted` are tokens
-    that were revoked here. `releasing` are those that still had to go, and `releasing_since` when that was first seen.
+    was not declared), and `raise_from` the instant from which a higher one may be written. `longest` is the longest
+    lease, in seconds, that a candidate may stand with.
+
+    `tokens` are the holders' at the last look of the active replica, `first_seen` when each of them was first seen to
+    hold, `highest` the token on record. `departed` went while this replica was not the active one, and nobody told of
+    them yet. `evicted` are tokens that were revoked here. `releasing` are those that had to go when the lock was first
+    seen to be released, at `releasing_since`.
+
+    `rolled_back`: tokens of before may still be meant. `outage` is when the outage of etcd began that the status is
+    to tell of, with the resource's version then. `told` are the reasons of which an event has told, while they last.
     """
 
     looked: bool = False
     capacity: int | None = None
     raise_from: float = 0.0
+    longest: int = 0
     tokens: tuple[int, ...] | None = None
     first_seen: Mapping[int, str] = field(default_factory=dict)
     transitions: int = 0
     highest: int = 0
+    departed: tuple[Departed, ...] = ()
     evicted: frozenset[int] = frozenset()
     releasing: frozenset[int] | None = None
     releasing_since: float = 0.0
+    rolled_back: bool = False
+    outage: tuple[float, str] | None = None
     told: frozenset[str] = frozenset()
 
 

@@ -28,6 +28,10 @@ class Condition:
     reason: str
     message: str
 
+    def is_trouble(self) -> bool:
+        """Whether somebody should hear of it: Ready that is not, Degraded that is."""
+        return (self.type, self.status) in (("Ready", FALSE), ("Degraded", TRUE))
+
 
 def stamp(wall: datetime) -> str:
     """A time as Kubernetes writes it: UTC, whole seconds."""
