@@ -63,6 +63,7 @@ def learned(memory: Memory, situation: Situation, now: Holding) -> Memory:
         memory,
         tokens=now.tokens,
         departed=(),
+        leaving=_leaving(situation, now),
         first_seen={token: times.get(token, here) for token in now.tokens},
         transitions=count + (1 if first and first != on_record else 0),
         highest=first or on_record,
@@ -70,12 +71,19 @@ def learned(memory: Memory, situation: Situation, now: Holding) -> Memory:
     )
 
 
+def _leaving(situation: Situation, now: Holding) -> frozenset[int]:
+    """Whoever held, and is to hold no longer since the capacity was lowered, until the key goes."""
+    held = {*tokens_before(situation), *situation.memory.leaving}
+    return frozenset(one.create_revision for one in now.waiters if one.create_revision in held)
+
+
 def changes(situation: Situation, before: tuple[int, ...], now: Holding) -> tuple[Event, ...]:
     """The events of whoever held and is gone, and of whoever holds and did not."""
     departed = {one.entry.create_revision: one for one in (*situation.memory.departed, *situation.departed)}
-    events = [_farewell(one, situation) for token, one in departed.items() if token in before]
+    held = {*before, *situation.memory.leaving}
+    events = [_farewell(one, situation, now) for token, one in departed.items() if token in held]
     for entry in now.holders if _knows_all(situation, before) else ():
-        if entry.create_revision not in before:
+        if entry.create_revision not in held:
             text = f"{entry.record.identity} holds the lock with fencing token {entry.create_revision}"
             events.append(Event("LockAcquired", text))
     return tuple(events)
@@ -93,18 +101,38 @@ def remembering(situation: Situation, memory: Memory) -> Memory:
     return replace(memory, tokens=None, departed=departed)
 
 
-def _farewell(departed: Departed, situation: Situation) -> Event:
+def _farewell(departed: Departed, situation: Situation, now: Holding) -> Event:
     entry = departed.entry
-    who, token = entry.record.identity, entry.create_revision
-    spec = situation.lock.spec if situation.lock else None
+    token = entry.create_revision
+    who = f"{entry.record.identity} (fencing token {token})"
     if token in situation.memory.evicted:
-        return Event("HolderRevoked", f"the lock was taken from {who} (fencing token {token})", warning=True)
-    if entry.record.yield_to:
-        return Event("HandedOver", f"{who} (fencing token {token}) handed the lock over to {entry.record.yield_to}")
-    if spec and token <= spec.handover_up_to_token:
-        return Event(
-            "HandedOver", f"{who} (fencing token {token}) handed the lock over, as spec.handoverUpToToken asks"
-        )
+        return Event("HolderRevoked", f"the lock was taken from {who}", warning=True)
     if departed.released is False:
-        return Event("LockExpired", f"the lease of {who} (fencing token {token}) has ended", warning=True)
-    return Event("LockReleased", f"{who} (fencing token {token}) gave the lock up")
+        return Event("LockExpired", f"the lease of {who} has ended", warning=True)
+    how = _handed_over(entry, situation, now)
+    if how:
+        return Event("HandedOver", f"{who} handed the lock over{how}")
+    return Event("LockReleased", f"{who} gave the lock up")
+
+
+def _handed_over(entry: Entry, situation: Situation, now: Holding) -> str:
+    """To whom, or why, a holder that went of its own accord handed over; "" if it did not.
+
+    One that hands over to the candidate right behind it has nobody to pass by, and writes no `yieldTo`: that it did
+    is told by who holds now.
+    """
+    record, asked = entry.record, situation.lock.spec.handover_up_to_token if situation.lock else 0
+    if record.yield_to:
+        return f" to {record.yield_to}"
+    if entry.create_revision <= asked:
+        return ", as spec.handoverUpToToken asks"
+    spec = situation.stored.spec.spec if situation.stored.spec and situation.stored.spec.spec else Spec()
+    successor = next((one.record for one in now.holders if one.create_revision > entry.create_revision), None)
+    if successor is None:
+        return ""
+    if spec.preferred_holder:
+        chosen = successor.identity == spec.preferred_holder != record.identity
+        return f" to {successor.identity}, as spec.preferredHolder asks" if chosen else ""
+    if spec.preferred_group and successor.group == spec.preferred_group != record.group:
+        return f" to {successor.identity}, of the current revision"
+    return ""

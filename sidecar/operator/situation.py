@@ -23,8 +23,9 @@ class Memory:
 
     `tokens` are the holders' at the last look of the active replica, `first_seen` when each of them was first seen to
     hold, `highest` the token on record. `departed` went while this replica was not the active one, and nobody told of
-    them yet. `evicted` are tokens that were revoked here. `releasing` are those that had to go when the lock was first
-    seen to be released, at `releasing_since`.
+    them yet. `leaving` are those who held until the capacity was lowered, and whose keys stand still. `evicted` are
+    tokens that were revoked here. `releasing` are those that had to go when the lock was first seen to be released, at
+    `releasing_since`.
 
     `rolled_back`: tokens of before may still be meant. `outage` is when the outage of etcd began that the status is
     to tell of, with the resource's version then. `told` are the reasons of which an event has told, while they last.
@@ -39,6 +40,7 @@ class Memory:
     transitions: int = 0
     highest: int = 0
     departed: tuple[Departed, ...] = ()
+    leaving: frozenset[int] = frozenset()
     evicted: frozenset[int] = frozenset()
     releasing: frozenset[int] | None = None
     releasing_since: float = 0.0
