@@ -58,10 +58,12 @@ class Access:
         configuration = Configuration()
         try:
             await reload(configuration)
+            _check(str(configuration.host))
         except Exception as error:  # of a malformed file the loaders raise whatever they stumble over
             where = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
+            what = "it is no kubeconfig" if isinstance(error, TypeError | AttributeError) else _one_line(error)
             raise AccessError(
-                f"The API server's address or credentials cannot be read from {where}: {_one_line(error)}."
+                f"The API server's address or credentials cannot be read from {where}: {what}."
             ) from error
         return cls(configuration, reload)
 
@@ -131,6 +133,11 @@ class Access:
     def _hook(self) -> None:
         hook: Any = self._renew  # typed as if it were always None
         self.configuration.refresh_api_key_hook = hook
+
+
+def _check(server: str) -> None:
+    if not server.startswith(("https://", "http://")):
+        raise ValueError(f"the server's address is '{server}', which is not an http or https URL")
 
 
 def _one_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from sidecar.operator.metrics import OperatorMetrics
 from sidecar.operator.reconciler import Known
 from sidecar.operator.stranded import Stranded
 from sidecar.operator.trim import Kind
+from sidecar.operator.trouble import Trouble
 
 _log = logging.getLogger(__name__)
 
@@ -55,18 +56,19 @@ class Comparison:
 
     async def run(self) -> None:
         """Compare for ever; an API server that does not answer is asked again."""
-        retry = _RETRY
+        retry, trouble = _RETRY, Trouble(_log, "the Locks cannot be listed")
         while True:
             self._asked.clear()
             try:
                 await self._compare()
             except KubeFailure as error:
                 self._metrics.error("api")
-                _log.warning("the Locks cannot be listed: %s; trying again", error)
+                trouble.because(error)
                 await asyncio.sleep(retry)
                 retry = min(_LONGEST_RETRY, 2 * retry)
                 continue
             retry = _RETRY
+            trouble.over()
             self._stranded.rescue()
             await self._rest()
 
@@ -83,7 +85,9 @@ class Comparison:
         for kind in _OTHERS:
             await self._compare_others(kind)
         if news and not first:
-            _log.info("the full comparison found %d locks that differ from what the watches told", len(news))
+            _log.info("the full comparison found changes that no watch told of; Locks concerned: %d", len(news))
+        if first:
+            _log.info("all Locks are listed: %d", len(self._known.locks))
         for name in {*news, *self._known.mirror.declared()} if first else news:
             self._look(name)
 

@@ -59,6 +59,13 @@ API_WRITES: Final = Option[int](
     checks.whole(1, 10_000, "a whole number"),
     400,
 )
+LISTEN: Final = Option[tuple[str, int]](
+    "--listen",
+    "HOST:PORT",
+    "where /metrics, /livez and /readyz answer (default: 0.0.0.0:4040)",
+    checks.host_port,
+    ("0.0.0.0", 4040),
+)
 COMPARE_EVERY: Final = Option[float](
     "--compare-every",
     "SECONDS",
@@ -71,7 +78,7 @@ GROUPS: Final = (
     flags.ETCD_GROUP,
     Group("kubernetes", (KUBECONFIG, API_WRITES, COMPARE_EVERY)),
     Group("the operator's replicas", (NAMESPACE, flags.ROOT, IDENTITY, TTL, flags.MAX_DRIFT)),
-    Group("listener", (flags.LISTEN,)),
+    Group("listener", (LISTEN,)),
     flags.LOG_GROUP,
 )
 _SUMMARY: Final = (
@@ -116,7 +123,7 @@ def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Ope
         max_drift=settings.get(flags.MAX_DRIFT),
         api_writes=settings.get(API_WRITES),
         compare_every=settings.get(COMPARE_EVERY),
-        listen=Address(*settings.get(flags.LISTEN)),
+        listen=Address(*settings.get(LISTEN)),
         log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
         warnings=tuple(strays(environ, _KNOWN)),
         given=settings.seen,

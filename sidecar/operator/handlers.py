@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -122,6 +123,7 @@ class _Seldom(logging.Filter):
         """Whether this record is to be logged."""
         if not str(record.msg).startswith("Request attempt"):
             return not str(record.msg).startswith("OS signals are ignored")
+        record.msg, record.args = in_our_words(str(record.msg)), ()
         if record.created - self._last < _SAY_AGAIN:
             return False
         self._last = record.created
@@ -129,6 +131,16 @@ class _Seldom(logging.Filter):
 
 
 _seldom: Final = _Seldom()
+
+
+def in_our_words(said: str) -> str:
+    """One line of kopf's on a failed attempt, without its count, the query and the API server's whole answer."""
+    found = re.match(r"Request attempt .*?: [A-Z]+ ([^ ?]+)\S*(?: -> (.*))?", said, re.DOTALL)
+    if found is None:
+        return said
+    url, reason = found.groups(default="the connection was closed")
+    words = re.match(r"""\w+\((['"])(.*?)\1, \{""", reason)
+    return f"{url} cannot be watched: {words[2] if words else reason}; trying again"
 
 
 class _ForEver:
@@ -218,6 +230,9 @@ async def _missing(sessions: _Sessions) -> str:
                     return f"the API server does not serve {plural} of {group or 'core'}/{version}"
             if "leasehold.dev" not in await _groups(session, access.server + "/apis"):
                 return "the API server does not list the group leasehold.dev"
+    except aiohttp.ClientResponseError as error:
+        what = "the CustomResourceDefinition of Locks is not installed" if error.status == 404 else error.message
+        return f"{what} (the API server answered {error.status})"
     except (AccessError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return str(error) or type(error).__name__
     finally:

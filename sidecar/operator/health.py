@@ -21,6 +21,7 @@ from sidecar.lean import web as aio
 from sidecar.operator.kube import Kube, KubeFailure
 from sidecar.operator.metrics import OperatorMetrics
 from sidecar.operator.stranded import Stranded
+from sidecar.operator.trouble import Trouble
 from sidecar.web import App, answer
 
 _log = logging.getLogger(__name__)
@@ -64,13 +65,15 @@ async def prove_for_ever(
     canary: Canary, kube: Kube, namespace: str, identity: str, metrics: OperatorMetrics, stranded: Stranded
 ) -> None:
     """Write marks for ever; one that cannot be written proves nothing."""
+    trouble = Trouble(_log, f"the canary in the namespace {namespace} cannot be written")
     for number in itertools.count(1):
         try:
             await kube.touch_canary(namespace, f"{identity}.{number}")
         except KubeFailure as error:
-            _log.debug("the canary was not written: %s", error)
+            trouble.because(error)
             await asyncio.sleep(CANARY_RETRY)
             continue
+        trouble.over()
         canary.written()
         metrics.api_write("canary")
         stranded.rescue()

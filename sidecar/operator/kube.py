@@ -33,6 +33,7 @@ _PATHS: Final[Mapping[Kind, str]] = {
     "StatefulSet": "/apis/apps/v1/statefulsets",
 }
 _PAGE: Final = 500
+_NO_CRD: Final = "the CustomResourceDefinition of Locks is not installed; apply manifests/crd.yaml"
 _LABEL_ATTEMPTS: Final = 3
 _LONGEST_REASON: Final = 128
 _LONGEST_MESSAGE: Final = 1024
@@ -128,11 +129,19 @@ class Kube:
         found: list[Body] = []
         query = {"limit": str(_PAGE)}
         while True:
-            page = await self._call.get(_PATHS[kind], **query)
+            page = await self._page(kind, query)
             found += [trim(kind, body) for body in page.get("items") or ()]
             if not (following := (page.get("metadata") or {}).get("continue")):
                 return found
             query["continue"] = following
+
+    async def _page(self, kind: Kind, query: Mapping[str, str]) -> Body:
+        try:
+            return await self._call.get(_PATHS[kind], **query)
+        except KubeError as error:
+            if error.status == 404 and kind == "Lock":  # its own answer is no sentence
+                raise KubeError(404, _NO_CRD) from error
+            raise
 
     # --- writes --------------------------------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ class MirrorFeed:
         before, known = self._mirror.revision, self._mirror.cluster
         touched = self._mirror.load(listing, revision, cluster)
         self._turned = self._clock()
-        _log.info("read %d locks at revision %d", len(self._mirror.names()), revision)
+        _log.info("the locks in etcd are read: %d, at revision %d", len(self._mirror.names()), revision)
         if revision < before or known not in (0, cluster):
             _log.warning("etcd is another, or lost data: its revision was %d and is %d", before, revision)
             self._store_changed(self.store)

@@ -34,6 +34,7 @@ from sidecar.operator.reconciler import Known, Place, Reconciler
 from sidecar.operator.replicas import Guard, Replicas
 from sidecar.operator.reports import Reports
 from sidecar.operator.stranded import Stranded
+from sidecar.operator.trouble import Trouble
 from sidecar.operator.workqueue import WorkQueue
 from sidecar.operator.writes import Writer
 
@@ -130,13 +131,17 @@ class Parts:
 
     async def _cluster(self) -> str:
         """The UID that tells this cluster's Locks from another's; without it nothing can be decided."""
+        trouble = Trouble(_log, "the cluster's UID cannot be read")
         while True:
             try:
-                return await self._kube.cluster_uid()
+                uid = await self._kube.cluster_uid()
             except KubeFailure as error:
                 self._metrics.error("api")
-                _log.warning("the cluster's UID cannot be read: %s; trying again", error)
+                trouble.because(error)
                 await asyncio.sleep(_API_RETRY)
+            else:
+                trouble.over()
+                return uid
 
     # --- who writes ---------------------------------------------------------------------------------------------
 
