@@ -67,7 +67,7 @@ def flaw_of(version: str) -> str | None:
 
 def entry_of(kv: KeyValue) -> Entry:
     """A key of the queue as a candidate, whoever wrote it."""
-    key = kv.key.decode(errors="replace")
+    key = kv.key.decode(errors="surrogateescape")  # whatever bytes it is of, it can be watched, compared and deleted
     return Entry(key, kv.lease, kv.create_revision, kv.mod_revision, Record.decode(kv.value))
 
 
@@ -178,7 +178,7 @@ class Store:
 
     def heard(self, event: WatchEvent, revision: int) -> ev.Event:
         """One watch event. The watches are on the spec key and on keys of the queue."""
-        key = event.kv.key.decode(errors="replace")
+        key = event.kv.key.decode(errors="surrogateescape")
         if key == self._keys.spec:
             return ev.SpecChanged(declared_of(None if event.deleted else event.kv), event.kv.mod_revision or revision)
         if event.deleted:

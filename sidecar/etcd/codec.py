@@ -43,8 +43,8 @@ _RELATIONS: Final[dict[Relation, pb.Compare.CompareResult]] = {
 
 
 def raw(key: Key | None) -> bytes:
-    """A key as bytes; no key at all is empty."""
-    return key.encode() if isinstance(key, str) else key or b""
+    """A key as bytes, one that was read with `surrogateescape` as it was; no key at all is empty."""
+    return key.encode(errors="surrogateescape") if isinstance(key, str) else key or b""
 
 
 # --- requests --------------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ class Listing:
             slot.spec = _spec_of(kv)
         else:
             entry = self._compact(entry_of(kv))
-            slot.entries[_index(kv.key, entry)] = entry
+            slot.entries[entry.key] = entry
         return place.lock
 
     def delete(self, key: bytes) -> tuple[LockName | None, Entry | None]:
@@ -230,9 +230,3 @@ def _spec_of(kv: KeyValue) -> StoredSpec:
     except ValueError:
         return StoredSpec(kv.value, kv.mod_revision, None)
     return StoredSpec(kv.value, kv.mod_revision, spec)
-
-
-def _index(key: bytes, entry: Entry) -> str:
-    """What a candidate is found by: its key, and for one that is no text something that is its alone."""
-    exact = key.decode(errors="surrogateescape")
-    return entry.key if entry.key == exact else exact
