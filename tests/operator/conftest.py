@@ -10,7 +10,10 @@ import pytest
 from tests.cluster import ControlPlane
 from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
 from tests.operator.operators import Operator
+from tests.operator.own_etcd import OwnEtcd
+from tests.operator.scene import Scene
 from tests.servers import EtcdServer
+from tests.sidecars import Sidecar
 from tests.stored_lock import StoredLock
 
 _users: weakref.WeakKeyDictionary[ControlPlane, str] = weakref.WeakKeyDictionary()
@@ -57,3 +60,31 @@ def operator_factory(request: pytest.FixtureRequest, etcd: EtcdServer, root: str
 def stored(etcd: EtcdServer, root: str, namespace: str) -> Callable[[str], StoredLock]:
     """The keys of a Lock of the test's namespace, as etcd has them."""
     return lambda name: StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+
+
+@pytest.fixture
+def own(
+    api: ControlPlane,
+    namespace: str,
+    root: str,
+    etcd_factory: Callable[..., EtcdServer],
+    operator_factory: Callable[..., Operator],
+    sidecar_factory: Callable[..., Sidecar],
+) -> OwnEtcd:
+    """An active operator on an etcd of the test's own, which it may harm."""
+    return OwnEtcd(api, namespace, root, etcd_factory(), operator_factory, sidecar_factory)
+
+
+@pytest.fixture
+def scene(
+    api: ControlPlane,
+    namespace: str,
+    operator_factory: Callable[..., Operator],
+    stored: Callable[[str], StoredLock],
+    sidecar_factory: Callable[..., Sidecar],
+) -> Iterator[Scene]:
+    """One operator at work in the test's namespace, and what its tests do there."""
+    operator = operator_factory()
+    operator.wait_active()
+    yield Scene(api, namespace, operator, stored, sidecar_factory)
+    assert operator.errors() == 0

@@ -85,7 +85,7 @@ class Etcdctl:
     def _range(self, *arguments: str) -> list[KeyValue]:
         return [
             KeyValue(
-                key=base64.b64decode(kv["key"]).decode(),
+                key=base64.b64decode(kv["key"]).decode(errors="replace"),
                 value=base64.b64decode(kv.get("value", "")).decode(errors="replace"),
                 create_revision=int(kv["create_revision"]),
                 mod_revision=int(kv["mod_revision"]),
