@@ -1,0 +1,55 @@
+"""The examples of manifests/examples: a strict API server takes them as they stand, and an operator serves them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sidecar.config import run_config
+from sidecar.operator.trim import LEADER_LABEL
+from tests.cluster import ControlPlane
+from tests.operator.operators import Operator
+from tests.operator.seen import is_ready
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "examples").glob("*.yaml"))
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    """The objects of one example."""
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def test_every_example_is_applied_and_its_locks_are_declared(
+    api: ControlPlane, namespace: str, operator_factory: Callable[..., Operator]
+) -> None:
+    operator = operator_factory()
+    operator.wait_active()
+    assert len(EXAMPLES) == 2
+    for path in EXAMPLES:
+        api.kubectl("apply", "--namespace", namespace, "--validate=strict", "--filename", str(path))
+        for one in documents(path):
+            if one["kind"] == "Lock":
+                api.wait("locks", one["metadata"]["name"], namespace, until=is_ready, what="ready")
+    assert operator.errors() == 0
+
+
+def standbys() -> dict[str, dict[str, Any]]:
+    """What the example with standbys wants, by kind."""
+    return {one["kind"]: one["spec"] for one in documents(EXAMPLES[0].with_name("standbys.yaml"))}
+
+
+def test_the_service_finds_the_leader_among_the_pods_of_its_deployment() -> None:
+    found = standbys()
+    assert found["Lock"]["podLabel"] is True
+    marked = found["Deployment"]["template"]["metadata"]["labels"] | {LEADER_LABEL: "true"}
+    assert found["Service"]["selector"].items() <= marked.items()
+
+
+def test_the_settings_of_the_sidecar_exist() -> None:
+    """A misspelt variable would be a warning, a misspelt flag an error."""
+    (sidecar,) = standbys()["Deployment"]["template"]["spec"]["initContainers"]
+    environ = {one["name"]: one.get("value", "x") for one in sidecar["env"]}
+    command, *arguments = (word for word in sidecar["args"] if "state-dir" not in word)  # a volume of the pod
+    config = run_config(arguments, environ)
+    assert (command, config.lock.name, config.warnings) == ("run", "orders", ())
