@@ -1,0 +1,69 @@
+"""What the README says of Locks is what the schema and the operator say: no field, condition or event is missing."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from sidecar.operator import conditions
+from sidecar.operator import plan as planning
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+
+
+def table(head: str) -> list[list[str]]:
+    """The rows below this head of a table."""
+    (rest,) = README.split(f"| {head} |\n")[1:]
+    rows = rest.split("\n\n")[0].splitlines()[1:]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def calls(name: str) -> Iterator[list[str]]:
+    """The leading arguments of every call of this name in the operator that are plain words."""
+    for path in (ROOT / "sidecar" / "operator").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+                yield [_word(one) for one in node.args]
+
+
+def _word(node: ast.expr) -> str:
+    if isinstance(node, ast.Name) and node.id in ("TRUE", "FALSE", "UNKNOWN"):
+        return node.id.capitalize()
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def reasons() -> set[tuple[str, str, str]]:
+    """Every condition that the operator can set: type, status, reason."""
+    found = {(kind, status, reason) for kind, status, reason, *_ in calls("Condition") if reason}
+    return found | {("Ready", "False", reason) for reason in conditions._PENDING}
+
+
+def test_every_field_is_there_with_its_default() -> None:
+    crd = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    plain = {name: field["default"] for name, field in fields.items()}
+    shown = {name: value or '""' if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}
+    rows = table("field of `spec` (default) | what it does | what it does not promise")
+    assert [row[0] for row in rows] == [f"`{name}` ({default})" for name, default in shown.items()]
+
+
+def test_every_condition_is_there_with_its_reasons() -> None:
+    told, kind = set(), ""
+    for row in table("condition | status | reason | meaning"):
+        kind = row[0].strip("`") or kind
+        told |= {(kind, row[1], reason) for reason in re.findall(r"`(\w+)`", row[2])}
+    assert told == reasons()
+
+
+def test_every_event_is_there() -> None:
+    told = {word for row in table("event | when") for word in re.findall(r"`(\w+)`", row[0])}
+    trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
+    own = {name for name, *_ in calls("Event") if name}
+    assert told == own | trouble - {*planning._QUIET, "EtcdUnreachable"}  # of which EtcdUnavailable tells
+
+
+_TROUBLE = (("Ready", "False"), ("Degraded", "True"))
