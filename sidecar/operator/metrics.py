@@ -106,7 +106,7 @@ class _Now(Collector):
             ("locks", "Lock resources known.", now.locks),
             ("declared", "Locks that are declared in etcd, by this operator or another.", now.declared),
             ("queue_length", "Locks that wait to be looked at, or are being looked at.", now.queue_length),
-            ("reports_waiting", "Locks whose status or pods' labels wait to be written.", now.reports_waiting),
+            ("reports_waiting", "Statuses, pods' labels and events that wait to be written.", now.reports_waiting),
             ("active", "1 while this replica may write etcd, else 0.", now.active),
             ("etcd_reachable", "1 while etcd answers, else 0.", now.etcd_reachable),
             ("mirror_age_seconds", "Time since the mirror of etcd was last known to be current.", now.mirror_age),

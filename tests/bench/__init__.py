@@ -10,6 +10,7 @@ crash     from `kill -9` of the leader until the next one leads
 idle      memory and CPU of a holder that has nothing to do
 traffic   what the members of a queue ask of etcd, counted by etcd
 load      `/leader` under 500 requests a second, and whether keep-alives suffer
+operator  the operator with thousands of Locks on a real API server: cold start, idleness, changes, takeover
 
 machine.py     what it is measured on
 figures.py     samples, percentiles, tables
@@ -18,4 +19,5 @@ candidates.py  one class per kind of candidate, all alike to the benchmarks
 events.py      when a sidecar began to lead, by its own event stream
 stream.py      a steady stream of questions, without co-ordinated omission
 etcd3_lock.py  the PyPI etcd3 lock, a program of its own
+operator_*.py  one part of `operator` each, and the servers that they share
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick] [--markdown FILE] [NAME…]`; see the package's docstring."""
+"""`python -m tests.bench [--quick] [--markdown FILE] [--quiet SECONDS] [NAME…]`; see the package's docstring."""
 
 import argparse
 import os
@@ -6,9 +6,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import crash, handover, idle, load, machine, start, traffic
+from tests.bench import crash, handover, idle, load, machine, operator, start, traffic
 from tests.bench.figures import Table, say
 from tests.bench.processes import as_installed
 from tests.bench.scale import QUICK, Bench, Scale
@@ -21,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "idle": idle.run,
     "traffic": traffic.run,
     "load": load.run,
+    "operator": operator.run,
 }
 
 
@@ -30,12 +32,15 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a round or two of each: to see that it works")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to this file, too")
+    parser.add_argument("--quiet", type=float, metavar="SECONDS", help="watch the idle operator for so long (300)")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; use {', '.join(BENCHMARKS)}")
     report = [str(machine.table())]
     scale = QUICK if given.quick else Scale()
+    if given.quiet is not None:
+        scale = replace(scale, operator_quiet_seconds=given.quiet)
     with tempfile.TemporaryDirectory(prefix="leasehold-bytecode-") as cache:
         env = as_installed(Path(cache))
         failed = [name for name in given.names or BENCHMARKS if not _measure(name, scale, env, report)]

@@ -20,6 +20,13 @@ class Scale:
     settle_seconds: float = 0.3
     """Before each handover: a watch is made, and the traces of the last handover go, without anyone telling."""
     crash_ttl: int = 5
+    operator_locks: int = 1000
+    operator_crowd: int = 10_000
+    operator_changes: int = 200
+    operator_takeovers: int = 5
+    operator_idle_seconds: float = 60.0
+    operator_quiet_seconds: float = 300.0
+    """For which the operator of the crowd is watched: that it writes nothing, and uses next to no CPU."""
 
 
 QUICK = Scale(
@@ -31,6 +38,12 @@ QUICK = Scale(
     traffic_queue=2,
     load_seconds=1.0,
     crash_ttl=3,
+    operator_locks=20,
+    operator_crowd=40,
+    operator_changes=2,
+    operator_takeovers=1,
+    operator_idle_seconds=1.0,
+    operator_quiet_seconds=1.0,
 )
 
 

@@ -75,14 +75,16 @@ class Operator(Process):
         except OSError:
             return False
 
+    def metrics(self) -> dict[str, float]:
+        """All samples of /metrics by their series, `leasehold_operator_` left out: as they were at one instant."""
+        lines = self.get("/metrics")[1].splitlines()
+        samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {series.removeprefix("leasehold_operator_"): float(value) for series, _, value in samples if series}
+
     def metric(self, name: str, **labels: str) -> float:
         """One sample of /metrics; `leasehold_operator_` may be left out of the name. KeyError when there is none."""
         wanted = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
-        for line in self.get("/metrics")[1].splitlines():
-            series, _, value = line.rpartition(" ")
-            if series.removeprefix("leasehold_operator_") == name + (f"{{{wanted}}}" if wanted else ""):
-                return float(value)
-        raise KeyError(f"{name} {labels}")
+        return self.metrics()[name + (f"{{{wanted}}}" if wanted else "")]
 
     def is_active(self) -> bool:
         """Whether it is the replica that writes etcd; False also when it does not answer."""
