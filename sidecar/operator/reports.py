@@ -69,9 +69,11 @@ class Reports:
         self._not_before: dict[LockName, float] = {}
         self._events: deque[tuple[Lock, Event]] = deque(maxlen=MOST_EVENTS)
         self._more_events = asyncio.Event()
+        self._sending = 0
 
     def __len__(self) -> int:
-        return len(self._wishes)
+        """What waits to be sent or is being sent: locks with a status or labels, and events."""
+        return len(self._wishes) + len(self._events) + self._sending
 
     def want(self, name: LockName, wish: Wish) -> None:
         """Have this seen, instead of whatever was wanted of the lock before."""
@@ -126,12 +128,15 @@ class Reports:
         wish = self._wishes.pop(name, None)  # only now: while it waited, a newer one may have taken its place
         if wish is None:
             return
+        self._sending += 1
         try:
             await self._label(name, wish)
             await self._patch(name, wish)
         except BaseException:
             self._wishes.setdefault(name, wish)
             raise
+        finally:
+            self._sending -= 1
         self._look_again(name)
 
     async def _label(self, name: LockName, wish: Wish) -> None:
@@ -168,16 +173,22 @@ class Reports:
             while not self._events:
                 self._more_events.clear()
                 await self._more_events.wait()
-            lock, event = self._events.popleft()
-            await self._limiter.acquire()
+            self._sending += 1
             try:
-                sent = await self._kube.emit(lock, event)
-            except KubeFailure as error:
-                self._metrics.error("api")
-                _log.warning("the event %s of %s was not sent: %s", event.reason, lock.name, error)
-                continue
-            if sent:
-                self._metrics.api_write("event")
+                await self._emit(*self._events.popleft())
+            finally:
+                self._sending -= 1
+
+    async def _emit(self, lock: Lock, event: Event) -> None:
+        await self._limiter.acquire()
+        try:
+            sent = await self._kube.emit(lock, event)
+        except KubeFailure as error:
+            self._metrics.error("api")
+            _log.warning("the event %s of %s was not sent: %s", event.reason, lock.name, error)
+            return
+        if sent:
+            self._metrics.api_write("event")
 
 
 def _level(delay: float) -> int:
