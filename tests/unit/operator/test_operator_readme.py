@@ -47,7 +47,7 @@ def test_every_field_is_there_with_its_default() -> None:
     fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     plain = {name: field["default"] for name, field in fields.items()}
     shown = {name: value or '""' if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}
-    rows = table("field of `spec` (default) | what it does | what it does not promise")
+    rows = table("field of `spec` (default) | what it does | what it does not promise: its limits")
     assert [row[0] for row in rows] == [f"`{name}` ({default})" for name, default in shown.items()]
 
 
