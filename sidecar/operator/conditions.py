@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from sidecar.operator.asked import highest_asked
 from sidecar.operator.holding import Holding
 from sidecar.operator.resource import Lock
 from sidecar.operator.situation import Situation
 from sidecar.operator.status import FALSE, TRUE, Condition
-
-
-def highest_asked(lock: Lock) -> int:
-    """The highest token that this resource names."""
-    return max(lock.spec.handover_up_to_token, lock.spec.revoke_up_to_token)
 
 
 def judge(
@@ -40,7 +36,7 @@ def _ready(lock: Lock, pending: str) -> Condition:
 
 _PENDING: Final = {
     "Declaring": "what this resource wants is not in etcd yet: its spec key is being written",
-    "CapacityHeldBack": "a capacity that was lowered may be raised only a lease duration later; it is then",
+    "CapacityHeldBack": "the capacity was lowered less than a lease duration ago: it is raised when that has passed",
 }
 
 

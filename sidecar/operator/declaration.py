@@ -2,8 +2,9 @@
 
 A capacity that fell must not rise again within a lease duration: a sidecar that has not heard of the fall yet would
 count with the old one, another with the new (the election's first guarantee counts with the largest capacity of the
-last TTL). So a higher one waits; and where it is not known when it last fell, as after a start of the operator, it
-waits a lease duration from the first look. A spec key that is gone is a fall too: to 1, as of an undeclared lock.
+last TTL). So a higher one waits; and where it is not known when it last fell, as after a start of the operator, or when
+another replica may have written since, it waits a lease duration from the first look. A spec key that is gone is a fall
+too: to 1, as of an undeclared lock.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ def noticed(situation: Situation) -> Memory:
     capacity = stored.spec.capacity if stored and stored.spec else None
     if capacity is None and _was_declared(situation):
         capacity = 1
-    fell = memory.looked and memory.capacity is not None and (capacity or 1) < memory.capacity
-    unknown = not memory.looked and capacity is not None
+    fell = memory.capacity is not None and (capacity or 1) < memory.capacity
+    unknown = memory.tokens is None and capacity is not None
     longest = lease_duration(situation)
     raise_from = situation.now + longest if fell or unknown else memory.raise_from
-    return replace(memory, looked=True, capacity=capacity, raise_from=raise_from, longest=longest)
+    return replace(memory, capacity=capacity, raise_from=raise_from, longest=longest)
 
 
 def _was_declared(situation: Situation) -> bool:

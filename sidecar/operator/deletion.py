@@ -4,7 +4,7 @@
 the holders hand over, and nobody holds anew. It is deleted when none of those who held then is left, or when a lease
 duration has passed since this was first seen: after a start of the operator that begins anew. `Orphan`: the spec key
 stays, without its resource's UID, so that it counts as written by hand and no sweep takes it for an orphan, and without
-the preferred group, which nobody would keep up to date.
+the preferred group, which nobody would keep up to date; a release that was under way is taken back.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def next_step(lock: Lock, situation: Situation, memory: Memory) -> Step:
     if lock.spec.deletion_policy == "Orphan":
         if stored.spec is None or not stored.spec.uid:
             return Step((), True, None, memory)
-        freed = replace(stored.spec, uid="", cluster="", generation=0, preferred_group="")
+        suspend = lock.spec.suspend if stored.spec.deleting else stored.spec.suspend
+        freed = replace(
+            stored.spec, uid="", cluster="", generation=0, preferred_group="", deleting=False, suspend=suspend
+        )
         return Step((PutSpec(freed.encode(), stored.mod_revision),), True, None, memory)
     if stored.spec is None or not stored.spec.deleting:
         spec = released(lock.uid, situation)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from sidecar.keys import Entry, Spec
 from sidecar.operator.observed import Departed, StoredLock
@@ -39,8 +39,8 @@ def holding(stored: StoredLock, before: Iterable[int]) -> Holding:
     if spec.suspend:
         kept = set(before)
         first = tuple(one for one in first if one.record.foreign or one.create_revision in kept)
-    tokens = {one.create_revision for one in first}
-    return Holding(tuple(first), tuple(one for one in stored.queue if one.create_revision not in tokens))
+    keys = {one.key for one in first}  # not by token: keys of others that one transaction wrote share theirs
+    return Holding(tuple(first), tuple(one for one in stored.queue if one.key not in keys))
 
 
 def tokens_before(situation: Situation) -> tuple[int, ...]:
@@ -56,19 +56,31 @@ def learned(memory: Memory, situation: Situation, now: Holding) -> Memory:
     status = situation.lock.status if situation.lock else {}
     times = {**recorded_times(status), **memory.first_seen}
     here = stamp(situation.wall)
-    on_record = memory.highest if memory.tokens is not None else number(status, "fencingToken")
     first = now.tokens[0] if now.tokens else 0
-    count = max(memory.transitions, number(status, "transitionCount")) if memory.tokens is None else memory.transitions
     return replace(
         memory,
         tokens=now.tokens,
         departed=(),
         leaving=_leaving(situation, now),
         first_seen={token: times.get(token, here) for token in now.tokens},
-        transitions=count + (1 if first and first != on_record else 0),
-        highest=first or on_record,
+        transitions=_transitions(memory, status, first),
+        highest=first or on_record(memory, status),
         evicted=memory.evicted & {e.create_revision for e in situation.stored.queue},
     )
+
+
+def on_record(memory: Memory, status: Mapping[str, Any]) -> int:
+    """The token on record: the status alone knows it where another replica may have been the active one since."""
+    return memory.highest if memory.tokens is not None else number(status, "fencingToken")
+
+
+def _transitions(memory: Memory, status: Mapping[str, Any], first: int) -> int:
+    """How often the first holder has changed: by the memory, and where that may be out of date by the status too."""
+    count = memory.transitions + (1 if first and first != memory.highest else 0)
+    if memory.tokens is not None:
+        return count
+    token = number(status, "fencingToken")
+    return max(count, number(status, "transitionCount") + (1 if first and first != token else 0))
 
 
 def _leaving(situation: Situation, now: Holding) -> frozenset[int]:
@@ -83,7 +95,7 @@ def changes(situation: Situation, before: tuple[int, ...], now: Holding) -> tupl
     held = {*before, *situation.memory.leaving}
     events = [_farewell(one, situation, now) for token, one in departed.items() if token in held]
     for entry in now.holders if _knows_all(situation, before) else ():
-        if entry.create_revision not in held:
+        if entry.create_revision not in held and entry.create_revision not in situation.memory.first_seen:
             text = f"{entry.record.identity} holds the lock with fencing token {entry.create_revision}"
             events.append(Event("LockAcquired", text))
     return tuple(events)
@@ -97,8 +109,12 @@ def _knows_all(situation: Situation, before: tuple[int, ...]) -> bool:
 
 def remembering(situation: Situation, memory: Memory) -> Memory:
     """The memory of a replica that is not the active one: who went meanwhile, should it have to tell."""
-    departed = (*memory.departed, *situation.departed)[-MOST_DEPARTED:]
-    return replace(memory, tokens=None, departed=departed)
+    return replace(keeping(situation, memory), tokens=None, told=memory.told - {"EtcdUnreachable"})
+
+
+def keeping(situation: Situation, memory: Memory) -> Memory:
+    """The memory with those who went, to tell of them later."""
+    return replace(memory, departed=(*memory.departed, *situation.departed)[-MOST_DEPARTED:])
 
 
 def _farewell(departed: Departed, situation: Situation, now: Holding) -> Event:
@@ -121,12 +137,12 @@ def _handed_over(entry: Entry, situation: Situation, now: Holding) -> str:
     One that hands over to the candidate right behind it has nobody to pass by, and writes no `yieldTo`: that it did
     is told by who holds now.
     """
-    record, asked = entry.record, situation.lock.spec.handover_up_to_token if situation.lock else 0
+    record = entry.record
+    spec = situation.stored.spec.spec if situation.stored.spec and situation.stored.spec.spec else Spec()
     if record.yield_to:
         return f" to {record.yield_to}"
-    if entry.create_revision <= asked:
+    if entry.create_revision <= spec.handover_up_to_token:
         return ", as spec.handoverUpToToken asks"
-    spec = situation.stored.spec.spec if situation.stored.spec and situation.stored.spec.spec else Spec()
     successor = next((one.record for one in now.holders if one.create_revision > entry.create_revision), None)
     if successor is None:
         return ""

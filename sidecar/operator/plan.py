@@ -4,7 +4,7 @@ Level-triggered: a plan depends on what is observed and on little that is rememb
 part, or by another replica, is completed by the next. With nothing to do it is empty: that is the fixed point.
 
     no such resource           its spec key goes, if it is one of ours (an orphan); labels are taken off
-    etcd cannot be reached     the status says so, after a moment; any replica may write that
+    etcd cannot be reached     the status says so, after a moment; any replica may write that: `outage.py`
     not the active replica     nothing
     refused                    a name or key that is somebody else's: the status says so, etcd is not touched
     to be deleted              `deletion.py`
@@ -12,12 +12,7 @@ part, or by another replica, is completed by the next. With nothing to do it is 
 
 Evicted is whoever stands under `revokeUpToToken`, holder or waiter, ours or not (a waiter would hold next, and be
 evicted then), and with `releaseWhenPodEnds` those of ours whose pod has ended for sure. No other key of a queue is
-touched.
-
-`StoreRolledBack`: etcd's revision lies below the token on record, so it was wiped or restored from a backup, and
-tokens begin again lower. `handoverUpToToken` and `revokeUpToToken` name tokens of before, and would hit whoever comes
-now: they are ignored until they lie below everybody in the queue, because they were lowered by hand or outgrown. The
-same goes, as `TokenAhead`, for one above etcd's revision, such as a slip of the finger: no holder can be meant by it.
+touched. When the tokens that a resource names are heeded: `asked.py`.
 """
 
 from __future__ import annotations
@@ -26,37 +21,54 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sidecar.keys import Keys
+from sidecar.keys import Keys, LockName, Record
 from sidecar.operator import deletion
-from sidecar.operator.conditions import highest_asked, judge
+from sidecar.operator.asked import highest_asked, in_force, is_rolled_back
+from sidecar.operator.conditions import judge
 from sidecar.operator.declaration import noticed, wanted
-from sidecar.operator.holding import Holding, changes, holding, learned, remembering, tokens_before
+from sidecar.operator.holding import (
+    Holding,
+    changes,
+    holding,
+    learned,
+    remembering,
+    tokens_before,
+)
 from sidecar.operator.orders import Evict, PutSpec
+from sidecar.operator.outage import away
 from sidecar.operator.resource import FINALIZER, Lock
 from sidecar.operator.situation import Event, LabelPod, Memory, Plan, Situation
-from sidecar.operator.status import FALSE, UNKNOWN, Condition, condition, conditions, holders, number, stamp
+from sidecar.operator.status import FALSE, UNKNOWN, Condition, condition, conditions, holders, stamp
 
 __all__ = ["Event", "LabelPod", "Memory", "Plan", "Situation", "plan"]
 
-PATIENCE: Final = 10.0
-"""Seconds for which etcd may be away before the statuses say so."""
 AHEAD: Final = 2.0
 """Seconds until a token that nobody has yet is looked at again: the mirror may merely have been behind."""
 
 
 def plan(situation: Situation) -> Plan:
     """What is to be done about this lock now."""
-    if situation.lock is None:
+    if (lock := situation.lock) is None:
         return _orphan(situation)
-    if situation.lock.deleting and situation.lock.force_delete:
-        return _let_go(situation.lock, situation)
+    situation = replace(situation, memory=_of(lock, situation.memory))
+    if lock.deleting and lock.force_delete:
+        return _let_go(lock, situation)
     if not situation.store.reachable:
-        return _away(situation.lock, situation)
+        return away(lock, situation)
     if not situation.active:
         return Plan(memory=remembering(situation, noticed(situation)))
-    if (refusal := refused(situation.lock, situation)) is not None:
-        return _refuse(situation.lock, situation, refusal)
-    return _serve(situation.lock, situation)
+    if (refusal := refused(lock, situation)) is not None:
+        return _refuse(lock, situation, refusal)
+    return _serve(lock, situation)
+
+
+def _of(lock: Lock, memory: Memory) -> Memory:
+    """What is remembered of this resource; of another one that had its name, only what concerns etcd counts."""
+    if memory.uid == lock.uid:
+        return memory
+    if not memory.uid:
+        return replace(memory, uid=lock.uid)
+    return Memory(uid=lock.uid, capacity=memory.capacity, raise_from=memory.raise_from, longest=memory.longest)
 
 
 # --- the usual -------------------------------------------------------------------------------------------------------
@@ -71,7 +83,7 @@ def _serve(lock: Lock, situation: Situation) -> Plan:
     memory = replace(memory, evicted=evicted, rolled_back=is_rolled_back(lock, situation), outage=None)
     events = changes(situation, before, now)
     if lock.deleting:
-        return _leave(lock, situation, memory, now, events)
+        return _leave(lock, situation, memory, now, events, evictions)
     return _keep(lock, situation, memory, now, events, evictions)
 
 
@@ -103,12 +115,12 @@ def _spec_writes(lock: Lock, situation: Situation, memory: Memory) -> tuple[tupl
     stored = situation.stored.spec
     if lock.mistakes:
         return (), None, ""
-    asked = _in_force(lock, situation, lock.spec.handover_up_to_token)
+    asked = in_force(lock, situation, lock.spec.handover_up_to_token)
     spec = wanted(lock, situation, memory, handover_up_to=asked)
     held_back = spec.capacity < lock.spec.capacity
     again = max(0.0, memory.raise_from - situation.now) if held_back else None
-    if highest_asked(lock) > situation.store.revision and again is None:
-        again = AHEAD
+    if highest_asked(lock) > situation.store.revision and again is None and "TokenAhead" not in memory.told:
+        again = AHEAD  # once: a slip of the finger is no reason to look for ever
     value = spec.encode()
     if stored is not None and stored.value == value:
         return (), again, "CapacityHeldBack" if held_back else ""
@@ -116,7 +128,9 @@ def _spec_writes(lock: Lock, situation: Situation, memory: Memory) -> tuple[tupl
 
 
 def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
-    revoked = _in_force(lock, situation, lock.spec.revoke_up_to_token)
+    if lock.deleting and (lock.spec.deletion_policy == "Orphan" or FINALIZER not in lock.finalizers):
+        return ()  # nothing of it is ours any more
+    revoked = in_force(lock, situation, lock.spec.revoke_up_to_token)
     found = []
     for entry in situation.stored.queue:
         record = entry.record
@@ -127,23 +141,14 @@ def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
     return tuple(found)
 
 
-def _in_force(lock: Lock, situation: Situation, token: int) -> int:
-    """The token that holders are asked by, 0 while it cannot be meant: see the head of this module."""
-    return 0 if token > situation.store.revision or is_rolled_back(lock, situation) else token
-
-
-def is_rolled_back(lock: Lock, situation: Situation) -> bool:
-    """Whether tokens of before may be meant by this resource."""
-    memory = situation.memory
-    if situation.store.revision < max(number(lock.status, "fencingToken"), memory.highest):
-        return True
-    if not memory.rolled_back and condition(lock.status, "Degraded").get("reason") != "StoreRolledBack":
-        return False
-    lowest = min((one.create_revision for one in situation.stored.queue), default=situation.store.revision + 1)
-    return highest_asked(lock) >= lowest
-
-
-def _leave(lock: Lock, situation: Situation, memory: Memory, now: Holding, events: tuple[Event, ...]) -> Plan:
+def _leave(
+    lock: Lock,
+    situation: Situation,
+    memory: Memory,
+    now: Holding,
+    events: tuple[Event, ...],
+    evictions: tuple[Evict, ...],
+) -> Plan:
     """A resource that is to be deleted: nothing but its going."""
     if FINALIZER not in lock.finalizers:
         return Plan(memory=memory, labels=_labels(lock, situation, now))
@@ -151,7 +156,7 @@ def _leave(lock: Lock, situation: Situation, memory: Memory, now: Holding, event
     judged = judge(lock, situation, now, pending="", rolled_back=memory.rolled_back)
     status = None if step.done else _status(lock, situation, step.memory, now, judged)
     return Plan(
-        writes=step.writes,
+        writes=(*step.writes, *evictions),
         finalizers=tuple(one for one in lock.finalizers if one != FINALIZER) if step.done else None,
         status=status,
         events=events,
@@ -166,11 +171,20 @@ def _labels(lock: Lock, situation: Situation, now: Holding) -> tuple[LabelPod, .
     chosen = {
         (one.record.pod_namespace, one.record.pod, one.record.pod_uid)
         for one in now.holders
-        if one.record.pod_uid and one.record.pod_namespace == lock.name.namespace and not one.record.foreign
+        if not one.record.foreign and one.record.pod_namespace == lock.name.namespace and _is_pod(one.record)
     }
     right = chosen if lock.spec.pod_label and not lock.deleting else set()
     on = [LabelPod(*pod, on=True) for pod in sorted(right - situation.labelled)]
     return (*(LabelPod(*pod, on=False) for pod in sorted(situation.labelled - right)), *on)
+
+
+def _is_pod(record: Record) -> bool:
+    """Whether a pod can be of that name: it goes into the path of a request."""
+    try:
+        LockName(record.pod_namespace, record.pod)
+    except ValueError:
+        return False
+    return bool(record.pod_uid)
 
 
 def _status(
@@ -243,51 +257,19 @@ def refused(lock: Lock, situation: Situation) -> str | None:
 
 def _refuse(lock: Lock, situation: Situation, sentence: str) -> Plan:
     memory = remembering(situation, noticed(situation))
+    labels = tuple(LabelPod(*pod, on=False) for pod in sorted(situation.labelled))
     if lock.deleting:
-        return replace(_let_go(lock, situation), memory=memory)
+        return replace(_let_go(lock, situation), labels=labels, memory=memory)
     judged = [Condition("Ready", FALSE, "KeyCollision", sentence), Condition("Held", UNKNOWN, "NotDeclared", sentence)]
     warnings, memory = _warnings(lock, judged, memory)
     status = {
         "observedGeneration": lock.generation,
         "conditions": conditions(judged, lock.status, lock.generation, stamp(situation.wall)),
     }
-    return Plan(status=None if status == dict(lock.status) else status, events=warnings, memory=memory)
+    return Plan(status=None if status == dict(lock.status) else status, events=warnings, labels=labels, memory=memory)
 
 
 def _let_go(lock: Lock, situation: Situation) -> Plan:
     """The resource may go at once, whatever is in etcd: a spec key that is left behind is swept as an orphan."""
     kept = tuple(one for one in lock.finalizers if one != FINALIZER)
     return Plan(finalizers=kept if FINALIZER in lock.finalizers else None, memory=situation.memory)
-
-
-def _away(lock: Lock, situation: Situation) -> Plan:
-    """etcd is away: what was so is left standing, with a word that it may be so no longer.
-
-    Any replica may say that, and one that alone has lost etcd must not argue with the active one: an outage is told
-    once, and not again when the resource was written since, by whomever.
-    """
-    store, memory = situation.store, situation.memory
-    left = store.since + PATIENCE - situation.now
-    if left > 0:
-        return Plan(again_in=left, memory=memory)
-    text = _AWAY_DELETING if lock.deleting else _AWAY
-    judged = [Condition("Ready", FALSE, "EtcdUnreachable", text), Condition("Held", UNKNOWN, "EtcdUnreachable", _AWAY)]
-    outage = store.since, lock.resource_version
-    is_told = memory.outage is not None and memory.outage[0] == store.since and memory.outage != outage
-    if condition(lock.status, "Ready").get("message") == text or (is_told and not lock.deleting):
-        return Plan(memory=replace(memory, outage=memory.outage or outage))
-    known = "EtcdUnreachable" in memory.told or condition(lock.status, "Held").get("reason") == "EtcdUnreachable"
-    others = [one for one in lock.status.get("conditions") or () if one.get("type") not in ("Ready", "Held")]
-    wanted = conditions(judged, lock.status, lock.generation, stamp(situation.wall)) + others
-    return Plan(
-        status={**lock.status, "conditions": wanted},
-        events=() if known else (Event("EtcdUnavailable", _AWAY, warning=True),),
-        memory=replace(memory, outage=outage, told=memory.told | {"EtcdUnreachable"}),
-    )
-
-
-_AWAY: Final = "the operator cannot reach etcd, so it does not know who holds the lock; the sidecars go on without it"
-_AWAY_DELETING: Final = (
-    "the operator cannot reach etcd, so the lock cannot be released; it goes when etcd is back, or at once, leaving "
-    "its keys in etcd, with kubectl annotate lock NAME leasehold.dev/force-delete=true"
-)

@@ -17,21 +17,21 @@ from sidecar.operator.resource import Lock
 class Memory:
     """What is remembered of a lock between two looks; lost with the process, and then made up for by waiting.
 
-    `looked` says whether there was a look before. `capacity` is the one that etcd held at the last look (None: the lock
-    was not declared), and `raise_from` the instant from which a higher one may be written. `longest` is the longest
-    lease, in seconds, that a candidate may stand with.
+    `uid` is the resource's: of another one of the same name only what is in etcd counts. `capacity` is the one that
+    etcd held at the last look (None: the lock was not declared), and `raise_from` the instant from which a higher one
+    may be written. `longest` is the longest lease, in seconds, that a candidate may stand with.
 
-    `tokens` are the holders' at the last look of the active replica, `first_seen` when each of them was first seen to
-    hold, `highest` the token on record. `departed` went while this replica was not the active one, and nobody told of
-    them yet. `leaving` are those who held until the capacity was lowered, and whose keys stand still. `evicted` are
-    tokens that were revoked here. `releasing` are those that had to go when the lock was first seen to be released, at
+    `tokens` are the holders' at the last look, None unless this replica was the active one then. `first_seen` says when
+    each of them was first seen to hold, `highest` is the token on record. `departed` went, and nobody told of them yet.
+    `leaving` are those who held until the capacity was lowered, and whose keys stand still. `evicted` are tokens that
+    were revoked here. `releasing` are those that had to go when the lock was first seen to be released, at
     `releasing_since`.
 
-    `rolled_back`: tokens of before may still be meant. `outage` is when the outage of etcd began that the status is
-    to tell of, with the resource's version then. `told` are the reasons of which an event has told, while they last.
+    `rolled_back`: tokens of before may still be meant. `outage` is when the outage of etcd began of which the status
+    has told, with what it said. `told` are the reasons of which an event has told, while they last.
     """
 
-    looked: bool = False
+    uid: str = ""
     capacity: int | None = None
     raise_from: float = 0.0
     longest: int = 0

@@ -8,6 +8,7 @@ knows (how often the holder changed, since when somebody holds) the operator's m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any, Final
 from sidecar.keys import Entry
 
 MOST_HOLDERS: Final = 32
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
 
@@ -57,12 +59,19 @@ def conditions(
 
 def _since(status: Mapping[str, Any], wanted: Condition, now: str) -> str:
     old = condition(status, wanted.type)
-    return str(old["lastTransitionTime"]) if old.get("status") == wanted.status and "lastTransitionTime" in old else now
+    stood = old.get("status") == wanted.status and _is_time(old.get("lastTransitionTime"))
+    return str(old["lastTransitionTime"]) if stood else now
 
 
 def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """The condition of this type as it stands; empty if there is none."""
-    return next((one for one in status.get("conditions") or () if one.get("type") == kind), {})
+    return next((one for one in listed(status, "conditions") if one.get("type") == kind), {})
+
+
+def listed(status: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects of a list in this status; whatever else stands there is passed over."""
+    found = status.get(name)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 def holders(entries: Sequence[Entry], first_seen: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -91,13 +100,15 @@ def _holder(entry: Entry, since: str) -> dict[str, Any]:
 
 def recorded_times(status: Mapping[str, Any]) -> dict[int, str]:
     """Since when each holder of this status holds, by token; whatever is not as we write it is passed over."""
-    listed = status.get("holders")
-    found = {}
-    for one in listed if isinstance(listed, list) else ():
-        token = one.get("fencingToken") if isinstance(one, Mapping) else None
-        if isinstance(token, int) and isinstance(one.get("acquireTime"), str):
-            found[token] = one["acquireTime"]
-    return found
+    return {
+        one["fencingToken"]: one["acquireTime"]
+        for one in listed(status, "holders")
+        if isinstance(one.get("fencingToken"), int) and _is_time(one.get("acquireTime"))
+    }
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
 
 
 def number(status: Mapping[str, Any], name: str) -> int:
