@@ -80,10 +80,11 @@ class Comparison:
             pass
 
     async def _compare(self) -> None:
-        first = not self._known.locks.complete
+        first = not (self._known.locks.complete and self._known.pods.complete)
         news = await self._compare_locks()
         for kind in _OTHERS:
             await self._compare_others(kind)
+        self._known.pods.complete = True
         if news and not first:
             _log.info("the full comparison found changes that no watch told of; Locks concerned: %d", len(news))
         if first:

@@ -56,6 +56,8 @@ class Pods:
         self._statefulsets: dict[str, StatefulSet] = {}
         self._owned: dict[str, set[str]] = {}  # a controller's UID: the UIDs of its pods or ReplicaSets
         self._labelled: dict[LockName, set[str]] = {}
+        self.complete = False
+        """Whether whole lists of all kinds were ever taken: until then a pod or owner that is not here may exist."""
 
     def apply(self, kind: Kind, body: Mapping[str, Any], deleted: bool) -> Touched:
         """Take up an object as it is, or as it was when it was deleted. Gives what that touches."""

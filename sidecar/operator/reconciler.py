@@ -162,7 +162,7 @@ class Reconciler:
             stored=stored,
             departed=known.mirror.take_departed(name),
             store=self._store(),
-            preferred_group=known.pods.preferred_group(stored.queue),
+            preferred_group=self._preferred_group(stored),
             ended_pods=known.pods.ended(name, stored.queue),
             labelled=labelled,
             active=self._active(),
@@ -173,6 +173,12 @@ class Reconciler:
             now=self._place.clock(),
             wall=datetime.now(UTC),
         )
+
+    def _preferred_group(self, stored: StoredLock) -> str:
+        """By the pods and their owners; while not all of them are known, as after a start, it stays what it was."""
+        if self._known.pods.complete or stored.spec is None or stored.spec.spec is None:
+            return self._known.pods.preferred_group(stored.queue)
+        return stored.spec.spec.preferred_group
 
     def _is_orphan(self, name: LockName, stored: StoredLock, labelled: bool) -> bool:
         """Whether what is left of a lock has lost its resource for sure; nothing is kept of one that left nothing."""

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sidecar.keys import LockName
@@ -28,7 +28,7 @@ from sidecar.operator.workqueue import WorkQueue
 _log = logging.getLogger(__name__)
 
 STATUS_INTERVAL: Final = 1.0
-"""Seconds between two statuses of one lock."""
+"""Seconds between two statuses of one lock, its pods' labels included: what was written takes a moment to be seen."""
 MOST_EVENTS: Final = 1000
 """Events that wait to be sent; of more, the oldest are dropped."""
 GONE: Final = (404, 409)
@@ -45,7 +45,11 @@ class Wish:
 
 
 class Reports:
-    """The lane. `look_again` is called with each lock of which something was written: its next plan sees the result."""
+    """The lane. `look_again` is called with each lock whose status was written: its next plan sees the result.
+
+    Of a pod's label the watch tells. To look again at once would ask for the label until the watch has told, and for
+    ever where there is no such pod: a candidate outlives its pod by up to a lease duration.
+    """
 
     def __init__(
         self,
@@ -129,14 +133,23 @@ class Reports:
         if wish is None:
             return
         self._sending += 1
+        self._not_before[name] = self._clock() + STATUS_INTERVAL
         try:
-            await self._label(name, wish)
             await self._patch(name, wish)
+            wish = replace(wish, status=None)  # a pod that refuses its label keeps no status from being seen
+            await self._label(name, wish)
         except BaseException:
             self._wishes.setdefault(name, wish)
             raise
         finally:
             self._sending -= 1
+
+    async def _patch(self, name: LockName, wish: Wish) -> None:
+        if wish.lock is None or wish.status is None:
+            return
+        body = await self._kube.patch_status(name, wish.lock.uid, wish.status)
+        self._metrics.api_write("status")
+        self._locks.seen(body)
         self._look_again(name)
 
     async def _label(self, name: LockName, wish: Wish) -> None:
@@ -146,16 +159,9 @@ class Reports:
             except KubeError as error:
                 if error.status not in GONE:
                     raise
+                self._look_again(name)  # the pod changed under each attempt
             else:
                 self._metrics.api_write("label")
-
-    async def _patch(self, name: LockName, wish: Wish) -> None:
-        if wish.lock is None or wish.status is None:
-            return
-        self._not_before[name] = self._clock() + STATUS_INTERVAL
-        body = await self._kube.patch_status(name, wish.lock.uid, wish.status)
-        self._metrics.api_write("status")
-        self._locks.seen(body)
 
     def _failed(self, name: LockName, error: KubeFailure) -> None:
         if isinstance(error, KubeError) and error.status in GONE:
