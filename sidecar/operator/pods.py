@@ -106,6 +106,11 @@ class Pods:
         pods = (self._pods[uid] for uid in self._labelled.get(lock, ()))
         return frozenset((pod.namespace, pod.name, pod.uid) for pod in pods)
 
+    def is_there(self, namespace: str, name: str, uid: str) -> bool:
+        """Whether there is such a pod, by all three: only that one can be labelled."""
+        pod = self._pods.get(uid)
+        return pod is not None and (pod.namespace, pod.name) == (namespace, name)
+
     def _candidate(self, entry: Entry) -> Pod | None:
         record = entry.record
         pod = self._pods.get(record.pod_uid) or self._gone.get(record.pod_uid)

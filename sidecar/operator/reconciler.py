@@ -27,7 +27,7 @@ from sidecar.operator.metrics import OperatorMetrics
 from sidecar.operator.mirror import Mirror
 from sidecar.operator.observed import Store, StoredLock
 from sidecar.operator.orders import DeleteSpec, Evict, PutSpec
-from sidecar.operator.plan import Memory, Plan, Situation, plan
+from sidecar.operator.plan import LabelPod, Memory, Plan, Situation, plan
 from sidecar.operator.pods import Pods
 from sidecar.operator.ratelimit import RateLimiter
 from sidecar.operator.reports import GONE, Reports, Wish
@@ -202,7 +202,7 @@ class Reconciler:
         try:
             await self._write_all(name, wanted)
         except EtcdError:
-            self._reports.want(name, Wish(lock, wanted.status, wanted.labels))
+            self._reports.want(name, Wish(lock, wanted.status, self._possible(wanted.labels)))
             raise
         if lock is not None and wanted.finalizers is not None and removes:
             await self._put_finalizers(lock, wanted.finalizers)
@@ -212,7 +212,14 @@ class Reconciler:
         if wanted.writes and wanted.status is not None:
             self._queue.add_at(name, ECHO)
         status = None if wanted.writes else wanted.status
-        self._reports.want(name, Wish(lock, status, wanted.labels))
+        self._reports.want(name, Wish(lock, status, self._possible(wanted.labels)))
+
+    def _possible(self, labels: tuple[LabelPod, ...]) -> tuple[LabelPod, ...]:
+        """Those of pods that are there: a candidate's key may name any pod at all, and outlive its own.
+
+        When the pod comes to be seen, the lock is looked at again.
+        """
+        return tuple(one for one in labels if self._known.pods.is_there(one.namespace, one.name, one.uid))
 
     async def _write_all(self, name: LockName, wanted: Plan) -> None:
         for write in wanted.writes:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -134,6 +135,17 @@ class Scene:
         for name, locks in pods.items():
             pod = name.replace("_", "-")
             wait_for(lambda: self.leader_of(pod) == locks, f"{pod} to be labelled for {locks}", PATIENCE)  # noqa: B023
+
+    def wait_seen(self) -> None:
+        """Return when the operator has seen every pod as it is now, and has done all that follows from that.
+
+        A pod made now, with the label of a leader of a Lock that never was, comes after all of that in its watch.
+        """
+        name = f"last-{uuid.uuid4().hex[:8]}"
+        label, annotation = {"leasehold.dev/leader": "true"}, {"leasehold.dev/leader-of": name}
+        self.api.make_pod(name, self.namespace, labels=label, annotations=annotation)
+        wait_for(lambda: not self.is_labelled(name), f"the label of {name} to be taken off", PATIENCE)
+        self.wait_idle()
 
     def wait_idle(self) -> None:
         """Return when the operator has nothing to do."""

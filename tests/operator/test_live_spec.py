@@ -5,32 +5,16 @@ The leases last an hour, so that whatever happens was not a lease's doing.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster import ApiError, ControlPlane
+from tests.cluster import ApiError
 from tests.exclusion import Witness
-from tests.operator.operators import Operator
 from tests.operator.scene import AN_HOUR, Scene, holders, most_at_once, tokens
 from tests.operator.seen import condition, is_held, is_ready, lock
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE, Sidecar
+from tests.sidecars import PATIENCE
 from tests.stored_lock import StoredLock
-
-
-@pytest.fixture
-def scene(
-    api: ControlPlane,
-    namespace: str,
-    operator_factory: Callable[..., Operator],
-    stored: Callable[[str], StoredLock],
-    sidecar_factory: Callable[..., Sidecar],
-) -> Iterator[Scene]:
-    operator = operator_factory()
-    operator.wait_active()
-    yield Scene(api, namespace, operator, stored, sidecar_factory)
-    assert operator.errors() == 0
 
 
 def granted(stored: StoredLock, identity: str) -> int:
