@@ -2,8 +2,9 @@
 
 A watch tells nothing of what was deleted while it was down, and a spec key may have lost its resource while no
 operator ran. Both can only be told by a list that was asked for *after* what it is compared with was seen. So one is
-made at the start, one after each time that this replica becomes active, and one every so often; until the first has
-come nothing is taken for an orphan. The same goes for pods and their owners.
+made at the start, one after each time that this replica becomes active or that the watch of Locks could not be
+resumed, and one every so often; until the first has come nothing is taken for an orphan. The same goes for pods and
+their owners.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ class Seen(NamedTuple):
     kind: Kind
     body: Body
     deleted: bool
+    listed: bool = False
+    """Whether it stood in a list: at the start, or because a watch could not be resumed, and deletions were missed."""
 
 
 async def watch(load: Callable[[], Awaitable[Access]], post: Callable[[Seen], None], stop: asyncio.Event) -> None:
@@ -86,7 +88,7 @@ def _registry(sessions: _Sessions, post: Callable[[Seen], None]) -> kopf.Operato
 
 def _handler(kind: Kind, post: Callable[[Seen], None]) -> Callable[..., Awaitable[None]]:
     async def seen(event: Mapping[str, Any], **_: Any) -> None:
-        post(Seen(kind, trim(kind, event["object"]), event["type"] == "DELETED"))
+        post(Seen(kind, trim(kind, event["object"]), event["type"] == "DELETED", event["type"] is None))
 
     return seen
 

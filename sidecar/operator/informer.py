@@ -49,8 +49,10 @@ class Inbox:
 
     def post(self, seen: Seen) -> None:
         """Hand this on soon; in place of what was seen of the same object before, if that still waits."""
+        key = seen.kind, seen.body["metadata"]["uid"]
         with self._lock:
-            self._waiting[seen.kind, seen.body["metadata"]["uid"]] = seen
+            earlier = self._waiting.get(key)
+            self._waiting[key] = seen._replace(listed=seen.listed or (earlier is not None and earlier.listed))
             if not self._scheduled:
                 self._scheduled = True
                 self._loop.call_soon_threadsafe(self._hand_on)

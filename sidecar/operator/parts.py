@@ -191,6 +191,8 @@ class Parts:
         metadata = one.body["metadata"]
         if (metadata["namespace"], metadata["name"]) == (self._canary_name.namespace, self._canary_name.name):
             self._canary.came()
+            if one.listed:  # all Locks are listed anew: a list does not tell of what was deleted before it
+                self._comparison.ask()
             return
         name = self._known.locks.seen(one.body, one.deleted)
         if name is not None:
