@@ -2,8 +2,8 @@
 
 There are no nodes: nothing runs pods. What a kubelet would report, tests report themselves (`set_pod`).
 
-ControlPlane(controllers=, crd=, apiserver_flags=)
-    start close compact install_crd; etcd apiserver controllers url port directory
+ControlPlane(controllers=, crd=, audit=, apiserver_flags=)
+    start close compact install_crd audited; etcd apiserver controllers url port directory
     service_account(name, namespace) -> user; kubeconfig(user, server=) token(user) as_user(user) kubectl apply
     get list create patch delete wait wait_gone make_namespace remove_namespace make_pod set_pod
 ApiServer, as `control_plane.apiserver`

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.cluster.apiserver import ADMIN, ApiServer
-from tests.cluster.objects import Objects
+from tests.cluster.objects import Object, Objects
 from tests.cluster.rest import ApiError, Rest, path_of
 from tests.servers import (
     CertificateAuthority,
@@ -45,7 +45,7 @@ class ControlPlane(Objects):
     """etcd, kube-apiserver and kube-controller-manager, with nodes of none: tests set their pods' states themselves.
 
     Its own methods act as the administrator. `apiserver_flags` are added to those of the API server. With `crd` the
-    CRD of Locks is installed. Not started by the constructor.
+    CRD of Locks is installed. With `audit` every request is noted, for `audited`. Not started by the constructor.
 
     Faults: those of `api.etcd` and `api.apiserver` (`kill`, `start`, `pause`, `resume`, `restart`), and a Toxiproxy
     on `api.port`, whose URL `kubeconfig` takes.
@@ -57,6 +57,7 @@ class ControlPlane(Objects):
         name: str = "cluster",
         controllers: bool = True,
         crd: bool = True,
+        audit: bool = False,
         apiserver_flags: Sequence[str] = (),
     ) -> None:
         self.name = name
@@ -67,8 +68,9 @@ class ControlPlane(Objects):
         # Nobody pulls this machine's plug: what etcd has written survives every fault that the tests know.
         self.etcd = EtcdServer(name=f"etcd-{name}", flags=["--unsafe-no-fsync"])
         self.port = reserve_port()
+        flags = [*apiserver_flags, *(self._audit_flags() if audit else ())]
         self.apiserver = ApiServer(
-            self.etcd.url, self.port, self.directory, self.authority, self._tokens[ADMIN], *apiserver_flags
+            self.etcd.url, self.port, self.directory, self.authority, self._tokens[ADMIN], *flags
         )
         self.url = self.apiserver.url
         super().__init__(self.apiserver.rest)
@@ -81,6 +83,20 @@ class ControlPlane(Objects):
         yield f"--root-ca-file={self.authority.path}"
         yield "--leader-elect=false"
         yield "--secure-port=0"  # it serves nothing
+
+    def _audit_flags(self) -> Iterator[str]:
+        """Who asked for what, without what was said and answered, once the answer is there or has begun."""
+        policy = self.directory / "audit-policy.json"
+        stages = ["RequestReceived", "Panic"]
+        rules = {"rules": [{"level": "Metadata"}], "omitStages": stages}
+        policy.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", **rules}))
+        yield f"--audit-policy-file={policy}"
+        yield f"--audit-log-path={self._audit_log}"
+        yield "--audit-log-mode=blocking"  # what was answered stands in the log
+
+    @property
+    def _audit_log(self) -> Path:
+        return self.directory / "audit.log"
 
     def __enter__(self) -> Self:
         self.start()
@@ -137,6 +153,11 @@ class ControlPlane(Objects):
         revision = int(self.etcd.ctl.json("endpoint", "status")[0]["Status"]["header"]["revision"])
         self.etcd.ctl.compact(revision)
         return revision
+
+    def audited(self, user: str) -> list[Object]:
+        """All that this user has asked for, as `audit.k8s.io/v1` events; only with `audit`."""
+        events = (json.loads(line) for line in self._audit_log.read_text().splitlines())
+        return [event for event in events if event["user"]["username"] == user]
 
     # --- users ----------------------------------------------------------------------------------------------
 
