@@ -45,10 +45,10 @@ def beats(path: Path) -> list[Beat]:
 
 def living(path: Path) -> list[int]:
     """Those who have written and are still there: not even one thread of the others is left."""
-    return [pid for pid in {beat.pid for beat in beats(path)} if _is_alive(pid)]
+    return [pid for pid in {beat.pid for beat in beats(path)} if _is_alive(pid, path)]
 
 
-def _is_alive(pid: int) -> bool:
+def _is_alive(pid: int, path: Path) -> bool:
     try:
         state, *_ = fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         command = Path(f"/proc/{pid}/cmdline").read_text()
@@ -56,7 +56,7 @@ def _is_alive(pid: int) -> bool:
         return False
     if state in "ZX":
         return int(fields[17]) > 1  # a main thread that ended before the others
-    return "family.py" in command  # else it is another, which got the id
+    return str(path) in command.split("\0")  # else it is another, of another family perhaps, which got the id
 
 
 def main() -> None:

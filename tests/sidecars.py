@@ -1,11 +1,12 @@
 """Real sidecar processes for the tests: started as users start them, asked over HTTP as users ask them."""
 
+import contextlib
 import http.client
 import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -114,23 +115,32 @@ class Sidecar(Process):
 
     def wait_leading(self, timeout: float = PATIENCE) -> Answer:
         """Return its first 200."""
-        wait_for(self.is_leading, f"{self.name} to lead", timeout)
-        return self.ask()
+        return self._wait_answer(lambda answer: answer.leading, "to lead", timeout)
 
     def wait_queued(self, position: int | None = None, timeout: float = PATIENCE) -> Answer:
-        """Return when it stands in the queue, at this position if one is named."""
+        """Return its first answer that says it stands in the queue, at this position if one is named."""
 
-        def queued() -> bool:
-            place = self.ask().fields["position"]
+        def queued(answer: Answer) -> bool:
+            place = answer.fields["position"]
             return place is not None and position in (None, place)
 
-        wait_for(queued, f"{self.name} to stand in the queue", timeout)
-        return self.ask()
+        return self._wait_answer(queued, "to stand in the queue", timeout)
 
     def wait_not_leading(self, timeout: float = PATIENCE) -> Answer:
         """Return its first 503."""
-        wait_for(lambda: not self.is_leading(), f"{self.name} to lead no more", timeout)
-        return self.ask()
+        return self._wait_answer(lambda answer: not answer.leading, "to lead no more", timeout)
+
+    def _wait_answer(self, wanted: Callable[[Answer], bool], what: str, timeout: float) -> Answer:
+        """The very answer that is wanted: asked again, it may say something else already."""
+        found: list[Answer] = []
+
+        def answered() -> bool:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                found[:] = [self.ask()]
+            return bool(found) and wanted(found[0])
+
+        wait_for(answered, f"{self.name} {what}", timeout)
+        return found[0]
 
 
 def request(method: str, url: str, timeout: float = 5.0) -> tuple[int, str]:
@@ -153,7 +163,13 @@ def leader_of(sidecars: Sequence[Sidecar]) -> Sidecar | None:
 def wait_leader(sidecars: Sequence[Sidecar], but: Sidecar | None = None, timeout: float = PATIENCE) -> Sidecar:
     """Whoever leads first among these, other than `but`."""
     others = [one for one in sidecars if one is not but]
-    wait_for(lambda: leader_of(others) is not None, "somebody to lead", timeout)
-    found = leader_of(others)
-    assert found is not None, "it led a moment ago"
-    return found
+    found: list[Sidecar | None] = [None]
+
+    def led() -> bool:
+        found[:] = [leader_of(others)]
+        return found[0] is not None
+
+    wait_for(led, "somebody to lead", timeout)
+    (leader,) = found
+    assert leader is not None
+    return leader

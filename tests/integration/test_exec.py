@@ -7,10 +7,10 @@ of the first family ran, and the first of the second.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import sys
@@ -59,6 +59,7 @@ class Exec:
         wait_for(lambda: wanted <= {beat.member for beat in beats(self.beats)}, f"{self.name}'s family", PATIENCE)
 
     def guardian(self) -> int:
+        """Its guardian's process id, once that is there: it is named so at its start."""
         return _guardian(self.process.pid)
 
     def alive(self) -> list[int]:
@@ -67,7 +68,8 @@ class Exec:
 
     def token(self) -> int:
         """The fencing token that its command was given."""
-        variables = Path(f"/proc/{self.alive()[0]}/environ").read_bytes().split(b"\0")
+        main = next(beat.pid for beat in beats(self.beats) if beat.member == "main")  # the others come and go
+        variables = Path(f"/proc/{main}/environ").read_bytes().split(b"\0")
         return int(dict(variable.split(b"=", 1) for variable in variables if variable)[b"LEASEHOLD_TOKEN"])
 
     def post(self, path: str) -> int:
@@ -87,12 +89,21 @@ def _arguments(pid: int) -> str:
 
 
 def _guardian(leasehold: int) -> int:
-    (pid,) = (pid for pid in _children(leasehold) if _comm(pid) == "lh-guard")
-    return pid
+    found: list[int] = []
+
+    def named() -> bool:
+        found[:] = [pid for pid in _children(leasehold) if _comm(pid) == "lh-guard"]
+        return len(found) == 1
+
+    wait_for(named, "the guardian to be there", PATIENCE)
+    return found[0]
 
 
 def _comm(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _children(parent: int) -> list[int]:
@@ -130,11 +141,11 @@ def pair(etcd: EtcdServer, make: Callable[..., Exec]) -> tuple[Exec, Exec]:
 
 
 def in_turn(one: Exec, other: Exec, *members: str) -> None:
-    """Start one's family, and the other behind it in the queue."""
+    """Start one's family, and the other behind it in the queue, or about to queue."""
     one.start_family(*members)
     one.wait_up(*(name for name in SEEN if name in members or (name == "grandchild" and "nested" in members)))
     other.start_family()
-    other.process.wait_for_log("connected to etcd")
+    other.process.wait_for_log("connected to etcd", PATIENCE)
 
 
 def never_together(one: Exec, other: Exec) -> None:
@@ -154,7 +165,7 @@ def test_the_command_runs_while_leading_and_its_code_is_passed_on(pair: tuple[Ex
     one.start("sh", "-c", '"$@" & read line; exit 7', "sh", *family, lines=True)
     one.wait_up("daemon")
     other.start_family()
-    other.process.wait_for_log("connected to etcd")
+    other.process.wait_for_log("connected to etcd", PATIENCE)
     one.process.send("go")
     assert one.process.wait() == 7
     never_together(one, other)
@@ -174,10 +185,11 @@ def test_the_command_knows_its_lock(etcd: EtcdServer, make: Callable[..., Exec],
 
 def test_a_lease_that_is_kept_alive_never_disturbs_the_command(pair: tuple[Exec, Exec]) -> None:
     one, _ = pair
-    one.start_family(settings=("--grace", "0.45"))
+    ttl = 6
+    one.start_family(settings=("--ttl", str(ttl), "--grace", "1"))
     one.wait_up()
     start = first(one)
-    wait_for(lambda: last(one) > start + 3 * TTL, "it runs for three TTLs", PATIENCE)
+    wait_for(lambda: last(one) > start + 2 * ttl, "it runs for two TTLs", PATIENCE)
     assert len({beat.pid for beat in beats(one.beats)}) == 1
     assert one.process.terminate() == 128 + signal.SIGTERM
 
@@ -242,7 +254,8 @@ def test_a_port_in_use_leaves_no_guardian(pair: tuple[Exec, Exec]) -> None:
         process = one.start("true", str(one.beats), settings=("--listen", f"127.0.0.1:{taken.getsockname()[1]}"))
         process.wait_for_log("--listen is '127.0.0.1:")
         assert process.wait() == 2
-    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and str(one.beats) in _arguments(int(pid))]
+    named = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if str(one.beats) in _arguments(pid)]
+    assert not named
 
 
 def test_a_guardian_killed_in_the_queue_ends_the_wait(pair: tuple[Exec, Exec]) -> None:
@@ -419,6 +432,7 @@ class Terminal:
         if self.pid == 0:
             os.execv(command[0], command)
         self.output = b""
+        self._code: int | None = None
 
     def type(self, keys: bytes) -> None:
         os.write(self._master, keys)
@@ -426,16 +440,28 @@ class Terminal:
     def read_until(self, text: bytes) -> None:
         end = time.monotonic() + PATIENCE
         while text not in self.output:
-            assert time.monotonic() < end, self.output
+            left = end - time.monotonic()
+            assert select.select([self._master], [], [], max(0.0, left))[0], self.output
             try:
                 self.output += os.read(self._master, 4096)
             except OSError:  # EIO: the last process on it has ended
                 assert text in self.output, self.output
 
     def wait(self) -> int:
+        wait_for(lambda: os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT), "it ends", PATIENCE)
+        return self._collect()
+
+    def close(self) -> None:
+        """End it if the test has not seen its end."""
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self._collect()
+
+    def _collect(self) -> int:
         _, status = os.waitpid(self.pid, 0)
         os.close(self._master)
-        return os.waitstatus_to_exitcode(status)
+        self._code = os.waitstatus_to_exitcode(status)
+        return self._code
 
 
 @pytest.fixture
@@ -448,11 +474,7 @@ def terminal(etcd: EtcdServer, make: Callable[..., Exec]) -> Iterator[Callable[.
 
     yield start
     for one in made:
-        try:
-            os.kill(one.pid, signal.SIGKILL)
-            os.waitpid(one.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            continue
+        one.close()
 
 
 def test_the_command_has_the_terminal(terminal: Callable[..., Terminal]) -> None:
@@ -491,5 +513,4 @@ def test_the_terminal_is_given_back(etcd: EtcdServer, make: Callable[..., Exec])
         on.read_until(b"shell read two")
         assert on.wait() == 0
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(on.pid, signal.SIGKILL)
+        on.close()

@@ -160,7 +160,10 @@ class Process:
 
     def _frozen(self) -> bool:
         threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
-        return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+        try:
+            return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+        except OSError:  # a thread that has ended since the listing: look again
+            return False
 
     # --- output and input -----------------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ from tests.servers import wait_for
 FAMILY = str(Path(__file__).parent.parent / "family.py")
 Family = Callable[..., tuple[list[str], Path]]
 MARGIN = 0.5
+LEASE = 3.0
+"""Seconds of a lease that a test waits out; renewed until all is as the test needs it, however long that takes."""
 PATIENCE = 60.0
 
 
@@ -62,6 +64,20 @@ class ByHand:
         """Start the command under a lease of so many seconds; returns its deadline."""
         deadline = clock() + lease
         self.tell(f"deadline {deadline!r}", f"grace {grace!r}", "start 42")
+        return deadline
+
+    def renew(self, until: Callable[[], object], lease: float = LEASE) -> float:
+        """Renew the lease, time and again, until a condition holds; returns the last deadline."""
+        deadline = 0.0
+
+        def renewed() -> bool:
+            nonlocal deadline
+            deadline = clock() + lease
+            self.tell(f"deadline {deadline!r}")
+            assert not self.heard("stopping")
+            return bool(until())
+
+        wait_for(renewed, "what the lease is renewed for", PATIENCE)
         return deadline
 
     def heard(self, word: str) -> bool:
@@ -116,7 +132,7 @@ def up(file: Path, *members: str) -> Callable[[], bool]:
 
 def last(file: Path) -> float:
     """When any of the family last ran, as far as it could write it down."""
-    return max(beat.at for beat in beats(file))
+    return max((beat.at for beat in beats(file)), default=0.0)
 
 
 # --- the plan, without processes ---
@@ -236,23 +252,22 @@ def test_nothing_of_the_tree_runs_at_the_deadline(members: Sequence[str], family
     """No later deadline comes, as when leasehold is frozen: TERM, which all of this family ignore, then KILL."""
     command, file = family("deaf", *members)
     with ByHand(command) as guarded:
-        deadline = guarded.begin(4, grace=0.5)
-        wait_for(up(file), "the family is up", PATIENCE)
+        guarded.hear("ready")
+        guarded.begin(LEASE, grace=0.5)
+        deadline = guarded.renew(up(file))
         assert guarded.hear("stopping") == "stopping the lease is about to end"
         guarded.hear("gone")
-        assert clock() < deadline, "nothing may be left before the deadline"
-    assert last(file) < deadline - MARGIN + 0.25
+        assert not living(file)
+    assert last(file) < deadline
 
 
 def test_a_renewed_lease_keeps_it_running(family: Family) -> None:
     command, file = family()
     with ByHand(command) as guarded:
-        first = guarded.begin(3)
-        while clock() < first + 1:
-            guarded.tell(f"deadline {clock() + 3}", "deadline 1")  # an old one changes nothing
-            assert not guarded.heard("stopping")
-            select.select([], [], [], 0.1)
-        wait_for(lambda: last(file) > first, "it runs past its first deadline", PATIENCE)
+        guarded.hear("ready")
+        first = guarded.begin(LEASE)
+        guarded.tell("deadline 1")  # an old one changes nothing
+        guarded.renew(lambda: last(file) > first)
         guarded.tell("stop")
         guarded.hear("gone")
 
@@ -275,20 +290,23 @@ def test_when_leasehold_dies_the_deaf_are_killed_before_the_deadline(
 ) -> None:
     command, file = family("deaf", "session", "daemon")
     with ByHand(command) as guarded:
-        deadline = guarded.begin(4, grace=2)
-        wait_for(up(file, "session", "daemon"), "the family is up", PATIENCE)
+        guarded.hear("ready")
+        guarded.begin(LEASE + 2, grace=2)
+        deadline = guarded.renew(up(file, "session", "daemon"), LEASE + 2)
         guarded.close()
         assert guarded.wait() == 0
-        assert clock() < deadline
         assert not living(file)
+    assert last(file) < deadline
 
 
 def test_what_the_command_leaves_behind_is_stopped(family: Family, tmp_path: Path) -> None:
     """The command forks a daemon and ends by itself: `gone` comes only when the daemon is gone as well."""
     command, file = family("deaf", "daemon")
-    pid = tmp_path / "pid"
-    with ByHand(["sh", "-c", 'echo $$ >"$0"; "$@" & sleep 1; exit 9', str(pid), *command]) as guarded:
-        guarded.begin(60, grace=0.1)
+    end = tmp_path / "end"
+    with ByHand(["sh", "-c", '"$@" & until test -e "$0"; do sleep 0.01; done; exit 9', str(end), *command]) as guarded:
+        guarded.begin(3600, grace=0.1)
+        wait_for(up(file, "daemon"), "the family is up", PATIENCE)
+        end.touch()
         assert guarded.hear("ended") == "ended 9"
         guarded.hear("gone")
         assert not living(file)
@@ -311,8 +329,9 @@ def test_a_stopped_process_hears_term_too() -> None:
 def test_a_guardian_that_wakes_after_the_deadline_kills_at_once(family: Family) -> None:
     command, file = family("deaf", "session")
     with ByHand(command) as guarded:
-        deadline = guarded.begin(2, grace=0.2)
-        wait_for(up(file, "session"), "the family is up", PATIENCE)
+        guarded.hear("ready")
+        guarded.begin(LEASE)
+        deadline = guarded.renew(up(file, "session"))
         os.kill(guarded.pid, signal.SIGSTOP)
         wait_for(lambda: clock() > deadline + 0.5, "the deadline has passed", PATIENCE)
         assert living(file)
@@ -324,10 +343,11 @@ def test_a_guardian_that_wakes_after_the_deadline_kills_at_once(family: Family) 
 def test_a_guardian_that_wakes_late_heeds_what_came_in_time(family: Family) -> None:
     command, file = family()
     with ByHand(command) as guarded:
-        first = guarded.begin(2)
-        wait_for(up(file), "the family is up", PATIENCE)
+        guarded.hear("ready")
+        guarded.begin(LEASE)
+        deadline = guarded.renew(up(file))
         os.kill(guarded.pid, signal.SIGSTOP)
-        wait_for(lambda: clock() > first + 0.2, "the first deadline has passed", PATIENCE)
+        wait_for(lambda: clock() > deadline + 0.2, "the deadline has passed", PATIENCE)
         guarded.tell(f"deadline {clock() + 3600}")
         os.kill(guarded.pid, signal.SIGCONT)
         guarded.tell(f"signal {int(signal.SIGKILL)}")
