@@ -230,9 +230,12 @@ class Reconciler:
                 case DeleteSpec():
                     await self._writer.delete_spec(name, write)
                     self._metrics.etcd_write("delete")
+                    _log.info("%s is declared in etcd no longer", name)
                 case Evict():
                     await self._writer.evict(name, write)
                     self._metrics.etcd_write("evict")
+                    who, token = write.entry.record.identity, write.entry.create_revision
+                    _log.info("%s was taken from %s (fencing token %d): %s", name, who, token, write.cause)
 
     async def _put_finalizers(self, lock: Lock, finalizers: tuple[str, ...]) -> None:
         """Raises KubeFailure. A resource that is gone needs none; of one that has changed, the watch will tell."""
