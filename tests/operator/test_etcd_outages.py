@@ -54,7 +54,8 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
 
     wait_for(lambda: time.monotonic() > began + OUTAGE, "two minutes to pass", OUTAGE + 60)
     assert versions(own) == said  # nothing is said twice, and the two do not contradict each other
-    assert all(one.is_live() for one in (first, second))
+    for one in (first, second):
+        wait_for(one.is_live, f"{one.name} to be alive", PATIENCE)
     assert long.ask().token == tokens["long"]
     assert long.is_leading()
     assert own.told("long")["EtcdUnavailable", 0] <= 2  # one of each replica at most
@@ -107,5 +108,5 @@ def test_history_compacted_under_a_watch_that_lags(own: OwnEtcd) -> None:
     own.wait_spec(leaseDurationSeconds=good["leaseDurationSeconds"])
     own.wait_held("somebody", name="other")
     own.wait_ready()
-    assert "etcd has compacted its history" in own.operator.log
+    assert "are read again" in own.operator.log  # by the watch's end: what it had to tell was not all told
     assert own.operator.errors() == 0
