@@ -27,6 +27,15 @@ async def test_what_was_seen_of_an_object_last_is_handed_on_once_and_in_order() 
     assert batches[1:] == [[seen("a", 4)]]
 
 
+async def test_that_an_object_was_listed_is_not_lost_when_it_changes_before_that_is_handed_on() -> None:
+    batches: list[list[Seen]] = []
+    inbox = Inbox(asyncio.get_running_loop(), lambda batch: batches.append(list(batch)))
+    for each in (seen("a")._replace(listed=True), seen("a", 2), seen("b")):
+        inbox.post(each)
+    await asyncio.sleep(0)
+    assert batches == [[seen("a", 2)._replace(listed=True), seen("b")]]
+
+
 async def test_a_burst_leaves_the_loop_its_other_work() -> None:
     """The lease of the active replica is kept alive by the same loop."""
     sizes: list[int] = []
