@@ -17,6 +17,8 @@ from tests.servers import Process, wait_for
 LOCK = "tests/lock"
 PATIENCE = 60.0
 """Seconds after which a test that waits for a state gives up: only a fault takes that long, not a busy machine."""
+ANSWER = 15.0
+"""Seconds in which a sidecar that is not frozen certainly answers."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Sidecar(Process):
                 continue
         return [one for one in parsed if isinstance(one, dict)]
 
-    def ask(self, timeout: float = 5.0) -> Answer:
+    def ask(self, timeout: float = ANSWER) -> Answer:
         """`GET /leader`. Raises OSError when there is no answer."""
         sent = time.monotonic()
         status, body = request("GET", f"{self.url}/leader", timeout)
@@ -143,7 +145,7 @@ class Sidecar(Process):
         return found[0]
 
 
-def request(method: str, url: str, timeout: float = 5.0) -> tuple[int, str]:
+def request(method: str, url: str, timeout: float = ANSWER) -> tuple[int, str]:
     """One request on a connection of its own; returns status and body. Raises OSError when there is no answer."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)

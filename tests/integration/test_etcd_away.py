@@ -33,11 +33,11 @@ def test_restart_of_etcd_costs_no_term(etcd_factory: Callable[..., EtcdServer], 
     """etcd is restarted within the TTL: same leader, same token."""
     server = etcd_factory()
     a = sidecar_factory("a", server.url, ttl=60)
-    b = sidecar_factory("b", server.url, ttl=60)
     token = a.wait_leading().token
+    b = sidecar_factory("b", server.url, ttl=60)
     b.wait_queued(1)
     server.restart()
-    wait_for(lambda: a.ask().fields["validForSeconds"] > 55, "a confirmed keep-alive")
+    wait_for(lambda: a.ask().fields["validForSeconds"] > 55, "a confirmed keep-alive", PATIENCE)
     assert a.ask().token == token
     b.wait_queued(1)
 
@@ -49,11 +49,11 @@ def test_etcd_away_for_longer_than_the_ttl(etcd_factory: Callable[..., EtcdServe
     leader = wait_leader(both)
     server.kill()
     ends_leading(leader)
-    cpu = [one.cpu_seconds() for one in both]
-    end = time.monotonic() + 5
-    wait_for(lambda: time.monotonic() > end, "a while without etcd")
+    begun, cpu = time.monotonic(), [one.cpu_seconds() for one in both]
+    wait_for(lambda: time.monotonic() > begun + 5, "a while without etcd")
     for one, before in zip(both, cpu, strict=True):
-        assert one.cpu_seconds() - before < 2.5, f"{one.name} is busy while etcd is away"
+        busy = (one.cpu_seconds() - before) / (time.monotonic() - begun)
+        assert busy < 0.5, f"{one.name} is busy while etcd is away"
         assert one.running
     server.start()
     wait_leader(both)
@@ -81,7 +81,8 @@ def test_one_of_three_killed(cluster_factory: Callable[..., EtcdCluster], sideca
     with Witness(both) as witness:
         for member in (cluster.members[0], cluster.leader()):
             member.kill()
-            wait_for(partial(_renewed_since, both, time.monotonic()), "a keep-alive through another member")
+            renewed = partial(_renewed_since, both, time.monotonic())
+            wait_for(renewed, "a keep-alive through another member", PATIENCE)
             member.start()
     assert witness.contradictions() == []
     assert wait_leader(both).ask().token == token
@@ -97,7 +98,7 @@ def test_one_of_three_frozen(cluster_factory: Callable[..., EtcdCluster], sideca
         cluster.move_leader()
     first.pause()
     before = time.monotonic()
-    wait_for(lambda: _renewed_since(both, before), "a keep-alive through another member")
+    wait_for(lambda: _renewed_since(both, before), "a keep-alive through another member", PATIENCE)
     assert wait_leader(both).ask().token == token
     first.resume()
 
@@ -112,8 +113,8 @@ def test_compaction_under_a_watch(etcd_factory: Callable[..., EtcdServer], sidec
     """History is compacted while etcd is unreachable: the watches are begun anew, and the next leader is not missed."""
     server = etcd_factory()
     a = sidecar_factory("a", server.url, ttl=30)
-    b = sidecar_factory("b", server.url, ttl=30)
     a.wait_leading()
+    b = sidecar_factory("b", server.url, ttl=30)
     b.wait_queued(1)
     b.pause()
     for number in range(50):
@@ -129,17 +130,25 @@ def test_compaction_under_a_watch(etcd_factory: Callable[..., EtcdServer], sidec
 def test_full_etcd_still_hands_over(etcd_factory: Callable[..., EtcdServer], sidecar_factory: Factory) -> None:
     """NOSPACE: etcd takes no writes. The leader leads on, hands over on TERM, and new ones wait for the space."""
     server = etcd_factory(flags=["--quota-backend-bytes=2097152"])
-    a = sidecar_factory("a", server.url, ttl=5)
-    b = sidecar_factory("b", server.url, ttl=5)
+    a = sidecar_factory("a", server.url, ttl=15)  # one that has lost its lease could not come back
     a.wait_leading()
+    b = sidecar_factory("b", server.url, ttl=15)
     b.wait_queued(1)
     with pytest.raises(EtcdctlFailed, match="space exceeded"):
         _fill(server)
     token = a.ask().token
-    wait_for(lambda: a.ask().fields["validForSeconds"] > 4, "a keep-alive under the alarm")
+    promised = a.ask()
+    until = promised.received + promised.fields["validForSeconds"]
+    wait_for(lambda: _promises(a) > until, "a keep-alive under the alarm", PATIENCE)
     assert a.ask().token == token
     assert a.terminate() == 0
     b.wait_leading()
+
+
+def _promises(sidecar: Sidecar) -> float:
+    """The instant until which it says that it holds at least."""
+    answer = sidecar.ask()
+    return answer.sent + float(answer.fields["validForSeconds"])
 
 
 def _fill(server: EtcdServer) -> None:
@@ -168,8 +177,8 @@ def test_restored_etcd(etcd_factory: Callable[..., EtcdServer], sidecar_factory:
     """etcd is restored from a copy in which another led: that is noticed, and one leads at the end."""
     server = etcd_factory()
     a = sidecar_factory("a", server.url, ttl=5)
-    b = sidecar_factory("b", server.url, ttl=5)
     a.wait_leading()
+    b = sidecar_factory("b", server.url, ttl=5)
     b.wait_queued(1)
     server.stop()
     saved = server.save_data()
@@ -178,7 +187,9 @@ def test_restored_etcd(etcd_factory: Callable[..., EtcdServer], sidecar_factory:
     b.wait_leading()
     for number in range(20):
         server.ctl.put("/noise", str(number))
-    wait_for(lambda: b.ask().fields["validForSeconds"] > 4, "a keep-alive that has seen the newest revision")
+    promised = b.ask()
+    until = promised.received + promised.fields["validForSeconds"]
+    wait_for(lambda: _promises(b) > until, "a keep-alive that has seen the newest revision", PATIENCE)
     server.stop()
     server.restore_data(saved)
     server.start()
@@ -204,12 +215,14 @@ def test_leader_of_etcd_with_a_hung_disk(
     b = sidecar_factory("b", ",".join(one.url for one in others), ttl=3)
     b.wait_queued(1)
     with Witness([a, b]) as witness:
+        wait_for(lambda: witness.heard("a", 0.0), "the witness to hear a", PATIENCE)
         disk.freeze()
         with contextlib.suppress(EtcdctlFailed):  # a leader with nothing to write does not notice that it cannot
             others[0].ctl.put("/noise", "")
         new = b.wait_leading()
         end = time.monotonic() + 3
         wait_for(lambda: time.monotonic() > end, "a while under two leaders of etcd")
+        wait_for(lambda: witness.heard("b", 0.0), "the witness to hear b", PATIENCE)
     disk.thaw()  # what this etcd does then is known to be wrong: it may revoke the new holder's lease
     assert new.token > old.token
     assert witness.contradictions() == []
@@ -250,7 +263,7 @@ def test_mutual_tls_and_rotated_certificates(
     token = a.wait_leading().token
     certs.client("sidecar")
     server.restart()
-    wait_for(lambda: a.ask().fields["validForSeconds"] > 28, "a keep-alive over a new connection")
+    wait_for(lambda: a.ask().fields["validForSeconds"] > 28, "a keep-alive over a new connection", PATIENCE)
     assert a.ask().token == token
 
 
@@ -263,9 +276,9 @@ def test_tokens_of_etcd_auth_expire(
     password = server.directory / "password"
     password.write_text("secret\n")
     flags = ["--etcd-user", "sidecar", "--etcd-password-file", str(password)]
-    a = sidecar_factory("a", server.url, ttl=3, flags=flags)
+    a = sidecar_factory("a", server.url, ttl=9, flags=flags)  # a token is used again only after it has run out
     token = a.wait_leading().token
-    b = sidecar_factory("b", server.url, ttl=3, flags=flags)
+    b = sidecar_factory("b", server.url, ttl=9, flags=flags)
     b.wait_queued(1)
     end = time.monotonic() + 8
     wait_for(lambda: time.monotonic() > end or not a.is_leading(), "several tokens to expire")

@@ -12,6 +12,7 @@ import pytest
 from sidecar.clock import now
 from sidecar.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, Put
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy, release_port, reserve_port
+from tests.turns import turns
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ BOUND = 30.0
 async def clients() -> AsyncIterator[Callable[..., EtcdClient]]:
     made: list[EtcdClient] = []
 
-    def make(*urls: str, timeout: float = 2.0) -> EtcdClient:
+    def make(*urls: str, timeout: float = 10.0) -> EtcdClient:
         made.append(EtcdClient(urls, clock=now, timeout=timeout))
         return made[-1]
 
@@ -73,7 +74,7 @@ async def test_a_keep_alive_without_an_answer_fails_all_that_is_under_way(
     server.pause()
     slow = asyncio.create_task(client.put(root, b"", timeout=20))
     with pytest.raises(OutcomeUnknown, match="did not answer"):
-        await client.keep_alive(lease, timeout=0.3)
+        await client.keep_alive(lease, timeout=1.0)
     with pytest.raises(OutcomeUnknown, match="broke off"):
         await slow
     server.resume()
@@ -108,7 +109,7 @@ async def test_a_killed_etcd_is_noticed_at_once(
     await client.put(root, b"")
     server.pause()
     waiting = asyncio.create_task(client.put(root, b"", timeout=BOUND))
-    await asyncio.sleep(0.1)  # the request is on its way
+    await turns()  # the request is on its way
     server.kill()
     async with asyncio.timeout(BOUND / 2):
         with pytest.raises(OutcomeUnknown, match="broke off"):
@@ -125,7 +126,7 @@ async def test_one_of_three_members_frozen(
     cluster = cluster_factory()
     frozen = cluster.leader() if which == "leader" else cluster.followers()[0]
     others = [member for member in cluster.members if member is not frozen]
-    client = clients(frozen.url, *(member.url for member in others), timeout=1.0)
+    client = clients(frozen.url, *(member.url for member in others), timeout=3.0)
     lease = await client.grant(60)
     first = await client.keep_alive(lease.lease)
     frozen.pause()
@@ -138,7 +139,7 @@ async def test_one_of_three_members_frozen(
     log.info("next good keep-alive after %.2f s", time.monotonic() - start)
     assert second.ttl == 60
     assert second.origin.member != first.origin.member
-    confirming = await client.range("x")
+    confirming = await until_good(lambda: client.range("x"))
     assert confirming.origin.member == second.origin.member
     frozen.resume()
 
@@ -151,7 +152,7 @@ async def test_endpoints_in_their_order_past_the_dead_and_the_frozen(
     frozen.pause()
     dead = reserve_port()
     nameless = f"http://{'a' * 64}:2379"
-    client = clients(nameless, f"http://127.0.0.1:{dead}", frozen.url, alive.url, timeout=4.0)
+    client = clients(nameless, f"http://127.0.0.1:{dead}", frozen.url, alive.url, timeout=8.0)
     assert (await client.status()).errors == ()
     assert client.connects == 3  # the name was never found
     release_port(dead)
@@ -171,7 +172,7 @@ async def test_a_name_for_two_members_one_of_them_frozen(
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, frozen.port)) for host in ("127.0.0.1", "127.0.0.2")]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
-    client = clients(f"http://members:{frozen.port}", timeout=1.0)
+    client = clients(f"http://members:{frozen.port}", timeout=3.0)
     first = (await client.status()).origin.member
     frozen.pause()
     with pytest.raises(OutcomeUnknown, match=r"members:\d+ \(127\.0\.0\.1\) did not answer"):
@@ -242,7 +243,7 @@ async def test_a_connection_cut_during_calls(
         server.pause()  # so that nothing is answered before the cut
         calls = [asyncio.create_task(client.put(root, b"x")) for _ in range(5)]
         renewal = asyncio.create_task(client.keep_alive(lease))
-        await asyncio.sleep(0.05)
+        await turns()  # all are on their way
         await asyncio.to_thread(proxy.cut)
         outcomes = await asyncio.gather(*calls, renewal, return_exceptions=True)
         assert all(isinstance(outcome, OutcomeUnknown) for outcome in outcomes), outcomes
@@ -268,7 +269,7 @@ async def test_a_lost_connection_leaves_the_callers_task_alone(
 
     async with asyncio.TaskGroup() as group:
         callers = [group.create_task(caller()) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await turns()  # all are on their way
         server.kill()
     assert [task.result() for task in callers] == [0, 0, 0]
 

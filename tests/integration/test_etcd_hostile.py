@@ -19,6 +19,7 @@ import pytest
 from sidecar.clock import now
 from sidecar.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, WatchLost
 from sidecar.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, WatchResponse
+from tests.turns import turns
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -47,7 +48,7 @@ async def serving(serve: Serve) -> AsyncIterator[EtcdClient]:
     server = await asyncio.start_server(treat, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        async with EtcdClient([f"http://127.0.0.1:{port}"], clock=now, timeout=1.0) as client:
+        async with EtcdClient([f"http://127.0.0.1:{port}"], clock=now, timeout=3.0) as client:
             yield client
     finally:
         server.close()
@@ -103,7 +104,7 @@ async def test_what_is_no_etcd_gets_no_request(serve: Serve, words: str) -> None
 async def test_closing_while_connecting() -> None:
     async with serving(mute) as client:
         calls = [asyncio.create_task(client.range("k", timeout=60)) for _ in range(3)]
-        await asyncio.sleep(0.1)
+        await turns()
         await client.close()
         async with asyncio.timeout(30):
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -186,6 +187,8 @@ def silent(_: h2.connection.H2Connection, __: int) -> None:
     pass
 
 
+LITTLE = 1.5
+"""Seconds for an answer that may never come; a busy machine connects and asks in less."""
 BROKEN = [
     status_503,
     not_grpc,
@@ -205,16 +208,16 @@ async def test_a_broken_answer_leaves_the_outcome_open_and_costs_the_connection(
     async with serving(speaking(answer)) as client:
         for tries in (1, 2):
             with pytest.raises(OutcomeUnknown):
-                await client.put("k", b"", timeout=0.5)
+                await client.put("k", b"", timeout=LITTLE)
             assert client.connects == tries
         with pytest.raises(OutcomeUnknown):
-            await client.keep_alive(1, timeout=0.5)
+            await client.keep_alive(1, timeout=LITTLE)
 
 
 @pytest.mark.parametrize("answer", BROKEN)
 async def test_a_broken_watch_is_lost(answer: Answer) -> None:
     async with serving(speaking(answer)) as client:
-        watcher = client.watch(timeout=0.5)
+        watcher = client.watch(timeout=LITTLE)
         await watcher.add("k", start_revision=1)
         async with asyncio.timeout(30):
             with pytest.raises(WatchLost):
@@ -259,7 +262,7 @@ async def test_a_keep_alive_answer_that_nobody_asked_for_costs_the_connection() 
     answer = sending(*[LeaseKeepAliveResponse(ID=1, TTL=60).SerializeToString()] * 2)
     async with serving(speaking(answer)) as client:
         assert (await client.keep_alive(1)).ttl == 60
-        await asyncio.sleep(0.1)
+        await turns()  # in which the second answer comes
         await client.keep_alive(1)
         assert client.connects == 2
 

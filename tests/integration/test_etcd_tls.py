@@ -102,7 +102,7 @@ async def test_rotated_certificates_are_taken_up_by_the_next_connection(
 ) -> None:
     """The one that stands goes on, even past its certificate's end; the next reads the files again."""
     server = etcd_factory(authority=certs, mutual=True)
-    soon = datetime.now(UTC) + timedelta(seconds=3)
+    soon = datetime.now(UTC) + timedelta(seconds=8)
     short = certs.client("app", not_after=soon)
     async with client_of(server.url, files(short)) as client:
         await client.put(root, b"")

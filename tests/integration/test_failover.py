@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.servers import Etcdctl, wait_for
-from tests.sidecars import LOCK, Sidecar, wait_leader
+from tests.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
 
 Factory = Callable[..., Sidecar]
 
@@ -14,6 +14,16 @@ def queue_of(etcdctl: Etcdctl, root: str) -> list[dict[str, Any]]:
     """The records in the queue, first come first."""
     found = sorted(etcdctl.prefix(f"{root}/locks/{LOCK}/queue/"), key=lambda kv: kv.create_revision)
     return [json.loads(kv.value) for kv in found]
+
+
+def queued(factory: Factory, names: str, ttl: int) -> list[Sidecar]:
+    """Sidecars in the queue in this order, the first of them leading."""
+    started: list[Sidecar] = []
+    for position, name in enumerate(names):
+        started.append(factory(name, ttl=ttl))
+        started[-1].wait_queued(position)
+    started[0].wait_leading()
+    return started
 
 
 def test_first_come_leads(sidecar_factory: Factory, etcdctl: Etcdctl, root: str) -> None:
@@ -53,13 +63,10 @@ def test_nothing_is_left_behind(sidecar_factory: Factory, etcdctl: Etcdctl, root
 
 def test_handover_on_request(sidecar_factory: Factory) -> None:
     """POST /handover: another leads, and the old leader stands in the queue again, at its end."""
-    a, b, c = (sidecar_factory(name, ttl=600) for name in "abc")
-    a.wait_leading()
-    b.wait_queued(1)
-    c.wait_queued(2)
+    a, b, _ = queued(sidecar_factory, "abc", ttl=600)
     assert a.post("/handover") == 202
     b.wait_leading()
-    wait_for(lambda: a.ask().fields["position"] == 2, "a to queue again")
+    a.wait_queued(2)
     assert not a.is_leading()
 
 
@@ -84,30 +91,25 @@ def test_frozen_leader_wakes_up_as_nobody(sidecar_factory: Factory) -> None:
     a.resume()
     first = a.ask(timeout=30)
     assert first.status == 503
-    wait_for(lambda: a.ask().fields["position"] == 1, "a to queue again")
+    a.wait_queued(1)
     assert b.ask().token == new.token
 
 
 def test_frozen_waiter_does_not_block_the_queue(sidecar_factory: Factory) -> None:
     """A waiter that is frozen for longer than its lease is passed by."""
-    a, b, c = (sidecar_factory(name, ttl=3) for name in "abc")
-    a.wait_leading()
-    b.wait_queued(1)
-    c.wait_queued(2)
+    a, b, c = queued(sidecar_factory, "abc", ttl=3)
     b.pause()
-    wait_for(lambda: c.ask().fields["position"] == 1, "b's lease to run out")
+    c.wait_queued(1)  # b's lease has run out
     a.kill()
     c.wait_leading()
     b.resume()
-    wait_for(lambda: b.ask(timeout=30).fields["position"] == 1, "b to queue again")
+    wait_for(lambda: b.ask(timeout=30).fields["position"] == 1, "b to queue again", PATIENCE)
 
 
 def test_key_deleted_by_hand(sidecar_factory: Factory, etcdctl: Etcdctl, root: str) -> None:
     """The leader whose key is deleted stops leading as soon as its watch says so, and queues again."""
-    a = sidecar_factory("a", ttl=600)
-    b = sidecar_factory("b", ttl=600)
+    a, b = queued(sidecar_factory, "ab", ttl=600)
     old = a.wait_leading()
-    b.wait_queued(1)
     key = min(etcdctl.prefix(f"{root}/locks/{LOCK}/queue/"), key=lambda kv: kv.create_revision).key
     etcdctl.delete(key)
     assert b.wait_leading().token > old.token
@@ -117,10 +119,7 @@ def test_key_deleted_by_hand(sidecar_factory: Factory, etcdctl: Etcdctl, root: s
 
 def test_lease_revoked_from_outside(sidecar_factory: Factory, etcdctl: Etcdctl, root: str) -> None:
     """As a deleted key: the next leads, the old leader queues again with a fresh lease."""
-    a = sidecar_factory("a", ttl=600)
-    b = sidecar_factory("b", ttl=600)
-    a.wait_leading()
-    b.wait_queued(1)
+    a, b = queued(sidecar_factory, "ab", ttl=600)
     first = min(etcdctl.prefix(f"{root}/locks/{LOCK}/queue/"), key=lambda kv: kv.create_revision)
     etcdctl.revoke(first.lease)
     b.wait_leading()
@@ -172,11 +171,11 @@ def test_a_hundred_candidates(sidecar_factory: Factory, etcdctl: Etcdctl, root: 
 
 def test_everybody_takes_a_turn(sidecar_factory: Factory) -> None:
     """Five sidecars, handed on from one to the next ten times: tokens grow each time."""
-    everyone = [sidecar_factory(name, ttl=600) for name in "abcde"]
-    leader = wait_leader(everyone)
-    token = leader.ask().token
+    everyone = queued(sidecar_factory, "abcde", ttl=600)
+    leader = everyone[0]
+    token = leader.wait_leading().token
     for _ in range(10):
         assert leader.post("/handover") == 202
         leader = wait_leader(everyone, but=leader)
-        assert leader.ask().token > token
+        assert leader.wait_leading().token > token
         token = leader.ask().token

@@ -21,6 +21,7 @@ ROUNDS = 3
 REQUESTS = 400
 DESCRIPTORS = 256
 """What the sidecar may open: far fewer than there are clients."""
+PATIENCE = 60.0
 GENEROUS = 10.0
 """How many times slower the slowest percent may be; waiting for a slow client would be a thousand times."""
 
@@ -60,7 +61,7 @@ def listening(sidecar: Process) -> Address:
 
 async def holding(address: Address) -> int:
     """Wait until the sidecar holds; returns its token."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             client = await connect(address)
             reply = await client.ask("GET", "/leader")
@@ -86,7 +87,7 @@ def sidecar(etcd: EtcdServer, root: str, spawn: Callable[..., Process], tmp_path
         "--lock",
         "default/hostile",
     ]
-    argv += ["--identity", "holder", "--ttl", "3", "--listen", "127.0.0.1:0"]
+    argv += ["--identity", "holder", "--ttl", "6", "--listen", "127.0.0.1:0"]
     return spawn([*argv, "--control", f"unix:{tmp_path / 'control.sock'}"], name="sidecar")
 
 
@@ -96,7 +97,7 @@ async def test_leader_stays_quick_beside_hostile_clients(sidecar: Process, spawn
     token = await holding(address)
     quiet, beset = [await p99(address)], []
     crowd = spawn([sys.executable, hostile.__file__, str(address.port)], name="hostile", lines=True)
-    assert await asyncio.to_thread(crowd.read_line) == "ready"
+    assert await asyncio.to_thread(crowd.read_line, PATIENCE) == "ready"
     for _ in range(ROUNDS):
         beset.append(await p99(address))
         crowd.pause()

@@ -19,8 +19,7 @@ from tests.servers import Etcdctl, EtcdServer, Process, release_port, reserve_po
 LARGEST = 120_000_000  # bytes, unpacked, over the base with its Python
 COMPILERS = re.compile(r"^((\S+-)?(gcc|g\+\+|c\+\+|clang|cc|ld|as|rustc)(-[\d.]+)?|go|make|cargo)$")
 USER = 65532
-
-pytestmark = pytest.mark.timeout(60)  # only a hang takes that long; the build belongs to a fixture
+PATIENCE = 60.0
 
 Run = Callable[..., "Sidecar"]
 
@@ -51,7 +50,7 @@ class Sidecar:
 
     def answers(self, path: str, status: int) -> None:
         """Wait until a GET has this status."""
-        wait_for(lambda: self._status(path) == status, f"{status} on {path}")
+        wait_for(lambda: self._status(path) == status, f"{status} on {path}", PATIENCE)
 
     def _status(self, path: str) -> int:
         assert self.container.process.running, self.container.process.log_tail()
@@ -196,8 +195,8 @@ def test_what_a_hook_leaves_behind_is_collected_when_it_ends(run: Run, tmp_path:
     (tmp_path / "left").chmod(0o777)
     script = "for i in 1 2 3; do (sleep 0.2; echo done > /left/$i) & done"
     sidecar = run("--on-gained", f"sh -c '{script}'", volumes={"/left": tmp_path / "left"})
-    wait_for(lambda: len(list((tmp_path / "left").iterdir())) == 3, "what the hook left behind to end")
-    wait_for(lambda: sidecar.container.pids() == [sidecar.container.pid], "its zombies to be collected")
+    wait_for(lambda: len(list((tmp_path / "left").iterdir())) == 3, "the hook's to end", PATIENCE)
+    wait_for(lambda: sidecar.container.pids() == [sidecar.container.pid], "its zombies to be collected", PATIENCE)
     sidecar.answers("/leader", 200)
 
 

@@ -133,8 +133,8 @@ def priority(place: Place) -> None:
     a.wait_leading()
     b = place.bench.start("b", {"--priority": "5"})
     assert b.wait_leading().fields["position"] == 0
-    c = place.bench.start("c", {"--priority": "-5"})
     a.wait_queued(1)
+    c = place.bench.start("c", {"--priority": "-5"})
     c.wait_queued(2)
     assert [record.get("priority", 0) for record in place.bench.stored.records()] == [5, 0, -5]
 
@@ -201,7 +201,7 @@ def state_dir(place: Place) -> None:
     a = place.bench.start("a", {"--state-dir": str(place.directory)})
     token = a.wait_leading().token
     state = place.directory / "state.json"
-    wait_for(lambda: json.loads(state.read_text())["leading"], "the state file to say so", PATIENCE)
+    wait_for(lambda: state.exists() and json.loads(state.read_text())["leading"], "the state file to tell", PATIENCE)
     fields = json.loads(state.read_text())
     assert (fields["token"], fields["state"], fields["ended"]) == (token, "holding", False)
     assert fields["validUntilUptime"] > float(Path("/proc/uptime").read_text().split()[0])

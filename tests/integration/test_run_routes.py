@@ -144,6 +144,7 @@ def test_events_tell_the_state_and_then_each_change(sidecar_factory: Factory, st
         assert (gained["leading"], gained["leader"]) == (True, "b")
         assert gained["token"] == b.ask().token > old.token
         assert left.until("leader")["leader"] == "b"
+        a.wait_queued(1)
         stored.declare(suspend=True)
         assert right.until("lost")["leading"] is False
         assert left.until("vacancy")["leader"] is None

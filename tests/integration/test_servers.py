@@ -154,18 +154,22 @@ def test_a_skewed_process_sees_all_its_clocks_run_faster() -> None:
     """Held against the kernel's own uptime, which is not faked, so that a busy machine makes no difference."""
     script = """if True:
         import asyncio, json, time
+        def uptime():
+            return float(open("/proc/uptime").read().split()[0])
         def clocks():
-            uptime = float(open("/proc/uptime").read().split()[0])
-            return [uptime, time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime(time.CLOCK_BOOTTIME)]
-        before = clocks()
+            faked = time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME
+            return uptime(), [time.clock_gettime(clock) for clock in faked], uptime()
+        first = clocks()
         asyncio.run(asyncio.sleep(8))
-        print(json.dumps([now - then for now, then in zip(clocks(), before)]))
+        last = clocks()
+        faked = [now - then for now, then in zip(last[1], first[1])]
+        print(json.dumps([last[0] - first[2], last[2] - first[0], *faked]))
     """
     argv = [sys.executable, "-c", script]
     output = subprocess.run(argv, env={**os.environ, **skewed_clock(4)}, capture_output=True, check=True, timeout=60)
-    real, monotonic, boottime = json.loads(output.stdout)
-    assert monotonic / real == pytest.approx(4, rel=0.1)
-    assert boottime / real == pytest.approx(4, rel=0.1)
+    least, most, *faked = json.loads(output.stdout)  # what really passed, however long the questions took
+    for clock in faked:
+        assert 4 * 0.95 * least < clock < 4 * 1.05 * most
 
 
 def test_ports_are_given_once_and_outside_the_kernels_own_range() -> None:

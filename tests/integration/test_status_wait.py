@@ -177,6 +177,6 @@ def test_wait_gives_up(sidecars: Sidecars) -> None:
     sidecars.wait_for_queue("one")
     _, port = sidecars.start("two")
     sidecars.wait_for_queue("one", "two")
-    done = leasehold("wait", "--url", f"http://127.0.0.1:{port}", "--timeout", "0.2")
+    done = leasehold("wait", "--url", f"http://127.0.0.1:{port}", "--timeout", "3")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "leasehold: This pod does not lead after 0.2 seconds: 'one' leads.\n"
+    assert done.stderr == "leasehold: This pod does not lead after 3 seconds: 'one' leads.\n"

@@ -4,7 +4,7 @@ import json
 from typing import Any, Self
 
 from tests.servers.etcdctl import Etcdctl
-from tests.servers.process import Process, ProcessFailed
+from tests.servers.process import PATIENCE, Process, ProcessFailed
 from tests.servers.programs import program
 
 
@@ -57,7 +57,7 @@ class Peer:
         answer = self.expect("leader", "no-leader")
         return str(answer["value"]) if answer["event"] == "leader" else None
 
-    def expect(self, *events: str, timeout: float = 30) -> dict[str, Any]:
+    def expect(self, *events: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """The next answer that is one of `events`; `t` in it is an instant in ns of CLOCK_MONOTONIC.
 
         Raises ProcessFailed when an error comes first, or nothing for `timeout` seconds.

@@ -21,6 +21,8 @@ from typing import Self
 # PDEATHSIG fires when the *thread* that started the child ends, so one thread that lives on starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
 _alive: dict[int, "Process"] = {}
+PATIENCE = 60.0
+"""Seconds after which a wait for a state gives up: only a fault takes that long, not a busy machine."""
 
 
 class ProcessFailed(RuntimeError):
@@ -124,7 +126,7 @@ class Process:
         """Let a frozen process go on (SIGCONT)."""
         self.signal(signal.SIGCONT)
 
-    def terminate(self, timeout: float = 30) -> int:
+    def terminate(self, timeout: float = PATIENCE) -> int:
         """SIGTERM, then wait for the end at most `timeout` seconds; returns the exit code."""
         self.signal(signal.SIGTERM)
         self.resume()  # a frozen process would not see it
@@ -137,7 +139,7 @@ class Process:
             self._popen.wait(30)
             self._forget()
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Wait at most `timeout` seconds for it to end by itself; returns the exit code."""
         assert self._popen is not None, f"{self.name} was never started"
         try:
@@ -183,7 +185,7 @@ class Process:
             return ""
         return "\n".join(line[:width] for line in self.log.splitlines()[-lines:])
 
-    def wait_for_log(self, text: str, timeout: float = 30) -> None:
+    def wait_for_log(self, text: str, timeout: float = PATIENCE) -> None:
         """Wait until it has written `text` since its latest start."""
         wait_for(lambda: text in self.log_since_start or not self.running, f"{self.name}: {text!r}", timeout)
         if text not in self.log_since_start:
@@ -196,7 +198,7 @@ class Process:
         self._popen.stdin.write(line.encode() + b"\n")
         self._popen.stdin.flush()
 
-    def read_line(self, timeout: float = 30) -> str:
+    def read_line(self, timeout: float = PATIENCE) -> str:
         """The next line of its standard output (only with `lines`), waiting at most `timeout` seconds."""
         assert self._lines is not None, "start the process with lines=True to read from it"
         try:
@@ -221,7 +223,7 @@ def running_processes() -> list[Process]:
     return list(_alive.values())
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout: float = 30) -> None:
+def wait_for(condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
     """Poll until `condition()` is true; ProcessFailed after `timeout` seconds, saying `what` was waited
     for.
     """

@@ -22,7 +22,7 @@ async def hook():
     return await process.wait()
 
 async def main():
-    Orphans(patience=0.2).start()
+    Orphans().start()
     print(set(await asyncio.gather(*(hook() for _ in range(3)))))
     async with asyncio.timeout(30):
         while not no_children():
