@@ -61,6 +61,17 @@ def test_what_a_whole_list_lacks_is_gone() -> None:
     assert not locks.is_gone(WEB, "")
 
 
+def test_a_list_that_tells_nothing_new_is_no_news() -> None:
+    """Of ten thousand it is nearly all, so it is not even read; what has changed is, and what is there stays."""
+    locks = Locks()
+    locks.seen(body(5))
+    locks.seen(body(6, "web", "u-2"))
+    web = locks.get(WEB)
+    assert locks.take_list([body(7), body(6, "web", "u-2")], locks.snapshot(), {DB: "u-1", WEB: "u-2"}) == {DB}
+    assert locks.get(WEB) is web
+    assert not locks.is_gone(WEB, "u-2")
+
+
 def test_a_list_never_takes_away_what_came_after_it_was_asked_for() -> None:
     locks = Locks()
     before = locks.snapshot()
