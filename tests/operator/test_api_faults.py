@@ -1,0 +1,247 @@
+"""The API server goes away, freezes, forgets and refuses under a running operator: no Lock is lost sight of."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cluster import ControlPlane
+from tests.operator.conftest import operator_user
+from tests.operator.installed import OPERATOR_NAMESPACE
+from tests.operator.operators import Operator
+from tests.operator.scene import Scene
+from tests.operator.seen import declared, is_held, lock
+from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
+from tests.sidecars import PATIENCE, Sidecar
+from tests.stored_lock import StoredLock
+
+OUTAGE = 120.0
+"""Seconds."""
+NEVER = ["--compare-every", "86400"]
+"""The full comparison that is due now and then must not be what heals."""
+
+
+class Faulty(Scene):
+    """An operator at a control plane of the test's own, which it reaches by `line` alone."""
+
+    line: Proxy
+
+    def remove_for_good(self, name: str) -> None:
+        """Delete a Lock although its operator cannot let it go."""
+        self.api.patch("locks", name, {"metadata": {"finalizers": None}}, self.namespace)
+        self.api.delete("locks", name, self.namespace)
+        assert self.api.get("locks", name, self.namespace) is None
+
+    def wait_undeclared(self, name: str) -> None:
+        """Return when nothing declares the lock in etcd any more."""
+        wait_for(lambda: self.spec(name) == {}, f"{name} to be declared no longer", PATIENCE)
+
+    def churn(self) -> None:
+        """Change, create and delete, two ways, while the operator sees nothing of it."""
+        self.change("changed", leaseDurationSeconds=9)
+        self.api.create("locks", lock("new", leaseDurationSeconds=9), self.namespace)
+        self.api.delete("locks", "going", self.namespace)
+        self.remove_for_good("gone")
+
+    def wait_churned(self) -> None:
+        """Return when all of `churn` has been carried out."""
+        for name in ("changed", "new"):
+            assert self.wait_ready(name)["spec"]["leaseDurationSeconds"] == 9
+            self.wait_spec(name, leaseDurationSeconds=9)
+        self.api.wait_gone("locks", "going", self.namespace)
+        for name in ("going", "gone"):
+            self.wait_undeclared(name)
+
+
+CHURNED = ("changed", "going", "gone")
+
+
+@pytest.fixture(scope="module")
+def harmed() -> Iterator[ControlPlane]:
+    """A control plane that these tests harm, one after the other, and mend again."""
+    with ControlPlane(name="harmed", controllers=False) as plane:
+        plane.create("namespaces", {"metadata": {"name": OPERATOR_NAMESPACE}})
+        plane.create("serviceaccounts", {"metadata": {"name": "default"}}, OPERATOR_NAMESPACE)
+        yield plane
+
+
+@pytest.fixture
+def faulty(
+    harmed: ControlPlane,
+    etcd: EtcdServer,
+    root: str,
+    toxiproxy: Toxiproxy,
+    operator_factory: Callable[..., Operator],
+    sidecar_factory: Callable[..., Sidecar],
+) -> Iterator[Faulty]:
+    namespace = harmed.make_namespace()
+    line = toxiproxy.proxy(harmed.port)
+    config = harmed.kubeconfig(operator_user(harmed), server=f"https://127.0.0.1:{line.port}")
+    operator = operator_factory(control_plane=harmed, kubeconfig=config, flags=NEVER)
+    operator.wait_active()
+
+    def stored(name: str) -> StoredLock:
+        return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+
+    scene = Faulty(harmed, namespace, operator, stored, sidecar_factory)
+    scene.line = line
+    yield scene
+    operator.kill()
+    harmed.remove_namespace(namespace)
+
+
+@pytest.mark.timeout(400)
+def test_two_minutes_without_an_api_server(faulty: Faulty) -> None:
+    """All in one outage: what goes on, what is still repaired, and what is caught up with when it is over.
+
+    The Locks are changed, created and deleted before the operator reaches the new API server, so that no watch of its
+    tells of it.
+    """
+    operator, api = faulty.operator, faulty.api
+    for name in ("held", "vacant", *CHURNED):
+        faulty.declare(name)
+    holder = faulty.sidecar("held-0", "held")
+    token = holder.wait_leading().token
+    faulty.wait_held("held-0", name="held")
+    good = faulty.spec("vacant")
+    started = operator.pid
+
+    api.apiserver.kill()
+    began = time.monotonic()
+    faulty.stored("vacant").write_spec("not JSON at all")
+    wait_for(lambda: declared(faulty.stored("vacant")) == good, "drift to be repaired without an API server", PATIENCE)
+    faulty.stored("held").ctl.delete(faulty.stored("held").keys.spec)
+    wait_for(lambda: faulty.spec("held"), "a lost key to be put back", PATIENCE)
+    next_holder = faulty.sidecar("vacant-0", "vacant")
+    next_token = next_holder.wait_leading().token
+    holder.terminate()
+    wait_for(lambda: time.monotonic() > began + OUTAGE, "two minutes to pass", OUTAGE + 60)
+    assert (operator.pid, operator.is_live(), operator.is_active()) == (started, True, True)
+    assert next_holder.is_leading()
+    assert all(faulty.spec(name) for name in ("held", "vacant", *CHURNED))  # nothing was taken for an orphan
+
+    faulty.line.cut()
+    api.apiserver.start()
+    faulty.churn()
+    faulty.line.heal()
+    faulty.wait_churned()
+    seen = faulty.wait_held("vacant-0", name="vacant")
+    assert seen["status"]["fencingToken"] == next_token
+    seen = faulty.wait(lambda now: not is_held(now), "vacant again", "held")
+    assert seen["status"]["fencingToken"] == token
+    assert next_holder.ask().token == next_token
+    assert (operator.pid, operator.is_live(), operator.is_ready()) == (started, True, True)
+    assert operator.errors() == 0
+
+
+def test_an_api_server_killed_and_started_anew(faulty: Faulty) -> None:
+    for name in CHURNED:
+        faulty.declare(name)
+    faulty.api.apiserver.kill()
+    faulty.api.apiserver.start()
+    faulty.churn()
+    faulty.wait_churned()
+    assert faulty.operator.errors() == 0
+
+
+def test_an_api_server_that_freezes(faulty: Faulty) -> None:
+    """Calls that are never answered in time are made again; etcd is served meanwhile."""
+    for name in CHURNED:
+        faulty.declare(name)
+    holder = faulty.sidecar("changed-0", "changed")
+    holder.wait_leading()
+    faulty.wait_held("changed-0", name="changed")
+    failures = faulty.operator.errors("api")
+    faulty.api.apiserver.pause()
+    holder.terminate()
+    faulty.sidecar("changed-1", "changed").wait_leading()
+    wait_for(lambda: faulty.operator.errors("api") > failures, "a call to be given up", PATIENCE)
+    assert faulty.operator.is_live()
+    faulty.api.apiserver.resume()
+    faulty.wait_held("changed-1", name="changed")
+    faulty.churn()
+    faulty.wait_churned()
+    assert faulty.operator.errors() == 0
+
+
+def test_an_api_server_without_its_own_etcd(faulty: Faulty) -> None:
+    """It is there, and answers every write with an error; the operator's etcd is another, and is served meanwhile."""
+    for name in CHURNED:
+        faulty.declare(name)
+    holder = faulty.sidecar("changed-0", "changed")
+    holder.wait_leading()
+    faulty.wait_held("changed-0", name="changed")
+    failures = faulty.operator.errors("api")
+    faulty.api.etcd.kill()
+    holder.terminate()
+    faulty.sidecar("changed-1", "changed").wait_leading()
+    wait_for(lambda: faulty.operator.errors("api") > failures, "a call to fail", PATIENCE)
+    assert faulty.operator.is_live()
+    faulty.api.etcd.start()
+    faulty.api.apiserver.wait_ready()
+    faulty.wait_held("changed-1", name="changed")
+    faulty.churn()
+    faulty.wait_churned()
+    assert faulty.operator.errors() == 0
+
+
+def test_history_compacted_while_the_watch_is_broken(faulty: Faulty) -> None:
+    """The watch cannot be resumed (410); the list that replaces it says nothing of a Lock that is gone."""
+    for name in CHURNED:
+        faulty.declare(name)
+    faulty.line.cut()
+    faulty.churn()
+    faulty.api.compact()
+    faulty.api.apiserver.restart()
+    faulty.line.heal()
+    faulty.wait_churned()
+    assert faulty.operator.errors() == 0
+
+
+def test_history_compacted_while_the_operator_is_down(faulty: Faulty) -> None:
+    for name in (*CHURNED, "edited"):
+        faulty.declare(name)
+    before = faulty.wait_ready("edited")["status"]
+    faulty.operator.kill()
+    faulty.churn()
+    _edit_status(faulty, "edited")
+    faulty.api.patch("locks", "changed", {"metadata": {"finalizers": None}}, faulty.namespace)
+    faulty.api.compact()
+    faulty.api.apiserver.restart()
+    faulty.operator.start()
+    faulty.wait_churned()
+    faulty.wait(lambda seen: seen["status"] == before, "as before", "edited")
+    faulty.wait(lambda seen: seen["metadata"].get("finalizers"), "under its finalizer again", "changed")
+    assert faulty.operator.errors() == 0
+
+
+def _edit_status(faulty: Faulty, name: str) -> None:
+    status = {"holderIdentity": "me", "holderCount": 3, "key": None}
+    faulty.api.patch("locks", name, {"status": status}, faulty.namespace, subresource="status")
+
+
+def test_a_line_that_breaks_again_and_again(faulty: Faulty) -> None:
+    """Connections that are reset while calls are under way: what became of them is not known, and done all the same."""
+    names = [f"lock-{number}" for number in range(10)]
+    for name in names:
+        faulty.declare(name)
+    for seconds in (6, 7, 8):
+        faulty.line.reset_peer()
+        for name in names:
+            faulty.change(name, leaseDurationSeconds=seconds)
+        wait_for(lambda: faulty.operator.metric("queue_length") == 0, "the Locks to have been looked at", PATIENCE)
+        faulty.line.heal()
+    for name in names:
+        faulty.wait_spec(name, leaseDurationSeconds=8)
+        faulty.wait_ready(name)
+    assert faulty.operator.errors() == 0
+
+
+def test_a_finalizer_taken_off_by_hand_is_put_back(faulty: Faulty) -> None:
+    faulty.declare()
+    faulty.api.patch("locks", "db", {"metadata": {"finalizers": None}}, faulty.namespace)
+    faulty.wait(lambda seen: seen["metadata"].get("finalizers") == ["leasehold.dev/release"], "under it again")
+    faulty.api.delete("locks", "db", faulty.namespace)
+    faulty.api.wait_gone("locks", "db", faulty.namespace)
+    faulty.wait_undeclared("db")
+    assert faulty.operator.errors() == 0
