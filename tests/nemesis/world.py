@@ -130,6 +130,7 @@ class World:
             stack.callback(one.close)
             self.candidates.append(one)
             self.start(one)
+            one.wait_queued()  # so that they stand in the queue in this order
         self.observer = stack.enter_context(Observer(self.history, self.candidates, ports, shape.seed))
 
     def _close_cluster(self) -> None:
@@ -220,7 +221,7 @@ class World:
             queue = []
         live = [one.name for one in self.candidates if one.wanted and one.running]
         latest = self.observer.latest
-        wait_for(lambda: all(name in latest and latest[name].sent > asked for name in live), "an answer of everyone")
+        wait_for(lambda: all(name in latest and latest[name].sent > asked for name in live), "all to answer", PATIENCE)
         answers = {name: latest[name] for name in live}
         leading = [name for name, told in answers.items() if told.status == 200]
         return Finally(live, queue, leading, {name: told.position for name, told in answers.items()})
