@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,14 @@ GENEROUS = 10.0
 async def p99(address: Address) -> float:
     """The 99th percentile of the seconds to a 200; half on kept connections, half on new ones, as probes are."""
     kept = [await connect(address) for _ in range(4)]
-    times = [await timed(address, kept[n // 2 % 4] if n % 2 else None) for n in range(REQUESTS)]
+    times = []
+    for number in range(REQUESTS):
+        seconds, client = await timed(address, kept[number // 2 % 4] if number % 2 else None)
+        times.append(seconds)
+        if number % 2:
+            kept[number // 2 % 4] = client
+        else:
+            client.writer.transport.abort()
     for client in kept:
         client.writer.transport.abort()
     return sorted(times)[REQUESTS * 99 // 100]
@@ -39,16 +47,27 @@ async def connect(address: Address) -> Client:
     return Client(*await asyncio.open_connection(address.host, address.port))
 
 
-async def timed(address: Address, kept: Client | None) -> float:
+async def timed(address: Address, kept: Client | None) -> tuple[float, Client]:
+    """The seconds to a 200, and the connection that it came on."""
     await asyncio.sleep(0.003)
     start = time.perf_counter()
-    client = kept or await connect(address)
-    reply = await client.ask("GET", "/leader")
+    client, status = await asked(address, kept)
     end = time.perf_counter()
-    if kept is None:
-        client.writer.transport.abort()
-    assert reply.status == 200
-    return end - start
+    assert status == 200
+    return end - start, client
+
+
+async def asked(address: Address, kept: Client | None) -> tuple[Client, int]:
+    """Ask on a kept connection, or on a new one where there is none, or where it was closed to make room for others.
+
+    When the machine is so busy that a crowd has come since it was last used, it may be: any client is prepared for it.
+    """
+    if kept is not None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            return kept, (await kept.ask("GET", "/leader")).status
+        kept.writer.transport.abort()
+    client = await connect(address)
+    return client, (await client.ask("GET", "/leader")).status
 
 
 def listening(sidecar: Process) -> Address:

@@ -184,7 +184,9 @@ def test_a_copy_of_the_directory(sidecar_factory: Factory, stored: StoredLock, h
     a = keeping(sidecar_factory, home)
     token = leads_and_is_kept(a, home).token
     copy = home.with_name("copy")
+    a.pause()  # else files come and go under the copying
     shutil.copytree(home, copy)
+    a.resume()
     usurper = keeping(sidecar_factory, copy)
     assert usurper.wait_leading().token == token
     a.wait_not_leading()
@@ -253,13 +255,13 @@ def test_a_directory_that_takes_no_mark(ending: str, sidecar_factory: Factory, h
     token = leads_and_is_kept(a, home).token
     b = sidecar_factory("b", ttl=SHORT)
     b.wait_queued(1)
-    shutil.rmtree(home)
+    home.rename(home.with_name("gone"))  # at once: a file that it writes meanwhile would stop a removal
     if ending == "TERM":
         assert a.terminate() == 0
     else:
         a.post("/handover")
     assert b.wait_leading().token > token
-    assert "left-to-expire" in a.log
+    wait_for(lambda: "left-to-expire" in a.log, "a to say what it did", PATIENCE)
 
 
 def test_a_disk_that_hangs(sidecar_factory: Factory, disk_factory: Callable[[], Disk]) -> None:
