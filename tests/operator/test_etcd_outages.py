@@ -29,16 +29,16 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
     before = {name: own.declare(name) for name in ("long", "changed", "going", "forced")}
     own.declare("short", leaseDurationSeconds=5)
     long, short = own.sidecar("long-0", "long"), own.sidecar("short-0", "short")
-    tokens = {"long": long.wait_leading().token, "short": short.wait_leading().token}
-    for name in tokens:
+    token = long.wait_leading().token
+    for name in ("long", "short"):
         own.wait_held(f"{name}-0", name=name)
 
     own.etcd.kill()
     began = time.monotonic()
-    for name in ("long", "short", "changed"):
-        seen = own.wait_away(name)
+    for name in ("short", "changed", "long"):
+        own.wait_away(name)
         own.wait_event("EtcdUnavailable", name)
-        assert seen["status"].get("fencingToken") == tokens.get(name)  # what was so is left standing
+    assert own.wait_away("long")["status"]["fencingToken"] == token  # what was so is left standing
     own.api.apply(lock("changed", leaseDurationSeconds=9), namespace=own.namespace)
     own.api.apply(lock("new", leaseDurationSeconds=9), namespace=own.namespace)
     own.wait_away("new")
@@ -56,7 +56,7 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
     assert versions(own) == said  # nothing is said twice, and the two do not contradict each other
     for one in (first, second):
         wait_for(one.is_live, f"{one.name} to be alive", PATIENCE)
-    assert long.ask().token == tokens["long"]
+    assert long.ask().token == token
     assert long.is_leading()
     assert own.told("long")["EtcdUnavailable", 0] <= 2  # one of each replica at most
 
@@ -65,7 +65,7 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
         own.wait_back(name)
     own.wait(lambda seen: is_ready(seen) and is_held(seen), "held", "short")
     short.wait_leading()
-    assert own.wait_held("long-0", name="long")["status"]["fencingToken"] == long.ask().token == tokens["long"]
+    assert own.wait_held("long-0", name="long")["status"]["fencingToken"] == long.ask().token == token
     assert [declared(own.stored(name))["leaseDurationSeconds"] for name in ("changed", "new")] == [9, 9]
     assert declared(own.stored("changed"))["uid"] == before["changed"]["metadata"]["uid"]
     own.api.wait_gone("locks", "going", own.namespace)
