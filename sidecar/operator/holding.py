@@ -128,7 +128,8 @@ def _farewell(departed: Departed, situation: Situation, now: Holding) -> Event:
     how = _handed_over(entry, situation, now)
     if how:
         return Event("HandedOver", f"{who} handed the lock over{how}")
-    return Event("LockReleased", f"{who} gave the lock up")
+    unless = "" if departed.released else ", unless its lease has ended"  # etcd was asked too late to tell
+    return Event("LockReleased", f"{who} gave the lock up{unless}")
 
 
 def _handed_over(entry: Entry, situation: Situation, now: Holding) -> str:

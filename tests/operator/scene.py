@@ -72,13 +72,17 @@ class Scene:
     # --- what was told --------------------------------------------------------------------------------------
 
     def told(self, name: str = "db") -> Counter[tuple[str, int]]:
-        """How often each event was emitted on the Lock: its reason, and the fencing token that its message names."""
+        """How often each event was emitted on the Lock: its reason, and the fencing token that its message names.
+
+        `Unsure` is a release that may have been an expiry: on a busy machine the operator asks etcd too late to know.
+        """
         found: Counter[tuple[str, int]] = Counter()
         for event in self.api.list("events", self.namespace):
             about = event["involvedObject"]
             if (about["kind"], about["name"]) == ("Lock", name):
                 token = re.search(r"fencing token (\d+)", event["message"])
-                found[event["reason"], int(token[1]) if token else 0] += event["count"]
+                reason = "Unsure" if "unless its lease has ended" in event["message"] else event["reason"]
+                found[reason, int(token[1]) if token else 0] += event["count"]
         return found
 
     def wait_told(self, *events: tuple[str, int], name: str = "db") -> None:
@@ -86,10 +90,13 @@ class Scene:
 
         def complete() -> bool:
             told = self.told(name)
-            assert told <= Counter(events), f"told too much: {told}, not only {events}"
-            return told == Counter(events)
+            expected = Counter(_unless_unsure(told, *event) for event in events)
+            assert told <= expected, f"told too much: {told}, not only {events}"
+            return told == expected
 
         wait_for(complete, f"the events {events}", PATIENCE)
+        self.wait_idle()
+        assert complete()
 
     # --- pods and sidecars ----------------------------------------------------------------------------------
 
@@ -186,6 +193,12 @@ def most_at_once(witness: Witness) -> int:
         spans[answer.token] = (min(first, answer.received), max(last, answer.sent))
     real = [(first, last) for first, last in spans.values() if first < last]
     return max((sum(first <= start < last for first, last in real) for start, _ in real), default=0)
+
+
+def _unless_unsure(told: Counter[tuple[str, int]], reason: str, token: int) -> tuple[str, int]:
+    """The event as it was told, where the operator itself could not know more."""
+    unsure = ("Unsure", token)
+    return unsure if reason in ("LockExpired", "LockReleased") and unsure in told else (reason, token)
 
 
 def _container(name: str, running: bool) -> Object:
