@@ -34,6 +34,10 @@ _PAGE: Final = 250
 """Objects per page of a list: kopf starts a task for each object of a page before any of them runs."""
 _IDLE: Final = 0.1
 """Seconds after which the task of a quiet object ends: at its default of 5 s ten thousand would live at once."""
+_END: Final = 7.0
+"""Seconds that kopf gets to end; it waits 5 s for its tasks before it cancels them, once."""
+_TELL_AGAIN: Final = 0.3
+"""Seconds between two cancellations; less than a watch rests before it goes on."""
 _LOGIN_AGAIN: Final = 5.0
 """Seconds between two logins: credentials that are refused would otherwise be tried in a tight loop."""
 _TALKATIVE: Final = ("kopf._cogs.clients.watching", "kopf._core.reactor.running")
@@ -62,15 +66,37 @@ async def watch(load: Callable[[], Awaitable[Access]], post: Callable[[Seen], No
     try:
         await _until_served(sessions, stop)
         if not stop.is_set():
-            await kopf.operator(
-                registry=_registry(sessions, post),
-                settings=_settings(),
-                standalone=True,
-                clusterwide=True,
-                stop_flag=stop,
-            )
+            await _run(sessions, post, stop)
     finally:
         await sessions.close()
+
+
+async def _run(sessions: _Sessions, post: Callable[[Seen], None], stop: asyncio.Event) -> None:
+    """Run kopf to its end. That may take for ever by itself: a watch that is cancelled while it makes a request goes on
+    as if nothing had been said, and is waited for. So it is told again.
+    """
+    ending = asyncio.Event()
+    registry = _registry(sessions, post)
+
+    @kopf.on.cleanup(registry=registry)
+    async def clean_up(**_: Any) -> None:
+        ending.set()
+
+    operator = asyncio.create_task(
+        kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True, stop_flag=stop)
+    )
+    kept, ended = asyncio.all_tasks(), asyncio.create_task(ending.wait())
+    try:
+        await asyncio.wait([operator, ended], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([operator], timeout=_END)
+        while not operator.done():
+            for task in asyncio.all_tasks() - kept:
+                task.cancel()
+            await asyncio.wait([operator], timeout=_TELL_AGAIN)
+    finally:
+        ended.cancel()
+        operator.cancel()
+    await operator
 
 
 def _registry(sessions: _Sessions, post: Callable[[Seen], None]) -> kopf.OperatorRegistry:

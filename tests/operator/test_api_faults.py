@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster import ControlPlane
+from tests.cluster.objects import Object
 from tests.operator.conftest import operator_user
 from tests.operator.installed import OPERATOR_NAMESPACE
 from tests.operator.operators import Operator
 from tests.operator.scene import Scene
-from tests.operator.seen import declared, is_held, lock
+from tests.operator.seen import condition, declared, is_held, lock
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
 from tests.sidecars import PATIENCE, Sidecar
 from tests.stored_lock import StoredLock
@@ -235,6 +236,28 @@ def test_a_line_that_breaks_again_and_again(faulty: Faulty) -> None:
         faulty.wait_spec(name, leaseDurationSeconds=8)
         faulty.wait_ready(name)
     assert faulty.operator.errors() == 0
+
+
+def test_a_crd_that_is_deleted_and_made_anew(faulty: Faulty) -> None:
+    """Its Locks went with it: their spec keys go, the operator goes on, and serves those that are made then."""
+    for name in ("db", "old"):
+        faulty.declare(name)
+    first = faulty.wait_ready()["metadata"]["uid"]
+    faulty.api.delete("customresourcedefinitions", "locks.leasehold.dev")
+    wait_for(lambda: not _crd(faulty.api), "the CRD to be gone", PATIENCE)
+    for name in ("db", "old"):
+        faulty.wait_undeclared(name)
+    faulty.api.install_crd()
+    second = faulty.declare()["metadata"]["uid"]
+    assert second != first
+    faulty.wait_spec(uid=second)
+    assert condition(faulty.wait_ready(), "Degraded")["status"] == "False"
+    assert faulty.operator.is_live()
+    assert faulty.operator.errors() == 0
+
+
+def _crd(api: ControlPlane) -> Object | None:
+    return api.get("customresourcedefinitions", "locks.leasehold.dev")
 
 
 def test_a_finalizer_taken_off_by_hand_is_put_back(faulty: Faulty) -> None:
