@@ -119,12 +119,18 @@ def _spec_writes(lock: Lock, situation: Situation, memory: Memory) -> tuple[tupl
     spec = wanted(lock, situation, memory, handover_up_to=asked)
     held_back = spec.capacity < lock.spec.capacity
     again = max(0.0, memory.raise_from - situation.now) if held_back else None
-    if highest_asked(lock) > situation.store.revision and again is None and "TokenAhead" not in memory.told:
-        again = AHEAD  # once: a slip of the finger is no reason to look for ever
+    if again is None and _may_be_behind(lock, situation, memory):
+        again = AHEAD
     value = spec.encode()
     if stored is not None and stored.value == value:
         return (), again, "CapacityHeldBack" if held_back else ""
     return (PutSpec(value, stored.mod_revision if stored else 0),), again, "Declaring"
+
+
+def _may_be_behind(lock: Lock, situation: Situation, memory: Memory) -> bool:
+    """Whether the mirror may not have come to the tokens of this resource yet: once, not for a slip of the finger."""
+    is_ahead = highest_asked(lock) > situation.store.revision
+    return is_ahead and not memory.rolled_back and "TokenAhead" not in memory.told
 
 
 def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
@@ -132,7 +138,7 @@ def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
         return ()  # nothing of it is ours any more
     revoked = in_force(lock, situation, lock.spec.revoke_up_to_token)
     found = []
-    for entry in situation.stored.queue:
+    for entry in reversed(situation.stored.queue):  # or one that is to go would hold for a moment
         record = entry.record
         if entry.create_revision <= revoked:
             found.append(Evict(entry, f"spec.revokeUpToToken is {revoked}"))

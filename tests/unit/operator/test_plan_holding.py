@@ -191,12 +191,12 @@ def test_who_went_while_this_replica_could_not_tell_is_told_of_later(away: bool)
 
 
 def test_only_revocation_evicts_whoever_stands_below_it() -> None:
-    """Holders and waiters, ours and others'; nobody above. Who held is told of as revoked."""
+    """Holders and waiters, ours and others', the last first; nobody above. Who held is told of as revoked."""
     queue = (candidate(10), candidate(11, "x", foreign=True), candidate(12))
     resource, memory = settled(lock(), declared(), *queue)
     revoking = replace(resource, spec=replace(resource.spec, revoke_up_to_token=11))
     wanted = plan(situation(revoking, declared(), *queue, memory=memory))
-    assert [write.entry for write in wanted.writes if isinstance(write, Evict)] == list(queue[:2])
+    assert [write.entry for write in wanted.writes if isinstance(write, Evict)] == [queue[1], queue[0]]
     gone = tuple(Departed(one, True) for one in queue[:2])
     after = plan(situation(revoking, declared(), queue[2], departed=gone, memory=wanted.memory))
     assert names(after) == ["HolderRevoked", "LockAcquired"]
