@@ -1,6 +1,5 @@
 """Real sidecars under a nemesis: what was seen must not contradict the guarantees. And the checker can bite."""
 
-import random
 import sys
 import time
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from tests.nemesis.history import History, Told
 from tests.nemesis.nemesis import Act, available, draw, torment
 from tests.nemesis.world import PATIENCE, TTL, Shape, World
 from tests.servers import disks_available, wait_for
-from tests.sidecars import wait_leader
 
 SEEDS = (24, 324)
 """Whose plans hold every fault between them."""
@@ -84,24 +82,9 @@ def test_hung_disk_of_the_leader_of_an_old_etcd(tmp_path: Path) -> None:
 def test_the_checker_catches_one_that_believes_unconfirmed_renewals() -> None:
     """The same fault, and a sidecar that believes whatever etcd's old leader answers."""
     with World(on_a_hung_disk({"a": sabotaged("unconfirmed")})) as world:
-        cut_in_two_and_succeeded(world)
+        torment(world, [CUT_IN_TWO])
         found = {one.rule for one in check(world.history)}
     assert {"order", "late", "promise"} <= found
-
-
-def cut_in_two_and_succeeded(world: World) -> None:
-    """As `CUT_IN_TWO`, until another has led for a TTL, however late the other members elect anew."""
-    a, *others = world.candidates
-    world.declare(preferredHolder=a.name)
-    a.wait_leading()
-    faults = [ALL[name](world, random.Random(world.shape.seed)) for name in CUT_IN_TWO.faults]
-    for fault in faults:
-        fault.inject()
-    wait_leader(others)
-    time.sleep(TTL)  # for what the observer sees meanwhile
-    for fault in reversed(faults):
-        fault.heal()
-    world.finish()
 
 
 def cut_off_and_succeeded(world: World) -> None:

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from tests.nemesis.faults.base import Fault
 from tests.nemesis.history import Forwarded
-from tests.nemesis.world import PATIENCE, TTL
-from tests.servers import Disk, EtcdServer, disks_available, wait_for
+from tests.nemesis.world import TTL
+from tests.servers import EtcdServer, disks_available
 
 
 class _OnMembers(Fault):
@@ -115,21 +115,10 @@ class HangDisk(Fault):
     def inject(self) -> None:
         assert self.world.disk is not None, "available"
         hung = self.world.cluster.members[0]
-        self._freeze_leader(hung, self.world.disk)
-        self.world.say(f"{self.name}: {hung.name} who leads etcd")
-
-    def _freeze_leader(self, hung: EtcdServer, disk: Disk) -> None:
-        """On a busy machine the members may elect another between its election and the freezing: then once more."""
-
-        def frozen() -> bool:
+        if self.world.cluster.leader() is not hung:
             self.world.cluster.move_leader(hung)
-            disk.freeze()
-            if not hung.is_leader():
-                disk.thaw()
-                return False
-            return True
-
-        wait_for(frozen, f"the disk of etcd's leader {hung.name} to hang", PATIENCE)
+        self.world.say(f"{self.name}: {hung.name} who leads etcd")
+        self.world.disk.freeze()
 
     def heal(self) -> None:
         assert self.world.disk is not None, "available"
