@@ -2,8 +2,8 @@
 
 It makes a virtual environment for each supported Python that the machine has (.venv for the main one,
 .venvs/3.12 and so on for the others; kept while pyproject.toml stays the same), builds the servers that the
-tests run against, and then runs the linters, the types, the import contracts, the unit and simulation tests
-on the other interpreters, and all tests on the main one. `--quick` runs the unit tests on the main
+tests run against, and then runs the linters, the types, the import contracts, and side by side all tests on the
+main interpreter, and the unit and simulation tests on the others. `--quick` runs the unit tests on the main
 interpreter alone.
 
 The exit code is 0 when everything passed. Only the standard library is used here, since nothing is installed
@@ -19,15 +19,24 @@ import sys
 import time
 from pathlib import Path
 
+from tests.streams import Command, Stream, side_by_side
+
 _ROOT = Path(__file__).resolve().parent.parent
 _SUPPORTED = [(3, 11), (3, 12), (3, 13), (3, 14)]
 _EXTRAS = ".[test,demo,operator]"
 # What an interpreter must be able to do, beyond running; Debian's python3 lacks ensurepip, pyenv's shims may not run.
 _PROBE = "import ensurepip, venv, sys; print(*sys.version_info[:2])"
 
-
 _PURE = ["tests/unit", "tests/simulation/test_simulation.py"]
 _FEWER = {"SIMULATION_SCHEDULES": "1000"}  # the main interpreter runs all schedules, and the planted bugs
+# What runs side by side on the main interpreter; a last stream takes every other folder of tests there is. Those that
+# compute most of the time come first, so that none is left alone at the end.
+_STREAMS = {
+    "simulation": ["tests/simulation", "tests/unit"],
+    "nemesis": ["tests/nemesis", "tests/interop", "tests/bench"],
+    "operator": ["tests/operator"],
+    "cluster": ["tests/e2e", "tests/cluster", "tests/charts", "tests/injector"],
+}
 
 
 class Steps:
@@ -36,15 +45,14 @@ class Steps:
     def __init__(self) -> None:
         self.failed: list[str] = []
 
-    def run(self, name: str, *command: object, env: "dict[str, str] | None" = None, last: bool = False) -> bool:
+    def run(self, name: str, *command: object, last: bool = False) -> bool:
         """Run a command in the root of the checkout; True when it succeeded.
 
         After the `last` one nothing is added to what it printed itself, if all is well.
         """
         print(f"\n=== {name}", flush=True)
         started = time.monotonic()
-        environ = {**os.environ, **(env or {})}
-        code = subprocess.run([str(word) for word in command], cwd=_ROOT, env=environ, check=False).returncode
+        code = subprocess.run([str(word) for word in command], cwd=_ROOT, check=False).returncode
         outcome = "ok" if code == 0 else f"FAILED with exit code {code}"
         if code or not last:
             print(f"=== {name}: {outcome} after {time.monotonic() - started:.1f} s", flush=True)
@@ -106,19 +114,42 @@ def environment(steps: Steps, place: Path, version: "tuple[int, int]", base: Pat
 
 
 def check_all(steps: Steps, python: Path, others: "dict[tuple[int, int], Path]") -> None:
-    """Everything, the full test run of the main interpreter last."""
+    """Everything: the servers and the checks first, then all tests, side by side."""
     tools = python.parent
     steps.run("servers", python, "-m", "tests.servers")
     steps.run("ruff check", tools / "ruff", "check", ".")
     steps.run("ruff format", tools / "ruff", "format", "--check", ".")
     steps.run("mypy", tools / "mypy")
     steps.run("import contracts", tools / "lint-imports", "--no-cache")
+    started = time.monotonic()
+    failed, counts = side_by_side([*_main_streams(python), _other_interpreters(steps, others)])
+    steps.failed += failed
+    print(f"\n=== all tests took {time.monotonic() - started:.0f} s", flush=True)
+    totals = [counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0), counts.get("skipped", 0)]
+    print("tests: {} passed, {} failed, {} skipped".format(*totals), flush=True)
+
+
+def _main_streams(python: Path) -> "list[Stream]":
+    """All tests on the main interpreter."""
+    chosen = [folder for folders in _STREAMS.values() for folder in folders]
+    rest = ["tests", *(f"--ignore={folder}" for folder in chosen)]
+    streams = {**_STREAMS, "sidecars and all else": rest}
+    return [
+        Stream(name, [Command(f"tests: {name}", [python, "-m", "pytest", "-q", *words])], _ROOT)
+        for name, words in streams.items()
+    ]
+
+
+def _other_interpreters(steps: Steps, others: "dict[tuple[int, int], Path]") -> Stream:
+    """What is pure, on the other interpreters one after the other."""
+    commands = []
     for version, base in others.items():
         label = f"{version[0]}.{version[1]}"
         other = environment(steps, _ROOT / ".venvs" / label, version, base)
         if other:
-            steps.run(f"unit and simulation tests on Python {label}", other, "-m", "pytest", "-q", *_PURE, env=_FEWER)
-    steps.run("all tests", python, "-m", "pytest", last=True)
+            name = f"unit and simulation tests on Python {label}"
+            commands.append(Command(name, [other, "-m", "pytest", "-q", *_PURE], _FEWER))
+    return Stream("other interpreters", commands, _ROOT)
 
 
 def main() -> int:
