@@ -73,23 +73,28 @@ class Witness:
 
     def contradictions(self) -> list[str]:
         """Every pair of answers that cannot both have been right, in words."""
-        found = []
-        highest: Said | None = None
-        for said in sorted(self.said, key=lambda one: one.answer.received):
-            if highest is not None and said.answer.token < highest.answer.token and _after(said, highest):
-                found.append(f"{_words(said)} after {_words(highest)}")
-            if highest is None or said.answer.token > highest.answer.token:
-                highest = said
-        owners: dict[int, str] = {}
-        for said in self.said:
-            owners.setdefault(said.answer.token, said.name)
-        stolen = [one for one in self.said if owners[one.answer.token] != one.name]
-        return found + [f"{_words(one)}, a token of {owners[one.answer.token]}" for one in stolen]
+        return contradictions(self.said)
 
     def gap_after(self, token: int) -> float:
         """Seconds from the last receipt of a 200 with this token to the first of one with a higher token."""
         last = max(one.answer.received for one in self.said if one.answer.token == token)
         return min(one.answer.received for one in self.said if one.answer.token > token) - last
+
+
+def contradictions(everything: Sequence[Said]) -> list[str]:
+    """Every pair of these 200s that cannot both have been right, in words."""
+    found = []
+    highest: Said | None = None
+    for said in sorted(everything, key=lambda one: one.answer.received):
+        if highest is not None and said.answer.token < highest.answer.token and _after(said, highest):
+            found.append(f"{_words(said)} after {_words(highest)}")
+        if highest is None or said.answer.token > highest.answer.token:
+            highest = said
+    owners: dict[int, str] = {}
+    for said in everything:
+        owners.setdefault(said.answer.token, said.name)
+    stolen = [one for one in everything if owners[one.answer.token] != one.name]
+    return found + [f"{_words(one)}, a token of {owners[one.answer.token]}" for one in stolen]
 
 
 def _ask(connection: http.client.HTTPConnection) -> Answer:

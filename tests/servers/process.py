@@ -5,6 +5,7 @@ the program: the pid is the program's own). Everything is ended by that pid.
 """
 
 import atexit
+import contextlib
 import os
 import queue
 import shutil
@@ -208,6 +209,15 @@ class Process:
         if line is None:
             raise ProcessFailed(f"{self.name} ended its output:\n{self.log_tail()}")
         return line
+
+    def ready_lines(self) -> list[str]:
+        """All lines of its standard output that have come and were not read yet (only with `lines`)."""
+        assert self._lines is not None, "start the process with lines=True to read from it"
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while (entry := self._lines.get_nowait())[1] is not None:
+                found.append(entry[1])
+        return found
 
     @staticmethod
     def _read_lines(popen: subprocess.Popen[bytes], lines: queue.Queue[tuple[float, str | None]]) -> None:
