@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster.control_plane import CRD, ControlPlane
+from tests.cluster import images
+from tests.cluster.cluster import Cluster, why_unavailable
+from tests.cluster.control_plane import ControlPlane
 from tests.servers import program
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,14 +36,20 @@ def main() -> int:
         "--controller-manager",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="service accounts, Deployments, StatefulSets, garbage collection (no nodes: pods stay Pending)",
+        help="service accounts, Deployments, StatefulSets, garbage collection (without nodes pods stay Pending)",
     )
-    controllers = parser.parse_args().controller_manager
+    parser.add_argument("--nodes", type=int, default=0, metavar="N", help="nodes that run pods, with the images to try")
+    options = parser.parse_args()
+    if options.nodes and (reason := why_unavailable()):
+        print(reason)
+        return 2
     for number in _SIGNALS:
         signal.signal(number, _stop)
-    control_plane = ControlPlane(controllers=controllers, crd=CRD.exists())
+    control_plane = Cluster(options.nodes) if options.nodes else ControlPlane(controllers=options.controller_manager)
     try:
         control_plane.start()
+        if isinstance(control_plane, Cluster):
+            images.load_all(control_plane)
         return _serve(control_plane)
     finally:
         control_plane.close()
@@ -49,19 +57,19 @@ def main() -> int:
 
 def _serve(control_plane: ControlPlane) -> int:
     config = control_plane.kubeconfig()
-    kubectl = program("kubectl").parent
+    tools = os.pathsep.join(str(program(name).parent) for name in ("kubectl", "helm"))
     print(f"Kubernetes API at {control_plane.url}, etcd at {control_plane.etcd.url}")
-    print(f"export KUBECONFIG={config}", f'export PATH="{kubectl}:$PATH"', sep="\n", flush=True)
+    print(f"export KUBECONFIG={config}", f'export PATH="{tools}:$PATH"', sep="\n", flush=True)
     if sys.stdin.isatty() and sys.stdout.isatty():
-        return _shell(config, kubectl)
+        return _shell(config, tools)
     while True:
         signal.pause()
 
 
-def _shell(config: Path, kubectl: Path) -> int:
+def _shell(config: Path, tools: str) -> int:
     """The user's shell, with all that was printed already set; its exit code."""
     print("All of it stops when this shell ends.", flush=True)
-    env = {**os.environ, "KUBECONFIG": str(config), "PATH": f"{kubectl}:{os.environ['PATH']}"}
+    env = {**os.environ, "KUBECONFIG": str(config), "PATH": f"{tools}:{os.environ['PATH']}"}
     signal.signal(signal.SIGINT, _ignore)  # Ctrl-C is for what runs in the shell
     return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=env, check=False).returncode
 

@@ -1,7 +1,8 @@
 """A real kube-apiserver on loopback, with every fault that a process can suffer."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.rest import ApiError, Rest
@@ -12,38 +13,72 @@ ADMIN = "admin"
 # TEST-NET-1, which nobody has.
 _ADVERTISED = "192.0.2.1"
 _START_TIMEOUT = 120.0  # seconds; a start takes about four on an idle machine
+Argv = Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the control plane runs: what it listens on, how others find it, and how a program is started there."""
+
+    bind: str = "127.0.0.1"
+    advertised: str = _ADVERTISED
+    inside: Callable[[Argv], Argv] = lambda argv: argv
+
+
+LOOPBACK = Place()
+
+
+@dataclass(frozen=True)
+class User:
+    """Whom a bearer token stands for."""
+
+    name: str
+    groups: tuple[str, ...]
+
+
+ADMINISTRATOR = User(ADMIN, ("system:masters",))
 
 
 class ApiServer:
     """One kube-apiserver on the etcd at `etcd`; it serves on `port`, which is the caller's to reserve and release.
 
-    Clients are who their bearer token says: `admin_token` is that of a cluster's administrator. Not started by the
-    constructor.
+    Clients are who their bearer token says: `users` are those by token, the first a cluster's administrator. Not
+    started by the constructor.
     """
 
     def __init__(
-        self, etcd: str, port: int, directory: Path, authority: CertificateAuthority, admin_token: str, *flags: str
+        self,
+        etcd: str,
+        port: int,
+        directory: Path,
+        authority: CertificateAuthority,
+        users: Mapping[str, User],
+        *flags: str,
+        place: Place = LOOPBACK,
     ) -> None:
         self.port = port
+        self._place = place
         self.url = f"https://127.0.0.1:{port}"
-        self.rest = Rest(self.url, admin_token, authority.path)
+        self.rest = Rest(self.url, next(iter(users)), authority.path)
         # Any private key will do to sign the service accounts' tokens, so it is that of a certificate.
         self.signing_key = authority.client("service-accounts").key
         self._tokens = directory / "tokens.csv"
-        self._tokens.write_text(f'{admin_token},{ADMIN},{ADMIN},"system:masters"\n')
+        lines = (f'{token},{user.name},{user.name},"{",".join(user.groups)}"\n' for token, user in users.items())
+        self._tokens.write_text("".join(lines))
         self._tokens.chmod(0o600)
-        self._certificate = authority.server("kube-apiserver")
-        self.process = Process([program("kube-apiserver"), *self._flags(etcd), *flags], cwd=directory)
+        self._certificate = authority.server("kube-apiserver", "kubernetes.default.svc", "10.96.0.1", place.advertised)
+        argv: Argv = [program("kube-apiserver"), *self._flags(etcd), *flags]
+        self.process = Process(place.inside(argv), name="kube-apiserver", cwd=directory)
 
     def _flags(self, etcd: str) -> Iterator[str]:
         yield f"--etcd-servers={etcd}"
-        yield "--bind-address=127.0.0.1"
+        yield f"--bind-address={self._place.bind}"
         yield f"--secure-port={self.port}"
-        yield f"--advertise-address={_ADVERTISED}"
+        yield f"--advertise-address={self._place.advertised}"
         yield f"--tls-cert-file={self._certificate.cert}"
         yield f"--tls-private-key-file={self._certificate.key}"
         yield f"--token-auth-file={self._tokens}"
-        yield "--authorization-mode=RBAC"
+        yield "--authorization-mode=Node,RBAC"
         yield "--service-account-issuer=https://kubernetes.default.svc"
         yield f"--service-account-key-file={self.signing_key}"
         yield f"--service-account-signing-key-file={self.signing_key}"

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from tests.cluster.apiserver import ADMIN, ApiServer
+from tests.cluster.apiserver import ADMIN, ADMINISTRATOR, LOOPBACK, ApiServer, Argv, Place, User
 from tests.cluster.objects import Object, Objects
 from tests.cluster.rest import ApiError, Rest, path_of
 from tests.servers import (
@@ -25,15 +25,6 @@ from tests.servers import (
 
 CRD = Path(__file__).parents[2] / "manifests" / "crd.yaml"
 _GROUP = "leasehold.dev"
-_CONTROLLERS = (
-    "deployment-controller",
-    "garbage-collector-controller",
-    "namespace-controller",
-    "replicaset-controller",
-    "root-ca-certificate-publisher-controller",
-    "serviceaccount-controller",
-    "statefulset-controller",
-)
 _TOKEN_SECONDS = 4 * 3600  # longer than any run of the tests
 
 
@@ -48,8 +39,19 @@ class ControlPlane(Objects):
     CRD of Locks is installed. With `audit` every request is noted, for `audited`. Not started by the constructor.
 
     Faults: those of `api.etcd` and `api.apiserver` (`kill`, `start`, `pause`, `resume`, `restart`), and a Toxiproxy
-    on `api.port`, whose URL `kubeconfig` takes.
+    on `api.port`, whose URL `kubeconfig` takes. `place` says where it runs, and `users` are more than the
+    administrator, by their tokens. `to_kubelets`: there are nodes.
     """
+
+    CONTROLLERS: ClassVar[Sequence[str]] = (
+        "deployment-controller",
+        "garbage-collector-controller",
+        "namespace-controller",
+        "replicaset-controller",
+        "root-ca-certificate-publisher-controller",
+        "serviceaccount-controller",
+        "statefulset-controller",
+    )
 
     def __init__(
         self,
@@ -59,6 +61,9 @@ class ControlPlane(Objects):
         crd: bool = True,
         audit: bool = False,
         apiserver_flags: Sequence[str] = (),
+        place: Place = LOOPBACK,
+        users: Mapping[str, User] | None = None,
+        to_kubelets: bool = False,
     ) -> None:
         self.name = name
         self._crd = crd
@@ -69,20 +74,33 @@ class ControlPlane(Objects):
         self.etcd = EtcdServer(name=f"etcd-{name}", flags=["--unsafe-no-fsync"])
         self.port = reserve_port()
         flags = [*apiserver_flags, *(self._audit_flags() if audit else ())]
+        flags += self._kubelet_flags() if to_kubelets else ()
+        everyone = {self._tokens[ADMIN]: ADMINISTRATOR, **(users or {})}
+        self._tokens |= {user.name: token for token, user in everyone.items()}
         self.apiserver = ApiServer(
-            self.etcd.url, self.port, self.directory, self.authority, self._tokens[ADMIN], *flags
+            self.etcd.url, self.port, self.directory, self.authority, everyone, *flags, place=place
         )
         self.url = self.apiserver.url
         super().__init__(self.apiserver.rest)
-        self.controllers = Process([program("kube-controller-manager"), *self._flags()]) if controllers else None
+        self.controllers = self._controllers(place) if controllers else None
 
-    def _flags(self) -> Iterator[str]:
+    def _controllers(self, place: Place) -> Process:
+        argv: Argv = [program("kube-controller-manager"), *self._controller_flags()]
+        return Process(place.inside(argv), name="kube-controller-manager")
+
+    def _controller_flags(self) -> Iterator[str]:
         yield f"--kubeconfig={self.kubeconfig()}"
-        yield f"--controllers={','.join(_CONTROLLERS)}"
+        yield f"--controllers={','.join(self.CONTROLLERS)}"
         yield f"--service-account-private-key-file={self.apiserver.signing_key}"
         yield f"--root-ca-file={self.authority.path}"
         yield "--leader-elect=false"
         yield "--secure-port=0"  # it serves nothing
+
+    def _kubelet_flags(self) -> Iterator[str]:
+        """With what the API server shows kubelets who it is, for logs and exec."""
+        certificate = self.authority.client("kube-apiserver-to-kubelets")
+        yield f"--kubelet-client-certificate={certificate.cert}"
+        yield f"--kubelet-client-key={certificate.key}"
 
     def _audit_flags(self) -> Iterator[str]:
         """Who asked for what, without what was said and answered, once the answer is there or has begun."""

@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +13,9 @@ from typing import Any
 
 from tests.servers.cache import cache_dir, locked
 from tests.servers.programs import MissingProgram, run
+from tests.servers.tools import why_missing
 
-_TOOLS = ("buildah", "debootstrap", "runc", "unshare")
-_PACKAGES = ("buildah", "debootstrap", "runc", "util-linux")
+_TOOLS = {"buildah": "buildah", "debootstrap": "debootstrap", "runc": "runc", "unshare": "util-linux"}
 
 
 class ImagesUnavailable(RuntimeError):
@@ -26,37 +25,7 @@ class ImagesUnavailable(RuntimeError):
 @functools.cache
 def why_unavailable() -> str | None:
     """Why images can't be built here, as a sentence; None when they can, which may install packages first."""
-    try:
-        _require_tools()
-    except ImagesUnavailable as error:
-        return str(error)
-    return None
-
-
-def _require_tools() -> None:
-    if sys.platform != "linux" or os.geteuid() != 0:
-        raise ImagesUnavailable("Building and running the image needs root on Linux.")
-    if all(map(shutil.which, _TOOLS)):
-        return
-    if not shutil.which("apt-get"):
-        raise ImagesUnavailable(
-            f"The image needs {', '.join(_TOOLS)}, and this machine has no apt-get to install them."
-        )
-    try:
-        _install()
-    except MissingProgram as error:
-        raise ImagesUnavailable(f"The image needs {', '.join(_TOOLS)}, and apt-get failed: {error}") from error
-
-
-def _install() -> None:
-    print(f"image: installing {' '.join(_PACKAGES)} …", flush=True)
-    started = time.monotonic()
-    with locked(_directory() / ".apt.lock"):
-        run(["apt-get", "update"])
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        wait = ["-o", "DPkg::Lock::Timeout=300"]  # seconds, for an apt of the machine's own
-        run(["apt-get", "install", *wait, "--yes", "--no-install-recommends", *_PACKAGES], env=env)
-    print(f"image: installed them in {time.monotonic() - started:.0f} s", flush=True)
+    return why_missing("Images", _TOOLS)
 
 
 def _directory() -> Path:

@@ -45,6 +45,7 @@ _GO_GROUPS: Mapping[str, _GoGroup] = {
     "etcd": _GoGroup({"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"}),
     "toxiproxy": _GoGroup({"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
     "peer": _GoGroup({"peer": "leasehold.dev/tests/servers/peer"}),
+    "pause": _GoGroup({"pause": "leasehold.dev/tests/servers/pause"}),
     "kubernetes": _GoGroup(
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
         stamp=_KUBERNETES_STAMP,
@@ -229,8 +230,10 @@ PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "containerd": lambda: _go_group("containerd") / "containerd",
     "containerd-shim-runc-v2": lambda: _go_group("containerd") / "containerd-shim-runc-v2",
     "ctr": lambda: _go_group("containerd") / "ctr",
+    "pause": lambda: _go_group("pause") / "pause",
     "helm": lambda: _go_group("helm") / "helm",
     "coredns": lambda: _go_group("coredns") / "coredns",
+    "cni": lambda: _debian("containernetworking-plugins") / "usr" / "lib" / "cni" / "ptp",
     "libfaketime": faketime_library,
     "postgres": lambda: postgres_bin() / "postgres",
 }

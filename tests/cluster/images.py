@@ -1,0 +1,63 @@
+"""The images that pods of the tests run, as docker-archives in the cache, ready to be loaded into nodes."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sidecar import __version__
+from tests.cluster.archive import write_archive
+from tests.cluster.node_config import PAUSE_IMAGE
+from tests.image import Image, build_image
+from tests.image.base import base_image
+from tests.servers import program
+from tests.servers.cache import cached
+
+if TYPE_CHECKING:
+    from tests.cluster.cluster import Cluster
+
+ETCD_VERSION: Final = "v3.7.3"
+DOCKER: Final = "docker.io/library/"
+"""What every node puts before an image's name that has no host."""
+SIDECAR: Final = f"{DOCKER}leasehold:{__version__}"
+OPERATOR: Final = f"{DOCKER}leasehold-operator:{__version__}"
+ETCD: Final = f"{DOCKER}etcd:{ETCD_VERSION}"
+APP: Final = "leasehold.test/app:1"
+
+
+def pause() -> Path:
+    """What holds a pod's namespaces."""
+    return _archive(PAUSE_IMAGE, {"pause": program("pause")}, ["/pause"])
+
+
+def etcd() -> Path:
+    """etcd and etcdctl, without a shell."""
+    places = {"usr/local/bin/etcd": program("etcd-3.7"), "usr/local/bin/etcdctl": program("etcdctl")}
+    return _archive(ETCD, places, ["/usr/local/bin/etcd"])
+
+
+def _archive(name: str, programs: dict[str, Path], entrypoint: list[str]) -> Path:
+    key = repr((name, sorted((place, str(path)) for place, path in programs.items()), entrypoint))
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    build = cached(f"archive-{digest}", lambda place: write_archive(place / "image.tar", name, programs, entrypoint))
+    return build / "image.tar"
+
+
+def saved(image: Image) -> Path:
+    """One of our own images, by its name in the cache."""
+    name = image.name.replace("/", "-").replace(":", "-")
+    return cached(f"archive-{name}", lambda place: image.save(place / "image.tar")) / "image.tar"
+
+
+def app() -> tuple[Path, str, str]:
+    """The base of our images, which has Python, as what the tests' apps run in: archive, its name, and APP."""
+    base = base_image()
+    return saved(Image(base, base)), base, APP
+
+
+def load_all(cluster: "Cluster") -> None:
+    """Give every node of the cluster the images that the charts and the tests name."""
+    ours = {SIDECAR: build_image(), OPERATOR: build_image("operator")}
+    for name, image in ours.items():
+        cluster.load(saved(image), image.name, name)
+    cluster.load(*app())
+    cluster.load(etcd(), ETCD)

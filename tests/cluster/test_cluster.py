@@ -1,0 +1,163 @@
+"""The harness itself: two real nodes run pods, reach each other, fail and come back, and leave nothing behind."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.cluster import Cluster, KubectlFailed, images, why_unavailable
+from tests.servers import wait_for
+
+FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=2).read().decode())"
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        if reason := why_unavailable():
+            pytest.skip(f"{reason} Not tested: the cluster with nodes.")
+        made = Cluster(2)
+        images_ready = images.app()
+    with made:
+        made.load(*images_ready)
+        yield made
+
+
+@pytest.fixture
+def own(cluster: Cluster) -> Iterator[str]:
+    name = cluster.make_namespace()
+    yield name
+    cluster.remove_namespace(name)
+
+
+def server(name: str, node: int, **more: Any) -> dict[str, Any]:
+    """A pod that serves its own name."""
+    script = f"echo {name} > index.html && exec python3 -m http.server 8080"
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    container = {"name": "app", "image": images.APP, "command": ["sh", "-c", script], "readinessProbe": probe}
+    container |= {"workingDir": "/tmp"}
+    tolerations = [{"operator": "Exists", "effect": "NoExecute"}]  # a lost node's pods stay: this is about the node
+    spec = {"nodeName": f"node-{node}", "containers": [container], "tolerations": tolerations, **more}
+    return {"metadata": {"name": name, "labels": {"app": "server"}}, "spec": spec}
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
+
+
+def make_ready(cluster: Cluster, own: str, *pods: dict[str, Any]) -> None:
+    for pod in pods:
+        cluster.create("pods", pod, own)
+    for pod in pods:
+        cluster.wait("pods", pod["metadata"]["name"], own, until=is_ready, what="ready")
+
+
+def fetch(cluster: Cluster, own: str, pod: str, url: str) -> str:
+    with contextlib.suppress(KubectlFailed):
+        return cluster.kubectl("exec", "-n", own, pod, "--", "python3", "-c", FETCH, url).strip()
+    return ""
+
+
+def test_pods_reach_a_service_by_its_name_on_their_own_node_and_on_the_other(cluster: Cluster, own: str) -> None:
+    make_ready(cluster, own, server("one", 1), server("two", 2))
+    spec = {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]}
+    cluster.create("services", {"metadata": {"name": "web"}, "spec": spec}, own)
+    for pod in ("one", "two"):
+        unseen = {"one", "two"}
+        wait_for(lambda: answered(cluster, own, pod, unseen), "both to answer")  # noqa: B023 - called in this round
+
+
+def answered(cluster: Cluster, own: str, pod: str, unseen: set[str]) -> bool:
+    """Whether all of these have answered by now."""
+    unseen.discard(fetch(cluster, own, pod, "http://web"))
+    return not unseen
+
+
+def test_logs_are_the_containers_and_its_processes_are_found(cluster: Cluster, own: str) -> None:
+    make_ready(cluster, own, server("one", 1))
+    wait_for(lambda: "GET /" in cluster.kubectl("logs", "-n", own, "one"), "the probe's question in the log")
+    (process,) = (psutil.Process(pid) for pid in cluster.pids("one", own, "app"))
+    assert process.cmdline()[-2:] == ["http.server", "8080"]
+
+
+def test_a_native_sidecar_starts_before_the_app_and_stops_after_it(cluster: Cluster, own: str) -> None:
+    wait = "trap 'sleep 1; date +%s%N > /shared/{0}-ended; exit' TERM; date +%s%N > /shared/{0}; sleep infinity & wait"
+    mounts = [{"name": "shared", "mountPath": "/shared"}]
+    side, app = (
+        {"name": name, "image": images.APP, "command": ["sh", "-c", wait.format(name)], "volumeMounts": mounts}
+        for name in ("side", "app")
+    )
+    place = cluster.nodes[0].directory / "shared"
+    place.mkdir()
+    volume = {"name": "shared", "hostPath": {"path": str(place)}}
+    spec = {"initContainers": [{**side, "restartPolicy": "Always"}], "containers": [app], "volumes": [volume]}
+    cluster.create("pods", {"metadata": {"name": "pair"}, "spec": {"nodeName": "node-1", **spec}}, own)
+    wait_for((place / "app").exists, "the app to start")
+    cluster.delete("pods", "pair", own)
+    cluster.wait_gone("pods", "pair", own)
+    assert instant(place / "side") < instant(place / "app")
+    assert instant(place / "app-ended") < instant(place / "side-ended")
+
+
+def instant(file: Path) -> int:
+    return int(file.read_text())
+
+
+def test_a_node_that_loses_power_is_noticed_and_comes_back(cluster: Cluster, own: str) -> None:
+    make_ready(cluster, own, server("one", 1), server("two", 2))
+    lost = cluster.nodes[1]
+    (process,) = (psutil.Process(pid) for pid in cluster.pids("two", own, "app"))
+    lost.kill()
+    assert not process.is_running()
+    cluster.wait_node(lost, ready=False)
+    lost.start()
+    lost.join()
+    cluster.wait_node(lost)
+    cluster.wait("pods", "two", own, until=is_ready, what="ready again")
+
+
+def test_a_node_is_cut_off_and_healed_and_another_address_is_not(cluster: Cluster, own: str) -> None:
+    make_ready(cluster, own, server("one", 1), server("two", 2))
+    addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in cluster.list("pods", own)}
+    node = cluster.nodes[0]
+    node.cut_off(addresses["two"], 8080)
+    assert fetch(cluster, own, "one", f"http://{addresses['two']}:8080") == ""
+    assert fetch(cluster, own, "one", f"http://{addresses['one']}:8080") == "one"
+    node.heal()
+    assert fetch(cluster, own, "one", f"http://{addresses['two']}:8080") == "two"
+    node.cut_off()
+    cluster.wait_node(node, ready=False)
+    node.heal()
+    cluster.wait_node(node)
+
+
+def test_a_frozen_node_stands_still_with_its_pods(cluster: Cluster, own: str) -> None:
+    make_ready(cluster, own, server("one", 1))
+    node = cluster.nodes[0]
+    node.pause()
+    (process,) = (psutil.Process(pid) for pid in cluster.pids("one", own, "app"))
+    try:
+        cluster.wait_node(node, ready=False)
+        used = process.cpu_times()
+        assert process.cpu_times() == used
+    finally:
+        node.resume()
+    cluster.wait_node(node)
+
+
+def test_nothing_is_left_after_it_is_closed() -> None:
+    if reason := why_unavailable():
+        pytest.skip(reason)
+    with Cluster(1) as closed:
+        pids = closed.nodes[0].cgroup.pids()
+        assert pids
+        namespaces = [place.path for place in (closed.network.hub, *closed.network.nodes)]
+        groups = closed.nodes[0].cgroup.places()
+        assert all(place.exists() for place in (*namespaces, *groups))
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert not [place for place in (*namespaces, *groups, closed.directory) if place.exists()]
+    assert str(closed.directory) not in Path("/proc/self/mountinfo").read_text()
