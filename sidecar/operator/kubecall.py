@@ -17,7 +17,7 @@ from kubernetes.aio.config.config_exception import ConfigException
 from sidecar.logs import escape
 from sidecar.operator.access import Access
 
-Method = Literal["GET", "POST", "PATCH"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Body = dict[str, Any]
 Content = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -70,6 +70,10 @@ class KubeCall:
     async def create(self, path: str, body: Mapping[str, Any]) -> Body:
         """POST."""
         return await self._call("POST", path, body, "application/json")
+
+    async def delete(self, path: str) -> Body:
+        """DELETE; an object with finalizers is gone only when these are."""
+        return await self._call("DELETE", path)
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> Body:
         """PATCH with a JSON merge patch: what is None in it is removed, lists are replaced."""

@@ -1,0 +1,165 @@
+{{- define "leasehold.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What tells the pods of a component from all others: (list . "operator") */}}
+{{- define "leasehold.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: leasehold
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "leasehold.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "leasehold.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+{{- end -}}
+
+{{/* An image's whole name: (list . .Values.image) */}}
+{{- define "leasehold.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- with $root.Values.imageRegistry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- end -}}
+
+{{/* The security of every pod of the chart, and of every container in them. */}}
+{{- define "leasehold.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+{{- define "leasehold.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Where pods of a component go: (list . "operator" .Values.operator) */}}
+{{- define "leasehold.placement" -}}
+{{- $part := index . 2 -}}
+topologySpreadConstraints:
+  - topologyKey: kubernetes.io/hostname
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "leasehold.selector" . | nindent 8 }}
+{{- with $part.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $part.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $part.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $part.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "leasehold.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* --- etcd --- */}}
+
+{{- define "leasehold.etcdHost" -}}
+{{- $root := index . 0 -}}
+{{- $name := printf "%s-etcd" (include "leasehold.fullname" $root) -}}
+{{ $name }}-{{ index . 1 }}.{{ $name }}.{{ $root.Release.Namespace }}.svc
+{{- end -}}
+
+{{- define "leasehold.etcdUrls" -}}
+{{- if .Values.etcd.enabled -}}
+{{- $urls := list -}}
+{{- range $i := until (int .Values.etcd.replicas) -}}
+{{- $urls = append $urls (printf "https://%s:2379" (include "leasehold.etcdHost" (list $ $i))) -}}
+{{- end -}}
+{{- join "," $urls -}}
+{{- else -}}
+{{- join "," .Values.etcd.endpoints -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The Secret with which clients in the chart's own namespace reach etcd; empty without TLS. */}}
+{{- define "leasehold.etcdSecret" -}}
+{{- if .Values.etcd.enabled -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
+{{- end -}}
+
+{{/* Whether that Secret holds a client's certificate. Rendered without a cluster, a Secret of others' is believed to. */}}
+{{- define "leasehold.etcdMutual" -}}
+{{- $found := lookup "v1" "Secret" .Release.Namespace (include "leasehold.etcdSecret" . | default "none") -}}
+{{- if or .Values.etcd.enabled (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
+{{- end -}}
+
+{{/* The settings of etcd for a container of the chart's, and below its volumes and their mounts. */}}
+{{- define "leasehold.etcdEnv" -}}
+- name: LEASEHOLD_ETCD  # comma-separated addresses of etcd, those that the sidecars use
+  value: {{ include "leasehold.etcdUrls" . }}
+{{- if ne .Values.etcd.root "/leasehold" }}
+- name: LEASEHOLD_ROOT
+  value: {{ .Values.etcd.root }}
+{{- end }}
+{{- if include "leasehold.etcdSecret" . }}
+- name: LEASEHOLD_ETCD_CA
+  value: /etcd-tls/ca.crt
+{{- if include "leasehold.etcdMutual" . }}
+- name: LEASEHOLD_ETCD_CERT
+  value: /etcd-tls/tls.crt
+- name: LEASEHOLD_ETCD_KEY
+  value: /etcd-tls/tls.key
+{{- end }}
+{{- end }}
+{{- if .Values.etcd.auth.user }}
+- name: LEASEHOLD_ETCD_USER
+  value: {{ .Values.etcd.auth.user | quote }}
+- name: LEASEHOLD_ETCD_PASSWORD_FILE
+  value: /etcd-auth/password
+{{- end }}
+{{- end -}}
+
+{{- define "leasehold.etcdMounts" -}}
+{{- if include "leasehold.etcdSecret" . }}
+- {name: etcd-tls, mountPath: /etcd-tls, readOnly: true}
+{{- end }}
+{{- if .Values.etcd.auth.user }}
+- {name: etcd-auth, mountPath: /etcd-auth, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "leasehold.etcdVolumes" -}}
+{{- if include "leasehold.etcdSecret" . }}
+- name: etcd-tls
+  secret: {secretName: {{ include "leasehold.etcdSecret" . }}, defaultMode: 0444}
+{{- end }}
+{{- if .Values.etcd.auth.user }}
+- name: etcd-auth
+  secret: {secretName: {{ .Values.etcd.auth.secretName }}, defaultMode: 0444}
+{{- end }}
+{{- end -}}
+
+{{- define "leasehold.podEnv" -}}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: POD_UID
+  valueFrom: {fieldRef: {fieldPath: metadata.uid}}
+- name: NODE_NAME
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+{{- end -}}
