@@ -1,0 +1,163 @@
+{{- /*
+For the pods of your own chart. Each takes one dict, such as .Values.leasehold of the chart singleton:
+
+  initContainers:
+    - {{- include "leasehold-sidecar.container" .Values.leasehold | nindent 6 }}
+  volumes:
+    {{- include "leasehold-sidecar.volumes" .Values.leasehold | nindent 4 }}
+
+The sidecar comes first among the init containers, so that those after it can ask it.
+
+  lock         the Lock's name, in the pod's namespace                             (required)
+  workload     Deployment, StatefulSet or DaemonSet: tells the pod's revision      (required)
+  appHealth    URL of the app's health check, asked by the sidecar                 (required)
+  gate         readiness: the pod is Ready while it leads; label: while it may     (required)
+  image        repository, tag, pullPolicy; registry in front of it if wanted      (required)
+  etcd         endpoints (required), secretName, serverTlsOnly, root
+  requireLock  false: an undeclared lock is joined, too                            (default true)
+  ttl          seconds; the Lock's unless given
+  port, controlPort                                                                (default 4040, 4041)
+  resources    as of any container
+*/ -}}
+
+{{- define "leasehold-sidecar.check" -}}
+{{- range $name := list "lock" "workload" "appHealth" "gate" "image" "etcd" -}}
+{{- if not (get $ $name) -}}
+{{- fail (printf "leasehold-sidecar: %s is missing" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if not (has .workload (list "Deployment" "StatefulSet" "DaemonSet")) -}}
+{{- fail (printf "leasehold-sidecar: workload is %s: use Deployment, StatefulSet or DaemonSet" .workload) -}}
+{{- end -}}
+{{- if not (has .gate (list "readiness" "label")) -}}
+{{- fail (printf "leasehold-sidecar: gate is %s: use readiness or label" .gate) -}}
+{{- end -}}
+{{- if not .etcd.endpoints -}}
+{{- fail "leasehold-sidecar: etcd.endpoints is empty: name the members of etcd that the operator uses" -}}
+{{- end -}}
+{{- if not (regexMatch "^https?://" .appHealth) -}}
+{{- fail (printf "leasehold-sidecar: appHealth is %s: use a URL such as http://127.0.0.1:8080/healthz" .appHealth) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "leasehold-sidecar.container" -}}
+{{- include "leasehold-sidecar.check" . -}}
+{{- $port := .port | default 4040 | int -}}
+{{- $control := .controlPort | default 4041 | int -}}
+name: leasehold
+image: {{ with .image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}:{{ .image.tag }}
+imagePullPolicy: {{ .image.pullPolicy | default "IfNotPresent" }}
+restartPolicy: Always  # a native sidecar: started before the app, stopped after it
+args:
+  - run
+  - --native-sidecar
+  - --lock={{ .lock }}
+  {{- if ne (toString .requireLock) "false" }}
+  - --require-lock
+  {{- end }}
+  {{- with .ttl }}
+  - --ttl={{ . }}
+  {{- end }}
+  {{- if and .etcd.root (ne .etcd.root "/leasehold") }}
+  - --root={{ .etcd.root }}
+  {{- end }}
+  - --state-dir=/state
+  - --app-health={{ .appHealth }}
+  - --listen=0.0.0.0:{{ $port }}
+  - --control=127.0.0.1:{{ $control }}
+env:
+  {{- include "leasehold-sidecar.env" . | nindent 2 }}
+ports:
+  - name: leasehold
+    containerPort: {{ $port }}
+readinessProbe:
+  {{- include "leasehold-sidecar.readinessProbe" . | nindent 2 }}
+livenessProbe:
+  httpGet:
+    path: /livez
+    port: {{ $port }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+resources:
+  {{- .resources | default (dict "requests" (dict "cpu" "5m" "memory" "48Mi") "limits" (dict "memory" "96Mi")) | toYaml | nindent 2 }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop:
+      - ALL
+  seccompProfile:
+    type: RuntimeDefault
+volumeMounts:
+  - name: leasehold-state
+    mountPath: /state
+  {{- if .etcd.secretName }}
+  - name: leasehold-etcd
+    mountPath: /etcd-tls
+    readOnly: true
+  {{- end }}
+{{- end -}}
+
+{{- /* The revision that the pod belongs to, by the label that its workload's controller gives it. */ -}}
+{{- define "leasehold-sidecar.revisionLabel" -}}
+{{- if eq .workload "Deployment" -}}pod-template-hash{{- else -}}controller-revision-hash{{- end -}}
+{{- end -}}
+
+{{- define "leasehold-sidecar.env" -}}
+- name: LEASEHOLD_ETCD
+  value: {{ join "," .etcd.endpoints }}
+{{- if .etcd.secretName }}
+- name: LEASEHOLD_ETCD_CA
+  value: /etcd-tls/ca.crt
+{{- if not .etcd.serverTlsOnly }}
+- name: LEASEHOLD_ETCD_CERT
+  value: /etcd-tls/tls.crt
+- name: LEASEHOLD_ETCD_KEY
+  value: /etcd-tls/tls.key
+{{- end }}
+{{- end }}
+- name: LEASEHOLD_GROUP
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['{{ include "leasehold-sidecar.revisionLabel" . }}']
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: POD_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.uid
+- name: NODE_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+{{- end -}}
+
+{{- define "leasehold-sidecar.readinessProbe" -}}
+httpGet:
+  path: {{ if eq .gate "readiness" }}/leader{{ else }}/readyz{{ end }}
+  port: {{ .port | default 4040 | int }}
+periodSeconds: 1
+timeoutSeconds: 1
+failureThreshold: 1
+{{- end -}}
+
+{{- define "leasehold-sidecar.volumes" -}}
+- name: leasehold-state
+  emptyDir: {}
+{{- if .etcd.secretName }}
+- name: leasehold-etcd
+  secret:
+    secretName: {{ .etcd.secretName }}
+    defaultMode: 0444
+{{- end }}
+{{- end -}}
