@@ -40,6 +40,9 @@ _TELL_AGAIN: Final = 0.3
 """Seconds between two cancellations; less than a watch rests before it goes on."""
 _LOGIN_AGAIN: Final = 5.0
 """Seconds between two logins: credentials that are refused would otherwise be tried in a tight loop."""
+_IDENTITY: Final[Any] = "leasehold"  # a NewType of kopf's that it does not export
+"""kopf's name among its peers, of which there are none. Of itself it would ask who runs this process, and fail where
+that is a number without a name, as in a container."""
 _TALKATIVE: Final = ("kopf._cogs.clients.watching", "kopf._core.reactor.running")
 _SAY_AGAIN: Final = 30.0
 """Seconds between two records of one of kopf's failing attempts: each of four watches makes one every 3 s."""
@@ -83,7 +86,14 @@ async def _run(sessions: _Sessions, post: Callable[[Seen], None], stop: asyncio.
         ending.set()
 
     operator = asyncio.create_task(
-        kopf.operator(registry=registry, settings=_settings(), standalone=True, clusterwide=True, stop_flag=stop)
+        kopf.operator(
+            registry=registry,
+            settings=_settings(),
+            identity=_IDENTITY,
+            standalone=True,
+            clusterwide=True,
+            stop_flag=stop,
+        )
     )
     kept, ended = asyncio.all_tasks(), asyncio.create_task(ending.wait())
     try:

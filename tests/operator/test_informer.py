@@ -1,11 +1,14 @@
 """The informer against a real API server: what it brings, and what it outlives."""
 
 import asyncio
+import getpass
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sidecar.operator.handlers import Seen
 from sidecar.operator.informer import Informer
@@ -59,6 +62,21 @@ async def watching(config: Path) -> AsyncIterator[tuple[Informer, Sightings]]:
     finally:
         await informer.stop()
     assert informer.exited.done(), "the thread has ended in time"
+
+
+async def test_it_runs_as_a_user_without_a_name(
+    api: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, whose user is a number that no file there knows: kopf asked for its name, and ended."""
+
+    def unknown() -> str:
+        raise OSError("No username set in the environment")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    async with watching(api.kubeconfig()) as (informer, sightings):
+        api.apply(lock("nameless"), namespace=namespace)
+        await sightings.present("Lock", "nameless")
+        assert informer.restarts == 0
 
 
 def lock(name: str, **spec: Any) -> Body:
