@@ -156,13 +156,19 @@ class Cluster(ControlPlane):
         return self.node_of(pod, namespace).pids(status["containerID"].rpartition("/")[2])
 
 
-_COREFILE: Final = """.:53 {{
+_COREFILE: Final = """cluster.local in-addr.arpa {{
     bind {address}
     kubernetes cluster.local in-addr.arpa {{
         kubeconfig {config}
         ttl 0
     }}
     errors
+}}
+. {{
+    bind {address}
+    template ANY ANY {{
+        rcode NXDOMAIN
+    }}
 }}
 """
 

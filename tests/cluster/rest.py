@@ -14,13 +14,27 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
-    "/api/v1": ("configmaps", "events", "namespaces", "nodes", "pods", "secrets", "serviceaccounts", "services"),
+    "/api/v1": (
+        "configmaps",
+        "events",
+        "namespaces",
+        "nodes",
+        "persistentvolumes",
+        "pods",
+        "secrets",
+        "serviceaccounts",
+        "services",
+    ),
     "/apis/apps/v1": ("daemonsets", "deployments", "replicasets", "statefulsets"),
+    "/apis/admissionregistration.k8s.io/v1": ("mutatingwebhookconfigurations",),
     "/apis/apiextensions.k8s.io/v1": ("customresourcedefinitions",),
+    "/apis/batch/v1": ("jobs",),
     "/apis/coordination.k8s.io/v1": ("leases",),
+    "/apis/discovery.k8s.io/v1": ("endpointslices",),
     "/apis/leasehold.dev/v1alpha1": ("locks",),
     "/apis/policy/v1": ("poddisruptionbudgets",),
     "/apis/rbac.authorization.k8s.io/v1": ("clusterrolebindings", "clusterroles", "rolebindings", "roles"),
+    "/apis/storage.k8s.io/v1": ("storageclasses",),
 }
 _PREFIXES = {resource: prefix for prefix, resources in _GROUPS.items() for resource in resources}
 _Body = Mapping[str, Any] | None

@@ -1,0 +1,61 @@
+"""The cluster with Leasehold installed, that all tests share which do it no harm; and namespaces to work in."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.cluster import Cluster, images, run_helm, why_unavailable
+from tests.e2e.installation import APPS, CHARTS, Installation
+from tests.e2e.workload import Workload
+
+
+@pytest.fixture(scope="session")
+def bare(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """One node and all images, and nothing on it yet; progress of what has to be built is shown."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+        if reason := why_unavailable():
+            pytest.skip(f"{reason} Not tested: charts, injection and pods on real nodes.")
+        made = Cluster(1, name="e2e")
+        made.start()
+        images.load_all(made)
+    run_helm("dependency", "build", CHARTS / "singleton")
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def installed(bare: Cluster) -> Installation:
+    """The chart on that cluster, with one member of its own etcd."""
+    installation = Installation(bare)
+    bare.create("namespaces", {"metadata": {"name": APPS}})
+    installation.notes = installation.install([APPS])
+    return installation
+
+
+@pytest.fixture
+def cluster(installed: Installation) -> Cluster:
+    """The cluster on which Leasehold is installed."""
+    return installed.cluster
+
+
+@pytest.fixture
+def own(installed: Installation) -> Iterator[str]:
+    """A namespace of the test's own, with the Secret by which sidecars reach etcd."""
+    name = installed.cluster.make_namespace()
+    installed.share_secret(name)
+    yield name
+    installed.cluster.remove_namespace(name)
+
+
+@pytest.fixture
+def workload(cluster: Cluster, own: str) -> Callable[..., Workload]:
+    """Makes a Workload in that namespace; arguments as its own."""
+
+    def make(name: str = "one", **values: object) -> Workload:
+        return Workload(cluster, own, name, **values)
+
+    return make

@@ -1,0 +1,101 @@
+"""Leasehold installed on a cluster as its users install it: helm, the chart, its own etcd."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.cluster import Cluster, Object
+
+CHARTS: Final = Path(__file__).parents[2] / "charts"
+NAMESPACE: Final = "leasehold-system"
+RELEASE: Final = "leasehold"
+APPS: Final = "apps"
+"""A namespace that the chart itself gives a client's certificate."""
+CLIENT: Final = "leasehold-etcd-client"
+PATIENCE: Final = 180.0
+_CLASS: Final = "tests"
+
+
+class Installation:
+    """The release of the chart on a cluster; made by `install`."""
+
+    def __init__(self, cluster: Cluster, namespace: str = NAMESPACE, release: str = RELEASE) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.release = release
+        self.notes = ""
+
+    def install(self, namespaces: list[str], **values: Any) -> str:
+        """Install it, with clients' certificates for those namespaces, and wait until all of it is ready; its notes."""
+        self._make_volumes()
+        self.cluster.create("namespaces", {"metadata": {"name": self.namespace, "labels": _RESTRICTED}})
+        return self._helm("install", namespaces, values)
+
+    def upgrade(self, namespaces: list[str], **values: Any) -> str:
+        """Upgrade it to the chart as it is now, with these values."""
+        return self._helm("upgrade", namespaces, values)
+
+    def _helm(self, verb: str, namespaces: list[str], values: Mapping[str, Any], *, wait: bool = True) -> str:
+        chosen = {
+            "etcd.enabled": True,
+            "injector.enabled": False,
+            "etcd.persistence.storageClass": _CLASS,
+            "sidecar.namespaces": namespaces,
+            **values,
+        }
+        flags = [f"--set-json={name}={json.dumps(value)}" for name, value in chosen.items()]
+        words: list[str | Path] = [verb, self.release, CHARTS / "leasehold", f"--namespace={self.namespace}"]
+        words += ["--wait", "--timeout=3m"] if wait else []
+        return self.cluster.helm(*words, *flags)
+
+    def share_secret(self, namespace: str) -> None:
+        """Copy the clients' certificate there, as an administrator may: the chart does so for `sidecar.namespaces`."""
+        secret = self.cluster.get("secrets", CLIENT, self.namespace)
+        assert secret is not None
+        copy = {"metadata": {"name": CLIENT}, "type": secret["type"], "data": secret["data"]}
+        self.cluster.create("secrets", copy, namespace)
+
+    def uninstall(self) -> str:
+        """Uninstall it; what stays is up to its values."""
+        return self.cluster.helm("uninstall", self.release, f"--namespace={self.namespace}", "--wait", "--timeout=4m")
+
+    def test(self) -> str:
+        """`helm test`, with the log of its pod."""
+        words = ["test", self.release, f"--namespace={self.namespace}", "--logs", "--timeout=3m"]
+        return self.cluster.helm(*words)
+
+    def pods(self, component: str) -> list[Object]:
+        """Those of a component, such as operator, injector or etcd, that are not on their way out."""
+        labels = f"app.kubernetes.io/instance={self.release},app.kubernetes.io/component={component}"
+        found = self.cluster.list("pods", self.namespace, labels=labels)
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def _make_volumes(self) -> None:
+        """Where etcd keeps its data: a volume on each node's disk, in place of what provisions them elsewhere."""
+        self.cluster.create("storageclasses", {"metadata": {"name": _CLASS}, **_BY_HAND})
+        for node in self.cluster.nodes:
+            place = node.directory / "volume"
+            place.mkdir(mode=0o777)
+            place.chmod(0o777)  # the kubelet gives no host's directory to a pod's group
+            only_there = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.name]}
+            spec = {
+                "accessModes": ["ReadWriteOnce"],
+                "capacity": {"storage": "1Gi"},
+                "storageClassName": _CLASS,
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": str(place), "type": "Directory"},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [only_there]}]}},
+            }
+            volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"volume-{node.name}"}}
+            self.cluster.apply({**volume, "spec": spec})
+
+
+_RESTRICTED: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+_BY_HAND: Final = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
+
+
+def ready(pod: Object) -> bool:
+    """Whether the kubelet says that it is."""
+    conditions = pod["status"].get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

@@ -1,0 +1,117 @@
+"""New revisions take the lock over from old ones: every kind of rollout ends by itself, and one pod works all along."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cluster import Cluster, KubectlFailed
+from tests.e2e.witness import PodWitness
+from tests.e2e.workload import Workload
+from tests.servers import wait_for
+
+Make = Callable[..., Workload]
+
+
+def leader_version(one: Workload) -> str:
+    """The version of the app that the pod of the lock's holder runs."""
+    holder = one.wait_held()["holderIdentity"]
+    found = one.cluster.get("pods", holder, one.namespace)
+    if found is None:
+        return ""
+    (app,) = found["spec"]["containers"]
+    return next((each["value"] for each in app.get("env", ()) if each["name"] == "VERSION"), "")
+
+
+def led_by_version(one: Workload, version: str) -> None:
+    wait_for(lambda: leader_version(one) == version, f"version {version} to lead", 120)
+
+
+def test_rolling_updates_of_a_readiness_gated_singleton_complete_by_themselves(
+    workload: Make, cluster: Cluster
+) -> None:
+    one = workload()
+    with PodWitness(cluster, one.namespace, one.labels) as witness:
+        one.install({"VERSION": "1"})
+        one.wait_ready()
+        for version in ("2", "3"):
+            before = witness.tokens()[-1]
+            one.upgrade({"VERSION": version})
+            assert "successfully rolled out" in one.rollout()
+            (name,) = one.wait_ready()
+            witness.wait_leads(name)
+            led_by_version(one, version)
+            assert witness.first_above(before).name == name, "nobody else led in between"
+        one.kubectl("rollout", "restart", "deployment/one")
+        assert "successfully rolled out" in one.rollout()
+        one.kubectl("rollout", "undo", "deployment/one", "--to-revision=1")
+        assert "successfully rolled out" in one.rollout()
+        led_by_version(one, "1")
+        one.upgrade({"VERSION": "4"})
+        one.rollout()
+        one.rollback()
+        assert "successfully rolled out" in one.rollout()
+        led_by_version(one, "3")
+        assert witness.contradictions() == []
+
+
+def test_three_label_gated_replicas_are_all_ready_and_the_service_follows_the_leader(
+    workload: Make, cluster: Cluster
+) -> None:
+    three = workload("three", replicas=3, **{"leasehold.gate": "label"})
+    with PodWitness(cluster, three.namespace, three.labels) as witness:
+        three.install({"VERSION": "1"})
+        assert "successfully rolled out" in three.rollout()
+        three.wait_ready(3)
+        routed_to_the_leader(three)
+        three.upgrade({"VERSION": "2"})
+        assert "successfully rolled out" in three.rollout()
+        three.wait_ready(3)
+        led_by_version(three, "2")
+        routed_to_the_leader(three)
+        three.kubectl("rollout", "undo", "deployment/three")
+        three.rollout()
+        led_by_version(three, "1")
+        assert witness.contradictions() == []
+
+
+def routed_to_the_leader(one: Workload) -> None:
+    def routed() -> bool:
+        found = one.cluster.get("pods", one.wait_held()["holderIdentity"], one.namespace)
+        return found is not None and one.endpoints() == [found["status"].get("podIP")]
+
+    wait_for(routed, "the Service to route to the leader alone", 60)
+
+
+def test_a_stateful_set_of_one_replica_is_updated(workload: Make, cluster: Cluster) -> None:
+    one = workload("ledger", kind="StatefulSet")
+    with PodWitness(cluster, one.namespace, one.labels) as witness:
+        one.install({"VERSION": "1"})
+        one.wait_ready()
+        before = one.wait_held(by="ledger-0")["fencingToken"]
+        one.upgrade({"VERSION": "2"})
+        assert "1 pods at revision" in one.rollout("statefulset")
+        wait_for(lambda: one.wait_held(by="ledger-0")["fencingToken"] > before, "the new pod's term")
+        assert witness.contradictions() == []
+
+
+@pytest.mark.parametrize("broken", ["unhealthy", "no image"])
+def test_a_version_that_never_works_never_leads_and_undo_ends_it(workload: Make, cluster: Cluster, broken: str) -> None:
+    """The old pod keeps the lock: its token stays what it was, all the time."""
+    one = workload()
+    with PodWitness(cluster, one.namespace, one.labels) as witness:
+        one.install({"VERSION": "1"})
+        (old,) = one.wait_ready()
+        token = witness.wait_leads(old).answer.token
+        if broken == "unhealthy":
+            one.upgrade({"VERSION": "2", "UNHEALTHY": "yes"})
+        else:
+            one.upgrade({"VERSION": "2"}, **{"app.image": "leasehold.test/missing:1"})
+        with pytest.raises(KubectlFailed, match=r"timed out|exceeded"):
+            one.kubectl("rollout", "status", "deployment/one", "--timeout=15s")
+        assert len(one.pods()) == 2
+        assert one.ready_pods() == [old]
+        one.kubectl("rollout", "undo", "deployment/one")
+        assert "successfully rolled out" in one.rollout()
+        one.wait_ready()
+        assert witness.tokens() == [token]
+        assert witness.contradictions() == []
