@@ -41,16 +41,14 @@ def test_rolling_updates_of_a_readiness_gated_singleton_complete_by_themselves(
             witness.wait_leads(name)
             led_by_version(one, version)
             assert witness.first_above(before).name == name, "nobody else led in between"
+        one.rollback()
+        assert "successfully rolled out" in one.rollout()
+        led_by_version(one, "2")
         one.kubectl("rollout", "restart", "deployment/one")
         assert "successfully rolled out" in one.rollout()
         one.kubectl("rollout", "undo", "deployment/one", "--to-revision=1")
         assert "successfully rolled out" in one.rollout()
         led_by_version(one, "1")
-        one.upgrade({"VERSION": "4"})
-        one.rollout()
-        one.rollback()
-        assert "successfully rolled out" in one.rollout()
-        led_by_version(one, "3")
         assert witness.contradictions() == []
 
 
@@ -89,7 +87,7 @@ def test_a_stateful_set_of_one_replica_is_updated(workload: Make, cluster: Clust
         one.wait_ready()
         before = one.wait_held(by="ledger-0")["fencingToken"]
         one.upgrade({"VERSION": "2"})
-        assert "1 pods at revision" in one.rollout("statefulset")
+        assert "roll out complete" in one.rollout("statefulset")
         wait_for(lambda: one.wait_held(by="ledger-0")["fencingToken"] > before, "the new pod's term")
         assert witness.contradictions() == []
 
