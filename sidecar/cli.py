@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("wait", "block until this pod leads, then print its fencing token", "sidecar.wait"),
     Command("status", "print a lock's queue from etcd", "sidecar.status"),
     Command("operator", "turn Lock resources into etcd keys, and report who holds them", "sidecar.operator.cli"),
+    Command("injector", "give labelled pods their sidecar: the webhook", "sidecar.injector.cli"),
     Command("demo", "watch a real failover on an etcd of its own", "sidecar.cli", "demo"),
 )
 

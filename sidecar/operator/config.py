@@ -117,7 +117,7 @@ def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Ope
         etcd=read_etcd(settings),
         lock=_own_lock(settings),
         record=read_record(settings, environ),
-        kubeconfig=_kubeconfig(settings),
+        kubeconfig=read_kubeconfig(settings),
         root=settings.get(flags.ROOT),
         ttl=settings.get(TTL),
         max_drift=settings.get(flags.MAX_DRIFT),
@@ -145,7 +145,7 @@ def _own_lock(settings: Settings) -> LockName:
     return LockName("default", OWN_LOCK)
 
 
-def _kubeconfig(settings: Settings) -> Path | None:
+def read_kubeconfig(settings: Settings) -> Path | None:
     """The file named, or None in a pod that has a service account's token."""
     path = settings.get(KUBECONFIG)
     if path is None and not settings.spoilt(KUBECONFIG) and not SERVICE_ACCOUNT.exists():
