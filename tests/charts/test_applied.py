@@ -1,0 +1,115 @@
+"""What a real API server says of all that the charts render, checked strictly on its side; and upgrades."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.charts.foreign_crds import foreign_crds
+from tests.charts.rendered import LEASEHOLD, NAMESPACE, SINGLETON, objects, render, value_files, values
+from tests.cluster import ControlPlane, HelmFailed, Object, run_helm
+from tests.servers import wait_for
+
+OWN = {"etcd.enabled": True, "crds.enabled": False}  # the API server has the CRD already
+ALL_FILES = [(chart, file) for chart in (LEASEHOLD, SINGLETON) for file in value_files(chart)]
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[ControlPlane]:
+    """An API server with every kind that the charts may use."""
+    with ControlPlane(name="charts") as made:
+        for crd in foreign_crds():
+            made.apply(crd)
+        for name in (NAMESPACE, "apps"):
+            made.create("namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
+        wait_for(lambda: _serves(made), "the foreign kinds to be served")
+        yield made
+
+
+def _serves(api: ControlPlane) -> bool:
+    names = {group["name"] for group in api.rest.call("GET", "/apis")["groups"]}
+    return {"cert-manager.io", "monitoring.coreos.com"} <= names
+
+
+@pytest.mark.parametrize(("chart", "file"), ALL_FILES, ids=lambda each: each.stem)
+def test_everything_is_taken_strictly_and_breaks_no_rule_of_restricted_pods(
+    api: ControlPlane, chart: Path, file: Path
+) -> None:
+    text = render(chart, "--values", file, release="leasehold")
+    words = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"]
+    printed = api.kubectl(*words, stdin=text)
+    assert len(printed.splitlines()) >= len(objects(text))
+    for pod in _pods(objects(text)):
+        pod["metadata"]["name"] = "tried"
+        api.kubectl("create", "--dry-run=server", f"--namespace={NAMESPACE}", "-f", "-", stdin=json.dumps(pod))
+
+
+def _pods(everything: list[Object]) -> Iterator[Object]:
+    """A pod of each template: the API server only warns about a workload whose pods it would refuse."""
+    for each in everything:
+        template = each["spec"].get("template") if each["kind"] in ("Deployment", "StatefulSet", "Job") else None
+        if template:
+            claimed = [claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", ())]
+            volumes = [*template["spec"].get("volumes", ()), *({"name": name, "emptyDir": {}} for name in claimed)]
+            spec = {**template["spec"], "serviceAccountName": "default", "volumes": volumes}
+            yield {"apiVersion": "v1", "kind": "Pod", "metadata": dict(template["metadata"]), "spec": spec}
+
+
+@pytest.fixture
+def helm(api: ControlPlane) -> Iterator[Callable[..., str]]:
+    """helm on that API, whose release is gone at the end; no node is there, so nothing is waited for."""
+    config = api.kubeconfig(namespace=NAMESPACE)
+
+    def run(*words: str | Path) -> str:
+        return run_helm(*words, f"--namespace={NAMESPACE}", kubeconfig=config)
+
+    yield run
+    run("uninstall", "leasehold", "--ignore-not-found", "--no-hooks")
+
+
+def certificates(api: ControlPlane) -> dict[str, dict[str, str]]:
+    names = ("leasehold-etcd-ca", "leasehold-etcd-server", "leasehold-etcd-client")
+    found = {name: api.get("secrets", name, NAMESPACE) for name in names}
+    return {name: secret["data"] for name, secret in found.items() if secret is not None}
+
+
+def test_an_upgrade_and_a_rollback_change_no_certificate_and_no_authority(
+    api: ControlPlane, helm: Callable[..., str]
+) -> None:
+    own = values(**OWN)
+    helm("install", "leasehold", LEASEHOLD, *own)
+    before = certificates(api)
+    assert len(before) == 3
+    ca = before["leasehold-etcd-ca"]
+    bundle = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": ca["tls.crt"]}}]}
+    configuration = ["mutatingwebhookconfiguration", "leasehold-injector"]
+    api.kubectl("patch", *configuration, "--type=strategic", f"--patch={json.dumps(bundle)}")
+    api.patch("secrets", "leasehold-injector-tls", {"data": {"tls.crt": ca["tls.crt"]}}, NAMESPACE)
+    helm("upgrade", "leasehold", LEASEHOLD, *own, *values(**{"sidecar.namespaces": ["apps"], "operator.replicas": 3}))
+    assert certificates(api) == before
+    shared = api.get("secrets", "leasehold-etcd-client", "apps")
+    assert shared is not None
+    assert shared["data"] == before["leasehold-etcd-client"]
+    helm("rollback", "leasehold")
+    assert certificates(api) == before
+    config = api.get("mutatingwebhookconfigurations", "leasehold-injector")
+    secret = api.get("secrets", "leasehold-injector-tls", NAMESPACE)
+    assert config is not None
+    assert secret is not None
+    assert config["webhooks"][0]["clientConfig"]["caBundle"] == ca["tls.crt"]
+    assert secret["data"]["tls.crt"] == ca["tls.crt"]
+
+
+def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
+    api: ControlPlane, helm: Callable[..., str]
+) -> None:
+    external = {"etcd.endpoints": ["https://etcd:2379"], "etcd.tls.secretName": "etcd-tls"}
+    with pytest.raises(HelmFailed, match=f"there is no Secret etcd-tls in the namespace {NAMESPACE}: make it first"):
+        helm("install", "leasehold", LEASEHOLD, *values(**external))
+    with pytest.raises(HelmFailed, match=r"sidecar\.namespaces has nowhere, which does not exist"):
+        helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "sidecar.namespaces": ["nowhere"]}))
+    helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+    with pytest.raises(HelmFailed, match=r"etcd\.replicas cannot be changed from 1 to 3 by an upgrade"):
+        helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))

@@ -1,0 +1,133 @@
+"""The charts' values: each complete configuration renders, and each wrong value gives a sentence with the mend."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.charts.rendered import (
+    CHARTS,
+    LEASEHOLD,
+    MANIFEST,
+    ROOT,
+    SINGLETON,
+    manifest,
+    objects,
+    render,
+    value_files,
+    values,
+)
+from tests.cluster import HelmFailed, run_helm
+
+OWN = {"etcd.enabled": True}
+APP = {"app.image": "reports:1.0", "leasehold.etcd.endpoints": ["http://etcd:2379"]}
+ALL_FILES = [(chart, file) for chart in (LEASEHOLD, SINGLETON) for file in value_files(chart)]
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({}, "no etcd is named: set etcd.endpoints to the URLs of yours, or etcd.enabled=true"),
+    ({**OWN, "etcd.endpoints": ["http://etcd:2379"]}, "etcd.enabled and etcd.endpoints are both set"),
+    ({**OWN, "etcd.replicas": 2}, "value must be one of 1, 3"),
+    ({**OWN, "etcd.replica": 3}, "additional properties 'replica' not allowed"),
+    ({**OWN, "etcd.tls.secretName": "mine"}, "are for an etcd of yours"),
+    ({"etcd.endpoints": ["https://etcd:2379"]}, "etcd.tls.secretName is empty: name a Secret with the key ca.crt"),
+    ({"etcd.endpoints": ["http://etcd:2379"], "etcd.tls.secretName": "mine"}, "is not an https URL"),
+    ({"etcd.endpoints": ["etcd:2379"]}, "does not match pattern"),
+    ({"etcd.endpoints": ["http://etcd:2379"], "etcd.auth.user": "me"}, "etcd.auth needs both: user, and secretName"),
+    ({**OWN, "etcd.root": "leasehold"}, "does not match pattern"),
+    ({**OWN, "etcd.persistence.size": "big"}, "does not match pattern"),
+    ({**OWN, "certificates.source": "cert-manager"}, "set certificates.issuerRef.name and .kind"),
+    ({**OWN, "certificates.source": "vault"}, "value must be one of 'chart', 'cert-manager'"),
+    (
+        {
+            **OWN,
+            "certificates": {"source": "cert-manager", "issuerRef": {"name": "ca", "kind": "Issuer"}},
+            "sidecar.namespaces": ["apps"],
+        },
+        "certificates.issuerRef.kind must be ClusterIssuer",
+    ),
+    ({**OWN, "sidecar.namespaces": ["Apps"]}, "does not match pattern"),
+    ({**OWN, "operator.replicas": 0}, "minimum: got 0, want 1"),
+    ({**OWN, "operator.ttl": 2}, "minimum: got 2, want 3"),
+    ({**OWN, "operator.resources.limits.memory": "lots"}, "'anyOf' failed"),
+    ({**OWN, "injector.requirelock": True}, "additional properties 'requirelock' not allowed"),
+    ({**OWN, "image.repository": "registry.example:5000/leasehold"}, "does not match pattern"),
+    ({**OWN, "crds.enabled": "yes"}, "got string, want boolean"),
+]
+WRONG_SINGLETON: list[tuple[dict[str, Any], str]] = [
+    ({"leasehold.etcd.endpoints": ["http://etcd:2379"]}, "app.image is missing"),
+    ({"app.image": "reports:1.0"}, "etcd.endpoints is empty: name the members of etcd that the operator uses"),
+    ({**APP, "replicas": 2}, "at '/replicas': value must be 1"),
+    ({**APP, "leasehold.gate": "both"}, "value must be one of 'readiness', 'label'"),
+    ({**APP, "kind": "DaemonSet"}, "value must be one of 'Deployment', 'StatefulSet'"),
+    ({**APP, "app.healthPath": ""}, "does not match pattern"),
+    ({**APP, "app.healthPath": None}, "missing property 'healthPath'"),
+    ({**APP, "leasehold.lock": "other"}, "additional properties 'lock' not allowed"),
+    ({**APP, "lock.leaseDurationSeconds": 1}, "minimum: got 1, want 3"),
+]
+
+
+@pytest.mark.parametrize(("chart", "file"), ALL_FILES, ids=lambda each: each.stem)
+def test_each_configuration_passes_lint_and_renders(chart: Path, file: Path) -> None:
+    assert "0 chart(s) failed" in run_helm("lint", "--strict", chart, "--values", file)
+    assert objects(render(chart, "--values", file))
+
+
+@pytest.mark.parametrize(("chosen", "sentence"), WRONG, ids=lambda each: str(each)[:40])
+def test_a_wrong_value_gives_a_sentence(chosen: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(HelmFailed) as failed:
+        render(LEASEHOLD, *values(**chosen))
+    assert sentence in str(failed.value)
+
+
+@pytest.mark.parametrize(("chosen", "sentence"), WRONG_SINGLETON, ids=lambda each: str(each)[:40])
+def test_a_wrong_value_of_the_singleton_gives_a_sentence(chosen: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(HelmFailed) as failed:
+        render(SINGLETON, *values(**chosen), release="reports")
+    assert sentence in str(failed.value)
+
+
+@pytest.mark.parametrize("chart", ["leasehold", "singleton"])
+def test_no_part_of_the_values_is_open(chart: str) -> None:
+    """A misspelt value would be ignored in silence. What belongs to Kubernetes or to Helm is theirs to check."""
+    schema = json.loads((CHARTS / chart / "values.schema.json").read_text())
+    theirs = {"global", "affinity", "securityContext", "resources", "leasehold-sidecar"}
+
+    def check(part: dict[str, Any], path: str) -> None:
+        if part.get("type") == "object" and path.rpartition(".")[2] not in theirs:
+            assert part.get("additionalProperties") in (False, {"type": "string"}), path
+        for name, each in part.get("properties", {}).items():
+            check(each, f"{path}.{name}")
+
+    check(schema, chart)
+
+
+def test_an_old_kubernetes_is_refused_in_a_sentence() -> None:
+    with pytest.raises(HelmFailed, match=r"requires kubeVersion: >=1\.30\.0-0 which is incompatible"):
+        render(LEASEHOLD, *values(**OWN), "--kube-version=1.28.0")
+
+
+def test_the_manifest_is_the_chart_s_operator() -> None:
+    assert MANIFEST.read_text() == manifest(), "python -m tests.charts writes it"
+
+
+def test_the_chart_s_crd_is_the_manifest_s() -> None:
+    assert (LEASEHOLD / "files" / "crd.yaml").read_text() == (ROOT / "manifests" / "crd.yaml").read_text()
+
+
+def test_the_crd_is_kept_when_told_to_and_else_all_locks_are_deleted_first() -> None:
+    def kinds(**chosen: Any) -> tuple[bool, bool]:
+        everything = objects(render(LEASEHOLD, *values(**OWN, **chosen)))
+        (crd,) = (each for each in everything if each["kind"] == "CustomResourceDefinition")
+        kept = crd["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"
+        return kept, any(each["kind"] == "Job" for each in everything)
+
+    assert kinds() == (True, False)
+    assert kinds(**{"crds.keep": False}) == (False, True)
+
+
+def test_a_chart_without_its_library_says_what_to_do(tmp_path: Path) -> None:
+    copy = tmp_path / "singleton"
+    shutil.copytree(SINGLETON, copy, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
+    with pytest.raises(HelmFailed, match="missing in charts/ directory: leasehold-sidecar"):
+        render(copy, *values(**APP))
