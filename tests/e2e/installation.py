@@ -39,7 +39,6 @@ class Installation:
     def _helm(self, verb: str, namespaces: list[str], values: Mapping[str, Any], *, wait: bool = True) -> str:
         chosen = {
             "etcd.enabled": True,
-            "injector.enabled": False,
             "etcd.persistence.storageClass": _CLASS,
             "sidecar.namespaces": namespaces,
             **values,

@@ -1,0 +1,94 @@
+"""The certificates over time: years of steps, in which no API server ever meets one that it does not believe."""
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from sidecar.injector.certificate import SETTLE, Kept, make, step
+
+HOST = "leasehold-injector.leasehold-system.svc"
+START = datetime(2030, 1, 1, tzinfo=UTC)
+LIFETIME = timedelta(days=90)
+
+
+def test_a_first_one_is_made_and_then_nothing_is_to_be_done() -> None:
+    kept = step(Kept(), b"", HOST, START, LIFETIME)
+    assert kept.serving is not None
+    assert kept.serving.authority == kept.authorities
+    assert step(kept, kept.authorities, HOST, START + timedelta(days=1), LIFETIME) == kept
+
+
+def test_the_next_one_is_served_only_when_it_is_believed_and_that_has_settled() -> None:
+    kept = first = step(Kept(), b"", HOST, START, LIFETIME)
+    due = START + timedelta(days=60, seconds=1)
+    assert step(first, first.authorities, HOST, due - timedelta(seconds=2), LIFETIME) == first
+    kept = step(first, first.authorities, HOST, due, LIFETIME)
+    assert kept.following is not None
+    assert kept.serving == first.serving
+    later = due + timedelta(seconds=SETTLE + 1)
+    assert step(kept, first.authorities, HOST, later, LIFETIME) == kept, "nobody believes it yet"
+    assert step(kept, kept.authorities, HOST, due + timedelta(seconds=1), LIFETIME) == kept, "not settled yet"
+    served = step(kept, kept.authorities, HOST, later, LIFETIME)
+    assert served.serving == kept.following
+    assert served.following is None
+    assert served.authorities == kept.authorities, "replicas that serve the old one are still believed"
+
+
+def test_one_that_has_expired_is_replaced_as_soon_as_the_next_is_believed() -> None:
+    first = step(Kept(), b"", HOST, START, LIFETIME)
+    late = START + LIFETIME + timedelta(days=1)
+    kept = step(first, first.authorities, HOST, late, LIFETIME)
+    served = step(kept, kept.authorities, HOST, late, LIFETIME)
+    assert served.serving == kept.following
+
+
+def test_over_years_what_is_served_is_always_valid_and_believed_and_few_authorities_are_kept() -> None:
+    """A replica that looks late serves what was there before: that must be believed, too."""
+    kept, believed, now = step(Kept(), b"", HOST, START, LIFETIME), b"", START
+    before = kept
+    for _ in range(400):
+        now += timedelta(days=2)
+        for _ in range(3):  # three looks, a settling time apart
+            before, kept = kept, step(kept, believed, HOST, now, LIFETIME)
+            believed = kept.authorities
+            now += timedelta(seconds=SETTLE + 1)
+            for each in (before, kept):
+                assert each.serving is not None
+                assert each.serving.expires > now
+                assert each.serving.authority in believed
+            assert believed.count(b"BEGIN CERTIFICATE") <= 3
+
+
+def test_it_survives_the_way_through_a_secret() -> None:
+    kept = step(Kept(), b"", HOST, START, LIFETIME)
+    kept = step(kept, kept.authorities, HOST, START + timedelta(days=70), LIFETIME)
+    assert Kept.read(kept.data(), HOST) == kept
+
+
+@pytest.mark.parametrize("spoilt", ["tls.crt", "tls.key"])
+def test_a_spoilt_secret_counts_as_empty(spoilt: str) -> None:
+    data = step(Kept(), b"", HOST, START, LIFETIME).data()
+    assert Kept.read({**data, spoilt: b"nonsense"}, HOST) == Kept()
+    assert Kept.read(data, "another.host.svc") == Kept()
+
+
+def test_a_client_that_believes_the_authority_believes_the_certificate(tmp_path: Path) -> None:
+    """By OpenSSL, as strictly as it goes."""
+    pair = make(HOST, datetime.now(UTC), LIFETIME)
+    (tmp_path / "chain").write_bytes(pair.chain)
+    (tmp_path / "key").write_bytes(pair.key)
+    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    server.load_cert_chain(tmp_path / "chain", tmp_path / "key")
+    client.load_verify_locations(cadata=pair.authority.decode())
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname=HOST)
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    for _ in range(4):
+        for side in (ours, theirs):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    assert ours.getpeercert()
