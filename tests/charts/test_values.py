@@ -63,6 +63,7 @@ WRONG_SINGLETON: list[tuple[dict[str, Any], str]] = [
     ({**APP, "app.healthPath": ""}, "does not match pattern"),
     ({**APP, "app.healthPath": None}, "missing property 'healthPath'"),
     ({**APP, "leasehold.lock": "other"}, "additional properties 'lock' not allowed"),
+    ({**APP, "leasehold.etcd.user": "me"}, "etcd.user and etcd.passwordSecretName need each other"),
     ({**APP, "lock.leaseDurationSeconds": 1}, "minimum: got 1, want 3"),
 ]
 

@@ -131,6 +131,11 @@ class Node:
         with answer:
             return answer.wait() == 0
 
+    @property
+    def running(self) -> bool:
+        """Whether it is switched on; a frozen one is."""
+        return self._first is not None and self._first.running
+
     # --- images ---------------------------------------------------------------------------------------------
 
     def import_image(self, archive: Path) -> None:

@@ -32,6 +32,12 @@ class Installation:
         self.cluster.create("namespaces", {"metadata": {"name": self.namespace, "labels": _RESTRICTED}})
         return self._helm("install", namespaces, values)
 
+    def install_again(self, namespaces: list[str], **values: Any) -> str:
+        """Install it where it was before; etcd finds its old data."""
+        for node in self.cluster.nodes:  # a retained volume is not given out again by itself
+            self.cluster.kubectl("patch", "pv", f"volume-{node.name}", '--patch={"spec": {"claimRef": null}}')
+        return self._helm("install", namespaces, values)
+
     def upgrade(self, namespaces: list[str], **values: Any) -> str:
         """Upgrade it to the chart as it is now, with these values."""
         return self._helm("upgrade", namespaces, values)

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sidecar import cli, clock, flags
 from sidecar.board import Board
 from sidecar.events import Snapshot, State
+from sidecar.injector import config as injector
+from sidecar.injector.metrics import InjectorMetrics
 from sidecar.keys import LockName
 from sidecar.kubectl import arguments as plugin
 from sidecar.metrics import Metrics
@@ -18,12 +20,14 @@ from sidecar.options import Option
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 RUN = [option for group in flags.RUN for option in group.options]
-OPTIONS = [*RUN, *(option for group in config.GROUPS for option in group.options if option not in RUN)]
+OPTIONS = list(RUN)
+for _groups in (config.GROUPS, injector.GROUPS):
+    OPTIONS += [option for group in _groups for option in group.options if option not in OPTIONS]
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flag)
 def test_every_setting_is_there_as_its_help_says(option: Option[object]) -> None:
-    """The tables of settings are the help, to the word; the operator's has what it does not share with `run`."""
+    """The tables of settings are the help, to the word; the operator's and the injector's have what they don't share."""
     sentence = option.help[0].upper() + option.help[1:]
     assert f"| `{option.flag}` | {sentence} |" in README
 
@@ -38,6 +42,7 @@ def test_every_metric_is_there() -> None:
     """All metrics' names are listed, and no others."""
     registry = CollectorRegistry()
     Metrics(registry, Board(Snapshot(LockName("a", "b"), "c", State.IDLE), clock.now))
+    InjectorMetrics(registry)
     OperatorMetrics(registry, lambda: Gauges(0, 0, 0, 0, active=True, etcd_reachable=True, mirror_age=0.0))
     names = re.findall(r"^# TYPE (leasehold_\w+) ", generate_latest(registry).decode(), re.MULTILINE)
     own = {name for name in names if not name.endswith("_created")}

@@ -13,7 +13,7 @@ The sidecar comes first among the init containers, so that those after it can as
   appHealth    URL of the app's health check, asked by the sidecar                 (required)
   gate         readiness: the pod is Ready while it leads; label: while it may     (required)
   image        repository, tag, pullPolicy; registry in front of it if wanted      (required)
-  etcd         endpoints (required), secretName, serverTlsOnly, root
+  etcd         endpoints (required), secretName, serverTlsOnly, root, user, passwordSecretName
   requireLock  false: an undeclared lock is joined, too                            (default true)
   ttl          seconds; the Lock's unless given
   port, controlPort                                                                (default 4040, 4041)
@@ -34,6 +34,9 @@ The sidecar comes first among the init containers, so that those after it can as
 {{- end -}}
 {{- if not .etcd.endpoints -}}
 {{- fail "leasehold-sidecar: etcd.endpoints is empty: name the members of etcd that the operator uses" -}}
+{{- end -}}
+{{- if ne (empty .etcd.user) (empty .etcd.passwordSecretName) -}}
+{{- fail "leasehold-sidecar: etcd.user and etcd.passwordSecretName need each other: give both" -}}
 {{- end -}}
 {{- if not (regexMatch "^https?://" .appHealth) -}}
 {{- fail (printf "leasehold-sidecar: appHealth is %s: use a URL such as http://127.0.0.1:8080/healthz" .appHealth) -}}
@@ -100,6 +103,11 @@ volumeMounts:
     mountPath: /etcd-tls
     readOnly: true
   {{- end }}
+  {{- if .etcd.passwordSecretName }}
+  - name: leasehold-etcd-auth
+    mountPath: /etcd-auth
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{- /* The revision that the pod belongs to, by the label that its workload's controller gives it. */ -}}
@@ -119,6 +127,12 @@ volumeMounts:
 - name: LEASEHOLD_ETCD_KEY
   value: /etcd-tls/tls.key
 {{- end }}
+{{- end }}
+{{- if .etcd.user }}
+- name: LEASEHOLD_ETCD_USER
+  value: {{ .etcd.user }}
+- name: LEASEHOLD_ETCD_PASSWORD_FILE
+  value: /etcd-auth/password
 {{- end }}
 - name: LEASEHOLD_GROUP
   valueFrom:
@@ -158,6 +172,12 @@ failureThreshold: 1
 - name: leasehold-etcd
   secret:
     secretName: {{ .etcd.secretName }}
+    defaultMode: 0444
+{{- end }}
+{{- if .etcd.passwordSecretName }}
+- name: leasehold-etcd-auth
+  secret:
+    secretName: {{ .etcd.passwordSecretName }}
     defaultMode: 0444
 {{- end }}
 {{- end -}}

@@ -1,0 +1,51 @@
+"""The chart's own life: upgraded under load without a change of leader, uninstalled with and without its Locks."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import Cluster, images, run_helm, why_unavailable
+from tests.e2e.installation import CHARTS, Installation
+from tests.e2e.witness import PodWitness
+from tests.e2e.workload import Workload
+from tests.servers import wait_for
+
+
+@pytest.fixture(scope="module")
+def another() -> Iterator[Cluster]:
+    """A cluster on which Leasehold comes and goes."""
+    if reason := why_unavailable():
+        pytest.skip(f"{reason} Not tested: upgrading and uninstalling the chart.")
+    made = Cluster(1, name="life")
+    with contextlib.closing(made):
+        made.start()
+        images.load_all(made)
+        run_helm("dependency", "build", CHARTS / "singleton")
+        yield made
+
+
+def test_an_upgrade_under_load_changes_no_leader_and_uninstalling_keeps_locks_or_not(another: Cluster) -> None:
+    installation = Installation(another)
+    own = another.make_namespace()
+    installation.install([own])
+    one = Workload(another, own)
+    with PodWitness(another, own, one.labels) as witness:
+        one.install()
+        (name,) = one.wait_ready()
+        token = witness.wait_leads(name).answer.token
+        operators = {pod["metadata"]["uid"] for pod in installation.pods("operator")}
+        installation.upgrade([own], **{"operator.podAnnotations": {"example.com/upgraded": "yes"}})
+        wait_for(lambda: not operators & {pod["metadata"]["uid"] for pod in installation.pods("operator")}, "new ones")
+        witness.wait_leads(name)
+        assert witness.tokens() == [token]
+        assert witness.contradictions() == []
+    # Kept, as told: the Lock is there without any operator, and one that comes back goes on with it.
+    installation.uninstall()
+    lock = another.get("locks", "one", own)
+    assert lock is not None
+    installation.install_again([own], **{"crds.keep": False})
+    wait_for(lambda: one.lock().get("observedGeneration"), "the Lock to be looked at again")
+    # Not kept: all Locks are released and deleted while the operator is still there.
+    installation.uninstall()
+    wait_for(lambda: another.get("customresourcedefinitions", "locks.leasehold.dev") is None, "the CRD to be gone")
