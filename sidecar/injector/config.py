@@ -233,7 +233,8 @@ def _certificate(settings: Settings, namespace: str) -> OwnCertificate | Certifi
     days = settings.get(DAYS)
     if certificate and key and not any(own):
         return CertificateFiles(certificate, key)
-    if not (all(own) or settings.mistakes) or certificate or key:
+    spoilt = any(settings.spoilt(option) for option in (SERVICE, SECRET, CONFIGURATION, TLS_CERT, TLS_KEY))
+    if not spoilt and not (all(own) and not certificate and not key):
         settings.mistakes.append(
             "No certificate is named: give --tls-cert and --tls-key, or else --service, --certificate-secret and "
             "--webhook-configuration."

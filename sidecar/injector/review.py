@@ -125,7 +125,7 @@ def _parse(body: bytes) -> Mapping[str, Any]:
         pod = asked["object"]
         known = review["apiVersion"] == API and isinstance(asked["uid"], str)
         about_a_pod = isinstance(pod["metadata"], dict) and isinstance(pod["spec"], dict)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # the last of brackets by the thousand
         known = about_a_pod = False
         asked = {}
     if not (known and about_a_pod):

@@ -27,7 +27,7 @@ for _groups in (config.GROUPS, injector.GROUPS):
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.flag)
 def test_every_setting_is_there_as_its_help_says(option: Option[object]) -> None:
-    """The tables of settings are the help, to the word; the operator's and the injector's have what they don't share."""
+    """The tables of settings are the help, to the word; the operator's and the injector's have their own."""
     sentence = option.help[0].upper() + option.help[1:]
     assert f"| `{option.flag}` | {sentence} |" in README
 

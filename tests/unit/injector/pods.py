@@ -15,7 +15,7 @@ SIDECAR = Sidecar(
 )
 
 
-def pod(*, labels: dict[str, str] | None = None, spec: dict[str, Any] | None = None, **annotations: str) -> Pod:
+def pod(labels: dict[str, str] | None = None, spec: dict[str, Any] | None = None, **annotations: str) -> Pod:
     """A labelled pod; annotations by their names without the prefix, `_` for `-`. None of the usual where it is ""."""
     usual = {"lock": "reports", "app_health": ":8080/healthz"}
     given = {f"leasehold.dev/{name.replace('_', '-')}": text for name, text in {**usual, **annotations}.items() if text}

@@ -1,0 +1,241 @@
+"""One injector with exactly the chart's rights: what it asks the API server for, and what it answers to whom."""
+
+import base64
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.charts.rendered import LEASEHOLD, NAMESPACE, objects, render, values
+from tests.cluster import ControlPlane, Object
+from tests.rights import check_rights
+from tests.servers import Process, release_port, reserve_port, wait_for
+from tests.sidecars import request
+from tests.unit.injector.pods import pod
+
+NAME = "leasehold-injector"
+HOST = f"{NAME}.{NAMESPACE}.svc"
+NO_POD = b'{"apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "object": {}}}'
+Body = dict[str, Any]
+
+
+class Injector(Process):
+    """`leasehold injector` on ports of its own, as the chart's service account."""
+
+    def __init__(self, api: ControlPlane, user: str, *flags: str) -> None:
+        self.port, self.health = reserve_port(), reserve_port()
+        words = [sys.executable, "-m", "sidecar", "injector", "--kubeconfig", str(api.kubeconfig(user))]
+        words += ["--namespace", NAMESPACE, "--service", NAME, "--certificate-secret", f"{NAME}-tls"]
+        words += ["--webhook-configuration", NAME, "--sidecar-image", "leasehold:1", "--sidecar-etcd", "http://e:2379"]
+        words += ["--listen", f"127.0.0.1:{self.port}", "--health-listen", f"127.0.0.1:{self.health}"]
+        super().__init__([*words, *flags], name="injector")
+        self._api = api
+        self.trusted = b""
+        """The authorities to believe, where the configuration can't be asked for them."""
+
+    def close(self) -> None:
+        super().close()
+        release_port(self.port)
+        release_port(self.health)
+
+    def ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            return request("GET", f"http://127.0.0.1:{self.health}/readyz")[0] == 200
+        return False
+
+    def wait_ready(self) -> None:
+        wait_for(lambda: self.ready() or not self.running, "the injector to be ready")
+        assert self.running, self.log_tail()
+
+    def post(self, body: bytes, path: str = "/mutate") -> tuple[int, bytes]:
+        """As the API server posts: by the Service's name, and believing the configuration's authorities alone."""
+        context = ssl.create_default_context(cadata=(self.trusted or believed(self._api)).decode())
+        plain = socket.create_connection(("127.0.0.1", self.port), 15)
+        with contextlib.closing(http.client.HTTPSConnection(HOST, timeout=15)) as connection:
+            connection.sock = context.wrap_socket(plain, server_hostname=HOST)
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def review(self, namespace: str, **annotations: str) -> Body:
+        """Its response about a pod."""
+        asked = {"uid": "u-1", "namespace": namespace, "object": pod(None, None, **annotations)}
+        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
+        status, body = self.post(json.dumps(review).encode())
+        assert status == 200
+        response: Body = json.loads(body)["response"]
+        assert response["uid"] == "u-1"
+        return response
+
+
+def believed(api: ControlPlane) -> bytes:
+    found = api.get("mutatingwebhookconfigurations", NAME)
+    assert found is not None
+    return base64.b64decode(found["webhooks"][0]["clientConfig"].get("caBundle", ""))
+
+
+@pytest.fixture(scope="module")
+def audited() -> Iterator[ControlPlane]:
+    """An API server with what the chart gives the injector, and nothing that asks it."""
+    with ControlPlane(name="injector", controllers=False, audit=True) as made:
+        made.create("namespaces", {"metadata": {"name": NAMESPACE}})
+        for each in injector_objects():
+            if each["kind"] == "MutatingWebhookConfiguration":
+                each["webhooks"][0]["objectSelector"] = {"matchLabels": {"nobody": "asks"}}
+            made.apply(each, namespace=NAMESPACE)
+        yield made
+
+
+def injector_objects() -> list[Object]:
+    chosen = values(**{"etcd.enabled": True, "injector.requireOptIn": True})
+    kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Secret")
+    everything = objects(render(LEASEHOLD, *chosen))
+    mine = [each for each in everything if each["metadata"]["name"].startswith(NAME)]
+    return [each for each in mine if each["kind"] in (*kinds, "MutatingWebhookConfiguration")]
+
+
+Start = Callable[..., Injector]
+
+
+@pytest.fixture
+def start(audited: ControlPlane) -> Iterator[Start]:
+    """Starts an injector as the chart's service account, and waits until it is ready."""
+    user = audited.service_account(NAME, NAMESPACE)
+    with contextlib.ExitStack() as stack:
+
+        def made(*flags: str) -> Injector:
+            injector = Injector(audited, user, *flags)
+            stack.callback(injector.close)
+            injector.start()
+            injector.wait_ready()
+            return injector
+
+        yield made
+
+
+def declare(api: ControlPlane, namespace: str) -> None:
+    lock = {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": "reports"}}
+    api.apply(lock, namespace=namespace)
+
+
+def test_every_right_is_used_and_none_is_missing(audited: ControlPlane, start: Start) -> None:
+    user = audited.service_account(NAME, NAMESPACE)
+    own = audited.make_namespace()
+    injector = start("--require-lock", "--require-opt-in")
+    assert "has not opted in" in injector.review(own)["status"]["message"]
+    audited.patch("namespaces", own, {"metadata": {"labels": {"leasehold.dev/injection": "enabled"}}})
+    assert f"there is no Lock reports in the namespace {own}" in injector.review(own)["status"]["message"]
+    declare(audited, own)
+    response = injector.review(own)
+    assert response["allowed"]
+    assert json.loads(base64.b64decode(response["patch"]))[0]["op"] == "add"
+    check_rights(injector_objects(), audited.audited(user))
+
+
+def test_what_somebody_writes_into_the_webhook_is_put_right(audited: ControlPlane, start: Start) -> None:
+    start()
+    right = believed(audited)
+    other = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": None}}]}
+    words = ["mutatingwebhookconfiguration", NAME, "--type=strategic", f"--patch={json.dumps(other)}"]
+    audited.kubectl("patch", *words)
+    wait_for(lambda: believed(audited) == right, "the authorities to be put back")
+
+
+def test_replicas_that_start_at_once_agree_and_one_that_comes_later_uses_what_is_there(
+    audited: ControlPlane, start: Start
+) -> None:
+    audited.patch("secrets", f"{NAME}-tls", {"data": None}, NAMESPACE)
+    user = audited.service_account(NAME, NAMESPACE)
+    with contextlib.ExitStack() as stack:
+        several = [Injector(audited, user) for _ in range(3)]
+        for each in several:
+            stack.callback(each.close)
+            each.start()
+        for each in several:
+            each.wait_ready()
+        assert all(each.review("default", require_lock="false")["allowed"] for each in several)
+        agreed = believed(audited)
+        later = start()
+        assert later.review("default", require_lock="false")["allowed"]
+        assert believed(audited) == agreed
+        assert agreed.count(b"BEGIN CERTIFICATE") == 1
+
+
+def test_without_the_api_server_what_must_be_looked_up_is_refused_in_a_sentence(
+    control_plane_factory: Callable[..., ControlPlane],
+) -> None:
+    api = control_plane_factory(controllers=False)
+    api.create("namespaces", {"metadata": {"name": NAMESPACE}})
+    for each in injector_objects():
+        api.apply(each, namespace=NAMESPACE)
+    with Injector(api, api.service_account(NAME, NAMESPACE), "--require-lock") as injector:
+        injector.wait_ready()
+        injector.trusted = believed(api)
+        api.apiserver.kill()
+        response = injector.review("default")
+        assert not response["allowed"]
+        assert "the pod cannot be checked now: the API server cannot be reached" in response["status"]["message"]
+        assert injector.review("default", require_lock="false")["allowed"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"{",
+        b'{"apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "object": {}}}',
+        b"[" * 10_000,
+    ],
+    ids=["empty", "null", "broken", "no pod", "deep"],
+)
+def test_what_is_no_review_is_answered_in_a_sentence_and_what_comes_after_it_too(start: Start, body: bytes) -> None:
+    injector = start()
+    status, answer = injector.post(body)
+    assert (status, answer) == (400, b"This is no AdmissionReview of admission.k8s.io/v1 about a pod.\n")
+    assert injector.post(b"x" * 9_000_000)[0] == 413
+    assert injector.review("default", require_lock="false")["allowed"]
+    assert "Traceback" not in injector.log
+
+
+def test_it_answers_while_many_connect_and_say_nothing(start: Start) -> None:
+    injector = start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 15))
+        assert injector.review("default", require_lock="false")["allowed"]
+
+
+def test_term_is_heeded_after_a_moment_in_which_it_still_answers(start: Start) -> None:
+    injector = start()
+    injector.signal(signal.SIGTERM)
+    wait_for(lambda: not injector.ready(), "it to be unready")
+    assert injector.review("default", require_lock="false")["allowed"]
+    assert injector.wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--sidecar-etcd=http://e:2379"], "--sidecar-image is missing"),
+        (["--sidecar-image=i"], "--sidecar-etcd is missing"),
+        (
+            ["--sidecar-image=i", "--sidecar-etcd=http://e:2379"],
+            "No certificate is named: give --tls-cert",
+        ),
+        (["--certificate-days=0"], "--certificate-days is '0'"),
+        (["--sidecar-resources=lots"], "use JSON such as"),
+        (["--sidecar-etcd-user=me"], "need each other: give both"),
+    ],
+)
+def test_mistakes_in_the_settings_are_sentences_and_exit_code_2(flags: Sequence[str], sentence: str) -> None:
+    with Process([sys.executable, "-m", "sidecar", "injector", *flags], name="mistaken") as mistaken:
+        assert mistaken.wait() == 2
+        assert sentence in mistaken.log
