@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import crash, handover, idle, load, machine, operator, start, traffic
+from tests.bench import cluster, crash, handover, idle, load, machine, operator, start, traffic
 from tests.bench.figures import Table, say
 from tests.bench.processes import as_installed
 from tests.bench.scale import QUICK, Bench, Scale
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "traffic": traffic.run,
     "load": load.run,
     "operator": operator.run,
+    "cluster": cluster.run,
 }
 
 

@@ -27,6 +27,9 @@ class Scale:
     operator_idle_seconds: float = 60.0
     operator_quiet_seconds: float = 300.0
     """For which the operator of the crowd is watched: that it writes nothing, and uses next to no CPU."""
+    updates: int = 20
+    labels: int = 20
+    injected_seconds: float = 20.0
 
 
 QUICK = Scale(
@@ -44,6 +47,9 @@ QUICK = Scale(
     operator_takeovers=1,
     operator_idle_seconds=1.0,
     operator_quiet_seconds=1.0,
+    updates=1,
+    labels=1,
+    injected_seconds=0.2,
 )
 
 

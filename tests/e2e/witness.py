@@ -106,6 +106,10 @@ class PodWitness:
         start = time.monotonic()
         return self._wait(lambda one: one.name == name and one.answer.sent >= start, f"{name} to lead", timeout)
 
+    def wait_above(self, token: int, timeout: float = PATIENCE) -> Said:
+        """The first 200 with a higher token, whenever that was."""
+        return self._wait(lambda one: one.answer.token > token, f"a token above {token}", timeout)
+
     def _wait(self, wanted: Callable[[Said], bool], what: str, timeout: float) -> Said:
         found: list[Said] = []
 

@@ -1,0 +1,193 @@
+"""On a real node: rolling updates, start of a sidecar, the leader's label, the injector, the image."""
+
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psutil
+
+from tests.bench.figures import (
+    MeasurementFailed,
+    Sample,
+    Table,
+    megabytes,
+    milliseconds,
+    percentiles,
+    say,
+    whole_seconds,
+)
+from tests.bench.scale import Bench
+from tests.cluster import Cluster, images, run_helm, why_unavailable
+from tests.e2e.installation import CHARTS, Installation
+from tests.e2e.witness import PodWitness
+from tests.e2e.workload import Workload
+from tests.image import build_image
+from tests.servers import wait_for
+
+_LOOK_EVERY = 0.01
+_RATE = 50  # pods a second
+_PATIENCE = 120.0
+
+
+def run(bench: Bench) -> list[Table]:
+    """All of it, on a cluster of its own with one node."""
+    if reason := why_unavailable():
+        raise MeasurementFailed(reason)
+    with contextlib.closing(Cluster(1, name="bench")) as cluster:
+        cluster.start()
+        images.load_all(cluster)
+        run_helm("dependency", "build", CHARTS / "singleton")
+        installation = Installation(cluster)
+        own = cluster.make_namespace()
+        installation.install([own])
+        return [
+            _updates(cluster, own, bench.scale.updates),
+            _label(cluster, own, bench.scale.labels),
+            _injector(cluster, own, bench.scale.injected_seconds),
+            _image(),
+        ]
+
+
+def _updates(cluster: Cluster, own: str, rounds: int) -> Table:
+    """Rolling updates of the readiness-gated singleton, and how long each new sidecar took from its start."""
+    ours = Sample("leasehold: last 200 of the old pod to first of the new")
+    routed = Sample("last 200 of the old pod until the Service routes to the new one")
+    whole = Sample("`kubectl rollout status` returns")
+    started = Sample("leasehold: a sidecar's start until it leads, nobody else being there")
+    one = Workload(cluster, own, "bench")
+    with PodWitness(cluster, own, one.labels) as witness:
+        one.install({"VERSION": "0"})
+        (name,) = one.wait_ready()
+        started.add(witness.said[0].answer.received - _born(cluster, own, name))
+        for turn in range(1, rounds + 1):
+            say(f"cluster: rolling update {turn} of {rounds}")
+            token = witness.tokens()[-1]
+            with _Endpoints(one) as endpoints:
+                began = time.monotonic()
+                one.upgrade({"VERSION": str(turn)})
+                one.rollout()
+                whole.add(time.monotonic() - began)
+                new = witness.wait_above(token)
+                at = endpoints.wait_for(_address(cluster, own, new.name))
+            ours.add(witness.gap_after(token))
+            routed.add(at - witness.last_of(token))
+        if witness.contradictions():
+            raise MeasurementFailed(f"two led at once: {witness.contradictions()[0]}")
+    notes = ["One replica, surge 1, unavailable 0, readiness probes of 1 s, a lease of 5 s. Asked every 10 ms."]
+    return percentiles("Rolling updates on a real node", [ours, routed, whole, started], whole_seconds, notes)
+
+
+def _born(cluster: Cluster, own: str, pod: str) -> float:
+    """When the sidecar's process was started, by the monotonic clock."""
+    first, *_ = cluster.pids(pod, own, "leasehold")
+    return psutil.Process(first).create_time() - time.time() + time.monotonic()
+
+
+def _address(cluster: Cluster, own: str, pod: str) -> str:
+    found = cluster.get("pods", pod, own)
+    if found is None:
+        raise MeasurementFailed(f"the pod {pod} is gone")
+    return str(found["status"]["podIP"])
+
+
+class _Endpoints:
+    """Looks all the time whom the Service routes to; `first` is when each address was first seen."""
+
+    def __init__(self, one: Workload) -> None:
+        self.first: dict[str, float] = {}
+        self._one = one
+        self._over = False
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> "_Endpoints":
+        self._looking = self._pool.submit(self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over = True
+        self._looking.result(30)
+        self._pool.shutdown()
+
+    def wait_for(self, address: str) -> float:
+        """When this address was first routed to; waits for that."""
+        wait_for(lambda: address in self.first, f"{address} to be routed to", _PATIENCE)
+        return self.first[address]
+
+    def _look(self) -> None:
+        while not self._over:
+            for address in self._one.endpoints():
+                self.first.setdefault(address, time.monotonic())
+            time.sleep(_LOOK_EVERY)
+
+
+def _label(cluster: Cluster, own: str, rounds: int) -> Table:
+    """How long after a takeover the new leader's pod has the label."""
+    labelled = Sample("leasehold: first 200 of the new leader until its pod has the label")
+    pair = Workload(cluster, own, "pair", replicas=2, **{"leasehold.gate": "label"})
+    with PodWitness(cluster, own, pair.labels) as witness:
+        pair.install()
+        pair.wait_ready(2)
+        for turn in range(rounds):
+            say(f"cluster: label {turn + 1} of {rounds}")
+            old = witness.wait_leader()
+            pair.wait_held(by=old.name)
+            patch = f'{{"spec": {{"handoverUpToToken": {old.answer.token}}}}}'
+            pair.kubectl("patch", "lock", "pair", "--type=merge", f"--patch={patch}")
+            new = witness.wait_leader(but=old.name)
+            labelled.add(_wait_label(cluster, own, new.name) - witness.first_above(old.answer.token).answer.received)
+    return percentiles("The leader's label", [labelled], whole_seconds, ["Of two replicas, on request."])
+
+
+def _wait_label(cluster: Cluster, own: str, pod: str) -> float:
+    """When the pod was seen with the label."""
+
+    def labelled() -> bool:
+        found = cluster.get("pods", pod, own)
+        return found is not None and "leasehold.dev/leader" in found["metadata"]["labels"]
+
+    wait_for(labelled, f"{pod} to have the label", _PATIENCE)
+    return time.monotonic()
+
+
+def _injector(cluster: Cluster, own: str, seconds: float) -> Table:
+    """Pods as they are created by the API server, with and without an injection, so many a second."""
+    samples = []
+    for injected in (True, False):
+        name = "leasehold: a pod that is injected" if injected else "a pod that is not"
+        say(f"cluster: {name}")
+        sample = Sample(name)
+        with ThreadPoolExecutor(8) as pool:
+            due = time.monotonic()
+            running = []
+            for number in range(int(seconds * _RATE)):
+                time.sleep(max(0.0, due + number / _RATE - time.monotonic()))
+                running.append(pool.submit(_create, cluster, own, injected))
+            for each in running:
+                sample.add(each.result(30))
+        samples.append(sample)
+    notes = [f"{_RATE} a second, as a dry run, by an API server that asks the injector's Service each time."]
+    return percentiles("Pods created through the injector", samples, milliseconds, notes)
+
+
+def _create(cluster: Cluster, own: str, injected: bool) -> float:
+    labels = {"leasehold.dev/inject": "true"} if injected else {}
+    metadata: dict[str, Any] = {"generateName": "tried-", "labels": labels}
+    metadata["annotations"] = {"leasehold.dev/lock": "bench"}
+    spec = {"containers": [{"name": "app", "image": "none"}]}
+    began = time.monotonic()
+    path = f"/api/v1/namespaces/{own}/pods?dryRun=All"
+    cluster.rest.call("POST", path, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    return time.monotonic() - began
+
+
+def _image() -> Table:
+    """How large the images are."""
+    rows = [
+        [
+            f"leasehold: the {what}'s image, unpacked, over its base with Python",
+            megabytes(build_image(extras).size_over_base()),
+        ]
+        for what, extras in (("sidecar", ""), ("operator", "operator"))
+    ]
+    return Table("Images", ["size"], rows)
