@@ -89,12 +89,15 @@ def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
     # One name each, never twice the same: a verifier that knows several tells them by it.
     name = _name(f"leasehold-injector {now:%Y-%m-%dT%H:%M:%S.%f}")
     common = x509.CertificateBuilder().not_valid_before(now - SKEW).not_valid_after(now + lifetime)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (
         common.subject_name(name)
         .issuer_name(name)
         .public_key(authority_key.public_key())
         .serial_number(x509.random_serial_number())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(identifier, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     serving = (
@@ -103,7 +106,10 @@ def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     chain = serving.public_bytes(Encoding.PEM) + authority.public_bytes(Encoding.PEM)
@@ -163,6 +169,21 @@ def _certificates(pem: bytes) -> list[bytes]:
 def _load(pem: bytes) -> x509.Certificate:
     """The first certificate in it. Raises ValueError."""
     return x509.load_pem_x509_certificate(pem)
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What the key is for: strict verifiers, such as Python's from 3.13 on, want it said."""
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(text: str) -> x509.Name:
