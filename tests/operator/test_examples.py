@@ -4,13 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from sidecar.config import run_config
+from sidecar.config import exec_config, run_config
+from sidecar.injector import injection
 from sidecar.operator.trim import LEADER_LABEL
 from tests.cluster import ControlPlane
 from tests.operator.operators import Operator
 from tests.operator.seen import is_ready
+from tests.unit.injector.pods import SIDECAR
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "examples").glob("*.yaml"))
 
@@ -25,13 +28,35 @@ def test_every_example_is_applied_and_its_locks_are_declared(
 ) -> None:
     operator = operator_factory()
     operator.wait_active()
-    assert len(EXAMPLES) == 2
+    assert {path.stem for path in EXAMPLES} == {"injected", "job", "lock", "standbys", "statefulset"}
     for path in EXAMPLES:
         api.kubectl("apply", "--namespace", namespace, "--validate=strict", "--filename", str(path))
         for one in documents(path):
             if one["kind"] == "Lock":
                 api.wait("locks", one["metadata"]["name"], namespace, until=is_ready, what="ready")
     assert operator.errors() == 0
+
+
+@pytest.mark.parametrize("name", ["injected", "statefulset"])
+def test_the_injector_takes_what_is_labelled_for_it(name: str) -> None:
+    """Its pods stand for the example's own Lock, with the revision that their controller will give them."""
+    by_kind = {one["kind"]: one for one in documents(EXAMPLES[0].with_name(f"{name}.yaml"))}
+    (workload,) = (one for kind, one in by_kind.items() if kind in ("Deployment", "StatefulSet"))
+    template = workload["spec"]["template"]
+    label = "pod-template-hash" if workload["kind"] == "Deployment" else "controller-revision-hash"
+    template["metadata"]["labels"][label] = "x"
+    asked = injection.asks(template, "default", require_lock=True)
+    assert asked.lock.name == by_kind["Lock"]["metadata"]["name"]
+    assert injection.patch(template, asked, SIDECAR)
+
+
+def test_the_settings_of_the_job_s_command_exist() -> None:
+    (job,) = (one for one in documents(EXAMPLES[0].with_name("job.yaml")) if one["kind"] == "CronJob")
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    words: list[str] = [*container["command"], *container["args"]]
+    config = exec_config(words[2:], {one["name"]: one.get("value", "x") for one in container["env"]})
+    assert (words[:2], config.sidecar.lock.name) == (["leasehold", "exec"], "nightly")
+    assert (config.command, config.sidecar.warnings) == (("/usr/local/bin/nightly",), ())
 
 
 def standbys() -> dict[str, dict[str, Any]]:
