@@ -49,9 +49,9 @@ class PodWitness:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._asker.close()  # ends the listener, too
         for thread in self._threads:
             thread.join(30)
+        self._asker.close()  # nobody writes to it any more
 
     def _look(self) -> None:
         while not self._over.wait(_LOOK_EVERY):
