@@ -29,12 +29,20 @@ _PROBE = "import ensurepip, venv, sys; print(*sys.version_info[:2])"
 
 _PURE = ["tests/unit", "tests/simulation/test_simulation.py"]
 _FEWER = {"SIMULATION_SCHEDULES": "1000"}  # the main interpreter runs all schedules, and the planted bugs
+
+
+def _every_other(folder: str, first: int) -> "list[str]":
+    """Half of a folder's files with tests, so that two streams share it."""
+    return [str(file.relative_to(_ROOT)) for file in sorted((_ROOT / folder).glob("test_*.py"))[first::2]]
+
+
 # What runs side by side on the main interpreter; a last stream takes every other folder of tests there is. Those that
 # compute most of the time come first, so that none is left alone at the end.
 _STREAMS = {
     "simulation": ["tests/simulation", "tests/unit"],
     "nemesis": ["tests/nemesis", "tests/interop", "tests/bench"],
-    "operator": ["tests/operator"],
+    "operator, one half": _every_other("tests/operator", 0),
+    "operator, the other half": _every_other("tests/operator", 1),
     "cluster": ["tests/e2e", "tests/cluster", "tests/charts", "tests/injector"],
 }
 
