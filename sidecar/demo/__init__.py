@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sidecar.demo.candidates import Candidate, start_candidates
+from sidecar.demo.candidates import Candidate, fitting_ttl, start_candidates
 from sidecar.demo.etcd import EmbeddedEtcd, NoEtcd
 from sidecar.demo.tour import Tour
 from sidecar.demo.view import LiveView, PlainView, View
@@ -59,7 +59,7 @@ async def _run(*, keep: bool, plain: bool) -> int:
     view: View = PlainView(console) if plain else LiveView(console)
     with tempfile.TemporaryDirectory(prefix="leasehold-demo-") as directory, EmbeddedEtcd(Path(directory)) as etcd:
         await etcd.wait_ready()
-        candidates = await start_candidates(etcd.url, Path(directory))
+        candidates = await start_candidates(etcd.url, await fitting_ttl(), Path(directory))
         try:
             async with Watchman(candidates) as watchman:
                 with view.show(etcd, watchman):

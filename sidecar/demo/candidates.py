@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 NAMES: Final = ("anna", "bert", "carl")
-TTL: Final = 3
 LOCK: Final = "demo/tour"
+_TTLS: Final = (3, 8)
+"""Seconds: the least, so that the tour is short; and the most, so that it ends within a minute."""
+_STARTS_PER_TTL: Final = 4
+"""A lease that is renewed each third of its TTL must outlast a restart, with room to spare."""
 _START_PATIENCE: Final = 20.0
 
 
 class Candidate:
     """One sidecar process, which may be a later one of the same name."""
 
-    def __init__(self, name: str, etcd_url: str, directory: Path) -> None:
+    def __init__(self, name: str, etcd_url: str, ttl: int, directory: Path) -> None:
         self.name = name
+        self.ttl = ttl
         self.url = self.control = ""
         self.frozen = False
         self._etcd_url = etcd_url
@@ -46,7 +52,7 @@ class Candidate:
             "--etcd": self._etcd_url,
             "--lock": LOCK,
             "--identity": self.name,
-            "--ttl": str(TTL),
+            "--ttl": str(self.ttl),
             "--listen": "127.0.0.1:0",
             "--control": "127.0.0.1:0",
             "--state-dir": str(self._state),
@@ -109,9 +115,18 @@ def _addresses(log: Path) -> dict[str, str]:
     return found
 
 
-async def start_candidates(etcd_url: str, directory: Path) -> Sequence[Candidate]:
+async def fitting_ttl() -> int:
+    """The TTL, in seconds, within which this machine restarts a sidecar, busy as it is: most of a start is imports."""
+    started = time.monotonic()
+    importing = await asyncio.create_subprocess_exec(sys.executable, "-c", "import sidecar.app")
+    await importing.wait()
+    least, most = _TTLS
+    return min(max(least, math.ceil((time.monotonic() - started) * _STARTS_PER_TTL)), most)
+
+
+async def start_candidates(etcd_url: str, ttl: int, directory: Path) -> Sequence[Candidate]:
     """All three, one after the other, so that their order in the queue is that of their names."""
-    candidates = [Candidate(name, etcd_url, directory) for name in NAMES]
+    candidates = [Candidate(name, etcd_url, ttl, directory) for name in NAMES]
     try:
         for candidate in candidates:
             await candidate.start()

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from sidecar.demo.candidates import TTL, Candidate
+from sidecar.demo.candidates import Candidate
 from sidecar.demo.watch import Watchman
 
-_FAILOVER: Final = 4 * TTL
-"""Seconds until a step that waits for a new leader is called failed: generous, a machine may be busy."""
+_FAILOVER_TTLS: Final = 4
+"""TTLs until a step that waits for a new leader is called failed: generous, a machine may be busy."""
 _PAUSE: Final = 1.5
 
 
@@ -43,6 +43,8 @@ class Tour:
         self._candidates = candidates
         self._watchman = watchman
         self._narrator = narrator
+        self._ttl = candidates[0].ttl
+        self._patience = _FAILOVER_TTLS * self._ttl
 
     async def walk(self) -> bool:
         """All steps; whether every one held, and no two answers contradicted each other."""
@@ -66,6 +68,10 @@ class Tour:
         seen = self._watchman.seen.get(candidate.name)
         return seen.token if seen else 0
 
+    def _has_just_renewed(self, candidate: Candidate) -> bool:
+        seen = self._watchman.seen.get(candidate.name)
+        return seen is not None and seen.valid_for > self._ttl * 5 / 6  # it renews when two thirds are left
+
     async def _settled(self) -> Candidate | None:
         """The leader, once there is one and everybody who lives stands in the queue."""
         watchman = self._watchman
@@ -75,11 +81,11 @@ class Tour:
             seen = [watchman.seen.get(one.name) for one in everyone]
             return watchman.leader() is not None and all(one and one.position is not None for one in seen)
 
-        return watchman.leader() if await watchman.wait(settled, _FAILOVER) else None
+        return watchman.leader() if await watchman.wait(settled, self._patience) else None
 
     async def _next(self, old: Candidate, since: float) -> tuple[Candidate | None, float]:
         """Who leads after `old`, and the milliseconds since the instant `since` until it was heard of."""
-        await self._watchman.wait(lambda: self._watchman.leader() not in (None, old), _FAILOVER)
+        await self._watchman.wait(lambda: self._watchman.leader() not in (None, old), self._patience)
         new = self._watchman.leader()
         seen = self._watchman.seen.get(new.name) if new else None
         return new if new is not old else None, ((seen.received if seen else time.monotonic()) - since) * 1000
@@ -115,7 +121,8 @@ class Tour:
         await old.start()
         if new is None:
             return Step(title, "nobody took over", held=False)
-        told = f"{old.name} dies; {new.name} leads with token {self._token(new)} once the lease of {TTL} s has run out"
+        after = f"once the lease of {self._ttl} s has run out"
+        told = f"{old.name} dies; {new.name} leads with token {self._token(new)} {after}"
         return Step(title, told, self._token(new) > token, gap)
 
     async def _freeze(self) -> Step:
@@ -141,11 +148,12 @@ class Tour:
         old = await self._settled()
         if old is None:
             return Step(title, "nobody leads", held=False)
+        await self._watchman.wait(lambda: self._has_just_renewed(old), self._ttl)  # most of the lease is left then
         token, since = self._token(old), time.monotonic()
         old.kill()
         self._watchman.seen.pop(old.name, None)
         await old.start()
-        again = await self._watchman.wait(lambda: self._watchman.leader() is not None, _FAILOVER)
+        again = await self._watchman.wait(lambda: self._watchman.leader() is not None, self._patience)
         leader, gap = self._watchman.leader(), (time.monotonic() - since) * 1000
         if not again or leader is None:
             return Step(title, "nobody leads", held=False)

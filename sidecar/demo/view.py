@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.demo.candidates import LOCK, TTL, Candidate
+from sidecar.demo.candidates import LOCK, Candidate
 from sidecar.demo.etcd import EmbeddedEtcd
 from sidecar.demo.tour import Step
 from sidecar.demo.watch import Seen, Watchman
@@ -35,8 +35,9 @@ class View(Protocol):
         """The tour has ended."""
 
 
-def _opening(etcd: EmbeddedEtcd) -> str:
-    return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}, TTL {TTL} s, three sidecars"
+def _opening(etcd: EmbeddedEtcd, watchman: Watchman) -> str:
+    ttl = watchman.candidates[0].ttl
+    return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}, TTL {ttl} s, three sidecars"
 
 
 def _told(step: Step) -> Text:
@@ -63,7 +64,7 @@ class PlainView:
     @contextmanager
     def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> Iterator[None]:
         """What all this runs on, and then whatever happens."""
-        self._console.print(_opening(etcd))
+        self._console.print(_opening(etcd, watchman))
         yield
 
     def begin(self, title: str) -> None:
@@ -92,7 +93,8 @@ class LiveView:
         """What all this runs on, and then whatever happens."""
 
         def draw() -> RenderableType:
-            return Group(Panel(_table(watchman), title=_opening(etcd)), *self._steps, Text(self._now, style="yellow"))
+            panel = Panel(_table(watchman), title=_opening(etcd, watchman))
+            return Group(panel, *self._steps, Text(self._now, style="yellow"))
 
         with Live(console=self._console, get_renderable=draw, refresh_per_second=10):
             yield
@@ -134,5 +136,5 @@ def _row(candidate: Candidate, seen: Seen | None) -> tuple[RenderableType, ...]:
     place = "" if seen.position is None else str(seen.position + 1)
     if not seen.leading:
         return (place, candidate.name, process, Text("503", style="dim"), "", "")
-    bar = Text("█" * round(left / TTL * 20), style="green") + Text(f" {left:.1f} s")
+    bar = Text("█" * round(left / candidate.ttl * 20), style="green") + Text(f" {left:.1f} s")
     return (place, candidate.name, process, Text("200 leading", style="bold green"), str(seen.token), bar)
