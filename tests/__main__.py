@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -45,6 +46,7 @@ _STREAMS = {
     "operator, the other half": _every_other("tests/operator", 1),
     "cluster": ["tests/e2e", "tests/cluster", "tests/charts", "tests/injector"],
 }
+_PATIENT = {"simulation"}  # no clock but its own
 
 
 class Steps:
@@ -143,7 +145,12 @@ def _main_streams(python: Path) -> "list[Stream]":
     rest = ["tests", *(f"--ignore={folder}" for folder in chosen)]
     streams = {**_STREAMS, "sidecars and all else": rest}
     return [
-        Stream(name, [Command(f"tests: {name}", [python, "-m", "pytest", "-q", *words])], _ROOT)
+        Stream(
+            name,
+            [Command(f"tests: {name}", [python, "-m", "pytest", "-q", *words])],
+            _ROOT,
+            patient=name in _PATIENT,
+        )
         for name, words in streams.items()
     ]
 
@@ -157,7 +164,7 @@ def _other_interpreters(steps: Steps, others: "dict[tuple[int, int], Path]") -> 
         if other:
             name = f"unit and simulation tests on Python {label}"
             commands.append(Command(name, [other, "-m", "pytest", "-q", *_PURE], _FEWER))
-    return Stream("other interpreters", commands, _ROOT)
+    return Stream("other interpreters", commands, _ROOT, patient=True)
 
 
 def main() -> int:
@@ -165,6 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests", description="Run all checks and tests.")
     parser.add_argument("--quick", action="store_true", help="only the unit tests, on one interpreter")
     quick = parser.parse_args().quick
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the streams are sessions of their own, and end by us
     found = interpreters()
     if not found:
         print("no Python 3.11 to 3.14 that can make virtual environments: install one, with its venv module")
