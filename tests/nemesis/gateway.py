@@ -60,6 +60,7 @@ class Gateway:
         if answer.status != 200:
             raise Unanswered(f"{path}: {answer.status} {text}")
         fields = json.loads(text)
+        fields = fields.get("result", fields)  # where a stream's first answer is all there is
         return fields, Seen(sent, received, int(fields["header"].get("revision", 0)))
 
     def persist(self, path: str, body: Mapping[str, object]) -> tuple[Any, Seen]:
@@ -92,6 +93,17 @@ class Gateway:
     def delete(self, key: str) -> None:
         """Delete a key."""
         self.persist("/v3/kv/deleterange", {"key": _b64(key)})
+
+    def grant(self, ttl: int) -> int:
+        """A new lease of `ttl` seconds; its ID."""
+        return int(self.persist("/v3/lease/grant", {"TTL": str(ttl)})[0]["ID"])
+
+    def renews(self, lease: int) -> bool:
+        """Whether the next member says that it has renewed a lease."""
+        try:
+            return int(self.call("/v3/lease/keepalive", {"ID": str(lease)})[0].get("TTL", 0)) > 0
+        except Unanswered:
+            return False
 
     def revoke(self, lease: int) -> None:
         """Revoke a lease."""

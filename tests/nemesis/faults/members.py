@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from tests.nemesis.faults.base import Fault
+from tests.nemesis.gateway import Gateway, Unanswered
 from tests.nemesis.history import Forwarded
-from tests.nemesis.world import TTL
-from tests.servers import EtcdServer, disks_available
+from tests.nemesis.world import PATIENCE, TTL
+from tests.servers import EtcdServer, ProcessFailed, disks_available
+
+COMMITS: Final = 0.3
+"""Seconds within which etcd, which commits to its database ten times a second, has begun to."""
+FORWARDS: Final = 2.0 * TTL
+"""Seconds after its disk works again in which a replaced leader of etcd 3.5.1 may revoke leases that were renewed."""
 
 
 class _OnMembers(Fault):
@@ -113,12 +120,31 @@ class HangDisk(Fault):
         return "" if self.world.disk else "this world has no disk that can hang"
 
     def inject(self) -> None:
-        assert self.world.disk is not None, "available"
         hung = self.world.cluster.members[0]
+        end = time.monotonic() + PATIENCE
+        while not self._freeze(hung):
+            self.world.say(f"{self.name}: {hung.name} answered nothing any more, so there is nothing to believe")
+            self.heal()
+            time.sleep(FORWARDS)  # what it may still revoke is no part of the fault
+            if time.monotonic() > end:
+                raise ProcessFailed(f"{hung.name} stopped renewing leases each time that its disk hung")
+        self.world.say(f"{self.name}: {hung.name} who leads etcd")
+
+    def _freeze(self, hung: EtcdServer) -> bool:
+        """Whether it goes on renewing: not if it was about to commit to its disk, for then it hangs altogether.
+
+        It was, if its log has got ahead of its database: a write shows it, and is the last that it takes up.
+        """
+        assert self.world.disk is not None, "available"
         if self.world.cluster.leader() is not hung:
             self.world.cluster.move_leader(hung)
-        self.world.say(f"{self.name}: {hung.name} who leads etcd")
-        self.world.disk.freeze()
+        with contextlib.closing(Gateway([hung.port])) as gateway:
+            lease = gateway.grant(int(PATIENCE))
+            time.sleep(COMMITS)  # or the grant itself would be what it is about to commit
+            self.world.disk.freeze()
+            with contextlib.suppress(Unanswered):
+                Gateway([hung.port], timeout=COMMITS).revoke(lease)
+            return gateway.renews(lease) and hung.is_leader()
 
     def heal(self) -> None:
         assert self.world.disk is not None, "available"
@@ -126,7 +152,7 @@ class HangDisk(Fault):
         self.world.disk.thaw()
         self.world.wait_healthy()
         if self.world.shape.version != "3.7":
-            self.world.history.note(Forwarded(thawed, time.monotonic() + 2 * TTL))
+            self.world.history.note(Forwarded(thawed, time.monotonic() + FORWARDS))
 
 
 MEMBER_FAULTS: tuple[type[Fault], ...] = (KillMember, LoseQuorum, FreezeMember, MoveLeader, HangDisk)
