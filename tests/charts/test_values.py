@@ -28,6 +28,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "no etcd is named: set etcd.endpoints to the URLs of yours, or etcd.enabled=true"),
     ({**OWN, "etcd.endpoints": ["http://etcd:2379"]}, "etcd.enabled and etcd.endpoints are both set"),
     ({**OWN, "etcd.replicas": 2}, "value must be one of 1, 3"),
+    ({**OWN, "etcd.replicas": 3, "etcd.persistence.enabled": False}, "a member that comes back without its data"),
     ({**OWN, "etcd.replica": 3}, "additional properties 'replica' not allowed"),
     ({**OWN, "etcd.tls.secretName": "mine"}, "are for an etcd of yours"),
     ({"etcd.endpoints": ["https://etcd:2379"]}, "etcd.tls.secretName is empty: name a Secret with the key ca.crt"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster import Cluster, Object
+from tests.cluster.node import Node
 
 CHARTS: Final = Path(__file__).parents[2] / "charts"
 NAMESPACE: Final = "leasehold-system"
@@ -14,7 +15,13 @@ APPS: Final = "apps"
 """A namespace that the chart itself gives a client's certificate."""
 CLIENT: Final = "leasehold-etcd-client"
 PATIENCE: Final = 180.0
-_CLASS: Final = "tests"
+_CLASS: Final[Object] = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {"name": "tests"},
+    "provisioner": "kubernetes.io/no-provisioner",
+    "volumeBindingMode": "WaitForFirstConsumer",
+}
 
 
 class Installation:
@@ -25,17 +32,18 @@ class Installation:
         self.namespace = namespace
         self.release = release
         self.notes = ""
+        self._volumes: list[str] = []
 
     def install(self, namespaces: list[str], **values: Any) -> str:
         """Install it, with clients' certificates for those namespaces, and wait until all of it is ready; its notes."""
-        self._make_volumes()
+        self._make_volumes(values.get("etcd.replicas", 1))
         self.cluster.create("namespaces", {"metadata": {"name": self.namespace, "labels": _RESTRICTED}})
         return self._helm("install", namespaces, values)
 
     def install_again(self, namespaces: list[str], **values: Any) -> str:
         """Install it where it was before; etcd finds its old data."""
-        for node in self.cluster.nodes:  # a retained volume is not given out again by itself
-            self.cluster.kubectl("patch", "pv", f"volume-{node.name}", '--patch={"spec": {"claimRef": null}}')
+        for name in self._volumes:  # a retained volume is not given out again by itself
+            self.cluster.kubectl("patch", "pv", name, '--patch={"spec": {"claimRef": null}}')
         return self._helm("install", namespaces, values)
 
     def upgrade(self, namespaces: list[str], **values: Any) -> str:
@@ -45,7 +53,7 @@ class Installation:
     def _helm(self, verb: str, namespaces: list[str], values: Mapping[str, Any], *, wait: bool = True) -> str:
         chosen = {
             "etcd.enabled": True,
-            "etcd.persistence.storageClass": _CLASS,
+            "etcd.persistence.storageClass": _CLASS["metadata"]["name"],
             "sidecar.namespaces": namespaces,
             **values,
         }
@@ -53,6 +61,11 @@ class Installation:
         words: list[str | Path] = [verb, self.release, CHARTS / "leasehold", f"--namespace={self.namespace}"]
         words += ["--wait", "--timeout=3m"] if wait else []
         return self.cluster.helm(*words, *flags)
+
+    def etcd_urls(self, members: int = 1) -> list[str]:
+        """The members' URLs, as the chart's notes give them."""
+        name = f"{self.release}-etcd"
+        return [f"https://{name}-{number}.{name}.{self.namespace}.svc:2379" for number in range(members)]
 
     def share_secret(self, namespace: str) -> None:
         """Copy the clients' certificate there, as an administrator may: the chart does so for `sidecar.namespaces`."""
@@ -76,28 +89,33 @@ class Installation:
         found = self.cluster.list("pods", self.namespace, labels=labels)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def _make_volumes(self) -> None:
-        """Where etcd keeps its data: a volume on each node's disk, in place of what provisions them elsewhere."""
-        self.cluster.create("storageclasses", {"metadata": {"name": _CLASS}, **_BY_HAND})
+    def _make_volumes(self, each: int) -> None:
+        """Where etcd keeps its data: volumes on each node's disk, in place of what provisions them elsewhere."""
+        self.cluster.apply(_CLASS)
         for node in self.cluster.nodes:
-            place = node.directory / "volume"
-            place.mkdir(mode=0o777)
-            place.chmod(0o777)  # the kubelet gives no host's directory to a pod's group
-            only_there = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.name]}
-            spec = {
-                "accessModes": ["ReadWriteOnce"],
-                "capacity": {"storage": "1Gi"},
-                "storageClassName": _CLASS,
-                "persistentVolumeReclaimPolicy": "Retain",
-                "hostPath": {"path": str(place), "type": "Directory"},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [only_there]}]}},
-            }
-            volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"volume-{node.name}"}}
-            self.cluster.apply({**volume, "spec": spec})
+            for number in range(each):
+                name = f"{self.namespace}-{node.name}-{number}"
+                self._volumes.append(name)
+                self.cluster.apply(_volume(name, node))
+
+
+def _volume(name: str, node: Node) -> Object:
+    place = node.directory / name
+    place.mkdir(mode=0o777)
+    place.chmod(0o777)  # the kubelet gives no host's directory to a pod's group
+    only_there = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node.name]}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "storageClassName": _CLASS["metadata"]["name"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "hostPath": {"path": str(place), "type": "Directory"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [only_there]}]}},
+    }
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
 
 
 _RESTRICTED: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
-_BY_HAND: Final = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}
 
 
 def ready(pod: Object) -> bool:
