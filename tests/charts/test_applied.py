@@ -8,7 +8,7 @@ import pytest
 
 from tests.charts.foreign_crds import foreign_crds
 from tests.charts.rendered import LEASEHOLD, NAMESPACE, SINGLETON, objects, render, value_files, values
-from tests.cluster import ControlPlane, HelmFailed, Object, run_helm
+from tests.cluster import ControlPlane, HelmFailed, KubectlFailed, Object, run_helm
 from tests.servers import wait_for
 
 OWN = {"etcd.enabled": True, "crds.enabled": False}  # the API server has the CRD already
@@ -67,6 +67,17 @@ def helm(api: ControlPlane) -> Iterator[Callable[..., str]]:
 
     yield run
     run("uninstall", "leasehold", "--ignore-not-found", "--no-hooks")
+    remove_volumes(api)
+
+
+def remove_volumes(api: ControlPlane) -> None:
+    """Remove what outlives its etcd, and what no controller here would ever let go."""
+    for claim in api.list("persistentvolumeclaims", NAMESPACE):
+        name = claim["metadata"]["name"]
+        api.delete("persistentvolumeclaims", name, NAMESPACE)
+        if api.get("persistentvolumeclaims", name, NAMESPACE) is not None:
+            api.patch("persistentvolumeclaims", name, {"metadata": {"finalizers": None}}, NAMESPACE)
+        api.wait_gone("persistentvolumeclaims", name, NAMESPACE)
 
 
 def certificates(api: ControlPlane) -> dict[str, dict[str, str]]:
@@ -113,3 +124,40 @@ def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
     helm("install", "leasehold", LEASEHOLD, *values(**OWN))
     with pytest.raises(HelmFailed, match=r"etcd\.replicas cannot be changed from 1 to 3 by an upgrade"):
         helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))
+
+
+@pytest.mark.parametrize(("members", "left"), [(3, "data-leasehold-etcd-0"), (1, "data-of-3-leasehold-etcd-0")])
+def test_an_etcd_is_not_installed_beside_the_volumes_of_one_of_another_size(
+    api: ControlPlane, helm: Callable[..., str], members: int, left: str
+) -> None:
+    """One member with old data and two without are two clusters, and each lock has two leaders."""
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    api.create("persistentvolumeclaims", {"metadata": {"name": left}, "spec": claim}, NAMESPACE)
+    words = ["install", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.replicas": members})]
+    try:
+        with pytest.raises(HelmFailed) as failed:
+            helm(*words)
+        assert f"{left} is there, the volume of an etcd with {4 - members}" in str(failed.value)
+    finally:
+        remove_volumes(api)
+    helm(*words)
+
+
+def test_an_etcd_of_one_is_not_made_one_of_three_by_applying_what_was_rendered(api: ControlPlane) -> None:
+    """As tools do that ask no cluster while they render."""
+
+    def apply(members: int) -> str:
+        chosen = values(**OWN, **{"etcd.replicas": members})
+        text = render(LEASEHOLD, *chosen, "--show-only=templates/etcd.yaml")
+        return api.kubectl("apply", "-f", "-", stdin=text)
+
+    assert "statefulset.apps/leasehold-etcd created" in apply(1)
+    try:
+        with pytest.raises(KubectlFailed, match="updates to statefulset spec"):
+            apply(3)
+    finally:
+        for kind, name in (("statefulsets", "leasehold-etcd"), ("services", "leasehold-etcd")):
+            api.delete(kind, name, NAMESPACE)
+            api.wait_gone(kind, name, NAMESPACE)
+        api.kubectl("delete", "poddisruptionbudgets", "--all", f"--namespace={NAMESPACE}")
+        remove_volumes(api)

@@ -1,6 +1,7 @@
 """The charts' values: each complete configuration renders, and each wrong value gives a sentence with the mend."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "no etcd is named: set etcd.endpoints to the URLs of yours, or etcd.enabled=true"),
     ({**OWN, "etcd.endpoints": ["http://etcd:2379"]}, "etcd.enabled and etcd.endpoints are both set"),
     ({**OWN, "etcd.replicas": 2}, "value must be one of 1, 3"),
+    ({**OWN, "etcd.persistence.size": "100Mi"}, "use 512Mi at least"),
+    ({"etcd.endpoints": ["http://etcd:2379 # mine"]}, "does not match pattern"),
+    ({**OWN, "imageRegistry": "https://registry.example"}, "does not match pattern"),
     ({**OWN, "etcd.replicas": 3, "etcd.persistence.enabled": False}, "a member that comes back without its data"),
     ({**OWN, "etcd.replica": 3}, "additional properties 'replica' not allowed"),
     ({**OWN, "etcd.tls.secretName": "mine"}, "are for an etcd of yours"),
@@ -133,3 +137,29 @@ def test_a_chart_without_its_library_says_what_to_do(tmp_path: Path) -> None:
     shutil.copytree(SINGLETON, copy, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
     with pytest.raises(HelmFailed, match="missing in charts/ directory: leasehold-sidecar"):
         render(copy, *values(**APP))
+
+
+@pytest.mark.parametrize("size", ["1Gi", "512Mi", "5G"])
+def test_etcd_refuses_writes_before_its_volume_is_full(size: str) -> None:
+    text = render(LEASEHOLD, *values(**OWN, **{"etcd.persistence.size": size}))
+    (quota,) = re.findall(r"--quota-backend-bytes=(\d+)", text)
+    assert int(quota) == {"1Gi": 2**29, "512Mi": 2**28, "5G": 2_500_000_000}[size]
+
+
+def test_names_and_texts_that_yaml_would_take_for_something_else() -> None:
+    chosen = {"etcd.endpoints": ["http://etcd:2379"], "etcd.auth.secretName": "s", "etcd.auth.user": "svc: #1"}
+    everything = objects(render(LEASEHOLD, *values(**chosen), release="my.1", namespace="123"))
+    assert all(each["metadata"].get("namespace", "123") == "123" for each in everything)
+    assert not [
+        each["metadata"]["name"] for each in everything if each["kind"] == "Service" and "." in each["metadata"]["name"]
+    ]
+    (injector,) = (
+        one for one in everything if one["kind"] == "Deployment" and one["metadata"]["name"].endswith("injector")
+    )
+    assert "--sidecar-etcd-user=svc: #1" in injector["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_what_the_notes_say_can_be_pasted() -> None:
+    """The end of a text that a shell reads stands at the beginning of its line."""
+    notes = (LEASEHOLD / "templates" / "NOTES.txt").read_text()
+    assert notes.count("<<END") == len(re.findall(r"^END$", notes, re.MULTILINE)) > 0

@@ -19,6 +19,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
         "events",
         "namespaces",
         "nodes",
+        "persistentvolumeclaims",
         "persistentvolumes",
         "pods",
         "secrets",

@@ -1,8 +1,8 @@
 {{- define "leasehold.fullname" -}}
 {{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -10,7 +10,7 @@
 {{- define "leasehold.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: leasehold
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -65,7 +65,7 @@ affinity:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $part.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -82,6 +82,17 @@ imagePullSecrets:
 {{- $root := index . 0 -}}
 {{- $name := printf "%s-etcd" (include "leasehold.fullname" $root) -}}
 {{ $name }}-{{ index . 1 }}.{{ $name }}.{{ $root.Release.Namespace }}.svc
+{{- end -}}
+
+{{/* The volume of a member's data, which differs by how many members there are. */}}
+{{- define "leasehold.etcdData" -}}
+data{{ if ne (int .Values.etcd.replicas) 1 }}-of-{{ .Values.etcd.replicas }}{{ end }}
+{{- end -}}
+
+{{/* The bytes of a quantity such as 1Gi. */}}
+{{- define "leasehold.bytes" -}}
+{{- $units := dict "M" 1000000 "G" 1000000000 "T" 1000000000000 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mul (regexFind "^[0-9]+" .) (get $units (regexFind "[A-Za-z]+$" .)) -}}
 {{- end -}}
 
 {{- define "leasehold.etcdUrls" -}}
@@ -110,10 +121,10 @@ imagePullSecrets:
 {{/* The settings of etcd for a container of the chart's, and below its volumes and their mounts. */}}
 {{- define "leasehold.etcdEnv" -}}
 - name: LEASEHOLD_ETCD  # comma-separated addresses of etcd, those that the sidecars use
-  value: {{ include "leasehold.etcdUrls" . }}
+  value: {{ include "leasehold.etcdUrls" . | quote }}
 {{- if ne .Values.etcd.root "/leasehold" }}
 - name: LEASEHOLD_ROOT
-  value: {{ .Values.etcd.root }}
+  value: {{ .Values.etcd.root | quote }}
 {{- end }}
 {{- if include "leasehold.etcdSecret" . }}
 - name: LEASEHOLD_ETCD_CA
