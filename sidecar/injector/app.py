@@ -1,7 +1,9 @@
 """The injector from start to end: two listeners, and the certificate that one of them serves with.
 
 TERM lets requests under way end, after a moment in which the Service's routes forget this replica: the API server would
-otherwise be refused, and so would a pod. The API server being away ends nothing: what needs it is tried on.
+otherwise be refused, and so would a pod. In that moment each answer is the last of its connection, and says so: the API
+server keeps connections beyond the routes, does not repeat a POST that one of them swallowed in its end, and so would
+refuse a pod for that too. The API server being away ends nothing: what needs it is tried on.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
@@ -29,12 +32,15 @@ from sidecar.options import ConfigError
 
 _log = logging.getLogger(__name__)
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 CALL_TIMEOUT: Final = 2.0
 """Seconds for each question to the API server, of which one review has two at most: its webhook gives it 5."""
 LINGER: Final = 5.0
 """Seconds from TERM on in which requests are still answered: routes of the Service follow within about that."""
 _END: Final = 5.0
-_IDLE: Final = 75.0
+_IDLE: Final = 120.0
+"""Seconds until an idle connection is closed here; more than the API server's 90, so that it is the one who closes."""
 
 
 def run(config: InjectorConfig) -> int:
@@ -56,7 +62,7 @@ async def _run(config: InjectorConfig) -> int:
         keeper = _keeper(config, kube, served)
         await _serve_health(config, stack, registry, keeper, over)
         policy = Policy(config.require_lock, config.require_opt_in)
-        await _serve(config, stack, Reviewer(kube, config.sidecar, policy, metrics), served)
+        await _serve(config, stack, Reviewer(kube, config.sidecar, policy, metrics), served, over)
         keeping = asyncio.create_task(keep_for_ever(keeper), name="certificate")
         stack.callback(keeping.cancel)
         ended = asyncio.create_task(over.wait())
@@ -104,8 +110,17 @@ async def _serve_health(
     stack.push_async_callback(listener.close)
 
 
-async def _serve(config: InjectorConfig, stack: AsyncExitStack, reviewer: Reviewer, served: Served) -> None:
-    app = web.Application(client_max_size=LARGEST)
+async def _serve(
+    config: InjectorConfig, stack: AsyncExitStack, reviewer: Reviewer, served: Served, over: asyncio.Event
+) -> None:
+    @web.middleware
+    async def parting(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if over.is_set():
+            response.force_close()
+        return response
+
+    app = web.Application(client_max_size=LARGEST, middlewares=[parting])
     app.router.add_post("/mutate", reviewer.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END, keepalive_timeout=_IDLE)
     await runner.setup()

@@ -54,12 +54,18 @@ class Injector(Process):
         wait_for(lambda: self.ready() or not self.running, "the injector to be ready")
         assert self.running, self.log_tail()
 
-    def post(self, body: bytes, path: str = "/mutate") -> tuple[int, bytes]:
-        """As the API server posts: by the Service's name, and believing the configuration's authorities alone."""
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[http.client.HTTPSConnection]:
+        """As the API server connects: by the Service's name, and believing the configuration's authorities alone."""
         context = ssl.create_default_context(cadata=(self.trusted or believed(self._api)).decode())
         plain = socket.create_connection(("127.0.0.1", self.port), 15)
         with contextlib.closing(http.client.HTTPSConnection(HOST, timeout=15)) as connection:
             connection.sock = context.wrap_socket(plain, server_hostname=HOST)
+            yield connection
+
+    def post(self, body: bytes, path: str = "/mutate") -> tuple[int, bytes]:
+        """What one request over a connection of its own is answered."""
+        with self.connected() as connection:
             connection.request("POST", path, body, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -219,6 +225,19 @@ def test_term_is_heeded_after_a_moment_in_which_it_still_answers(start: Start) -
     wait_for(lambda: not injector.ready(), "it to be unready")
     assert injector.review("default", require_lock="false")["allowed"]
     assert injector.wait() == 0
+
+
+def test_after_term_each_answer_ends_its_connection_and_says_so(start: Start) -> None:
+    """The API server's POST that meets the end of a connection which it thought was kept would refuse a pod."""
+    injector = start()
+    with injector.connected() as connection:
+        for expected in (None, "close"):
+            connection.request("POST", "/mutate", NO_POD)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.headers["Connection"] == expected
+            injector.signal(signal.SIGTERM)
+            wait_for(lambda: not injector.ready(), "it to be unready")
 
 
 @pytest.mark.parametrize(
