@@ -168,14 +168,25 @@ def crowd(case: Case) -> Iterator[str]:
 
 def given_up(case: Case) -> Iterator[str]:
     for act in case.history.all(Asked):
-        if act.status != 202:
-            continue
+        agreed = _agreed(case, act)
         mine = [told for told in case.yes if told.name == act.name]
         restarts = [one.at for one in case.history.all(Started) if one.name == act.name and one.at > act.sent]
         before = {told.token for told in mine if told.received < act.sent}
         for told in mine:
-            if told.token in before and told.sent > act.received and told.received < min(restarts, default=math.inf):
-                yield f"{words(told)}, after it had agreed to {act.what} at {act.received:.3f}"
+            if told.token in before and told.sent > agreed and told.received < min(restarts, default=math.inf):
+                yield f"{words(told)}, after it had agreed to {act.what} at {agreed:.3f}"
+
+
+def _agreed(case: Case, act: Asked) -> float:
+    """The instant by which it had agreed; infinity if it is not known to have.
+
+    Nobody answers a TERM, and a request that came before it may be answered after it was sent. The first answer
+    to a later request that is no 200 shows that it has arrived.
+    """
+    if act.what != "stop":
+        return act.received if act.status == 202 else math.inf
+    later = (told for told in case.history.all(Told) if told.name == act.name and told.sent > act.received)
+    return min((told.received for told in later if told.status != 200), default=math.inf)
 
 
 # --- against etcd's own record ---------------------------------------------------------------------------------------

@@ -92,7 +92,10 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that a sidecar give up: `handover` or `pause`, with the status of the answer; or `stop`, by TERM."""
+    """A request that a sidecar give up: `handover` or `pause`, with the status of the answer; or `stop`, by TERM.
+
+    Without an answer, as TERM always is, the status is 0.
+    """
 
     name: str
     what: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -157,9 +158,11 @@ class World:
     def stop(self, one: Candidate) -> None:
         """Ask a sidecar by TERM to end; it may take until etcd answers."""
         one.wanted = False
-        self.history.note(Asked(one.name, "stop", time.monotonic(), time.monotonic(), 202))
-        code = one.terminate(PATIENCE)
-        if code:
+        sent = time.monotonic()
+        one.signal(signal.SIGTERM)
+        self.history.note(Asked(one.name, "stop", sent, time.monotonic(), 0))
+        one.resume()  # a frozen process would not see it
+        if code := one.wait(PATIENCE):
             self.history.note(Broken(f"{one.name} ended with {code} after TERM"))
 
     def ask(self, one: Candidate, what: str) -> None:
