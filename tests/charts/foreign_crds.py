@@ -28,6 +28,13 @@ _MONITOR: Final = _object(
     selector=_object([], matchLabels=_MAP),
     endpoints={"type": "array", "items": _ENDPOINT},
 )
+_SELECTOR: Final = _object([], matchLabels=_MAP, matchExpressions={"type": "array", "items": {"type": "object"}})
+_POD_MONITOR: Final = _object(
+    ["selector", "podMetricsEndpoints"],
+    selector=_SELECTOR,
+    namespaceSelector=_object([], any={"type": "boolean"}),
+    podMetricsEndpoints={"type": "array", "items": _ENDPOINT},
+)
 _ALERT: Final = _object(["alert", "expr"], alert=_TEXT, expr=_TEXT, labels=_MAP, annotations=_MAP, **{"for": _TEXT})
 _GROUP: Final = _object(["name", "rules"], name=_TEXT, rules={"type": "array", "items": _ALERT})
 _RULES: Final = _object(["groups"], groups={"type": "array", "items": _GROUP})
@@ -38,6 +45,7 @@ def foreign_crds() -> list[Object]:
     return [
         _crd("cert-manager.io", "Certificate", _CERTIFICATE),
         _crd("monitoring.coreos.com", "ServiceMonitor", _MONITOR),
+        _crd("monitoring.coreos.com", "PodMonitor", _POD_MONITOR),
         _crd("monitoring.coreos.com", "PrometheusRule", _RULES),
     ]
 

@@ -1,10 +1,12 @@
 """What a real API server says of all that the charts render, checked strictly on its side; and upgrades."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from tests.charts.foreign_crds import foreign_crds
 from tests.charts.rendered import LEASEHOLD, NAMESPACE, SINGLETON, objects, render, value_files, values
@@ -124,6 +126,92 @@ def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
     helm("install", "leasehold", LEASEHOLD, *values(**OWN))
     with pytest.raises(HelmFailed, match=r"etcd\.replicas cannot be changed from 1 to 3 by an upgrade"):
         helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))
+
+
+def test_certificates_are_renewed_by_an_upgrade_when_it_is_time_and_by_the_authority_that_is_there(
+    api: ControlPlane, helm: Callable[..., str]
+) -> None:
+    own = values(**OWN, **{"certificates.days": 30, "sidecar.namespaces": ["apps"]})
+    helm("install", "leasehold", LEASEHOLD, *own)
+    before = certificates(api)
+    _age(api, "leasehold-etcd-server")
+    helm("upgrade", "leasehold", LEASEHOLD, *own)
+    after = certificates(api)
+    assert [name for name in before if after[name] != before[name]] == ["leasehold-etcd-server"]
+    authority, own_one = (base64.b64decode(after["leasehold-etcd-server"][key]) for key in ("ca.crt", "tls.crt"))
+    x509.load_pem_x509_certificate(own_one).verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    helm("upgrade", "leasehold", LEASEHOLD, *own)
+    assert certificates(api) == after
+    _age(api, "leasehold-etcd-client")
+    helm("upgrade", "leasehold", LEASEHOLD, *own)
+    ours, theirs = (api.get("secrets", "leasehold-etcd-client", each) for each in (NAMESPACE, "apps"))
+    assert ours is not None
+    assert theirs is not None
+    assert theirs["data"] == ours["data"] != after["leasehold-etcd-client"]
+
+
+def _age(api: ControlPlane, secret: str) -> None:
+    """Let the time of its renewal have come, as if that release of Helm's had said so."""
+    found = api.get("secrets", secret, NAMESPACE)
+    assert found is not None
+    metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    metadata["annotations"]["leasehold.dev/renewed-from"] = "2026-01-01T00:00:00Z"
+    aged = {"apiVersion": "v1", "kind": "Secret", "type": found["type"], "data": found["data"], "metadata": metadata}
+    words = ["apply", "--server-side", "--field-manager=helm", "--force-conflicts", "-f", "-"]
+    api.kubectl(*words, stdin=json.dumps(aged))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"size": "2Gi"}, "etcd.persistence.size cannot be changed from 1Gi to 2Gi by an upgrade alone"),
+        ({"storageClass": "fast"}, 'etcd.persistence.storageClass cannot be changed from "" to "fast"'),
+        ({"enabled": False}, "etcd.persistence.enabled cannot be changed to false by an upgrade: all locks would be"),
+    ],
+    ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
+)
+def test_an_upgrade_that_would_change_etcd_s_volumes_says_what_to_do(
+    api: ControlPlane, helm: Callable[..., str], changed: dict[str, object], sentence: str
+) -> None:
+    helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+    helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.size": "1024Mi"}))
+    words = values(**OWN, **{f"etcd.persistence.{name}": value for name, value in changed.items()})
+    with pytest.raises(HelmFailed) as failed:
+        helm("upgrade", "leasehold", LEASEHOLD, *words)
+    assert sentence in str(failed.value)
+
+
+def test_a_larger_volume_is_taken_as_the_sentence_says(api: ControlPlane, helm: Callable[..., str]) -> None:
+    helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+    api.kubectl("delete", "statefulset", "leasehold-etcd", f"--namespace={NAMESPACE}", "--cascade=orphan")
+    helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.size": "2Gi"}))
+    made = api.get("statefulsets", "leasehold-etcd", NAMESPACE)
+    assert made is not None
+    assert made["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] == "2Gi"
+
+
+def test_one_release_serves_a_cluster(api: ControlPlane, helm: Callable[..., str]) -> None:
+    helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+    with pytest.raises(HelmFailed, match=f"the release leasehold in the namespace {NAMESPACE} is here already"):
+        helm("install", "another", LEASEHOLD, *values(**OWN))
+
+
+def test_the_crd_of_a_release_is_not_deleted_by_an_upgrade_with_all_locks(
+    api: ControlPlane, helm: Callable[..., str]
+) -> None:
+    marks = {"meta.helm.sh/release-name": "leasehold", "meta.helm.sh/release-namespace": NAMESPACE}
+    crd = "customresourcedefinitions", "locks.leasehold.dev"
+    api.patch(*crd, {"metadata": {"annotations": marks, "labels": {"app.kubernetes.io/managed-by": "Helm"}}})
+    try:
+        helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "crds.enabled": True, "crds.keep": False}))
+        with pytest.raises(HelmFailed, match=r"crds\.enabled=false would delete the CRD, and all Locks with it"):
+            helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN))
+        helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "crds.enabled": True}))
+        helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN))
+    finally:
+        gone = dict.fromkeys([*marks, "helm.sh/resource-policy"])
+        api.patch(*crd, {"metadata": {"annotations": gone}})
+    assert api.get(*crd) is not None
 
 
 @pytest.mark.parametrize(("members", "left"), [(3, "data-leasehold-etcd-0"), (1, "data-of-3-leasehold-etcd-0")])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.charts.rendered import (
     CHARTS,
@@ -40,6 +41,18 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"etcd.endpoints": ["etcd:2379"]}, "does not match pattern"),
     ({"etcd.endpoints": ["http://etcd:2379"], "etcd.auth.user": "me"}, "etcd.auth needs both: user, and secretName"),
     ({**OWN, "etcd.root": "leasehold"}, "does not match pattern"),
+    ({**OWN, "etcd.image.tag": ""}, "minLength: got 0, want 1"),
+    ({**OWN, "etcd.image.tag": None}, "missing property 'tag'"),
+    ({**OWN, "etcd.image.tag": "v3.5.10"}, "which etcd has from 3.5.11 on"),
+    ({**OWN, "etcd.image.tag": "3.4.34-debian"}, "which etcd has from 3.5.11 on"),
+    ({**OWN, "etcd.replicas": None}, "missing property 'replicas'"),
+    ({**OWN, "etcd": None}, "missing property 'etcd'"),
+    ({"etcd.endpoints": ["http://etcd:2379"], "etcd.tls.serverTlsOnly": True}, "name a Secret with the key ca.crt"),
+    (
+        {**OWN, "operator.podLabels": {"app.kubernetes.io/name": "mine"}},
+        "operator.podLabels has app.kubernetes.io/name, by which the chart finds its pods",
+    ),
+    ({**OWN, "certificates.days": 7}, "minimum: got 7, want 30"),
     ({**OWN, "etcd.persistence.size": "big"}, "does not match pattern"),
     ({**OWN, "certificates.source": "cert-manager"}, "set certificates.issuerRef.name and .kind"),
     ({**OWN, "certificates.source": "vault"}, "value must be one of 'chart', 'cert-manager'"),
@@ -70,6 +83,9 @@ WRONG_SINGLETON: list[tuple[dict[str, Any], str]] = [
     ({**APP, "leasehold.lock": "other"}, "additional properties 'lock' not allowed"),
     ({**APP, "leasehold.etcd.user": "me"}, "etcd.user and etcd.passwordSecretName need each other"),
     ({**APP, "lock.leaseDurationSeconds": 1}, "minimum: got 1, want 3"),
+    ({**APP, "app.healthPath": "/healthz # mine"}, "does not match pattern"),
+    ({**APP, "app.port": 4041}, "are 4041, 4040, 4041: in one pod each must be another"),
+    ({**APP, "podLabels": {"app.kubernetes.io/instance": "mine"}}, "by which the chart finds its pods: leave it out"),
 ]
 
 
@@ -157,6 +173,45 @@ def test_names_and_texts_that_yaml_would_take_for_something_else() -> None:
         one for one in everything if one["kind"] == "Deployment" and one["metadata"]["name"].endswith("injector")
     )
     assert "--sidecar-etcd-user=svc: #1" in injector["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def test_names_and_texts_of_the_singleton_that_yaml_would_take_for_something_else() -> None:
+    chosen = {**APP, "leasehold.etcd.user": "svc: #1", "leasehold.etcd.passwordSecretName": "123"}
+    everything = objects(render(SINGLETON, *values(**chosen), release="true", namespace="123"))
+    assert {each["metadata"]["name"] for each in everything} == {"true"}
+    (workload,) = (each for each in everything if each["kind"] == "Deployment")
+    spec = workload["spec"]["template"]["spec"]
+    env = {each["name"]: each.get("value") for each in spec["initContainers"][0]["env"]}
+    assert env["LEASEHOLD_ETCD_USER"] == "svc: #1"
+    assert spec["volumes"][-1]["secret"]["secretName"] == "123"
+
+
+def test_an_etcd_that_wants_no_certificate_is_shown_none_without_a_cluster_to_ask() -> None:
+    external = {"etcd.endpoints": ["https://etcd:2379"], "etcd.tls.secretName": "etcd-tls"}
+    for told in (False, True):
+        text = render(LEASEHOLD, *values(**external, **{"etcd.tls.serverTlsOnly": told}))
+        assert ("LEASEHOLD_ETCD_CERT" in text, "--sidecar-etcd-server-tls-only" in text) == (not told, told)
+
+
+def test_every_value_that_has_a_default_is_missed_when_it_is_taken_away() -> None:
+    """With `null`, which Helm takes for "no such value": templates would print `<nil>`."""
+    schema = json.loads((LEASEHOLD / "values.schema.json").read_text())
+    theirs = {"resources", "labels", "selector", "nodeSelector", "affinity"}
+
+    def check(part: dict[str, Any], defaults: dict[str, Any], path: str) -> None:
+        for name, value in defaults.items():
+            if isinstance(value, dict) and name not in theirs:
+                check(part["properties"][name], value, f"{path}.{name}")
+            elif value != "" and not isinstance(value, (dict, list)):
+                assert name in part["required"], f"{path}.{name}"
+
+    check(schema, yaml.safe_load((LEASEHOLD / "values.yaml").read_text()), "leasehold")
+
+
+@pytest.mark.parametrize("chart", [LEASEHOLD, SINGLETON], ids=lambda each: each.name)
+def test_a_chart_may_be_a_condition_s_part_of_another(chart: Path) -> None:
+    chosen = OWN if chart == LEASEHOLD else APP
+    assert objects(render(chart, *values(**chosen, enabled=True)))
 
 
 def test_what_the_notes_say_can_be_pasted() -> None:

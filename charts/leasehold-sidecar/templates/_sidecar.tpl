@@ -48,13 +48,13 @@ The sidecar comes first among the init containers, so that those after it can as
 {{- $port := .port | default 4040 | int -}}
 {{- $control := .controlPort | default 4041 | int -}}
 name: leasehold
-image: {{ with .image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}:{{ .image.tag }}
+image: "{{ with .image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}:{{ .image.tag }}"
 imagePullPolicy: {{ .image.pullPolicy | default "IfNotPresent" }}
 restartPolicy: Always  # a native sidecar: started before the app, stopped after it
 args:
   - run
   - --native-sidecar
-  - --lock={{ .lock }}
+  - {{ printf "--lock=%s" .lock | quote }}
   {{- if ne (toString .requireLock) "false" }}
   - --require-lock
   {{- end }}
@@ -62,10 +62,10 @@ args:
   - --ttl={{ . }}
   {{- end }}
   {{- if and .etcd.root (ne .etcd.root "/leasehold") }}
-  - --root={{ .etcd.root }}
+  - {{ printf "--root=%s" .etcd.root | quote }}
   {{- end }}
   - --state-dir=/state
-  - --app-health={{ .appHealth }}
+  - {{ printf "--app-health=%s" .appHealth | quote }}
   - --listen=0.0.0.0:{{ $port }}
   - --control=127.0.0.1:{{ $control }}
 env:
@@ -117,7 +117,7 @@ volumeMounts:
 
 {{- define "leasehold-sidecar.env" -}}
 - name: LEASEHOLD_ETCD
-  value: {{ join "," .etcd.endpoints }}
+  value: {{ join "," .etcd.endpoints | quote }}
 {{- if .etcd.secretName }}
 - name: LEASEHOLD_ETCD_CA
   value: /etcd-tls/ca.crt
@@ -130,7 +130,7 @@ volumeMounts:
 {{- end }}
 {{- if .etcd.user }}
 - name: LEASEHOLD_ETCD_USER
-  value: {{ .etcd.user }}
+  value: {{ .etcd.user | quote }}
 - name: LEASEHOLD_ETCD_PASSWORD_FILE
   value: /etcd-auth/password
 {{- end }}
@@ -171,13 +171,13 @@ failureThreshold: 1
 {{- if .etcd.secretName }}
 - name: leasehold-etcd
   secret:
-    secretName: {{ .etcd.secretName }}
+    secretName: {{ .etcd.secretName | quote }}
     defaultMode: 0444
 {{- end }}
 {{- if .etcd.passwordSecretName }}
 - name: leasehold-etcd-auth
   secret:
-    secretName: {{ .etcd.passwordSecretName }}
+    secretName: {{ .etcd.passwordSecretName | quote }}
     defaultMode: 0444
 {{- end }}
 {{- end -}}

@@ -107,15 +107,28 @@ data{{ if ne (int .Values.etcd.replicas) 1 }}-of-{{ .Values.etcd.replicas }}{{ e
 {{- end -}}
 {{- end -}}
 
+{{/* An instant, in words that are ordered as instants are. */}}
+{{- define "leasehold.date" -}}
+{{ dateInZone "2006-01-02T15:04:05Z" . "UTC" }}
+{{- end -}}
+
+{{/* Whether a certificate stays: (list authority's-secret its-own-secret). Both are there, and its time has not come. */}}
+{{- define "leasehold.certificateKept" -}}
+{{- $authority := index . 0 -}}
+{{- $own := index . 1 -}}
+{{- $from := dig "metadata" "annotations" "leasehold.dev/renewed-from" "" $own -}}
+{{- if and $authority $own (or (not $from) (lt (include "leasehold.date" now) $from)) -}}true{{- end -}}
+{{- end -}}
+
 {{/* The Secret with which clients in the chart's own namespace reach etcd; empty without TLS. */}}
 {{- define "leasehold.etcdSecret" -}}
 {{- if .Values.etcd.enabled -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
 {{- end -}}
 
-{{/* Whether that Secret holds a client's certificate. Rendered without a cluster, a Secret of others' is believed to. */}}
+{{/* Whether etcd is shown a client's certificate: unless told that it wants none, if the Secret holds one. Rendered without a cluster, a Secret of others' is believed to. */}}
 {{- define "leasehold.etcdMutual" -}}
 {{- $found := lookup "v1" "Secret" .Release.Namespace (include "leasehold.etcdSecret" . | default "none") -}}
-{{- if or .Values.etcd.enabled (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
+{{- if .Values.etcd.tls.serverTlsOnly -}}{{- else if or .Values.etcd.enabled (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
 {{- end -}}
 
 {{/* The settings of etcd for a container of the chart's, and below its volumes and their mounts. */}}

@@ -1,6 +1,6 @@
 {{- define "singleton.selector" -}}
 app.kubernetes.io/name: singleton
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- /* All that the sidecar's templates need to know. */ -}}
