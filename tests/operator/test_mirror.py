@@ -75,9 +75,14 @@ async def test_ten_thousand_locks_in_pages_of_one_revision(etcd_factory: Servers
             entries = [Keys(name, root).entry(lease) for name in names[start : start + 1000 : 10]]
             await writer.txn([], [Put(key, b"pod", lease) for key in entries])
 
+        async def rewrite_both() -> None:
+            await writer.txn([], [Put(Keys(name, root).spec, spec) for name in (first, last)])
+
         async def rewrite() -> None:
             while True:
-                await writer.txn([], [Put(Keys(name, root).spec, spec) for name in (first, last)])
+                await rewrite_both()
+
+        await rewrite_both()  # as they were declared, in two transactions, they tell nothing
 
         mirrored = Watching(reader, root, silence=30)
         loaded: list[tuple[int, ...]] = []
