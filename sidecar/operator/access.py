@@ -4,6 +4,9 @@ Read from a kubeconfig (tokens, token files, client certificates, exec plugins) 
 by the official client's loaders. A token file is replaced under us about once an hour, so credentials are read again
 now and then; what was read last stays in use while that fails.
 
+The one proxy there can be is the kubeconfig's `proxy-url`. HTTPS_PROXY, NO_PROXY and .netrc are for what a process
+calls outside its cluster, and aiohttp would consult them again at each call, in a thread: a fifth of a cold start.
+
 An `Access` belongs to the event loop that loaded it: the informer's thread and the main loop have one each.
 """
 
@@ -55,7 +58,7 @@ class Access:
             else:
                 await load(str(kubeconfig), client_configuration=configuration, persist_config=False)
 
-        configuration = Configuration()
+        configuration = Configuration(client_session_kwargs={"trust_env": False})
         try:
             await reload(configuration)
             _check(str(configuration.host))

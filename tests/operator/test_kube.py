@@ -289,6 +289,16 @@ async def test_a_rotated_token_file_is_taken_up(
         assert await kube.cluster_uid(), "what was read last serves while nothing can be read"
 
 
+async def test_the_environments_proxy_is_not_for_the_api_server(
+    api: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be set for all pods of a namespace, with a NO_PROXY that names networks, which Python does not know."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{reserve_port()}")
+    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
+    async with opened(api.kubeconfig()) as kube:
+        assert await kube.cluster_uid()
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "apiVersion: v1", "current-context: gone\ncontexts: []\nclusters: []\nusers: []", "\x00"]
 )
