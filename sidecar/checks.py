@@ -187,16 +187,17 @@ def bracketed(host: str) -> str:
 
 
 def host_port(text: str) -> tuple[str, int]:
-    """`host:port`, IPv6 in brackets; port 0 stands for any free one. The host comes back without brackets."""
+    """`host:port`, IPv6 in brackets, or `:port`; port 0 is any free one. The host comes back without brackets."""
     host, colon, port = text.rpartition(":")
-    example = "0.0.0.0:4040 or [::]:4040"
+    example = ":4040, 10.0.0.1:4040 or [fd00::1]:4040"
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"write an address and a port from 0 to 65535, such as {example}")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"an IPv6 address stands in brackets, as in {example}")
-    _host(host, example)
+    if not text.startswith(":"):
+        _host(host, example)
     return host, int(port)
 
 

@@ -30,7 +30,7 @@ MAX_DEFAULT_GRACE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen: an IP address without brackets or a host name; port 0 is any free one."""
+    """Where to listen: an IP address without brackets or a host name, "" for all addresses; port 0 is any free one."""
 
     host: str
     port: int
@@ -233,7 +233,7 @@ def _listeners(settings: Settings) -> tuple[Address, Address | UnixAddress]:
     if isinstance(read, Path):
         return listen, UnixAddress(read)
     control = Address(*read)
-    everywhere = listen.host in ("0.0.0.0", "::", control.host)
+    everywhere = listen.host in ("", "0.0.0.0", "::", control.host)
     if listen.port == control.port != 0 and everywhere:
         settings.add(*settings.seen[flags.CONTROL.dest], f"--listen has port {listen.port} already; use another one")
     return listen, control

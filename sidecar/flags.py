@@ -104,9 +104,9 @@ MAX_DRIFT: Final = Option[float](
 LISTEN: Final = Option[tuple[str, int]](
     "--listen",
     "HOST:PORT",
-    "where /leader, /events, /metrics and the probes answer (default: 0.0.0.0:4040)",
+    "where /leader, /events, /metrics and the probes answer (default: :4040, which is all addresses)",
     checks.host_port,
-    ("0.0.0.0", 4040),
+    ("", 4040),
 )
 CONTROL: Final = Option[tuple[str, int] | Path](
     "--control",

@@ -2,7 +2,7 @@
 after.
 
 A problem that the user can mend is a `ListenError`: what is wrong and what to do, in words that follow
-"--listen is '0.0.0.0:4040': ".
+"--listen is ':4040': ".
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ async def listen(
 
     `idle` is for how many seconds a connection may go without a complete request.
     """
-    bound = _bind_unix(address.path) if isinstance(address, UnixAddress) else _bind_tcp(address)
+    bound = _bind_unix(address.path) if isinstance(address, UnixAddress) else bind_tcp(address)
     server = Server(app, within_descriptors(max_connections), idle)
     # Not create_unix_server: it would remove whatever socket file is there, in use or not.
     sockets = await asyncio.get_running_loop().create_server(server, sock=bound, backlog=ACCEPTS)
@@ -96,13 +96,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _bind_tcp(address: Address) -> socket.socket:
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # `::` means every address, IPv4 ones too, as it does in most servers; a single IPv6 address means just
-    # that.
-    both = address.host == "::" and socket.has_dualstack_ipv6()
+def bind_tcp(address: Address) -> socket.socket:
+    """A socket that listens there. Raises ListenError.
+
+    No host means every address, of IPv4 and of IPv6, as far as this machine has them: in some clusters pods have only
+    the one, in some only the other. `::` means every address, too, but that IPv6 is there; a single address just that.
+    """
+    dual = socket.has_dualstack_ipv6()
+    host = address.host or ("::" if dual else "0.0.0.0")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and dual
     try:
-        return socket.create_server((address.host, address.port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        return socket.create_server((host, address.port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:  # a name that DNS could never hold is a UnicodeError
         raise ListenError(_tcp_sentence(error)) from error
 
@@ -112,11 +117,11 @@ def _tcp_sentence(error: OSError | UnicodeError) -> str:
     if number == errno.EADDRINUSE:
         return "the port is in use; choose another, or end the program that listens there"
     if number == errno.EADDRNOTAVAIL:
-        return "this machine has no such address; use 0.0.0.0 or [::] for all of its addresses"
+        return "this machine has no such address; leave the host out, as in :4040, for all of its addresses"
     if number == errno.EACCES:
         return "this user may not listen on that port; choose one above 1023"
     if number == errno.EAFNOSUPPORT:
-        return "this machine has no IPv6; use an IPv4 address such as 0.0.0.0"
+        return "this machine has no IPv6; leave the host out, as in :4040, for all of its addresses"
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     return f"it cannot be used ({reason}); use HOST:PORT with an address of this machine"
 

@@ -24,7 +24,7 @@ from sidecar.injector.keeper import FileKeeper, Keeper, SecretKeeper, Served, ke
 from sidecar.injector.metrics import InjectorMetrics
 from sidecar.injector.review import LARGEST, Policy, Reviewer
 from sidecar.lean import web
-from sidecar.listener import ListenError, listen
+from sidecar.listener import ListenError, bind_tcp, listen
 from sidecar.operator import health
 from sidecar.operator.access import Access, AccessError
 from sidecar.operator.kubecall import KubeCall
@@ -125,9 +125,9 @@ async def _serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END, keepalive_timeout=_IDLE)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    site = web.TCPSite(runner, config.listen.host, config.listen.port, ssl_context=served.context)
     try:
-        await site.start()
-    except OSError as error:
-        raise config.mistake("listen", f"it cannot be listened on ({error.strerror or error}); use another") from None
+        bound = bind_tcp(config.listen)
+    except ListenError as error:
+        raise config.mistake("listen", str(error)) from None
+    await web.SockSite(runner, bound, ssl_context=served.context).start()
     _log.info("listening", extra={"fields": {"listen": str(config.listen)}})

@@ -49,16 +49,16 @@ NAMESPACE: Final = Option[str](
 LISTEN: Final = Option[tuple[str, int]](
     "--listen",
     "HOST:PORT",
-    "where the API server asks, by TLS (default: 0.0.0.0:8443)",
+    "where the API server asks, by TLS (default: :8443, which is all addresses)",
     checks.host_port,
-    ("0.0.0.0", 8443),
+    ("", 8443),
 )
 HEALTH_LISTEN: Final = Option[tuple[str, int]](
     "--health-listen",
     "HOST:PORT",
-    "where /metrics, /livez and /readyz answer (default: 0.0.0.0:8080)",
+    "where /metrics, /livez and /readyz answer (default: :8080)",
     checks.host_port,
-    ("0.0.0.0", 8080),
+    ("", 8080),
 )
 SERVICE: Final = Option[str](
     "--service", "NAME", "its Service, for whose DNS name it makes its certificate", _object_name, ""

@@ -90,7 +90,7 @@ def _arguments(asked: Asked, sidecar: Sidecar, on_host: bool) -> list[str]:
         (f"--root={sidecar.root}", sidecar.root != _ROOT),
         ("--state-dir=/state", True),
         (f"--app-health={asked.app_health}", asked.app_health),
-        (f"--listen=0.0.0.0:{asked.port}", True),
+        (f"--listen=:{asked.port}", True),
         (f"--control={control}", True),
     ]
     return ["run", "--native-sidecar", f"--lock={asked.lock.name}", *(text for text, present in wanted if present)]

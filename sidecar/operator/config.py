@@ -62,9 +62,9 @@ API_WRITES: Final = Option[int](
 LISTEN: Final = Option[tuple[str, int]](
     "--listen",
     "HOST:PORT",
-    "where /metrics, /livez and /readyz answer (default: 0.0.0.0:4040)",
+    "where /metrics, /livez and /readyz answer (default: :4040, which is all addresses)",
     checks.host_port,
-    ("0.0.0.0", 4040),
+    ("", 4040),
 )
 COMPARE_EVERY: Final = Option[float](
     "--compare-every",

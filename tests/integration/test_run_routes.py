@@ -295,13 +295,13 @@ def test_control_on_a_unix_socket(sidecar_factory: Factory, tmp_path: Path) -> N
     assert not path.exists()
 
 
-@pytest.mark.parametrize("address", ["[::1]", "[::]", "127.0.0.1", "0.0.0.0", "localhost"])
+@pytest.mark.parametrize("address", ["[::1]", "[::]", "127.0.0.1", "0.0.0.0", "localhost", ""])
 def test_addresses_to_listen_on(sidecar_factory: Factory, address: str) -> None:
-    """IPv6 too; `[::]` and `0.0.0.0` answer on loopback as well."""
+    """IPv6 too; `[::]`, `0.0.0.0` and no host at all answer on loopback as well."""
     port = reserve_port()
     a = sidecar_factory("a", ttl=600, flags=["--listen", f"{address}:{port}"])
-    host = {"[::]": "[::1]", "0.0.0.0": "127.0.0.1"}.get(address, address)
+    host = {"[::]": "[::1]", "0.0.0.0": "127.0.0.1", "": "[::1]"}.get(address, address)
     a.url = f"http://{host}:{port}"
     assert a.wait_leading().leading
-    if address == "[::]":
+    if address in ("[::]", ""):
         assert ask("GET", f"http://127.0.0.1:{port}/leader").status == 200

@@ -53,7 +53,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
     config = run("--lock", "db")
     assert config.lock == LockName("default", "db")
     assert config.etcd == EtcdConfig(("http://127.0.0.1:2379",))
-    assert (config.listen, config.control) == (Address("0.0.0.0", 4040), Address("127.0.0.1", 4041))
+    assert (config.listen, config.control) == (Address("", 4040), Address("127.0.0.1", 4041))
     assert (config.ttl, config.drain, config.max_drift, config.root) == (None, 0.0, 0.01, "/leasehold")
     assert config.record.identity == os.uname().nodename
     assert config.app_health is None
@@ -152,8 +152,9 @@ WRONG = {
     "--etcd": ["", "127.0.0.1:2379", "etcd", "ftp://a", "http://", "http://a:0", "http://a:70000", "http://a:b", "http://a:",
                "http://u:secret@a", "http://a/path", "http://a?x", "http://a,https://b", "http://a,,http://b", "http://[::1",
                "http://a b", "http:a", "http://999.1.1.1", "http://a..b", "http://ä"],
-    "--listen": ["", "4040", ":4040", "a:b", "0.0.0.0:65536", "0.0.0.0:-1", "::1:4040", "[::1]", "a b:1", "1.2.3:4"],
-    "--control": ["0.0.0.0:4041", "[::]:4041", "10.0.0.1:4041", "example.org:1", "unix:", "unix:relative",
+    "--listen": ["", "4040", ":", "[]:4040", ":a", "a:b", "0.0.0.0:65536", "0.0.0.0:-1", "::1:4040", "[::1]", "a b:1",
+                 "1.2.3:4"],
+    "--control": ["0.0.0.0:4041", "[::]:4041", ":4041", "10.0.0.1:4041", "example.org:1", "unix:", "unix:relative",
                   "unix:/no/such/dir/s", "unix:/" + "a" * 200, "4041"],
     "--app-health": ["127.0.0.1:8080", "http://u@h/", "file:///etc/passwd", "http:///x"],
     "--state-dir": ["/no/such/dir", "/etc/passwd"],

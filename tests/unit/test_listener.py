@@ -48,11 +48,20 @@ async def test_a_port_of_0_becomes_a_real_one() -> None:
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-async def test_every_ipv6_address_means_ipv4_too() -> None:
-    async with listening(Address("::", 0)) as listener:
+@pytest.mark.parametrize("host", ["::", ""])
+async def test_every_address_is_of_ipv4_and_of_ipv6(host: str) -> None:
+    async with listening(Address(host, 0)) as listener:
         for host in ("::1", "127.0.0.1"):
             listener.address = Address(host, listener.port)
             assert (await ask(listener, "GET", "/")).status == 200
+
+
+async def test_every_address_of_a_machine_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    async with listening(Address("", 0)) as listener:
+        assert str(listener.address) == f":{listener.port}"
+        listener.address = Address("127.0.0.1", listener.port)
+        assert (await ask(listener, "GET", "/")).status == 200
 
 
 async def test_a_port_in_use_is_said() -> None:
@@ -62,7 +71,7 @@ async def test_a_port_in_use_is_said() -> None:
 
 
 async def test_an_address_of_another_machine_is_said() -> None:
-    with pytest.raises(ListenError, match=r"no such address; use 0\.0\.0\.0"):
+    with pytest.raises(ListenError, match="no such address; leave the host out"):
         await listen(app(), Address("192.0.2.1", 0))
 
 

@@ -66,7 +66,7 @@ args:
   {{- end }}
   - --state-dir=/state
   - {{ printf "--app-health=%s" .appHealth | quote }}
-  - --listen=0.0.0.0:{{ $port }}
+  - --listen=:{{ $port }}
   - --control=127.0.0.1:{{ $control }}
 env:
   {{- include "leasehold-sidecar.env" . | nindent 2 }}

@@ -32,7 +32,7 @@ def test_defaults(kubeconfig: str) -> None:
     config = read("--kubeconfig", kubeconfig)
     assert config.lock == LockName("default", "leasehold-operator")
     assert (config.root, config.ttl, config.api_writes, config.compare_every) == ("/leasehold", 15, 400, 600.0)
-    assert config.listen == Address("0.0.0.0", 4040)
+    assert config.listen == Address("", 4040)
 
 
 def test_the_pod_gives_namespace_and_identity(kubeconfig: str) -> None:
