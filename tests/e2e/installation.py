@@ -94,9 +94,18 @@ class Installation:
         self.cluster.apply(_CLASS)
         for node in self.cluster.nodes:
             for number in range(each):
-                name = f"{self.namespace}-{node.name}-{number}"
-                self._volumes.append(name)
-                self.cluster.apply(_volume(name, node))
+                self.make_volume(node, str(number))
+
+    def make_volume(self, node: Node, name: str) -> None:
+        """One more volume on that node, for whoever claims it."""
+        name = f"{self.namespace}-{node.name}-{name}"
+        self._volumes.append(name)
+        self.cluster.apply(_volume(name, node))
+
+    def lose_volume(self, name: str) -> None:
+        """Have what is on that volume, and the place itself, gone for whoever mounts it next."""
+        (place,) = (node.directory / name for node in self.cluster.nodes if (node.directory / name).exists())
+        place.rename(place.with_name(f"{name}-lost"))
 
 
 def _volume(name: str, node: Node) -> Object:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, images, run_helm, why_unavailable
+from tests.cluster import Cluster, KubectlFailed, images, run_helm, why_unavailable
 from tests.e2e.installation import CHARTS, Installation, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
@@ -53,6 +53,7 @@ def test_an_upgrade_under_load_changes_no_leader_and_uninstalling_keeps_locks_or
 
 
 def test_each_of_three_etcd_members_is_replaced_under_one_leader(another: Cluster) -> None:
+    """Restarted one after the other; and one that lost its volume, by what the README says then."""
     installation = Installation(another, "leasehold-three")
     own = another.make_namespace()
     installation.install([own], **{"etcd.replicas": 3})
@@ -70,6 +71,46 @@ def test_each_of_three_etcd_members_is_replaced_under_one_leader(another: Cluste
         another.kubectl(*rollout, "status", "statefulset/leasehold-etcd", "--timeout=150s", timeout=180)
         assert not members & {pod["metadata"]["uid"] for pod in installation.pods("etcd")}
         assert [ready(pod) for pod in installation.pods("etcd")] == [True] * 3
+        lose_a_volume(installation, "leasehold-etcd-1")
+        replace_a_member(installation, "leasehold-etcd-1")
+        assert [ready(pod) for pod in installation.pods("etcd")] == [True] * 3
         witness.wait_leads(name)
         assert witness.tokens() == [token]
         assert witness.contradictions() == []
+
+
+def lose_a_volume(installation: Installation, member: str) -> None:
+    """As by a disk that fails: the member ends, and its pod's next one cannot start."""
+    cluster, there = installation.cluster, ["-n", installation.namespace]
+    claim = cluster.get("persistentvolumeclaims", f"data-of-3-{member}", installation.namespace)
+    assert claim is not None
+    installation.lose_volume(claim["spec"]["volumeName"])
+    cluster.kubectl(*there, "delete", "pod", member)
+    wait_for(lambda: "is not a directory" in cluster.kubectl(*there, "get", "events"), "the pod to miss its volume", 60)
+
+
+def replace_a_member(installation: Installation, member: str) -> None:
+    """The README's commands, in their order."""
+    cluster, there = installation.cluster, ["-n", installation.namespace]
+    etcdctl = [*there, "exec", "leasehold-etcd-0", "--", "etcdctl", "member"]
+    (identity,) = (line.split(",")[0] for line in cluster.kubectl(*etcdctl, "list").splitlines() if member in line)
+    cluster.kubectl(*etcdctl, "remove", identity)
+    peer = f"https://{member}.leasehold-etcd.{installation.namespace}.svc:2380"
+
+    def added() -> bool:
+        try:
+            cluster.kubectl(*etcdctl, "add", member, f"--peer-urls={peer}")
+        except KubectlFailed as refusal:
+            if "unhealthy cluster" in str(refusal):  # etcd lets its members change only after 5 s of health
+                return False
+            raise
+        return True
+
+    wait_for(added, "etcd to take the new member", 30)
+    replacement = "leasehold-etcd-replacement"
+    cluster.kubectl(*there, "create", "configmap", replacement, "--from-literal=initial-cluster-state=existing")
+    installation.make_volume(cluster.nodes[0], "spare")
+    cluster.kubectl(*there, "delete", "pvc", f"data-of-3-{member}", "--wait=false")
+    cluster.kubectl(*there, "delete", "pod", member)
+    cluster.kubectl(*there, "rollout", "status", "statefulset/leasehold-etcd", "--timeout=150s", timeout=180)
+    cluster.kubectl(*there, "delete", "configmap", replacement)
