@@ -18,7 +18,6 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.injector.certificate import wall
 from sidecar.injector.config import CertificateFiles, InjectorConfig
 from sidecar.injector.keeper import FileKeeper, Keeper, SecretKeeper, Served, keep_for_ever
 from sidecar.injector.metrics import InjectorMetrics
@@ -94,7 +93,6 @@ def _keeper(config: InjectorConfig, kube: KubeCall, served: Served) -> Keeper:
         secret=wanted.secret,
         configuration=wanted.configuration,
         lifetime=timedelta(days=wanted.days),
-        now=wall,
     )
 
 

@@ -10,20 +10,23 @@ another. The Secret, which all replicas share, holds
 and the webhook's configuration holds the same authorities. No request fails over a renewal: what is next is served only
 once its authority has been in the configuration for SETTLE seconds, in which every API server learns of it; and the
 authority before it stays there, since replicas take a new certificate up one after the other.
+
+The time is that of the API server, who has to believe the certificates: a replica's own clock may be days off.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SETTLE: Final = 15.0
@@ -56,9 +59,13 @@ class Pair:
         """From when on nobody believes it."""
         return _load(self.chain).not_valid_after_utc
 
+    def valid(self, now: datetime) -> bool:
+        """Whether anybody believes it now."""
+        return self.made - SKEW <= now < self.expires
+
     def due(self, now: datetime) -> bool:
         """Whether it is time for the next one."""
-        return now >= self.made + (self.expires - self.made) * _RENEW_AT
+        return not self.valid(now) or now >= self.made + (self.expires - self.made) * _RENEW_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +127,14 @@ def step(kept: Kept, believed: bytes, host: str, now: datetime, lifetime: timede
     """What the Secret is to hold; the same when nothing is to be done. `believed`: the configuration's authorities."""
     if kept.serving is None:
         first = make(host, now, lifetime)
-        return Kept(first, None, first.authority)
+        return Kept(first, None, _living(believed, [first], now))  # other replicas may serve what was there before
     if kept.following is None and kept.serving.due(now):
         following = make(host, now, lifetime)
         return replace(kept, following=following, authorities=_joined(kept.authorities, following.authority))
     if kept.following is not None and _may_be_served(kept, believed, now):
         return replace(kept, serving=kept.following, following=None)
-    return replace(kept, authorities=_living(kept, now))
+    pairs = [pair for pair in (kept.serving, kept.following) if pair]
+    return replace(kept, authorities=_living(kept.authorities, pairs, now))
 
 
 def _may_be_served(kept: Kept, believed: bytes, now: datetime) -> bool:
@@ -135,15 +143,21 @@ def _may_be_served(kept: Kept, believed: bytes, now: datetime) -> bool:
     if kept.following.authority not in believed:
         return False
     settled = now >= kept.following.made + timedelta(seconds=SETTLE)
-    return settled or now >= kept.serving.expires  # nobody believes what is served: nothing can get worse
+    return settled or not kept.serving.valid(now)  # nobody believes what is served: nothing can get worse
 
 
-def _living(kept: Kept, now: datetime) -> bytes:
-    """The authorities without those that have expired and that nothing is served with."""
-    needed = [pair.authority for pair in (kept.serving, kept.following) if pair]
-    found = _certificates(kept.authorities)
-    living = [each for each in found if each in needed or _load(each).not_valid_after_utc > now]
+def _living(authorities: bytes, pairs: Sequence[Pair], now: datetime) -> bytes:
+    """The authorities of these pairs, and of the others those that have not expired."""
+    needed = [pair.authority for pair in pairs]
+    living = [each for each in _certificates(authorities) if each in needed or _lives(each, now)]
     return _joined(b"".join(living), *needed)
+
+
+def _lives(authority: bytes, now: datetime) -> bool:
+    try:
+        return _load(authority).not_valid_after_utc > now
+    except ValueError:  # somebody wrote it there, and nobody can believe it
+        return False
 
 
 def _joined(authorities: bytes, *more: bytes) -> bytes:
@@ -154,12 +168,13 @@ def _joined(authorities: bytes, *more: bytes) -> bytes:
 def _pair(data: Mapping[str, bytes], name: str, host: str) -> Pair | None:
     pair = Pair(data.get(f"{name}.crt", b""), data.get(f"{name}.key", b""))
     try:
-        certificate = _load(pair.chain)
+        certificate, key = _load(pair.chain), load_pem_private_key(pair.key, None)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        fits = host in names.get_values_for_type(x509.DNSName) and len(_certificates(pair.chain)) == 2
-    except (ValueError, x509.ExtensionNotFound):
+        _load(pair.authority)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):  # TypeError: the key is encrypted
         return None
-    return pair if fits and b"PRIVATE KEY" in pair.key else None
+    fits = host in names.get_values_for_type(x509.DNSName) and len(_certificates(pair.chain)) == 2
+    return pair if fits and certificate.public_key() == key.public_key() else None
 
 
 def _certificates(pem: bytes) -> list[bytes]:
@@ -188,8 +203,3 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def wall() -> datetime:
-    """The wall clock, which certificates go by."""
-    return datetime.now(UTC)

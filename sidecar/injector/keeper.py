@@ -11,12 +11,10 @@ import binascii
 import logging
 import ssl
 import tempfile
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
-
-from cryptography import x509
 
 from sidecar.injector.certificate import Kept, Pair, step
 from sidecar.injector.metrics import InjectorMetrics
@@ -32,6 +30,10 @@ _CONFLICT: Final = 409
 
 class Calls(Protocol):
     """What is asked of the API server; KubeCall has it. Raises KubeFailure."""
+
+    @property
+    def told(self) -> datetime | None:
+        """The time by its clock, in its last answer."""
 
     async def get(self, path: str, **query: str) -> Body:
         """GET."""
@@ -49,29 +51,28 @@ class Served:
     def __init__(self, metrics: InjectorMetrics) -> None:
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._metrics = metrics
-        self._chain = b""
+        self.pair: Pair | None = None
+        """What is served with; None while nothing is."""
 
-    @property
-    def authority(self) -> bytes:
-        """The last certificate of the chain that is served; empty while none is."""
-        begin = self._chain.rfind(b"-----BEGIN CERTIFICATE-----")
-        return self._chain[begin:] if self._chain else b""
+    def serve(self, pair: Pair) -> None:
+        """Serve with it from now on; connections that are open stay as they are.
 
-    def serve(self, chain: bytes, key: bytes) -> None:
-        """Serve with these from now on; connections that are open stay as they are. Raises ValueError, OSError."""
-        if chain == self._chain:
+        Raises ValueError, OSError when it cannot be served with; what was served before then still is.
+        """
+        if pair == self.pair:
             return
         # The ssl module reads files only. A key of ours never lies on a disk: /tmp or none.
         with tempfile.TemporaryDirectory(dir=_memory()) as place:
             chain_file, key_file = Path(place, "chain"), Path(place, "key")
-            chain_file.write_bytes(chain)
+            chain_file.write_bytes(pair.chain)
             key_file.touch(mode=0o600)
-            key_file.write_bytes(key)
+            key_file.write_bytes(pair.key)
+            # OpenSSL takes the certificate before it finds that the key is another's, and is then left with neither.
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chain_file, key_file)
             self.context.load_cert_chain(chain_file, key_file)
-        self._chain = chain
-        expires = x509.load_pem_x509_certificate(chain).not_valid_after_utc
-        self._metrics.expires(expires.timestamp())
-        _log.info("serving with a certificate", extra={"fields": {"expires": expires.isoformat()}})
+        self.pair = pair
+        self._metrics.expires(pair.expires.timestamp())
+        _log.info("serving with a certificate", extra={"fields": {"expires": pair.expires.isoformat()}})
 
 
 def _memory() -> str | None:
@@ -92,7 +93,6 @@ class SecretKeeper:
         secret: str,
         configuration: str,
         lifetime: timedelta,
-        now: Callable[[], datetime],
     ) -> None:
         self._kube = kube
         self._served = served
@@ -100,7 +100,6 @@ class SecretKeeper:
         self._secret = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
         self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{configuration}"
         self._lifetime = lifetime
-        self._now = now
         self.ready = False
         """Whether the API server believes what is served, as far as the last look could tell."""
 
@@ -109,16 +108,24 @@ class SecretKeeper:
         secret, configuration = await self._kube.get(self._secret), await self._kube.get(self._configuration)
         kept = Kept.read(_decoded(secret.get("data") or {}), self._host)
         believed = _believed(configuration)
-        wanted = step(kept, believed, self._host, self._now(), self._lifetime)
+        now = self._kube.told or datetime.now(UTC)
+        wanted = step(self._remembered(kept, believed, now), believed, self._host, now, self._lifetime)
         if wanted != kept:
             await self._kube.merge(self._secret, _changes(secret, wanted))
         if wanted.authorities != believed:
             await self._kube.replace(
                 self._configuration, configuration["metadata"]["uid"], _bundles(configuration, wanted.authorities)
             )
-        serving = _serving(wanted)
-        self._served.serve(serving.chain, serving.key)
-        self.ready = serving.authority in wanted.authorities
+        assert wanted.serving is not None, "a step makes one"
+        self._served.serve(wanted.serving)
+        self.ready = True
+
+    def _remembered(self, kept: Kept, believed: bytes, now: datetime) -> Kept:
+        """What the Secret holds; if somebody has emptied or spoilt it, what is served and believed goes back there."""
+        served = self._served.pair
+        if kept.serving is None and served is not None and served.valid(now) and served.authority in believed:
+            return Kept(served, None, believed)
+        return kept
 
 
 class FileKeeper:
@@ -132,7 +139,7 @@ class FileKeeper:
     async def look(self) -> None:
         """Take up what is there now. Raises OSError or ValueError, when one file is not the other's yet."""
         chain, key = [await asyncio.to_thread(file.read_bytes) for file in self._files]
-        self._served.serve(chain, key)
+        self._served.serve(Pair(chain, key))
         self.ready = True
 
 
@@ -153,11 +160,6 @@ async def keep_for_ever(keeper: Keeper) -> None:
         else:
             trouble.over()
         await asyncio.sleep(LOOK_EVERY)
-
-
-def _serving(kept: Kept) -> Pair:
-    assert kept.serving is not None, "a step makes one"
-    return kept.serving
 
 
 def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:

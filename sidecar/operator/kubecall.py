@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 
 import aiohttp
@@ -57,6 +59,8 @@ class KubeCall:
         self._client = ApiClient(access.configuration)
         self._client.user_agent = "leasehold-operator"
         self._timeout = timeout
+        self.told: datetime | None = None
+        """The time by the API server's own clock, in its last answer; None before the first."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -123,10 +127,18 @@ class KubeCall:
             *request, _request_timeout=aiohttp.ClientTimeout(total=self._timeout)
         )
         data: bytes = await response.read()
+        self.told = _date(response.headers) or self.told
         return response.status, response.headers, data
 
 
 _AUTH: Final = ["BearerToken"]
+
+
+def _date(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers["Date"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _parse(data: bytes) -> Body | None:

@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from tests.charts.rendered import LEASEHOLD, NAMESPACE, objects, render, values
 from tests.cluster import ControlPlane, Object
 from tests.rights import check_rights
-from tests.servers import Process, release_port, reserve_port, wait_for
+from tests.servers import Process, release_port, reserve_port, wait_for, wrong_date
 from tests.sidecars import request
 from tests.unit.injector.pods import pod
 
@@ -29,13 +29,13 @@ Body = dict[str, Any]
 class Injector(Process):
     """`leasehold injector` on ports of its own, as the chart's service account."""
 
-    def __init__(self, api: ControlPlane, user: str, *flags: str) -> None:
+    def __init__(self, api: ControlPlane, user: str, *flags: str, env: Mapping[str, str] | None = None) -> None:
         self.port, self.health = reserve_port(), reserve_port()
         words = [sys.executable, "-m", "sidecar", "injector", "--kubeconfig", str(api.kubeconfig(user))]
         words += ["--namespace", NAMESPACE, "--service", NAME, "--certificate-secret", f"{NAME}-tls"]
         words += ["--webhook-configuration", NAME, "--sidecar-image", "leasehold:1", "--sidecar-etcd", "http://e:2379"]
         words += ["--listen", f"127.0.0.1:{self.port}", "--health-listen", f"127.0.0.1:{self.health}"]
-        super().__init__([*words, *flags], name="injector")
+        super().__init__([*words, *flags], name="injector", env=env)
         self._api = api
         self.trusted = b""
         """The authorities to believe, where the configuration can't be asked for them."""
@@ -87,6 +87,19 @@ def believed(api: ControlPlane) -> bytes:
     return base64.b64decode(found["webhooks"][0]["clientConfig"].get("caBundle", ""))
 
 
+def believe_nobody(api: ControlPlane) -> None:
+    other = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": None}}]}
+    words = ["mutatingwebhookconfiguration", NAME, "--type=strategic", f"--patch={json.dumps(other)}"]
+    api.kubectl("patch", *words)
+
+
+def secret(api: ControlPlane) -> Body:
+    found = api.get("secrets", f"{NAME}-tls", NAMESPACE)
+    assert found is not None
+    data: Body = found.get("data") or {}
+    return data
+
+
 @pytest.fixture(scope="module")
 def audited() -> Iterator[ControlPlane]:
     """An API server with what the chart gives the injector, and nothing that asks it."""
@@ -116,8 +129,8 @@ def start(audited: ControlPlane) -> Iterator[Start]:
     user = audited.service_account(NAME, NAMESPACE)
     with contextlib.ExitStack() as stack:
 
-        def made(*flags: str) -> Injector:
-            injector = Injector(audited, user, *flags)
+        def made(*flags: str, **more: Any) -> Injector:
+            injector = Injector(audited, user, *flags, **more)
             stack.callback(injector.close)
             injector.start()
             injector.wait_ready()
@@ -148,9 +161,7 @@ def test_every_right_is_used_and_none_is_missing(audited: ControlPlane, start: S
 def test_what_somebody_writes_into_the_webhook_is_put_right(audited: ControlPlane, start: Start) -> None:
     start()
     right = believed(audited)
-    other = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": None}}]}
-    words = ["mutatingwebhookconfiguration", NAME, "--type=strategic", f"--patch={json.dumps(other)}"]
-    audited.kubectl("patch", *words)
+    believe_nobody(audited)
     wait_for(lambda: believed(audited) == right, "the authorities to be put back")
 
 
@@ -158,6 +169,7 @@ def test_replicas_that_start_at_once_agree_and_one_that_comes_later_uses_what_is
     audited: ControlPlane, start: Start
 ) -> None:
     audited.patch("secrets", f"{NAME}-tls", {"data": None}, NAMESPACE)
+    believe_nobody(audited)
     user = audited.service_account(NAME, NAMESPACE)
     with contextlib.ExitStack() as stack:
         several = [Injector(audited, user) for _ in range(3)]
@@ -172,6 +184,26 @@ def test_replicas_that_start_at_once_agree_and_one_that_comes_later_uses_what_is
         assert later.review("default", require_lock="false")["allowed"]
         assert believed(audited) == agreed
         assert agreed.count(b"BEGIN CERTIFICATE") == 1
+
+
+def test_a_secret_that_is_emptied_gets_back_what_is_served(audited: ControlPlane, start: Start) -> None:
+    """Another certificate would be believed only once every API server had heard of it."""
+    one, two = start(), start()
+    before, right = secret(audited), believed(audited)
+    audited.patch("secrets", f"{NAME}-tls", {"data": None}, NAMESPACE)
+    wait_for(lambda: secret(audited) == before, "the Secret to be filled again")
+    assert believed(audited) == right
+    assert all(each.review("default", require_lock="false")["allowed"] for each in (one, two))
+
+
+def test_certificates_are_made_by_the_api_servers_clock(audited: ControlPlane, start: Start) -> None:
+    audited.patch("secrets", f"{NAME}-tls", {"data": None}, NAMESPACE)
+    ahead = start(env=wrong_date(50))
+    assert ahead.review("default", require_lock="false")["allowed"]
+    agreed = secret(audited)
+    on_time = start()
+    assert on_time.review("default", require_lock="false")["allowed"]
+    assert secret(audited) == agreed, "nothing is to be renewed"
 
 
 def test_without_the_api_server_what_must_be_looked_up_is_refused_in_a_sentence(

@@ -24,8 +24,8 @@ Postgres()
     start close; dsn
 Disk(), where disks_available()
     freeze thaw close; path
-skewed_clock(rate)
-    the environment in which a process's clocks run faster or slower
+skewed_clock(rate) wrong_date(days)
+    the environment in which a process's clocks run faster or slower, or are ahead
 reserve_port() release_port(port)
     a port of 127.0.0.1 that is free and stays so
 wait_for(condition, what, timeout)
@@ -35,7 +35,7 @@ As fixtures (tests/conftest.py) they close themselves, and a failed test's repor
 """
 
 from tests.servers.certs import Certificate, CertificateAuthority
-from tests.servers.clock import skewed_clock
+from tests.servers.clock import skewed_clock, wrong_date
 from tests.servers.disk import Disk, disks_available
 from tests.servers.etcd import EtcdCluster, EtcdServer, Version
 from tests.servers.etcdctl import Etcdctl, EtcdctlFailed, KeyValue
@@ -70,4 +70,5 @@ __all__ = [
     "running_processes",
     "skewed_clock",
     "wait_for",
+    "wrong_date",
 ]

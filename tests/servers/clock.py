@@ -1,4 +1,4 @@
-"""Real processes whose clocks run too fast or too slow."""
+"""Real processes whose clocks run too fast or too slow, or are set wrong."""
 
 from tests.servers.programs import program
 
@@ -13,4 +13,13 @@ def skewed_clock(rate: float) -> dict[str, str]:
         "FAKETIME": f"+0 x{rate}",
         "FAKETIME_DONT_FAKE_MONOTONIC": "0",
         "FAKETIME_NO_CACHE": "1",
+    }
+
+
+def wrong_date(days: float) -> dict[str, str]:
+    """What to add to a process's environment so that its wall clock is so many days ahead."""
+    return {
+        "LD_PRELOAD": str(program("libfaketime")),
+        "FAKETIME": f"{days:+}d",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.injector.certificate import SETTLE, Kept, make, step
+from tests.unit.injector.handshakes import HOST, believes
 
-HOST = "leasehold-injector.leasehold-system.svc"
 START = datetime(2030, 1, 1, tzinfo=UTC)
 LIFETIME = timedelta(days=90)
 
@@ -68,10 +68,45 @@ def test_it_survives_the_way_through_a_secret() -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["tls.crt", "tls.key"])
-def test_a_spoilt_secret_counts_as_empty(spoilt: str) -> None:
+@pytest.mark.parametrize(
+    "by", [b"nonsense", b"", b"-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n"]
+)
+def test_a_spoilt_secret_counts_as_empty(spoilt: str, by: bytes) -> None:
     data = step(Kept(), b"", HOST, START, LIFETIME).data()
-    assert Kept.read({**data, spoilt: b"nonsense"}, HOST) == Kept()
+    assert Kept.read({**data, spoilt: by}, HOST) == Kept()
     assert Kept.read(data, "another.host.svc") == Kept()
+
+
+def test_a_key_of_another_certificate_counts_as_missing() -> None:
+    """Neither served nor, as the next one, promoted."""
+    kept, other = step(Kept(), b"", HOST, START, LIFETIME), make(HOST, START, LIFETIME)
+    assert Kept.read({**kept.data(), "tls.key": other.key}, HOST) == Kept()
+    renewing = step(kept, kept.authorities, HOST, START + timedelta(days=61), LIFETIME)
+    spoilt = Kept.read({**renewing.data(), "next.key": other.key}, HOST)
+    assert (spoilt.serving, spoilt.following) == (kept.serving, None)
+
+
+def test_an_authority_that_nobody_can_read_is_dropped() -> None:
+    kept = step(Kept(), b"", HOST, START, LIFETIME)
+    nonsense = b"-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"
+    spoilt = Kept(kept.serving, None, nonsense + kept.authorities)
+    assert step(spoilt, spoilt.authorities, HOST, START, LIFETIME) == kept
+
+
+def test_where_nothing_is_left_what_other_replicas_may_serve_stays_believed() -> None:
+    lost = step(Kept(), b"", HOST, START, LIFETIME)
+    kept = step(Kept(), lost.authorities, HOST, START + timedelta(days=1), LIFETIME)
+    assert kept.authorities.startswith(lost.authorities)
+    assert kept.authorities.count(b"BEGIN CERTIFICATE") == 2
+
+
+def test_one_of_the_future_which_nobody_believes_yet_is_replaced() -> None:
+    """It was made by a clock that was ahead."""
+    kept = step(Kept(), b"", HOST, START + timedelta(days=400), LIFETIME)
+    kept = step(kept, kept.authorities, HOST, START, LIFETIME)
+    kept = step(kept, kept.authorities, HOST, START, LIFETIME)
+    assert kept.serving is not None
+    assert kept.serving.valid(START)
 
 
 def test_a_client_that_believes_the_authority_believes_the_certificate(tmp_path: Path) -> None:
@@ -79,17 +114,7 @@ def test_a_client_that_believes_the_authority_believes_the_certificate(tmp_path:
     pair = make(HOST, datetime.now(UTC), LIFETIME)
     (tmp_path / "chain").write_bytes(pair.chain)
     (tmp_path / "key").write_bytes(pair.key)
-    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(tmp_path / "chain", tmp_path / "key")
-    client.verify_flags |= ssl.VERIFY_X509_STRICT  # Python's default from 3.13 on
-    client.load_verify_locations(cadata=pair.authority.decode())
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(to_client, to_server, server_hostname=HOST)
-    theirs = server.wrap_bio(to_server, to_client, server_side=True)
-    for _ in range(4):
-        for side in (ours, theirs):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                continue
-    assert ours.getpeercert()
+    assert believes(pair.authority, server)
+    assert not believes(make(HOST, datetime.now(UTC), LIFETIME).authority, server)

@@ -1,0 +1,50 @@
+"""What is served, while what comes in files or in the Secret is not always right."""
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from sidecar.injector.certificate import Pair, make
+from sidecar.injector.keeper import FileKeeper, Served
+from sidecar.injector.metrics import InjectorMetrics
+from tests.unit.injector.handshakes import HOST, believes
+
+LIFETIME = timedelta(days=90)
+
+
+def made() -> Pair:
+    return make(HOST, datetime.now(UTC), LIFETIME)
+
+
+def served() -> Served:
+    return Served(InjectorMetrics(CollectorRegistry()))
+
+
+def test_a_key_that_is_anothers_leaves_what_was_served() -> None:
+    serving, first, second = served(), made(), made()
+    serving.serve(first)
+    with pytest.raises(ssl.SSLError):
+        serving.serve(Pair(second.chain, first.key))
+    assert believes(first.authority, serving.context)
+    serving.serve(second)
+    assert believes(second.authority, serving.context)
+
+
+async def test_files_that_are_replaced_one_after_the_other_are_taken_up_together(tmp_path: Path) -> None:
+    first, second = made(), made()
+    certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
+    certificate.write_bytes(first.chain)
+    key.write_bytes(first.key)
+    serving = served()
+    keeper = FileKeeper(serving, certificate, key)
+    await keeper.look()
+    certificate.write_bytes(second.chain)
+    with pytest.raises(ssl.SSLError):
+        await keeper.look()
+    assert believes(first.authority, serving.context)
+    key.write_bytes(second.key)
+    await keeper.look()
+    assert believes(second.authority, serving.context)
