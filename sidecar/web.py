@@ -94,7 +94,7 @@ class App:
             raise
         except Exception:
             log.exception("answering %s %s failed", request.method, request.path[:80])
-            return refusal("This sidecar failed to answer; its log says why.", 500)
+            return refusal("This process failed to answer; its log says why.", 500)
 
     def _find(self, request: web.BaseRequest) -> Handler | web.Response:
         for guard in self.guards:

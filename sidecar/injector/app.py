@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Final
@@ -21,17 +20,17 @@ from prometheus_client import CollectorRegistry
 from sidecar.injector.config import CertificateFiles, InjectorConfig
 from sidecar.injector.keeper import FileKeeper, Keeper, SecretKeeper, Served, keep_for_ever
 from sidecar.injector.metrics import InjectorMetrics
-from sidecar.injector.review import LARGEST, Policy, Reviewer
+from sidecar.injector.review import Policy, Reviewer
+from sidecar.injector.tls_listener import TlsListener
 from sidecar.lean import web
 from sidecar.listener import ListenError, bind_tcp, listen
 from sidecar.operator import health
 from sidecar.operator.access import Access, AccessError
 from sidecar.operator.kubecall import KubeCall
 from sidecar.options import ConfigError
+from sidecar.web import App
 
 _log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CALL_TIMEOUT: Final = 2.0
 """Seconds for each question to the API server, of which one review has two at most: its webhook gives it 5."""
@@ -61,14 +60,15 @@ async def _run(config: InjectorConfig) -> int:
         keeper = _keeper(config, kube, served)
         await _serve_health(config, stack, registry, keeper, over)
         policy = Policy(config.require_lock, config.require_opt_in)
-        await _serve(config, stack, Reviewer(kube, config.sidecar, policy, metrics), served, over)
+        listener = _serve(config, stack, Reviewer(kube, config.sidecar, policy, metrics), served, over)
         keeping = asyncio.create_task(keep_for_ever(keeper), name="certificate")
         stack.callback(keeping.cancel)
         ended = asyncio.create_task(over.wait())
-        await asyncio.wait({ended, keeping}, return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done():
-            _log.critical("%s ended, so this process does", keeping.get_name(), exc_info=keeping.exception())
-            return 1
+        await asyncio.wait({ended, keeping, listener.accepting}, return_when=asyncio.FIRST_COMPLETED)
+        for work in (keeping, listener.accepting):
+            if work.done():
+                _log.critical("%s ended, so this process does", work.get_name(), exc_info=work.exception())
+                return 1
         _log.info("ending; requests are answered for %g s more", LINGER)
         await asyncio.sleep(LINGER)
     return 0
@@ -108,24 +108,22 @@ async def _serve_health(
     stack.push_async_callback(listener.close)
 
 
-async def _serve(
+def _serve(
     config: InjectorConfig, stack: AsyncExitStack, reviewer: Reviewer, served: Served, over: asyncio.Event
-) -> None:
-    @web.middleware
-    async def parting(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
+) -> TlsListener:
+    async def review(request: web.BaseRequest) -> web.StreamResponse:
+        response = await reviewer.handle(request)
         if over.is_set():
             response.force_close()
         return response
 
-    app = web.Application(client_max_size=LARGEST, middlewares=[parting])
-    app.router.add_post("/mutate", reviewer.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_END, keepalive_timeout=_IDLE)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    app = App()
+    app.post("/mutate", review)
     try:
         bound = bind_tcp(config.listen)
     except ListenError as error:
         raise config.mistake("listen", str(error)) from None
-    await web.SockSite(runner, bound, ssl_context=served.context).start()
+    listener = TlsListener(app, bound, served.context, _IDLE)
+    stack.push_async_callback(listener.close, _END)
     _log.info("listening", extra={"fields": {"listen": str(config.listen)}})
+    return listener

@@ -6,11 +6,13 @@ has a time limit, so every question of ours has a shorter one.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -24,12 +26,26 @@ from sidecar.keys import LockName
 from sidecar.lean import web
 from sidecar.operator.kube import API_VERSION
 from sidecar.operator.kubecall import Body, KubeError, KubeFailure
+from sidecar.web import refusal
 
 log = logging.getLogger(__name__)
 
 API: Final = "admission.k8s.io/v1"
-LARGEST: Final = 8 * 1024 * 1024
-"""Bytes of a request: an object is at most 3 MB, and may stand in it twice."""
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes of a request: the API server takes objects of up to 3 MiB."""
+LARGE: Final = 256 * 1024
+"""Bytes from which on a request is read and parsed beside one other such at most: read into objects it may take thirty
+times the memory. Usual pods are far smaller, and never wait for it."""
+READ_WITHIN: Final = 4.0
+"""Seconds for a request to be read: its webhook gives all of the review 5."""
+
+
+class Unwanted(Exception):
+    """A request that is no review. The text is one sentence."""
+
+    def __init__(self, sentence: str, status: HTTPStatus) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 class Getter(Protocol):
@@ -55,18 +71,36 @@ class Reviewer:
         self._sidecar = sidecar
         self._policy = policy
         self._metrics = metrics
+        self._large = asyncio.Semaphore(2)
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """`POST /mutate`."""
         began = time.monotonic()
         try:
-            asked = _parse(await request.read())
-        except ValueError as error:
-            return web.Response(text=f"{error}\n", status=HTTPStatus.BAD_REQUEST)
+            async with asyncio.timeout(READ_WITHIN):
+                asked = await self._read(request)
+        except TimeoutError:
+            return refusal("The request was not there in time.", HTTPStatus.REQUEST_TIMEOUT)
+        except Unwanted as unwanted:
+            return refusal(str(unwanted), unwanted.status)
         response = await self.review(asked)
         self._metrics.took(time.monotonic() - began)
         answer = {"apiVersion": API, "kind": "AdmissionReview", "response": response}
         return web.Response(body=json.dumps(answer).encode(), content_type="application/json")
+
+    async def _read(self, request: web.BaseRequest) -> Mapping[str, Any]:
+        """The request that the body holds. Raises Unwanted."""
+        length = request.content_length
+        if length is None:
+            raise Unwanted("A request must say how long it is.", HTTPStatus.LENGTH_REQUIRED)
+        if length > LARGEST:
+            raise Unwanted(f"A request may have {LARGEST} bytes.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        async with self._large if length > LARGE else nullcontext():
+            try:
+                body = await request.content.readexactly(length) if length else b""
+            except asyncio.IncompleteReadError:
+                raise ConnectionResetError("the request was broken off") from None
+            return _parse(body)
 
     async def review(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The response to a request; both as the admission API has them."""
@@ -118,7 +152,7 @@ class Reviewer:
 
 
 def _parse(body: bytes) -> Mapping[str, Any]:
-    """The request of an AdmissionReview about a pod. Raises ValueError with a sentence."""
+    """The request of an AdmissionReview about a pod. Raises Unwanted."""
     try:
         review = json.loads(body)
         asked: Mapping[str, Any] = review["request"]
@@ -129,7 +163,7 @@ def _parse(body: bytes) -> Mapping[str, Any]:
         known = about_a_pod = False
         asked = {}
     if not (known and about_a_pod):
-        raise ValueError(f"This is no AdmissionReview of {API} about a pod.")
+        raise Unwanted(f"This is no AdmissionReview of {API} about a pod.", HTTPStatus.BAD_REQUEST)
     return asked
 
 

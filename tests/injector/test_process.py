@@ -2,141 +2,18 @@
 
 import base64
 import contextlib
-import http.client
 import json
 import signal
-import socket
-import ssl
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.charts.rendered import LEASEHOLD, NAMESPACE, objects, render, values
-from tests.cluster import ControlPlane, Object
+from tests.charts.rendered import NAMESPACE
+from tests.cluster import ControlPlane
+from tests.injector.injectors import NAME, NO_POD, Injector, Start, believe_nobody, believed, injector_objects, secret
 from tests.rights import check_rights
-from tests.servers import Process, release_port, reserve_port, wait_for, wrong_date
-from tests.sidecars import request
-from tests.unit.injector.pods import pod
-
-NAME = "leasehold-injector"
-HOST = f"{NAME}.{NAMESPACE}.svc"
-NO_POD = b'{"apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "object": {}}}'
-Body = dict[str, Any]
-
-
-class Injector(Process):
-    """`leasehold injector` on ports of its own, as the chart's service account."""
-
-    def __init__(self, api: ControlPlane, user: str, *flags: str, env: Mapping[str, str] | None = None) -> None:
-        self.port, self.health = reserve_port(), reserve_port()
-        words = [sys.executable, "-m", "sidecar", "injector", "--kubeconfig", str(api.kubeconfig(user))]
-        words += ["--namespace", NAMESPACE, "--service", NAME, "--certificate-secret", f"{NAME}-tls"]
-        words += ["--webhook-configuration", NAME, "--sidecar-image", "leasehold:1", "--sidecar-etcd", "http://e:2379"]
-        words += ["--listen", f"127.0.0.1:{self.port}", "--health-listen", f"127.0.0.1:{self.health}"]
-        super().__init__([*words, *flags], name="injector", env=env)
-        self._api = api
-        self.trusted = b""
-        """The authorities to believe, where the configuration can't be asked for them."""
-
-    def close(self) -> None:
-        super().close()
-        release_port(self.port)
-        release_port(self.health)
-
-    def ready(self) -> bool:
-        with contextlib.suppress(OSError):
-            return request("GET", f"http://127.0.0.1:{self.health}/readyz")[0] == 200
-        return False
-
-    def wait_ready(self) -> None:
-        wait_for(lambda: self.ready() or not self.running, "the injector to be ready")
-        assert self.running, self.log_tail()
-
-    @contextlib.contextmanager
-    def connected(self) -> Iterator[http.client.HTTPSConnection]:
-        """As the API server connects: by the Service's name, and believing the configuration's authorities alone."""
-        context = ssl.create_default_context(cadata=(self.trusted or believed(self._api)).decode())
-        plain = socket.create_connection(("127.0.0.1", self.port), 15)
-        with contextlib.closing(http.client.HTTPSConnection(HOST, timeout=15)) as connection:
-            connection.sock = context.wrap_socket(plain, server_hostname=HOST)
-            yield connection
-
-    def post(self, body: bytes, path: str = "/mutate") -> tuple[int, bytes]:
-        """What one request over a connection of its own is answered."""
-        with self.connected() as connection:
-            connection.request("POST", path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-
-    def review(self, namespace: str, **annotations: str) -> Body:
-        """Its response about a pod."""
-        asked = {"uid": "u-1", "namespace": namespace, "object": pod(None, None, **annotations)}
-        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
-        status, body = self.post(json.dumps(review).encode())
-        assert status == 200
-        response: Body = json.loads(body)["response"]
-        assert response["uid"] == "u-1"
-        return response
-
-
-def believed(api: ControlPlane) -> bytes:
-    found = api.get("mutatingwebhookconfigurations", NAME)
-    assert found is not None
-    return base64.b64decode(found["webhooks"][0]["clientConfig"].get("caBundle", ""))
-
-
-def believe_nobody(api: ControlPlane) -> None:
-    other = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": None}}]}
-    words = ["mutatingwebhookconfiguration", NAME, "--type=strategic", f"--patch={json.dumps(other)}"]
-    api.kubectl("patch", *words)
-
-
-def secret(api: ControlPlane) -> Body:
-    found = api.get("secrets", f"{NAME}-tls", NAMESPACE)
-    assert found is not None
-    data: Body = found.get("data") or {}
-    return data
-
-
-@pytest.fixture(scope="module")
-def audited() -> Iterator[ControlPlane]:
-    """An API server with what the chart gives the injector, and nothing that asks it."""
-    with ControlPlane(name="injector", controllers=False, audit=True) as made:
-        made.create("namespaces", {"metadata": {"name": NAMESPACE}})
-        for each in injector_objects():
-            if each["kind"] == "MutatingWebhookConfiguration":
-                each["webhooks"][0]["objectSelector"] = {"matchLabels": {"nobody": "asks"}}
-            made.apply(each, namespace=NAMESPACE)
-        yield made
-
-
-def injector_objects() -> list[Object]:
-    chosen = values(**{"etcd.enabled": True, "injector.requireOptIn": True})
-    kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Secret")
-    everything = objects(render(LEASEHOLD, *chosen))
-    mine = [each for each in everything if each["metadata"]["name"].startswith(NAME)]
-    return [each for each in mine if each["kind"] in (*kinds, "MutatingWebhookConfiguration")]
-
-
-Start = Callable[..., Injector]
-
-
-@pytest.fixture
-def start(audited: ControlPlane) -> Iterator[Start]:
-    """Starts an injector as the chart's service account, and waits until it is ready."""
-    user = audited.service_account(NAME, NAMESPACE)
-    with contextlib.ExitStack() as stack:
-
-        def made(*flags: str, **more: Any) -> Injector:
-            injector = Injector(audited, user, *flags, **more)
-            stack.callback(injector.close)
-            injector.start()
-            injector.wait_ready()
-            return injector
-
-        yield made
+from tests.servers import Process, wait_for, wrong_date
 
 
 def declare(api: ControlPlane, namespace: str) -> None:
@@ -237,18 +114,13 @@ def test_without_the_api_server_what_must_be_looked_up_is_refused_in_a_sentence(
 def test_what_is_no_review_is_answered_in_a_sentence_and_what_comes_after_it_too(start: Start, body: bytes) -> None:
     injector = start()
     status, answer = injector.post(body)
-    assert (status, answer) == (400, b"This is no AdmissionReview of admission.k8s.io/v1 about a pod.\n")
+    assert (status, json.loads(answer)["error"]) == (
+        400,
+        "This is no AdmissionReview of admission.k8s.io/v1 about a pod.",
+    )
     assert injector.post(b"x" * 9_000_000)[0] == 413
     assert injector.review("default", require_lock="false")["allowed"]
     assert "Traceback" not in injector.log
-
-
-def test_it_answers_while_many_connect_and_say_nothing(start: Start) -> None:
-    injector = start()
-    with contextlib.ExitStack() as stack:
-        for _ in range(200):
-            stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 15))
-        assert injector.review("default", require_lock="false")["allowed"]
 
 
 def test_term_is_heeded_after_a_moment_in_which_it_still_answers(start: Start) -> None:

@@ -1,0 +1,76 @@
+"""The webhook's listener: TLS, for whoever in the cluster connects.
+
+A pod whose review gets no answer is refused, so nobody may take the injector's memory. `sidecar.web` bounds the
+connections; the handshakes before them are bounded here, since each has 256 KiB of asyncio's buffers from its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import Final
+
+from sidecar.web import App, Server
+
+_log = logging.getLogger(__name__)
+
+MOST_CONNECTIONS: Final = 256
+"""More than the 200 changes that an API server makes at once: each review under way has a connection of its own."""
+MOST_HANDSHAKES: Final = 64
+"""One more, and that which began first is given up: it has had the longest time."""
+HANDSHAKE_WITHIN: Final = 10.0
+_REST: Final = 0.1
+"""Seconds to wait when no connection can be accepted, such as for want of file descriptors."""
+
+
+class TlsListener:
+    """A server that is up. `accepting` goes on until `close`; when it ends before, nobody is answered any more."""
+
+    def __init__(self, app: App, bound: socket.socket, context: ssl.SSLContext, idle: float) -> None:
+        """`bound` listens already; `idle` seconds without a complete request, and a connection is closed."""
+        bound.setblocking(False)
+        self._bound = bound
+        self._context = context
+        self._server = Server(app, MOST_CONNECTIONS, idle)
+        self._handshakes: dict[asyncio.Task[None], None] = {}  # in the order in which they began
+        self.accepting = asyncio.create_task(self._accept(), name="listener")
+
+    async def close(self, timeout: float) -> None:
+        """Accept no more, give answers under way `timeout` seconds, then close what is left."""
+        for task in (self.accepting, *self._handshakes):
+            task.cancel()
+        await asyncio.wait([self.accepting, *self._handshakes])
+        self._bound.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(timeout)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(self._bound)
+            except OSError as error:
+                _log.warning("no connection could be accepted: %s", error.strerror or error)
+                await asyncio.sleep(_REST)
+                continue
+            self._make_room()
+            task = asyncio.create_task(self._let_in(client))
+            self._handshakes[task] = None
+            task.add_done_callback(lambda task: self._handshakes.pop(task, None))
+
+    def _make_room(self) -> None:
+        if len(self._handshakes) >= MOST_HANDSHAKES:
+            first = next(iter(self._handshakes))
+            del self._handshakes[first]
+            first.cancel()
+
+    async def _let_in(self, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(
+                self._server, client, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_WITHIN
+            )
+        except OSError as error:  # it went away, said nothing, or does not believe the certificate
+            _log.debug("a TLS handshake failed: %s", error)

@@ -1,0 +1,74 @@
+"""Whoever in the cluster connects to the webhook: neither its memory nor its answers are theirs to take."""
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+
+import pytest
+
+from tests.injector.injectors import HOST, Injector, Start
+
+LIMIT = 512 * 1024 * 1024
+"""Bytes that the chart gives the injector."""
+Attack = Callable[[Injector, contextlib.ExitStack], None]
+
+
+def plain(injector: Injector, stack: contextlib.ExitStack) -> socket.socket:
+    return stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 15))
+
+
+def silent_before_tls(injector: Injector, stack: contextlib.ExitStack) -> None:
+    for _ in range(700):
+        plain(injector, stack)
+
+
+def secured(injector: Injector, stack: contextlib.ExitStack) -> ssl.SSLSocket:
+    return stack.enter_context(_trusting.wrap_socket(plain(injector, stack), server_hostname=HOST))
+
+
+_trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_trusting.check_hostname = False
+_trusting.verify_mode = ssl.CERT_NONE
+
+
+def silent_after_tls(injector: Injector, stack: contextlib.ExitStack) -> None:
+    for _ in range(700):
+        secured(injector, stack)
+
+
+def post(connection: ssl.SSLSocket, body: bytes, announced: int) -> None:
+    with contextlib.suppress(OSError):  # closed, to make room
+        connection.sendall(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % announced + body)
+
+
+def bodies_that_stop_before_their_end(injector: Injector, stack: contextlib.ExitStack) -> None:
+    for connection in [secured(injector, stack) for _ in range(150)]:
+        connection.settimeout(0.02)
+        post(connection, b"x" * 4_000_000, 4_100_000)
+
+
+def bodies_of_tiny_objects(injector: Injector, stack: contextlib.ExitStack) -> None:
+    body = b"[" + b"{}," * 1_390_000 + b"{}]"
+    for connection in [secured(injector, stack) for _ in range(20)]:
+        connection.settimeout(0.2)
+        post(connection, body, len(body))
+
+
+def all_at_once(injector: Injector, stack: contextlib.ExitStack) -> None:
+    for attack in (silent_before_tls, bodies_that_stop_before_their_end, bodies_of_tiny_objects):
+        attack(injector, stack)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [silent_before_tls, silent_after_tls, bodies_that_stop_before_their_end, bodies_of_tiny_objects, all_at_once],
+)
+def test_it_goes_on_answering_within_the_memory_that_it_has(start: Start, attack: Attack) -> None:
+    injector = start()
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            attack(injector, stack)
+            assert injector.review("default", require_lock="false")["allowed"]
+        peak = injector.peak_memory()
+    assert peak < LIMIT, f"{peak / 1e6:.0f} MB"
