@@ -1,0 +1,82 @@
+"""The chart's admission policy on a real API server: what asks for a sidecar and was given none is refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.charts.rendered import LEASEHOLD, objects, render, values
+from tests.cluster import ApiError, ControlPlane
+from tests.servers import wait_for
+
+INJECT = {"labels": {"leasehold.dev/inject": "true"}}
+LOCK = {"annotations": {"leasehold.dev/lock": "reports"}}
+SIDECAR = {"name": "leasehold", "image": "leasehold:1", "restartPolicy": "Always"}
+KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[ControlPlane]:
+    """An API server with the policy and no injector, once the policy is in force."""
+    with ControlPlane(name="policy") as made:
+        create(made, "default", metadata=INJECT)  # before there is a policy
+        for each in objects(render(LEASEHOLD, *values(**{"etcd.enabled": True, "injector.enabled": False}))):
+            if each["kind"] in KINDS:
+                made.apply(each)
+        wait_for(lambda: refusal(made, "kube-public", **INJECT), "the policy to be in force")
+        yield made
+
+
+def create(
+    api: ControlPlane, namespace: str, *sidecars: dict[str, Any], metadata: dict[str, Any], dry_run: bool = False
+) -> None:
+    spec = {"initContainers": list(sidecars), "containers": [{"name": "app", "image": "none"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"} | metadata, "spec": spec}
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    api.rest.call("POST", f"{path}?dryRun=All" if dry_run else path, pod)
+
+
+def refusal(api: ControlPlane, namespace: str, *sidecars: dict[str, Any], **metadata: Any) -> str:
+    """Why such a pod would be refused; "" if it would not."""
+    try:
+        create(api, namespace, *sidecars, metadata=metadata, dry_run=True)
+    except ApiError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("metadata", [INJECT, {**INJECT, **LOCK}, {"labels": {"leasehold.dev/inject": "false"}}])
+def test_a_labelled_pod_that_nobody_gave_a_sidecar_is_refused(api: ControlPlane, metadata: dict[str, Any]) -> None:
+    own = api.make_namespace()
+    assert "nobody gave it a sidecar: the injector is not installed" in refusal(api, own, **metadata)
+
+
+@pytest.mark.parametrize("labels", [{}, {"leasehold.dev/injected": "true"}], ids=["none", "misspelt"])
+def test_an_annotated_pod_without_the_label_is_refused(api: ControlPlane, labels: dict[str, str]) -> None:
+    own = api.make_namespace()
+    assert 'not the label leasehold.dev/inject: "true"' in refusal(api, own, **LOCK, labels=labels)
+
+
+def test_an_init_container_that_ends_is_no_sidecar(api: ControlPlane) -> None:
+    own, ends = api.make_namespace(), {"name": "leasehold", "image": "busybox"}
+    assert "nobody gave it a sidecar" in refusal(api, own, ends, **INJECT)
+
+
+def test_pods_with_a_sidecar_and_pods_that_ask_for_none_are_made(api: ControlPlane) -> None:
+    own = api.make_namespace()
+    assert refusal(api, own, SIDECAR, **INJECT, **LOCK) == ""
+    assert refusal(api, own, SIDECAR, **LOCK) == "", "made by hand"
+    assert refusal(api, own, labels={"app": "reports"}) == ""
+    assert refusal(api, "kube-system", **INJECT) == "", "a cluster must be able to start"
+
+
+def test_a_pod_that_exists_cannot_come_to_look_protected(api: ControlPlane) -> None:
+    own = api.make_namespace()
+    create(api, own, metadata={})
+    with pytest.raises(ApiError, match="a pod that exists cannot be given a sidecar"):
+        api.patch("pods", "one", {"metadata": INJECT}, own)
+    api.patch("pods", "one", {"metadata": {"labels": {"app": "reports"}}}, own)
+
+
+def test_a_pod_that_was_there_before_the_policy_can_still_be_changed(api: ControlPlane) -> None:
+    api.patch("pods", "one", {"metadata": {"labels": {"leasehold.dev/leader": "true"}}}, "default")
