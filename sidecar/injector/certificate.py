@@ -63,9 +63,14 @@ class Pair:
         """Whether anybody believes it now."""
         return self.made - SKEW <= now < self.expires
 
+    @property
+    def renewal(self) -> datetime:
+        """When it is time for the next one."""
+        return self.made + (self.expires - self.made) * _RENEW_AT
+
     def due(self, now: datetime) -> bool:
-        """Whether it is time for the next one."""
-        return not self.valid(now) or now >= self.made + (self.expires - self.made) * _RENEW_AT
+        """Whether it is time for the next one, or past that."""
+        return not self.valid(now) or now >= self.renewal
 
 
 @dataclass(frozen=True, slots=True)

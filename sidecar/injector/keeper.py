@@ -71,7 +71,7 @@ class Served:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chain_file, key_file)
             self.context.load_cert_chain(chain_file, key_file)
         self.pair = pair
-        self._metrics.expires(pair.expires.timestamp())
+        self._metrics.serves(pair.renewal.timestamp(), pair.expires.timestamp())
         _log.info("serving with a certificate", extra={"fields": {"expires": pair.expires.isoformat()}})
 
 

@@ -31,6 +31,11 @@ class InjectorMetrics:
             "When the certificate that is served expires.",
             registry=registry,
         )
+        self._renewal = Gauge(
+            "leasehold_injector_certificate_renewal_timestamp_seconds",
+            "When the certificate that is served is due to be replaced by its next one.",
+            registry=registry,
+        )
         build = Gauge("leasehold_injector_build_info", "The version, as a label.", ["version"], registry=registry)
         build.labels(__version__).set(1)
         for result in RESULTS:
@@ -44,6 +49,7 @@ class InjectorMetrics:
         """A decision has taken so long."""
         self._duration.observe(seconds)
 
-    def expires(self, timestamp: float) -> None:
-        """The certificate that is served now expires at this Unix time."""
-        self._expiry.set(timestamp)
+    def serves(self, renewal: float, expiry: float) -> None:
+        """The certificate that is served now is due to be replaced, and expires, at these Unix times."""
+        self._renewal.set(renewal)
+        self._expiry.set(expiry)

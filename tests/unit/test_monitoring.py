@@ -4,7 +4,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -21,10 +21,15 @@ FILES: Final = Path(__file__).parents[2] / "charts" / "leasehold" / "files"
 LEADING: Final = Snapshot(LockName("prod", "billing"), "billing-0", State.HOLDING, token=17, deadline=1.0, position=0)
 
 
+def rules() -> list[dict[str, Any]]:
+    """All alerts, those about the injector included."""
+    text = "".join((FILES / name).read_text() for name in ("alerts.yaml", "injector-alerts.yaml"))
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
 def alerts() -> dict[str, str]:
-    """The expression of each alert."""
-    groups = yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
-    return {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+    """The expression of each."""
+    return {rule["alert"]: rule["expr"] for rule in rules()}
 
 
 def panels() -> dict[str, str]:
@@ -62,7 +67,6 @@ def test_it_asks_for_what_there_is(expression: str) -> None:
 
 
 def test_a_text_of_an_alert_names_labels_that_its_expression_keeps() -> None:
-    groups = yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
-    for rule in (rule for group in groups for rule in group["rules"]):
+    for rule in rules():
         named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
         assert named <= aggregated(rule["expr"]), rule["alert"]
