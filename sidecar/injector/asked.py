@@ -21,6 +21,7 @@ INJECTED: Final = f"{PREFIX}injected"
 _OURS: Final = (INJECTED, f"{PREFIX}leader-of")
 """Annotations that are Leasehold's own to set."""
 _KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
+_LEADER: Final = f"{PREFIX}leader"
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 GATES: Final = ("readiness", "label")
 
@@ -52,7 +53,7 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Asked
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     given = _given(metadata.get("annotations") or {})
-    _check_label(labels)
+    _check_labels(labels)
     revision = next((label for label in _REVISION_LABELS if label in labels), "")
     asked = Asked(
         lock=_lock(given, namespace),
@@ -89,9 +90,17 @@ def _nearest(short: str) -> str:
     return f"use {', '.join(PREFIX + known for known in _KNOWN)}"
 
 
-def _check_label(labels: Mapping[str, str]) -> None:
+def _check_labels(labels: Mapping[str, str]) -> None:
     if labels.get(LABEL) != "true":
         raise Refused(f'the label {LABEL} is "{labels.get(LABEL, "")}": use "true", or take it away')
+    for name in labels:
+        if not name.startswith(PREFIX) or name == LABEL:
+            continue
+        if name == _LEADER:
+            raise Refused(f"the label {name} is the operator's to set, on the pod that leads: take it away")
+        if name.removeprefix(PREFIX) in _KNOWN:
+            raise Refused(f"{name} is an annotation, and stands among the labels: move it to the annotations")
+        raise Refused(f"there is no label {name}: use {LABEL} alone, and annotations")
 
 
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:
@@ -99,11 +108,11 @@ def _lock(given: Mapping[str, str], namespace: str) -> LockName:
     if name is None:
         raise Refused(f"the annotation {PREFIX}lock is missing: name the Lock that the pod stands for")
     if "/" in name:
-        raise Refused(f"{PREFIX}lock is {name!r}: use the name of a Lock of the pod's own namespace, without a /")
+        raise Refused(f"{PREFIX}lock is {_cut(name)}: use the name of a Lock of the pod's own namespace, without a /")
     try:
         return LockName(namespace, name)
     except ValueError as error:
-        raise Refused(f"{PREFIX}lock is {name!r}: {error}") from None
+        raise Refused(f"{PREFIX}lock is {_cut(name)}: {error}") from None
 
 
 def _value(given: Mapping[str, str], name: str, read: Callable[[str], T], default: T) -> T:
@@ -112,7 +121,11 @@ def _value(given: Mapping[str, str], name: str, read: Callable[[str], T], defaul
     try:
         return read(given[name])
     except ValueError as error:
-        raise Refused(f"{PREFIX}{name} is {given[name][:120]!r}: {error}") from None
+        raise Refused(f"{PREFIX}{name} is {_cut(given[name])}: {error}") from None
+
+
+def _cut(text: str) -> str:
+    return repr(text[:120])
 
 
 _port = checks.whole(1, 65_535, "a port")

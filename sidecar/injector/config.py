@@ -20,6 +20,7 @@ from sidecar.operator.config import KUBECONFIG, read_kubeconfig
 from sidecar.options import ConfigError, Given, Group, Option, Settings, sentence, strays
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
 
 
 def _object_name(text: str) -> str:
@@ -33,9 +34,18 @@ def _resources(text: str) -> Mapping[str, Any]:
         found = json.loads(text)
     except ValueError:
         found = None
-    if not isinstance(found, dict) or not found.keys() <= {"requests", "limits", "claims"}:
+    if (
+        not isinstance(found, dict)
+        or not found.keys() <= {"requests", "limits"}
+        or not all(map(_amounts, found.values()))
+    ):
         raise ValueError('use JSON such as {"requests": {"memory": "48Mi"}, "limits": {"memory": "96Mi"}}')
     return found
+
+
+def _amounts(found: object) -> bool:
+    """Whether it is Kubernetes' quantities by resource."""
+    return isinstance(found, dict) and all(_QUANTITY.fullmatch(str(amount)) for amount in found.values())
 
 
 NAMESPACE: Final = Option[str](

@@ -89,7 +89,10 @@ def _arguments(asked: Asked, sidecar: Sidecar, on_host: bool) -> list[str]:
         (f"--ttl={asked.ttl}", asked.ttl),
         (f"--root={sidecar.root}", sidecar.root != _ROOT),
         ("--state-dir=/state", True),
-        (f"--app-health={asked.app_health}", asked.app_health),
+        (
+            f"--app-health={asked.app_health.replace('$', '$$')}",
+            asked.app_health,
+        ),  # $(NAME) is the kubelet's to fill in
         (f"--listen=:{asked.port}", True),
         (f"--control={control}", True),
     ]

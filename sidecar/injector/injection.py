@@ -4,41 +4,59 @@ The sidecar comes first among the init containers: native sidecars and init cont
 the pod has of its own may ask it. That it starts long before the app costs nothing: without the app's health it does
 not join, and a pod without a health check holds the lock for its init containers, too.
 
-A pod that has been given one is left as it is, so the API server may ask again after other webhooks.
+The API server may ask again after other webhooks, and pods are copied. So what a pod has been given is believed only as
+far as it is what the pod asks for now; otherwise it is taken away and given anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sidecar import __version__
 from sidecar.injector import asked as reading
+from sidecar.injector import obstacles
 from sidecar.injector.asked import INJECTED, PREFIX, Asked, Refused
-from sidecar.injector.container import AUTH, NAME, STATE, TLS, Sidecar, container, volumes
+from sidecar.injector.container import AUTH, NAME, TLS, Sidecar, container, volumes
 
 Patch = list[dict[str, Any]]
 """A JSON patch, RFC 6902."""
 OPT_IN: Final = f"{PREFIX}injection"
 _OPTED_IN: Final = "enabled"
+_DECISIVE: Final = ("restartPolicy", "args", "env", "ports", "volumeMounts")
+"""What makes a container the sidecar that is asked for. The rest is for other webhooks to change, which rewrite probes,
+set resources, or name images by another registry."""
 
 
-def is_injected(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod has been given its sidecar already."""
-    annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
-    return INJECTED in annotations and NAME in _names(pod["spec"].get("initContainers"))
+def asks(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Asked:
+    """What a pod asks for. Raises Refused."""
+    if INJECTED in (pod["metadata"].get("annotations") or {}) and not is_injected(pod):
+        raise Refused(f"the annotation {INJECTED} is the injector's to set: take it away")
+    return reading.read(pod, namespace, require_lock=require_lock)
 
 
 def patch(pod: Mapping[str, Any], asked: Asked, sidecar: Sidecar) -> Patch:
-    """What is to be changed. Raises Refused."""
-    spec: Mapping[str, Any] = pod["spec"]
-    _check(pod, asked)
+    """What is to be changed; nothing where all is as asked for already. Raises Refused."""
+    bare = _bare(pod)
+    obstacles.check(bare, asked, sidecar)
+    spec: Mapping[str, Any] = bare["spec"]
     made = container(asked, sidecar, on_host=bool(spec.get("hostNetwork")))
+    if is_injected(pod) and _is_right(pod["spec"], made, volumes(asked, sidecar)):
+        return []
+    present = set(_names(spec.get("volumes")))
+    missing = [volume for volume in volumes(asked, sidecar) if volume["name"] not in present]
     return [
-        *_annotate(pod["metadata"].get("annotations") or {}),
+        *_taking_away(pod),
+        *_annotate(bare["metadata"].get("annotations") or {}),
         *_insert("/spec/initContainers", spec.get("initContainers"), [made], "0"),
-        *_insert("/spec/volumes", spec.get("volumes"), volumes(asked, sidecar), "-"),
+        *_insert("/spec/volumes", spec.get("volumes"), missing, "-"),
     ]
+
+
+def is_injected(pod: Mapping[str, Any]) -> bool:
+    """Whether the pod says that it has been given a sidecar, and has something by its name."""
+    annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
+    return INJECTED in annotations and NAME in _names(pod["spec"].get("initContainers"))
 
 
 def check_opted_in(namespace: str, labels: Mapping[str, str]) -> None:
@@ -49,47 +67,52 @@ def check_opted_in(namespace: str, labels: Mapping[str, str]) -> None:
         )
 
 
-def asks(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Asked:
-    """What a pod asks for that has no sidecar yet. Raises Refused."""
-    if INJECTED in (pod["metadata"].get("annotations") or {}):
-        raise Refused(f"the annotation {INJECTED} is the injector's to set: take it away")
-    return reading.read(pod, namespace, require_lock=require_lock)
+# --- what it has been given already -------------------------------------------------------------------------
+
+_GIVEN: Final = {"initContainers": (NAME,), "volumes": (TLS, AUTH)}
+"""By the list of the spec; the volume of the state may be the pod's own, and stays."""
 
 
-# --- what stands in the way ---------------------------------------------------------------------------------
+def _bare(pod: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pod without what it has been given already."""
+    if not is_injected(pod):
+        return pod
+    annotations = {name: text for name, text in pod["metadata"]["annotations"].items() if name != INJECTED}
+    lists = {
+        place: [each for each in pod["spec"].get(place) or () if each.get("name") not in names]
+        for place, names in _GIVEN.items()
+    }
+    return {**pod, "metadata": {**pod["metadata"], "annotations": annotations}, "spec": {**pod["spec"], **lists}}
 
 
-def _check(pod: Mapping[str, Any], asked: Asked) -> None:
-    spec: Mapping[str, Any] = pod["spec"]
-    if (spec.get("os") or {}).get("name") == "windows":
-        raise Refused("the pod is for Windows, and the sidecar for Linux: take the label away")
-    everything = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    if NAME in _names(everything):
-        raise Refused(
-            f"the pod has a container named {NAME} already: rename it, or take the label away if it is the sidecar"
+def _taking_away(pod: Mapping[str, Any]) -> Patch:
+    """From the last of each list to the first, since each removal moves those after it."""
+    if not is_injected(pod):
+        return []
+    return [
+        {"op": "remove", "path": f"/spec/{place}/{index}"}
+        for place, names in _GIVEN.items()
+        for index, name in reversed(list(enumerate(_names(pod["spec"].get(place)))))
+        if name in names
+    ]
+
+
+def _is_right(spec: Mapping[str, Any], made: Mapping[str, Any], given: Sequence[Mapping[str, Any]]) -> bool:
+    found = {each["name"]: each for each in spec["initContainers"] if each.get("name") == NAME}
+    wanted = {part: made[part] for part in _DECISIVE}
+    return _covers(found[NAME], wanted) and _covers(spec.get("volumes") or [], given)
+
+
+def _covers(found: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is there; the API server and other webhooks may have added to it."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(
+            name in found and _covers(found[name], wanted[name]) for name in wanted
         )
-    for volume in _names(spec.get("volumes")):
-        if volume in (STATE, TLS, AUTH):
-            raise Refused(f"the pod has a volume named {volume} already, as the sidecar's is: rename it")
-    for port, owner in _ports(everything):
-        _check_port(port, owner, asked)
-
-
-def _check_port(port: Mapping[str, Any], owner: str, asked: Asked) -> None:
-    if port.get("name") == NAME:
-        raise Refused(f"the container {owner} has a port named {NAME}, as the sidecar's is: rename it")
-    for annotation, number in (("port", asked.port), ("control-port", asked.control_port)):
-        if port.get("containerPort") == number and port.get("protocol", "TCP") == "TCP":
-            raise Refused(
-                f"the container {owner} uses the port {number}, as the sidecar would: "
-                f"set the annotation {PREFIX}{annotation} to another"
-            )
-
-
-def _ports(containers: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], str]]:
-    for each in containers:
-        for port in each.get("ports") or ():
-            yield port, str(each.get("name"))
+    if isinstance(wanted, Sequence) and wanted and isinstance(wanted[0], Mapping):
+        by_name = {each.get("name"): each for each in found}
+        return all(_covers(by_name.get(each["name"]), each) for each in wanted)
+    return bool(found == wanted)
 
 
 def _names(objects: Sequence[Mapping[str, Any]] | None) -> list[str]:
@@ -106,6 +129,8 @@ def _annotate(annotations: Mapping[str, str]) -> Patch:
 
 
 def _insert(path: str, present: Sequence[object] | None, new: Sequence[object], at: str) -> Patch:
+    if not new:
+        return []
     if not present:
         return [{"op": "add", "path": path, "value": list(new)}]
     return [{"op": "add", "path": f"{path}/{at}", "value": each} for each in new]

@@ -124,8 +124,6 @@ class Reviewer:
         return response
 
     async def _patch(self, pod: Mapping[str, Any], namespace: str) -> Patch:
-        if injection.is_injected(pod):
-            return []
         asked = injection.asks(pod, namespace, require_lock=self._policy.require_lock)
         patch = injection.patch(pod, asked, self._sidecar)
         if self._policy.require_opt_in:
@@ -158,12 +156,13 @@ def _parse(body: bytes) -> Mapping[str, Any]:
         asked: Mapping[str, Any] = review["request"]
         pod = asked["object"]
         known = review["apiVersion"] == API and isinstance(asked["uid"], str)
-        about_a_pod = isinstance(pod["metadata"], dict) and isinstance(pod["spec"], dict)
+        about_a_pod = (asked["kind"]["kind"], asked["operation"]) == ("Pod", "CREATE") and not asked.get("subResource")
+        about_a_pod = about_a_pod and isinstance(pod["metadata"], dict) and isinstance(pod["spec"], dict)
     except (ValueError, KeyError, TypeError, RecursionError):  # the last of brackets by the thousand
         known = about_a_pod = False
         asked = {}
     if not (known and about_a_pod):
-        raise Unwanted(f"This is no AdmissionReview of {API} about a pod.", HTTPStatus.BAD_REQUEST)
+        raise Unwanted(f"This is no AdmissionReview of {API} about a new pod.", HTTPStatus.BAD_REQUEST)
     return asked
 
 

@@ -52,6 +52,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {**OWN, "operator.podLabels": {"app.kubernetes.io/name": "mine"}},
         "operator.podLabels has app.kubernetes.io/name, by which the chart finds its pods",
     ),
+    (
+        {**OWN, "injector.podLabels": {"leasehold.dev/inject": "true"}},
+        "injector.podLabels has leasehold.dev/inject: without an injector its pods would wait for themselves",
+    ),
     ({**OWN, "certificates.days": 7}, "minimum: got 7, want 30"),
     ({**OWN, "etcd.persistence.size": "big"}, "does not match pattern"),
     ({**OWN, "certificates.source": "cert-manager"}, "set certificates.issuerRef.name and .kind"),

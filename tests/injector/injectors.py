@@ -75,7 +75,8 @@ class Injector(Process):
 
     def review(self, namespace: str, **annotations: str) -> Body:
         """Its response about a pod."""
-        asked = {"uid": "u-1", "namespace": namespace, "object": pod(None, None, **annotations)}
+        asked = {"uid": "u-1", "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": "Pod"}}
+        asked |= {"namespace": namespace, "object": pod(None, None, **annotations)}
         review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
         status, body = self.post(json.dumps(review).encode())
         assert status == 200

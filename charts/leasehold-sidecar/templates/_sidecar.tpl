@@ -65,7 +65,7 @@ args:
   - {{ printf "--root=%s" .etcd.root | quote }}
   {{- end }}
   - --state-dir=/state
-  - {{ printf "--app-health=%s" .appHealth | quote }}
+  - {{ printf "--app-health=%s" (.appHealth | replace "$" "$$") | quote }}
   - --listen=:{{ $port }}
   - --control=127.0.0.1:{{ $control }}
 env:

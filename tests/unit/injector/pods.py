@@ -29,12 +29,13 @@ def injected(original: Pod, sidecar: Sidecar = SIDECAR, *, require_lock: bool = 
     asked = injection.asks(original, "default", require_lock=require_lock)
     changed = copy.deepcopy(original)
     for operation in injection.patch(original, asked, sidecar):
-        assert operation["op"] == "add"
         *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
         place: Any = changed
         for part in path:
             place = place[part]
-        if isinstance(place, list):
+        if operation["op"] == "remove":
+            del place[int(last)]
+        elif isinstance(place, list):
             place.insert(len(place) if last == "-" else int(last), operation["value"])
         else:
             place[last] = operation["value"]

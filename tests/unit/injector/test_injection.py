@@ -1,6 +1,9 @@
 """What a pod is given, and what it is refused for."""
 
+import copy
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from sidecar.injector import injection
 from sidecar.injector.asked import Refused
-from tests.unit.injector.pods import Pod, injected, pod
+from tests.unit.injector.pods import SIDECAR, Pod, injected, pod
 
 REVISION = {"pod-template-hash": "7d4f"}
 
@@ -36,9 +39,70 @@ def test_the_sidecar_comes_first_and_nothing_of_the_pod_s_own_is_changed() -> No
     assert changed["spec"]["containers"] == pod()["spec"]["containers"]
 
 
-def test_an_injected_pod_is_known_for_one() -> None:
-    assert not injection.is_injected(pod())
-    assert injection.is_injected(injected(pod()))
+def test_an_injected_pod_is_left_as_it_is_also_with_what_others_have_added() -> None:
+    given = injected(pod(labels=REVISION))
+    assert injected(given) == given
+    sidecar = container(given)
+    sidecar["env"].append({"name": "HTTP_PROXY", "value": "http://proxy"})
+    next(each for each in sidecar["env"] if each["name"] == "POD_UID")["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
+    sidecar["volumeMounts"].append({"name": "token", "mountPath": "/var/run/secrets"})
+    sidecar["ports"][0]["protocol"] = "TCP"
+    sidecar |= {"image": "mirror.example/leasehold:0.1.0", "resources": {}, "readinessProbe": {"exec": {}}}
+    given["spec"]["initContainers"].insert(0, {"name": "proxy", "image": "proxy:1"})
+    given["spec"]["volumes"].append({"name": "token", "emptyDir": {}})
+    assert injected(given) == given
+
+
+FORGED = [{"name": "leasehold", "image": "busybox"}]
+SPOILT: dict[str, Callable[[Pod], object]] = {
+    "another lock": lambda given: given["metadata"]["annotations"].update({"leasehold.dev/lock": "other"}),
+    "no restarts": lambda given: container(given).pop("restartPolicy"),
+    "on the host": lambda given: given["spec"].update(hostNetwork=True),
+    "no etcd": lambda given: container(given).pop("env"),
+    "no certificate": lambda given: given["spec"]["volumes"].pop(),
+    "forged": lambda given: given["spec"].update(initContainers=FORGED, volumes=None),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_what_a_pod_was_given_is_given_anew_where_it_is_not_what_it_asks_for(spoil: Callable[[Pod], object]) -> None:
+    """Another webhook has changed it meanwhile, or it is the copy of a pod, with something else asked for."""
+    given = injected(pod())
+    spoil(given)
+    right, expected = injected(given), injected(anew(given))
+    assert right != given
+    assert right["spec"]["initContainers"] == expected["spec"]["initContainers"]
+    assert {each["name"] for each in right["spec"]["volumes"]} == {each["name"] for each in expected["spec"]["volumes"]}
+    assert len(right["spec"]["volumes"]) == len(expected["spec"]["volumes"])
+    assert injected(right) == right
+
+
+def anew(given: Pod) -> Pod:
+    """The pod as it would be, had it never been given anything."""
+    plain = copy.deepcopy(given)
+    del plain["metadata"]["annotations"]["leasehold.dev/injected"]
+    plain["spec"] |= {"initContainers": None, "volumes": None}
+    return plain
+
+
+def test_an_injected_pod_is_refused_for_what_any_other_is() -> None:
+    given = injected(pod())
+    given["spec"]["containers"].append({"name": "web", "ports": [{"containerPort": 4040}]})
+    assert "the container web uses the port 4040" in refusal(given)
+    del given["metadata"]["annotations"]["leasehold.dev/lock"]
+    assert "the annotation leasehold.dev/lock is missing" in refusal(given)
+
+
+def test_an_app_can_share_the_sidecar_s_state() -> None:
+    own = {"name": "leasehold-state", "emptyDir": {"medium": "Memory"}}
+    changed = injected(pod(spec={"volumes": [own]}))
+    assert [each for each in changed["spec"]["volumes"] if each["name"] == "leasehold-state"] == [own]
+    assert injected(changed) == changed
+
+
+def test_a_url_reaches_the_sidecar_as_it_was_written() -> None:
+    arguments = container(injected(pod(app_health=":8080/$(POD_UID)")))["args"]
+    assert "--app-health=http://127.0.0.1:8080/$$(POD_UID)" in arguments, "the kubelet makes one of two"
 
 
 @pytest.mark.parametrize(("gate", "path"), [("readiness", "/leader"), ("label", "/readyz"), ("", "/leader")])
@@ -87,7 +151,13 @@ def test_what_the_pod_does_not_say_is_not_asked() -> None:
         (pod(spec={"os": {"name": "windows"}}), "for Windows"),
         (pod(spec={"containers": [{"name": "leasehold"}]}), "a container named leasehold already"),
         (pod(spec={"initContainers": [{"name": "leasehold"}]}), "a container named leasehold already"),
-        (pod(spec={"volumes": [{"name": "leasehold-state"}]}), "a volume named leasehold-state already"),
+        (pod(spec={"volumes": [{"name": "leasehold-state", "hostPath": {}}]}), "leasehold-state is no emptyDir"),
+        (pod(spec={"volumes": [{"name": "leasehold-etcd"}]}), "a volume named leasehold-etcd already"),
+        (pod(spec={"nodeSelector": {"kubernetes.io/os": "windows"}}), "for Windows"),
+        (pod(labels={"leasehold.dev/leader": "true"}), "is the operator's to set"),
+        (pod(labels={"leasehold.dev/gate": "label"}), "leasehold.dev/gate is an annotation"),
+        (pod(labels={"leasehold.dev/locked": "yes"}), "there is no label leasehold.dev/locked"),
+        (pod(lock="a" * 9000), "leasehold.dev/lock is '" + "a" * 120 + "'"),
         (pod(spec={"containers": [{"name": "a", "ports": [{"containerPort": 4041}]}]}), "leasehold.dev/control-port"),
         (
             pod(spec={"containers": [{"name": "a", "ports": [{"containerPort": 1, "name": "leasehold"}]}]}),
@@ -98,6 +168,32 @@ def test_what_the_pod_does_not_say_is_not_asked() -> None:
 )
 def test_a_mistake_is_refused_in_a_sentence(original: Pod, sentence: str) -> None:
     assert sentence in refusal(original)
+
+
+def test_a_static_pod_is_refused_since_no_sidecar_would_run() -> None:
+    static = pod()
+    static["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "hash"
+    assert "the pod is a static one" in refusal(static)
+
+
+def test_on_the_node_s_network_etcd_s_name_must_be_known() -> None:
+    inside = replace(SIDECAR, etcd=("https://leasehold-etcd-0.leasehold-etcd.leasehold-system.svc:2379",))
+    on_host = pod(spec={"hostNetwork": True})
+    with pytest.raises(Refused, match="set dnsPolicy: ClusterFirstWithHostNet"):
+        injected(on_host, inside)
+    injected(pod(spec={"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}), inside)
+    injected(pod(), inside)
+    injected(on_host)
+
+
+def test_on_the_node_s_network_the_control_listener_takes_no_port() -> None:
+    ports = {"containers": [{"name": "a", "ports": [{"containerPort": 4041}]}]}
+    injected(pod(spec={"hostNetwork": True, **ports}))
+
+
+def test_a_secret_for_etcd_is_refused_where_nobody_reads_it() -> None:
+    with pytest.raises(Refused, match="etcd is reached without TLS"):
+        injected(pod(etcd_secret="mine"), replace(SIDECAR, etcd=("http://etcd:2379",), etcd_secret=""))
 
 
 def test_another_protocol_on_the_same_port_is_no_clash() -> None:
@@ -134,7 +230,7 @@ def test_any_pod_is_given_one_sidecar_or_a_sentence(spec: dict[str, Any], labels
     except Refused:
         pass  # with the sentence that the tests above are about
     else:
-        assert injection.is_injected(changed)
+        assert injected(changed) == changed
         names = [each["name"] for each in changed["spec"]["initContainers"]]
         assert names.count("leasehold") == 1
         assert names[1:] == [each["name"] for each in spec.get("initContainers") or ()]
