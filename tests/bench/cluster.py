@@ -208,7 +208,7 @@ def _bound(before: dict[str, int], after: dict[str, int], share: float) -> str:
 
 def _create(lines: "SimpleQueue[Line]", own: str, injected: bool) -> float:
     labels = {"leasehold.dev/inject": "true"} if injected else {}
-    annotations = {"leasehold.dev/lock": "bench"}
+    annotations = {"leasehold.dev/lock": "bench"} if injected else {}
     metadata = {"generateName": "tried-", "labels": labels, "annotations": annotations}
     pod = {"metadata": metadata, "spec": {"containers": [{"name": "app", "image": "none"}]}}
     line = lines.get()
