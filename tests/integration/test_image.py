@@ -89,8 +89,9 @@ def test_its_configuration_suits_a_restricted_pod(image: Image) -> None:
     assert labels["org.opencontainers.image.base.name"] == image.base
 
 
-def test_it_is_small(image: Image) -> None:
-    assert image.size_over_base() <= LARGEST
+@pytest.mark.parametrize("extras", ["", "operator"], ids=["sidecar", "operator"])
+def test_it_is_small(image: Image, extras: str) -> None:
+    assert build_image(extras).size_over_base() <= LARGEST
 
 
 def test_nothing_in_it_compiles_or_installs(files: Path) -> None:
