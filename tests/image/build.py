@@ -79,9 +79,9 @@ def build_image(extras: str = "") -> Image:
     with exclusive_storage():
         if not image_exists(name):
             started = time.monotonic()
-            print(f"image: building {name} …", flush=True)
+            print(f"image: building {name} …", file=sys.stderr, flush=True)
             _build(name, base, wheels, extras)
-            print(f"image: built {name} in {time.monotonic() - started:.0f} s", flush=True)
+            print(f"image: built {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
             _drop_old()
     return Image(name, base)
 

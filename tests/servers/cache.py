@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def cached(name: str, build: Callable[[Path], None]) -> Path:
 
 
 def _make(entry: Path, build: Callable[[Path], None]) -> None:
-    print(f"servers: building {entry.relative_to(cache_dir())} …", flush=True)
+    print(f"servers: building {entry.relative_to(cache_dir())} …", file=sys.stderr, flush=True)
     started = time.monotonic()
     partial = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
     try:
@@ -45,7 +46,11 @@ def _make(entry: Path, build: Callable[[Path], None]) -> None:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    print(f"servers: built {entry.relative_to(cache_dir())} in {time.monotonic() - started:.0f} s", flush=True)
+    print(
+        f"servers: built {entry.relative_to(cache_dir())} in {time.monotonic() - started:.0f} s",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def why_missing(what: str, tools: Mapping[str, str]) -> str | None:
 
 
 def _install(packages: list[str]) -> None:
-    print(f"servers: installing {' '.join(packages)} …", flush=True)
+    print(f"servers: installing {' '.join(packages)} …", file=sys.stderr, flush=True)
     started = time.monotonic()
     cache_dir().mkdir(parents=True, exist_ok=True)
     with locked(cache_dir() / ".apt.lock"):
@@ -38,4 +38,4 @@ def _install(packages: list[str]) -> None:
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         wait = ["-o", "DPkg::Lock::Timeout=300"]  # seconds, for an apt of the machine's own
         run(["apt-get", "install", *wait, "--yes", "--no-install-recommends", *packages], env=env)
-    print(f"servers: installed them in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"servers: installed them in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
