@@ -1,8 +1,8 @@
 """`leasehold injector`: the webhook that gives a labelled pod its sidecar as the pod is created.
 
-Pure: `asked` (what a pod's annotations ask for), `container` (what it gets), `injection` (the patch, or why not),
-`certificate` (what is to become of the certificates). Around it: `review` answers the API server, `keeper` looks after
-the certificates, `app` puts them together.
+Pure: `asked` (what a pod's annotations ask for), `obstacles` (why it cannot have it), `container` (what it gets),
+`injection` (the patch), `certificate` (what is to become of the certificates). Around it: `review` answers the API
+server, `tls_listener` lets it in, `keeper` looks after the certificates, `app` puts them together.
 
 All that it may do in the cluster, and does: get Locks, with --require-lock or the annotation of that name; get
 namespaces, with --require-opt-in; get and patch the one Secret and the one MutatingWebhookConfiguration that it is told
