@@ -37,6 +37,7 @@ WRITE_BUFFER: Final = 16 * 1024
 """Bytes an unread answer may hold in this process before the connection's next request has to wait."""
 MAX_CONNECTIONS: Final = 256
 _NOTICE_SECONDS: Final = 60.0
+_MOMENT: Final = 1.0
 
 _BASE_HEADERS: Final = {"Cache-Control": "no-store", "Server": "leasehold", "X-Content-Type-Options": "nosniff"}
 
@@ -140,7 +141,8 @@ class Server(web.Server):
         self._idle_seconds = idle
         self._open: set[web.RequestHandler] = set()
         self._idle: OrderedDict[web.RequestHandler, asyncio.Transport] = OrderedDict()
-        self._busy: OrderedDict[web.RequestHandler, asyncio.Transport] = OrderedDict()
+        self._busy: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, web.BaseRequest]] = OrderedDict()
+        self._idle_since: dict[web.RequestHandler, float] = {}
         self._closed = 0
         self._noticed = -_NOTICE_SECONDS
 
@@ -160,7 +162,7 @@ class Server(web.Server):
         super().connection_made(handler, transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._open.add(handler)
-        self._idle[handler] = transport
+        self._is_idle(handler, transport)
         if len(self._open) > self._max_connections:
             self._make_room(handler)
 
@@ -168,27 +170,31 @@ class Server(web.Server):
         """Forget a connection."""
         super().connection_lost(handler, exc)
         self._open.discard(handler)
-        for known in (self._idle, self._busy):
+        for known in (self._idle, self._busy, self._idle_since):
             known.pop(handler, None)
+
+    def _is_idle(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        self._idle[handler] = transport
+        self._idle_since[handler] = time.monotonic()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         # While the handler runs the connection is not idle; an answer that is then not read counts as
         # idleness.
         transport = self._idle.pop(request.protocol, None)
         if transport is not None and request.path not in self._app.streams:
-            self._busy[request.protocol] = transport
+            self._busy[request.protocol] = transport, request
         try:
             return await self._app.handle(request)
         finally:
             self._busy.pop(request.protocol, None)
             if transport is not None and not transport.is_closing():
-                self._idle[request.protocol] = transport
+                self._is_idle(request.protocol, transport)
 
     def _make_room(self, newest: web.RequestHandler) -> None:
         victim = self._least(newest)
         if victim is None:  # all others are streams
             return
-        transport = self._idle.pop(victim, None) or self._busy.pop(victim)
+        transport = self._idle.pop(victim, None) or self._busy.pop(victim)[0]
         transport.abort()
         self._closed += 1
         now = time.monotonic()
@@ -201,6 +207,12 @@ class Server(web.Server):
             )
 
     def _least(self, newest: web.RequestHandler) -> web.RequestHandler | None:
-        """Whom to close: the longest idle but `newest`, else the longest busy."""
-        longest = next((handler for handler in self._idle if handler is not newest), None)
-        return longest or next(iter(self._busy), None)
+        """Whom to close: the longest idle but `newest`, else the longest busy.
+
+        One that was idle for less than a moment may be about to ask: rather one that does not end what it asks.
+        """
+        idle = next((handler for handler in self._idle if handler is not newest), None)
+        if idle is not None and time.monotonic() - self._idle_since[idle] >= _MOMENT:
+            return idle
+        endless = next((handler for handler, (_, request) in self._busy.items() if not request.content.is_eof()), None)
+        return endless or idle or next(iter(self._busy), None)

@@ -18,9 +18,11 @@ _log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 256
 """More than the 200 changes that an API server makes at once: each review under way has a connection of its own."""
-MOST_HANDSHAKES: Final = 64
-"""One more, and that which began first is given up: it has had the longest time."""
+MOST_HANDSHAKES: Final = 256
+"""As many again may shake hands; those after them wait in the kernel's queue."""
 HANDSHAKE_WITHIN: Final = 10.0
+HURRY: Final = 1.0
+"""Seconds after which a handshake is given up when others wait."""
 _REST: Final = 0.1
 """Seconds to wait when no connection can be accepted, such as for want of file descriptors."""
 
@@ -34,7 +36,7 @@ class TlsListener:
         self._bound = bound
         self._context = context
         self._server = Server(app, MOST_CONNECTIONS, idle)
-        self._handshakes: dict[asyncio.Task[None], None] = {}  # in the order in which they began
+        self._handshakes: dict[asyncio.Task[None], float] = {}  # since when, in that order
         self.accepting = asyncio.create_task(self._accept(), name="listener")
 
     async def close(self, timeout: float) -> None:
@@ -49,22 +51,26 @@ class TlsListener:
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            await self._wait_for_room()
             try:
                 client, _ = await loop.sock_accept(self._bound)
             except OSError as error:
                 _log.warning("no connection could be accepted: %s", error.strerror or error)
                 await asyncio.sleep(_REST)
                 continue
-            self._make_room()
             task = asyncio.create_task(self._let_in(client))
-            self._handshakes[task] = None
+            self._handshakes[task] = loop.time()
             task.add_done_callback(lambda task: self._handshakes.pop(task, None))
+            await asyncio.sleep(0)  # where many wait, sock_accept never lets anybody else have the loop
 
-    def _make_room(self) -> None:
-        if len(self._handshakes) >= MOST_HANDSHAKES:
-            first = next(iter(self._handshakes))
-            del self._handshakes[first]
-            first.cancel()
+    async def _wait_for_room(self) -> None:
+        """Return when one of the handshakes has ended, should there be too many, or has had its time."""
+        loop = asyncio.get_running_loop()
+        while len(self._handshakes) >= MOST_HANDSHAKES:
+            first, since = next(iter(self._handshakes.items()))
+            if (left := since + HURRY - loop.time()) <= 0:
+                first.cancel()
+            await asyncio.wait(self._handshakes, timeout=max(left, 0.01), return_when=asyncio.FIRST_COMPLETED)
 
     async def _let_in(self, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()

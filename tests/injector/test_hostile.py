@@ -1,6 +1,7 @@
 """Whoever in the cluster connects to the webhook: neither its memory nor its answers are theirs to take."""
 
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.injector.injectors import HOST, Injector, Start
+from tests.unit.injector.pods import pod
 
 LIMIT = 512 * 1024 * 1024
 """Bytes that the chart gives the injector."""
@@ -55,6 +57,20 @@ def bodies_of_tiny_objects(injector: Injector, stack: contextlib.ExitStack) -> N
         post(connection, body, len(body))
 
 
+def reviews_that_wait_for_the_api_server(injector: Injector, stack: contextlib.ExitStack) -> None:
+    """What is read into objects must not be kept meanwhile."""
+    request: dict[str, object] = {"uid": "u", "operation": "CREATE", "kind": {"kind": "Pod"}, "namespace": "default"}
+    request |= {"object": pod(require_lock="true"), "x": [{}] * 65_000}
+    body = json.dumps({"apiVersion": "admission.k8s.io/v1", "request": request}).encode().replace(b"{}, ", b"{},")
+    assert len(body) < 256 * 1024
+    connections = [secured(injector, stack) for _ in range(200)]
+    for connection in connections:
+        post(connection, body[:-1], len(body))
+    for connection in connections:
+        with contextlib.suppress(OSError):
+            connection.sendall(body[-1:])
+
+
 def all_at_once(injector: Injector, stack: contextlib.ExitStack) -> None:
     for attack in (silent_before_tls, bodies_that_stop_before_their_end, bodies_of_tiny_objects):
         attack(injector, stack)
@@ -62,7 +78,14 @@ def all_at_once(injector: Injector, stack: contextlib.ExitStack) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [silent_before_tls, silent_after_tls, bodies_that_stop_before_their_end, bodies_of_tiny_objects, all_at_once],
+    [
+        silent_before_tls,
+        silent_after_tls,
+        bodies_that_stop_before_their_end,
+        bodies_of_tiny_objects,
+        reviews_that_wait_for_the_api_server,
+        all_at_once,
+    ],
 )
 def test_it_goes_on_answering_within_the_memory_that_it_has(start: Start, attack: Attack) -> None:
     injector = start()

@@ -15,6 +15,8 @@ from tests.injector.injectors import NAME, NO_POD, Injector, Start, believe_nobo
 from tests.rights import check_rights
 from tests.servers import Process, wait_for, wrong_date
 
+ODD = {"uid": "1", "operation": "CREATE", "kind": {"kind": "Pod"}, "object": {"metadata": {"labels": [1]}, "spec": {}}}
+
 
 def declare(api: ControlPlane, namespace: str) -> None:
     lock = {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": "reports"}}
@@ -108,8 +110,9 @@ def test_without_the_api_server_what_must_be_looked_up_is_refused_in_a_sentence(
         b"{",
         b'{"apiVersion": "admission.k8s.io/v1", "request": {"uid": "1", "object": {}}}',
         b"[" * 10_000,
+        json.dumps({"apiVersion": "admission.k8s.io/v1", "request": ODD}).encode(),
     ],
-    ids=["empty", "null", "broken", "no pod", "deep"],
+    ids=["empty", "null", "broken", "no pod", "deep", "odd"],
 )
 def test_what_is_no_review_is_answered_in_a_sentence_and_what_comes_after_it_too(start: Start, body: bytes) -> None:
     injector = start()

@@ -106,6 +106,18 @@ async def test_a_connection_that_is_being_answered_is_never_the_one_to_go() -> N
         assert (await busy.reply()).status == 200
 
 
+async def test_one_that_has_just_come_is_spared_for_one_that_does_not_end_what_it_asks() -> None:
+    async with serving(max_connections=2) as site, AsyncExitStack() as stack:
+        endless = await stack.enter_async_context(connected(site.listener))
+        endless.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf")
+        await until(lambda: site.waiting == 1)
+        fresh = await stack.enter_async_context(connected(site.listener))
+        await fresh.ask("GET", "/")
+        assert (await ask(site.listener, "GET", "/")).status == 200
+        await endless.ended()
+        assert (await fresh.ask("GET", "/")).status == 200
+
+
 async def test_a_newcomer_gets_through_when_all_others_are_being_answered() -> None:
     """However many keep the server busy: the kubelet's probe must not be the one that gets no answer."""
     async with serving(max_connections=2) as site, AsyncExitStack() as stack:

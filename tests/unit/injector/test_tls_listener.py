@@ -1,0 +1,83 @@
+"""The listener's bounds, by clients on real sockets."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiohttp import web as aio
+from prometheus_client import CollectorRegistry
+
+from sidecar.config import Address
+from sidecar.injector import tls_listener
+from sidecar.injector.certificate import make
+from sidecar.injector.keeper import Served
+from sidecar.injector.metrics import InjectorMetrics
+from sidecar.injector.tls_listener import TlsListener
+from sidecar.listener import bind_tcp
+from sidecar.web import App, answer
+from tests.unit.injector.handshakes import HOST
+
+ASK = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Site:
+    """A listener whose answers take a moment, as a review does that asks the API server."""
+
+    def __init__(self) -> None:
+        pair = make(HOST, datetime.now(UTC), timedelta(days=1))
+        served = Served(InjectorMetrics(CollectorRegistry()))
+        served.serve(pair)
+        app = App()
+        app.post("/", self._answer)
+        bound = bind_tcp(Address("127.0.0.1", 0))
+        self.port = bound.getsockname()[1]
+        self.listener = TlsListener(app, bound, served.context, 60.0)
+        self._trusting = ssl.create_default_context(cadata=pair.authority.decode())
+
+    async def _answer(self, request: aio.BaseRequest) -> aio.Response:
+        await asyncio.sleep(0.05)
+        return answer({})
+
+    async def status(self) -> int:
+        """What one request on a connection of its own is answered; 0 when it isn't."""
+        try:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", self.port, ssl=self._trusting, server_hostname=HOST
+            )
+            writer.write(ASK)
+            line = await reader.readline()
+            writer.close()
+        except OSError:
+            return 0
+        return int(line.split()[1]) if line else 0
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    made = Site()
+    yield made
+    await made.listener.close(1.0)
+
+
+async def test_as_many_as_an_api_server_asks_at_once_are_answered_though_all_connect_anew(site: Site) -> None:
+    answers = await asyncio.gather(*(site.status() for _ in range(200)))
+    assert answers == [200] * 200
+
+
+async def test_those_who_connect_and_say_nothing_make_room_for_those_who_do(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_listener, "MOST_HANDSHAKES", 10)
+    monkeypatch.setattr(tls_listener, "HURRY", 0.05)
+    silent = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(30)]
+    assert await site.status() == 200
+    for each in silent:
+        each.close()
+
+
+async def test_nobody_is_let_in_after_the_end(site: Site) -> None:
+    await site.listener.close(1.0)
+    assert await site.status() == 0
