@@ -130,6 +130,8 @@ def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
 
 def step(kept: Kept, believed: bytes, host: str, now: datetime, lifetime: timedelta) -> Kept:
     """What the Secret is to hold; the same when nothing is to be done. `believed`: the configuration's authorities."""
+    if kept.following is not None and not kept.following.valid(now):
+        kept = replace(kept, following=None)  # too late, or made by a clock that was wrong
     if kept.serving is None:
         first = make(host, now, lifetime)
         return Kept(first, None, _living(believed, [first], now))  # other replicas may serve what was there before
@@ -183,7 +185,7 @@ def _pair(data: Mapping[str, bytes], name: str, host: str) -> Pair | None:
 
 
 def _certificates(pem: bytes) -> list[bytes]:
-    return _PEM.findall(pem)
+    return [each.strip() + b"\n" for each in _PEM.findall(pem)]
 
 
 def _load(pem: bytes) -> x509.Certificate:

@@ -118,7 +118,7 @@ class SecretKeeper:
             )
         assert wanted.serving is not None, "a step makes one"
         self._served.serve(wanted.serving)
-        self.ready = True
+        self.ready = wanted.serving.valid(now)
 
     def _remembered(self, kept: Kept, believed: bytes, now: datetime) -> Kept:
         """What the Secret holds; if somebody has emptied or spoilt it, what is served and believed goes back there."""

@@ -1,10 +1,12 @@
 """The certificates over time: years of steps, in which no API server ever meets one that it does not believe."""
 
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from sidecar.injector.certificate import SETTLE, Kept, make, step
 from tests.unit.injector.handshakes import HOST, believes
@@ -84,6 +86,26 @@ def test_a_key_of_another_certificate_counts_as_missing() -> None:
     renewing = step(kept, kept.authorities, HOST, START + timedelta(days=61), LIFETIME)
     spoilt = Kept.read({**renewing.data(), "next.key": other.key}, HOST)
     assert (spoilt.serving, spoilt.following) == (kept.serving, None)
+
+
+@pytest.mark.parametrize("later", [timedelta(days=-400), timedelta(days=400)], ids=["of the future", "expired"])
+def test_a_next_one_that_nobody_would_believe_is_never_served(later: timedelta) -> None:
+    kept = step(Kept(), b"", HOST, START, LIFETIME)
+    kept = step(kept, kept.authorities, HOST, START + timedelta(days=61), LIFETIME)
+    now = START + later
+    for _ in range(2):
+        kept = step(kept, kept.authorities, HOST, now, LIFETIME)
+        assert kept.following is None or kept.following.valid(now)
+    assert kept.serving is not None
+    assert kept.serving.valid(now)
+
+
+@pytest.mark.parametrize("spoil", [bytes.strip, lambda pem: pem.replace(b"\n", b"\r\n")], ids=["no end", "CRLF"])
+def test_authorities_that_somebody_else_wrote_stay_a_bundle_that_can_be_read(spoil: Callable[[bytes], bytes]) -> None:
+    lost = make(HOST, START, LIFETIME)
+    kept = step(Kept(), spoil(lost.authority), HOST, START, LIFETIME)
+    assert len(x509.load_pem_x509_certificates(kept.authorities)) == 2
+    ssl.create_default_context(cadata=kept.authorities.decode())
 
 
 def test_an_authority_that_nobody_can_read_is_dropped() -> None:
