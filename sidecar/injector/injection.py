@@ -98,9 +98,15 @@ def _taking_away(pod: Mapping[str, Any]) -> Patch:
 
 
 def _is_right(spec: Mapping[str, Any], made: Mapping[str, Any], given: Sequence[Mapping[str, Any]]) -> bool:
-    found = {each["name"]: each for each in spec["initContainers"] if each.get("name") == NAME}
+    found = next(each for each in spec["initContainers"] if each.get("name") == NAME)
     wanted = {part: made[part] for part in _DECISIVE}
-    return _covers(found[NAME], wanted) and _covers(spec.get("volumes") or [], given)
+    return _is_undisturbed(found, made) and _covers(found, wanted) and _covers(spec.get("volumes"), given)
+
+
+def _is_undisturbed(found: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether nothing has been added that makes it another program, or has it take other settings."""
+    settings = {name for name in _names(found.get("env")) if name.startswith("LEASEHOLD_")}
+    return not found.get("command") and not found.get("envFrom") and settings <= set(_names(made["env"]))
 
 
 def _covers(found: Any, wanted: Any) -> bool:
@@ -110,8 +116,7 @@ def _covers(found: Any, wanted: Any) -> bool:
             name in found and _covers(found[name], wanted[name]) for name in wanted
         )
     if isinstance(wanted, Sequence) and wanted and isinstance(wanted[0], Mapping):
-        by_name = {each.get("name"): each for each in found}
-        return all(_covers(by_name.get(each["name"]), each) for each in wanted)
+        return all(any(_covers(one, each) for one in found or ()) for each in wanted)
     return bool(found == wanted)
 
 

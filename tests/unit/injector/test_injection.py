@@ -46,6 +46,7 @@ def test_an_injected_pod_is_left_as_it_is_also_with_what_others_have_added() -> 
     sidecar["env"].append({"name": "HTTP_PROXY", "value": "http://proxy"})
     next(each for each in sidecar["env"] if each["name"] == "POD_UID")["valueFrom"]["fieldRef"]["apiVersion"] = "v1"
     sidecar["volumeMounts"].append({"name": "token", "mountPath": "/var/run/secrets"})
+    sidecar["volumeMounts"].append({"name": "leasehold-state", "mountPath": "/more", "subPath": "more"})
     sidecar["ports"][0]["protocol"] = "TCP"
     sidecar |= {"image": "mirror.example/leasehold:0.1.0", "resources": {}, "readinessProbe": {"exec": {}}}
     given["spec"]["initContainers"].insert(0, {"name": "proxy", "image": "proxy:1"})
@@ -58,6 +59,10 @@ SPOILT: dict[str, Callable[[Pod], object]] = {
     "another lock": lambda given: given["metadata"]["annotations"].update({"leasehold.dev/lock": "other"}),
     "no restarts": lambda given: container(given).pop("restartPolicy"),
     "on the host": lambda given: given["spec"].update(hostNetwork=True),
+    "another program": lambda given: container(given).update(command=["sleep", "1"]),
+    "other settings": lambda given: container(given)["env"].append({"name": "LEASEHOLD_TTL", "value": "3600"}),
+    "settings of a map": lambda given: container(given).update(envFrom=[{"configMapRef": {"name": "mine"}}]),
+    "nothing listed": lambda given: container(given).update(env=None, ports=None, volumeMounts=None),
     "no etcd": lambda given: container(given).pop("env"),
     "no certificate": lambda given: given["spec"]["volumes"].pop(),
     "forged": lambda given: given["spec"].update(initContainers=FORGED, volumes=None),
