@@ -28,7 +28,7 @@ RUN /pip/bin/pip --python /opt/leasehold/bin/python3 install --no-cache-dir --no
         --no-index --find-links /wheels "leasehold${EXTRAS:+[$EXTRAS]}" \
     && rm -rf /opt/leasehold/lib/python3.*/site-packages/kubernetes/client/api \
         /opt/leasehold/lib/python3.*/site-packages/kubernetes/aio/client/api \
-    && sed -i '1s/$/ -OO/' /opt/leasehold/bin/leasehold \
+    && sed -i '1s/$/ -OO/' /opt/leasehold/bin/*leasehold \
     && /opt/leasehold/bin/python3 -m compileall -q -j 0 -o 2 --invalidation-mode unchecked-hash \
         -x '/kubernetes/(aio/)?client/models/(?!__init__|v1_(managed_fields_entry|object_meta|owner_reference)\.)' \
         /opt/leasehold/lib
