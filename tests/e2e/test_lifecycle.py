@@ -95,6 +95,11 @@ def replace_a_member(installation: Installation, member: str) -> None:
     etcdctl = [*there, "exec", "leasehold-etcd-0", "--", "etcdctl", "member"]
     (identity,) = (line.split(",")[0] for line in cluster.kubectl(*etcdctl, "list").splitlines() if member in line)
     cluster.kubectl(*etcdctl, "remove", identity)
+    replacement = "leasehold-etcd-replacement"
+    cluster.kubectl(*there, "create", "configmap", replacement, "--from-literal=initial-cluster-state=existing")
+    installation.make_volume(cluster.nodes[0], "spare")
+    cluster.kubectl(*there, "delete", "pvc", f"data-of-3-{member}", "--wait=false")
+    cluster.kubectl(*there, "delete", "pod", member)
     peer = f"https://{member}.leasehold-etcd.{installation.namespace}.svc:2380"
 
     def added() -> bool:
@@ -107,10 +112,5 @@ def replace_a_member(installation: Installation, member: str) -> None:
         return True
 
     wait_for(added, "etcd to take the new member", 30)
-    replacement = "leasehold-etcd-replacement"
-    cluster.kubectl(*there, "create", "configmap", replacement, "--from-literal=initial-cluster-state=existing")
-    installation.make_volume(cluster.nodes[0], "spare")
-    cluster.kubectl(*there, "delete", "pvc", f"data-of-3-{member}", "--wait=false")
-    cluster.kubectl(*there, "delete", "pod", member)
     cluster.kubectl(*there, "rollout", "status", "statefulset/leasehold-etcd", "--timeout=150s", timeout=180)
     cluster.kubectl(*there, "delete", "configmap", replacement)
