@@ -7,7 +7,8 @@ aiohttp parses and writes; what it leaves open is closed here:
   last answer.
 * At most `max_connections` are kept. One more, and that which has gone longest without an answer is closed; if all
   are being answered, that which is for longest, but no stream: memory and file descriptors stay bounded, and a client
-  that just connected is never the one to go, so that the kubelet gets through a crowd.
+  that just connected is never the one to go, so that the kubelet gets through a crowd. Nor is one that has been silent
+  for less than a second, while another does not end its request.
 * Whatever cannot be parsed is answered in one sentence, without a traceback in the log that anyone could
   fill.
 * No answer names a version.
