@@ -141,9 +141,8 @@ class Server(web.Server):
         self._max_connections = max_connections
         self._idle_seconds = idle
         self._open: set[web.RequestHandler] = set()
-        self._idle: OrderedDict[web.RequestHandler, asyncio.Transport] = OrderedDict()
+        self._idle: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, float]] = OrderedDict()  # since when
         self._busy: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, web.BaseRequest]] = OrderedDict()
-        self._idle_since: dict[web.RequestHandler, float] = {}
         self._closed = 0
         self._noticed = -_NOTICE_SECONDS
 
@@ -163,7 +162,7 @@ class Server(web.Server):
         super().connection_made(handler, transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._open.add(handler)
-        self._is_idle(handler, transport)
+        self._idle[handler] = transport, time.monotonic()
         if len(self._open) > self._max_connections:
             self._make_room(handler)
 
@@ -171,17 +170,13 @@ class Server(web.Server):
         """Forget a connection."""
         super().connection_lost(handler, exc)
         self._open.discard(handler)
-        for known in (self._idle, self._busy, self._idle_since):
+        for known in (self._idle, self._busy):
             known.pop(handler, None)
-
-    def _is_idle(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        self._idle[handler] = transport
-        self._idle_since[handler] = time.monotonic()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         # While the handler runs the connection is not idle; an answer that is then not read counts as
         # idleness.
-        transport = self._idle.pop(request.protocol, None)
+        transport, _ = self._idle.pop(request.protocol, (None, 0.0))
         if transport is not None and request.path not in self._app.streams:
             self._busy[request.protocol] = transport, request
         try:
@@ -189,13 +184,13 @@ class Server(web.Server):
         finally:
             self._busy.pop(request.protocol, None)
             if transport is not None and not transport.is_closing():
-                self._is_idle(request.protocol, transport)
+                self._idle[request.protocol] = transport, time.monotonic()
 
     def _make_room(self, newest: web.RequestHandler) -> None:
         victim = self._least(newest)
         if victim is None:  # all others are streams
             return
-        transport = self._idle.pop(victim, None) or self._busy.pop(victim)[0]
+        transport, _ = self._idle.pop(victim, None) or self._busy.pop(victim)
         transport.abort()
         self._closed += 1
         now = time.monotonic()
@@ -213,7 +208,7 @@ class Server(web.Server):
         One that was idle for less than a moment may be about to ask: rather one that does not end what it asks.
         """
         idle = next((handler for handler in self._idle if handler is not newest), None)
-        if idle is not None and time.monotonic() - self._idle_since[idle] >= _MOMENT:
+        if idle is not None and time.monotonic() - self._idle[idle][1] >= _MOMENT:
             return idle
         endless = next((handler for handler, (_, request) in self._busy.items() if not request.content.is_eof()), None)
         return endless or idle or next(iter(self._busy), None)
