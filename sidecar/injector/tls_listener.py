@@ -12,6 +12,7 @@ import socket
 import ssl
 from typing import Final
 
+from sidecar.listener import within_descriptors
 from sidecar.web import App, Server
 
 _log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class TlsListener:
         bound.setblocking(False)
         self._bound = bound
         self._context = context
-        self._server = Server(app, MOST_CONNECTIONS, idle)
+        self._server = Server(app, within_descriptors(MOST_CONNECTIONS), idle)
         self._handshakes: dict[asyncio.Task[None], float] = {}  # since when, in that order
         self.accepting = asyncio.create_task(self._accept(), name="listener")
 
