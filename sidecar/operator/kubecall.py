@@ -59,8 +59,15 @@ class KubeCall:
         self._client = ApiClient(access.configuration)
         self._client.user_agent = "leasehold-operator"
         self._timeout = timeout
-        self.told: datetime | None = None
+        self._date = ""
+
+    @property
+    def told(self) -> datetime | None:
         """The time by the API server's own clock, in its last answer; None before the first."""
+        try:
+            return parsedate_to_datetime(self._date)
+        except ValueError:
+            return None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -127,18 +134,11 @@ class KubeCall:
             *request, _request_timeout=aiohttp.ClientTimeout(total=self._timeout)
         )
         data: bytes = await response.read()
-        self.told = _date(response.headers) or self.told
+        self._date = response.headers.get("Date", self._date)
         return response.status, response.headers, data
 
 
 _AUTH: Final = ["BearerToken"]
-
-
-def _date(headers: Mapping[str, str]) -> datetime | None:
-    try:
-        return parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
-        return None
 
 
 def _parse(data: bytes) -> Body | None:
