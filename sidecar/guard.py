@@ -213,7 +213,7 @@ def _spawn(words: Sequence[str], environ: Mapping[str, str], kept: Sequence[int]
         os.set_inheritable(descriptor, True)
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, *(["-OO"] if sys.flags.optimize else []), "-I", "-S", "-c", code, *words],
+        [sys.executable, *["-O"] * sys.flags.optimize, "-I", "-S", "-c", code, *words],
         dict(environ),
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )
