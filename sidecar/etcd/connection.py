@@ -62,7 +62,7 @@ class Connection:
         """Make one call, answered within `timeout` seconds. Raises EtcdError. May be cancelled at any moment."""
         if self.lost is not None:
             raise NotSent(f"no connection to {self}: {self.lost}")
-        task = self.spawn(method(request, metadata=metadata), f"etcd {method.name}")
+        task = self.spawn(self._ask(method, request, metadata), f"etcd {method.name}")
         try:
             await asyncio.wait((task,), timeout=timeout)
         finally:
@@ -74,6 +74,14 @@ class Connection:
             return task.result()
         except Exception as error:
             raise self.failure(error) from error
+
+    async def _ask(self, method: UnaryUnaryMethod[Q, A], request: Q, metadata: Mapping[str, str]) -> A:
+        async with method.open(metadata=metadata) as stream:
+            await stream.send_message(request, end=True)
+            if (answer := await stream.recv_message()) is not None:
+                return answer
+            # Raised inside the block, it makes grpclib look for the status that etcd ended the call with.
+            raise StreamTerminatedError("etcd ended the call without an answer")
 
     def silent(self, timeout: float) -> OutcomeUnknown:
         """Give the connection up because a request got no answer in time; the error to raise."""
