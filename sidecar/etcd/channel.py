@@ -21,6 +21,7 @@ from grpclib.protocol import H2Protocol
 
 from sidecar.etcd.addresses import Address
 from sidecar.etcd.endpoints import Endpoint
+from sidecar.etcd.gathering import GatheringTransport
 from sidecar.etcd.tls import handshake_failure
 
 if TYPE_CHECKING:  # grpclib's own dependency, not ours
@@ -46,6 +47,12 @@ class _Protocol(H2Protocol):
         self.answered: asyncio.Future[None] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
         self._first = b""
+        self.writes: GatheringTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a connection carries a stream"
+        self.writes = GatheringTransport(transport)
+        super().connection_made(self.writes)
 
     def data_received(self, data: bytes) -> None:
         if not self.answered.done():
@@ -149,6 +156,11 @@ class Channel(GrpcChannel):
     async def _create_connection(self) -> H2Protocol:
         """What grpclib calls to connect again, when a call finds the connection lost."""
         raise ConnectionError("the connection was lost")
+
+    def flush(self) -> None:
+        """Write now what was sent in this turn of the loop, not at its end."""
+        if self._single.writes is not None:
+            self._single.writes.flush()
 
     def abort(self) -> None:
         """Close at once: a polite close would wait for a peer that may be frozen."""

@@ -78,6 +78,7 @@ class Connection:
     async def _ask(self, method: UnaryUnaryMethod[Q, A], request: Q, metadata: Mapping[str, str]) -> A:
         async with method.open(metadata=metadata) as stream:
             await stream.send_message(request, end=True)
+            self.flush()
             if (answer := await stream.recv_message()) is not None:
                 return answer
             # Raised inside the block, it makes grpclib look for the status that etcd ended the call with.
@@ -100,6 +101,10 @@ class Connection:
         # Anything else: a lost connection, GOAWAY, a reset stream, a broken frame or message.
         self.close(str(error) or type(error).__name__)
         return OutcomeUnknown(f"the call to {self} broke off: {self.lost}")
+
+    def flush(self) -> None:
+        """Write now what was sent in this turn of the loop."""
+        self._channel.flush()
 
     def spawn(self, coroutine: Coroutine[Any, Any, A], name: str) -> asyncio.Task[A]:
         """Run something of this connection in a task of its own."""
@@ -193,3 +198,4 @@ class Stream(Generic[Q, A]):
             if about_to_send is not None:
                 about_to_send()
             await stream.send_message(request)
+            self.connection.flush()
