@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from sidecar.board import Board
 from sidecar.events import Snapshot
+from sidecar.logs import afterwards
 from sidecar.standing import Change, ChangeFeed, Standing
 
 _log = logging.getLogger(__name__)
@@ -46,13 +48,11 @@ class Journal:
     def _tell(self, change: Change, before: Standing, after: Standing) -> None:
         match change:
             case Change.GAINED:
-                fields = {"lock": after.lock, "token": after.token}
-                _log.info("gained: %s leads", self._who, extra={"fields": fields})
+                _say("gained: %s leads", self._who, lock=after.lock, token=after.token)
             case Change.LOST:
-                fields = {"lock": before.lock, "token": before.token}
-                _log.info("lost: %s leads no more", self._who, extra={"fields": fields})
+                _say("lost: %s leads no more", self._who, lock=before.lock, token=before.token)
             case Change.LEADER if not after.leading:
-                _log.info("another leads", extra={"fields": {"lock": after.lock, "leader": after.leader}})
+                _say("another leads", lock=after.lock, leader=after.leader)
             case _:
                 return
 
@@ -72,3 +72,8 @@ class Journal:
             return False
         self._said[problem] = now
         return True
+
+
+def _say(text: str, *words: object, **fields: object) -> None:
+    """Log it, but not in the turn of the loop in which the lock changes hands."""
+    afterwards(partial(_log.info, text, *words, extra={"fields": fields}))

@@ -4,9 +4,10 @@ A record may carry fields: `log.info("gained the lock", extra={"fields": {"token
 etcd or the network may stand in a message, so control characters are escaped: no text from elsewhere starts a line
 of its own or moves a cursor.
 
-Formatting and writing a line takes longer than deciding who leads, and most lines come in the very turn of the loop in
-which a lock changes hands. So while a loop runs, what is no warning waits for a moment (`LATE_SECONDS`) in which the
-loop has nothing more urgent. Order and times are those of the events; a line is lost only with a killed process.
+Writing a line takes longer than deciding who leads, and most lines come in the very turn of the loop in which a lock
+changes hands. So while a loop runs, what is no warning waits for a moment (`LATE_SECONDS`) in which the loop has
+nothing more urgent, and what is logged by `afterwards` is made into a record only then. Order and times are those of
+the events; a line is lost only with a killed process.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, TextIO
 
 from sidecar.config import LogConfig
@@ -44,6 +47,18 @@ def configure(log: LogConfig, stream: TextIO | None = None) -> None:
     logging.raiseExceptions = False  # a full disk or closed stderr must not print a traceback for each record
 
 
+def afterwards(tell: Callable[[], None]) -> None:
+    """Have `tell` log something that has just happened, when the loop has a moment; at once if no loop runs.
+
+    Its records are written as of now. What it looks at must not change any more.
+    """
+    late = next((handler for handler in logging.root.handlers if isinstance(handler, LateHandler)), None)
+    if late is None:
+        tell()
+    else:
+        late.take(tell)
+
+
 def warn(sentences: Iterable[str]) -> None:
     """Log what was odd about the settings, but no mistake."""
     for sentence in sentences:
@@ -63,30 +78,55 @@ class LateHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._waiting: list[logging.LogRecord] = []
+        self._waiting: list[Callable[[], None]] = []
         self._called_by: asyncio.AbstractEventLoop | None = None
+        self._as_of: float | None = None
+        """While something is told late: when that was, in seconds since 1970."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record; called with the handler locked."""
-        self._waiting.append(record)
+        if self._as_of is not None:
+            record.created = self._as_of
+            super().emit(record)
+            return
+        self._waiting.append(partial(super().emit, record))
+        self._plan(at_once=record.levelno >= logging.WARNING)
+
+    def take(self, tell: Callable[[], None]) -> None:
+        """Call `tell` in its turn, to log of this moment."""
+        self.acquire()
+        try:
+            self._waiting.append(partial(self._tell, tell, time.time()))
+            self._plan(at_once=False)
+        finally:
+            self.release()
+
+    def _plan(self, at_once: bool) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # none runs in this thread
             self.flush()
             return
-        if record.levelno >= logging.WARNING:
+        if at_once:
             self.flush()
         elif self._called_by is not loop:
             self._called_by = loop
             loop.call_later(LATE_SECONDS, self.flush)
+
+    def _tell(self, tell: Callable[[], None], as_of: float) -> None:
+        self._as_of = as_of
+        try:
+            tell()
+        finally:
+            self._as_of = None
 
     def flush(self) -> None:
         """Write what waits. The logging module calls this when the process ends."""
         self.acquire()
         try:
             waiting, self._waiting, self._called_by = self._waiting, [], None
-            for record in waiting:
-                super().emit(record)
+            for write in waiting:
+                write()
             super().flush()
         finally:
             self.release()

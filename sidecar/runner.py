@@ -12,6 +12,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, Final
 
 from sidecar import events as ev
@@ -20,6 +21,7 @@ from sidecar.election import Election, Settings
 from sidecar.etcd import EtcdClient, EtcdError, Watcher, WatchLost
 from sidecar.keeper import Keeper
 from sidecar.keys import prefix_end
+from sidecar.logs import afterwards
 from sidecar.metrics import Observer
 from sidecar.resumefile import ResumeFile
 from sidecar.store import Store, flaw_of, timeout_for
@@ -136,8 +138,7 @@ class Runner:
     def _perform(self, command: ev.Command) -> None:
         match command:
             case ev.Note(kind, text):
-                _log.log(logging.WARNING if kind in _LOUD else logging.INFO, "%s: %s", kind, text)
-                self._count(kind)
+                self._note(kind, text)
             case ev.Stopped():
                 if self._ended is not None and not self._ended.done():
                     self._ended.set_result(None)
@@ -148,9 +149,12 @@ class Runner:
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
 
-    def _count(self, kind: str) -> None:
+    def _note(self, kind: str, text: str) -> None:
         if kind in _LOUD:
+            _log.warning("%s: %s", kind, text)
             self._observer.error(kind)
+        else:
+            afterwards(partial(_log.info, "%s: %s", kind, text))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=f"election {name}")

@@ -6,7 +6,9 @@ import asyncio
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -110,6 +112,31 @@ async def test_on_a_loop_information_waits_for_a_moment_and_a_warning_takes_it_a
     assert "third" not in stream.getvalue()
     await asyncio.wait_for(stream.written.wait(), 60)
     assert "third" in stream.getvalue()
+
+
+async def test_what_is_told_afterwards_is_written_in_its_turn_as_of_its_time() -> None:
+    stream = Heard()
+    logs.configure(LogConfig(format="json"), stream)
+    log = logging.getLogger("sidecar.runner")
+    words = ["second"]
+    log.info("first")
+    logs.afterwards(lambda: log.info(words.pop()))
+    log.info("third")
+    before = time.time()
+    assert words, "its record is made already"
+    await asyncio.wait_for(stream.written.wait(), 60)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["message"] for line in lines] == ["first", "second", "third"]
+    times = [datetime.fromisoformat(line["time"]).timestamp() for line in lines]
+    assert times == sorted(times)
+    assert times[-1] <= before
+
+
+def test_what_is_told_afterwards_is_told_at_once_where_no_loop_runs() -> None:
+    stream = io.StringIO()
+    logs.configure(LogConfig(), stream)
+    logs.afterwards(lambda: logging.getLogger("sidecar.runner").info("without a loop"))
+    assert "without a loop" in stream.getvalue()
 
 
 def test_what_waits_is_written_when_the_process_ends_and_by_the_next_loop() -> None:
