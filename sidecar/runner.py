@@ -18,7 +18,7 @@ from typing import Any, Final
 from sidecar import events as ev
 from sidecar.board import Board
 from sidecar.election import Election, Settings
-from sidecar.etcd import EtcdClient, EtcdError, Watcher, WatchLost
+from sidecar.etcd import EtcdClient, EtcdError, WatchBatch, Watcher, WatchLost
 from sidecar.keeper import Keeper
 from sidecar.keys import prefix_end
 from sidecar.logs import afterwards
@@ -217,18 +217,20 @@ class Runner:
             self._watch = self._spawn(self._follow(command), "watch")
 
     async def _follow(self, command: ev.Watch) -> None:
-        """Feed what the watches tell until they are replaced: this task is cancelled then, and tells no more."""
-        watcher = self._client.watch()
+        """Feed what the watches tell, in the turn in which it comes; once they are replaced, nothing of theirs."""
+        following = asyncio.current_task()
+
+        def hear(batch: WatchBatch) -> None:
+            for event in batch.events:
+                if self._watch is following:
+                    self.submit(self._store.heard(event, batch.origin.revision))
+
         try:
-            async with watcher:
+            async with self._client.watch(hear=hear) as watcher:
                 await self._add(watcher, command)
-                async for batch in watcher:
-                    for event in batch.events:
-                        self.submit(self._store.heard(event, batch.origin.revision))
-                        if asyncio.current_task() is not self._watch:
-                            return
+                await anext(watcher)  # brings nothing, but says when events may have been missed
         except (EtcdError, WatchLost) as error:
-            if asyncio.current_task() is self._watch:
+            if self._watch is following:
                 self.submit(ev.WatchLost(str(error)))
 
     async def _add(self, watcher: Watcher, command: ev.Watch) -> None:

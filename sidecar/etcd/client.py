@@ -36,6 +36,7 @@ from sidecar.etcd.model import (
     StatusAnswer,
     TimeToLiveAnswer,
     TxnAnswer,
+    WatchBatch,
 )
 from sidecar.etcd.session import Session
 from sidecar.etcd.tls import TLSFiles, client_context
@@ -132,9 +133,12 @@ class EtcdClient:
         """Renew a lease, over the one keep-alive stream; a ttl of 0 or less says that it is gone."""
         return await self._keep_alives.keep_alive(lease, timeout)
 
-    def watch(self, *, timeout: float | None = None) -> Watcher:
-        """A new watcher, with nothing watched yet; `timeout` limits connecting and the making of each watch."""
-        return Watcher(self._session, timeout)
+    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        """A new watcher, with nothing watched yet; `timeout` limits connecting and the making of each watch.
+
+        `hear` is for who must know at once: it gets what iteration would bring, and may neither wait nor raise.
+        """
+        return Watcher(self._session, timeout, hear)
 
     async def status(self, *, timeout: float | None = None) -> StatusAnswer:
         """The state of the member at the other end."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from sidecar.etcd.codec import origin_of, raw, watch_event
@@ -30,11 +31,17 @@ _AUTH_REASONS: Final = ("permission denied", "invalid auth token", "auth store i
 
 
 class Watcher:
-    """Watches on one stream. Iterate it for their batches; iteration raises WatchLost once, and ends after `close`."""
+    """Watches on one stream. Iterate it for their batches; iteration raises WatchLost once, and ends after `close`.
 
-    def __init__(self, session: Session, timeout: float | None) -> None:
+    With `hear`, that is called with each batch, in the turn of the loop in which it comes, and iteration brings none.
+    """
+
+    def __init__(
+        self, session: Session, timeout: float | None, hear: Callable[[WatchBatch], None] | None = None
+    ) -> None:
         self._session = session
         self._timeout = timeout
+        self._give = hear or self._push
         self._metadata: dict[str, str] = {}
         self._stream: Stream[WatchRequest, WatchResponse] | None = None
         self._opening = asyncio.Lock()
@@ -126,7 +133,7 @@ class Watcher:
             self._cancelled(message)
         elif message.events and message.watch_id in self._active:
             events = tuple(map(watch_event, message.events))
-            self._push(WatchBatch(origin_of(message.header), message.watch_id, events))
+            self._give(WatchBatch(origin_of(message.header), message.watch_id, events))
 
     def _created(self) -> None:
         """Etcd answers creations in the order they were asked for; one that it refuses it answers without the id."""

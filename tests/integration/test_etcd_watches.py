@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 
 from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, Put, Watcher, WatchEvent, WatchLost
+from sidecar.etcd import EtcdClient, EtcdError, Put, WatchBatch, Watcher, WatchEvent, WatchLost
 from sidecar.etcd import watch as watch_module
 from sidecar.keys import prefix_end
+from tests.http_client import until
 from tests.servers import EtcdCluster, EtcdServer, Version
 
 BOUND = 30.0
@@ -103,6 +104,28 @@ async def test_what_happened_between_the_read_and_the_watch_is_seen(client: Etcd
         await watcher.add(root, start_revision=start)
         events = await take(watcher, 20)
     assert [event.kv.mod_revision for _, event in events] == revisions
+
+
+async def test_who_hears_at_once_has_all_before_the_loss_and_nothing_after_the_end(
+    client: EtcdClient, root: str
+) -> None:
+    heard: list[int] = []
+    start = await after_now(client, root)
+
+    def hear(batch: WatchBatch) -> None:
+        heard.extend(event.kv.mod_revision for event in batch.events)
+
+    async with client.watch(hear=hear) as lasting, client.watch(hear=hear) as ended:
+        await lasting.add(root, start_revision=start)
+        await ended.add(root, start_revision=start)
+        first = (await client.put(root, b"1")).origin.revision
+        await until(lambda: heard == [first, first])
+        await ended.close()
+        second = (await client.put(root, b"2")).origin.revision
+        await until(lambda: heard[2:] == [second])
+        await client.close()
+        await lost(lasting)
+    assert heard == [first, first, second]
 
 
 async def test_a_cancelled_watch_is_silent_at_once_and_the_others_go_on(client: EtcdClient, root: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from sidecar.clock import now
-from sidecar.etcd import EtcdClient, KeyValue, Watcher
+from sidecar.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
 from sidecar.keys import Entry, Keys, LockName, Record
 from sidecar.operator.mirror import Mirror
 from sidecar.operator.mirror_feed import MirrorFeed
@@ -28,8 +28,8 @@ class Client(EtcdClient):
     async def __aenter__(self) -> Self:
         return self
 
-    def watch(self, *, timeout: float | None = None) -> Watcher:
-        watcher = super().watch(timeout=timeout)
+    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        watcher = super().watch(timeout=timeout, hear=hear)
         self.watchers = (*self.watchers, watcher)
         return watcher
 
