@@ -15,6 +15,7 @@ from typing import Final
 
 from sidecar import __version__
 from sidecar.options import ConfigError
+from sidecar.postponed import postpone
 
 Function = Callable[[Sequence[str], Mapping[str, str]], int]
 
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _call(command: Command, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    postpone()
     try:
         code = _load(command)(arguments, environ)
         sys.stdout.flush()
