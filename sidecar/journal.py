@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from sidecar.board import Board
@@ -29,7 +28,7 @@ class Journal:
         """`who` is what the log calls the candidate that it is about."""
         self._board = board
         self._who = who
-        self._feed = ChangeFeed(board, self._tell)
+        self._feed = ChangeFeed(board, self._tell, later=afterwards)  # not in the turn in which a lock changes hands
         self._stop_listening: Callable[[], None] | None = None
         self._said: dict[str, float] = {}
         self._problem = False
@@ -40,7 +39,7 @@ class Journal:
         self._feed.start()
 
     def stop(self) -> None:
-        """End. Nothing is logged any more."""
+        """End. What comes from now on is not logged."""
         if self._stop_listening is not None:
             self._stop_listening()
         self._feed.stop()
@@ -48,11 +47,13 @@ class Journal:
     def _tell(self, change: Change, before: Standing, after: Standing) -> None:
         match change:
             case Change.GAINED:
-                _say("gained: %s leads", self._who, lock=after.lock, token=after.token)
+                fields = {"lock": after.lock, "token": after.token}
+                _log.info("gained: %s leads", self._who, extra={"fields": fields})
             case Change.LOST:
-                _say("lost: %s leads no more", self._who, lock=before.lock, token=before.token)
+                fields = {"lock": before.lock, "token": before.token}
+                _log.info("lost: %s leads no more", self._who, extra={"fields": fields})
             case Change.LEADER if not after.leading:
-                _say("another leads", lock=after.lock, leader=after.leader)
+                _log.info("another leads", extra={"fields": {"lock": after.lock, "leader": after.leader}})
             case _:
                 return
 
@@ -72,8 +73,3 @@ class Journal:
             return False
         self._said[problem] = now
         return True
-
-
-def _say(text: str, *words: object, **fields: object) -> None:
-    """Log it, but not in the turn of the loop in which the lock changes hands."""
-    afterwards(partial(_log.info, text, *words, extra={"fields": fields}))

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sidecar.board import Board
@@ -111,9 +112,16 @@ def changes(before: Standing, after: Standing) -> list[Change]:
 class ChangeFeed:
     """Calls `tell(change, before, after)` for each change, on the event loop, from `start` until `stop`."""
 
-    def __init__(self, board: Board, tell: Callable[[Change, Standing, Standing], None]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        tell: Callable[[Change, Standing, Standing], None],
+        later: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """All is told at once; or, by one who is in no hurry, when `later` calls what it is given, in that order."""
         self._board = board
         self._tell = tell
+        self._do = later or _at_once
         nothing = replace(board.snapshot, state=State.IDLE, leader=None)
         self._told = Standing.at(nothing, board.clock())
         self._stop_listening: Callable[[], None] | None = None
@@ -121,21 +129,25 @@ class ChangeFeed:
 
     def start(self) -> None:
         """Begin, on the running event loop. What already holds is told as a change from nothing."""
-        self._stop_listening = self._board.listen(lambda before, after: self.look())
-        self.look()
+        self._stop_listening = self._board.listen(lambda before, after: self._look())
+        self._look()
 
     def stop(self) -> None:
-        """End. Nothing is told any more."""
+        """End. What changes from now on is not told."""
         if self._stop_listening is not None:
             self._stop_listening()
+            self._stop_listening = None
         self._disarm()
 
-    def look(self) -> None:
-        """Compare what was told with what holds by the clock now, and tell the difference."""
-        before, after = self._told, Standing.at(self._board.snapshot, self._board.clock())
+    def _look(self) -> None:
+        self._do(partial(self._compare, self._board.snapshot, self._board.clock()))
+
+    def _compare(self, snapshot: Snapshot, now: float) -> None:
+        """Compare what was told with what held by the clock at `now`, and tell the difference."""
+        before, after = self._told, Standing.at(snapshot, now)
         self._told = after
         self._disarm()
-        if after.leading:
+        if after.leading and self._stop_listening is not None:
             self._arm(after.valid_for)
         for change in changes(before, after):
             self._tell(change, before, after)
@@ -143,9 +155,13 @@ class ChangeFeed:
     def _arm(self, seconds: float) -> None:
         # The loop's clock and the board's may differ a little: at least a millisecond, so as not to look in
         # circles.
-        self._alarm = asyncio.get_running_loop().call_later(max(seconds, 0.001), self.look)
+        self._alarm = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._look)
 
     def _disarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+
+def _at_once(do: Callable[[], None]) -> None:
+    do()

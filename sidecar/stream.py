@@ -20,7 +20,6 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from sidecar.board import Board
@@ -61,9 +60,11 @@ class Stream:
 
     async def wait(self, seconds: float) -> None:
         """Wait until there is something to send, at most `seconds`."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
+        alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
         self._wake.clear()
 
     def take(self) -> bytes:
