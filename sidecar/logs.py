@@ -50,7 +50,8 @@ def configure(log: LogConfig, stream: TextIO | None = None) -> None:
 def afterwards(tell: Callable[[], None]) -> None:
     """Have `tell` log something that has just happened, when the loop has a moment; at once if no loop runs.
 
-    Its records are written as of now. What it looks at must not change any more.
+    Its records are written as of now. Any thread may call it, with the handler locked; what it looks at must not change
+    any more.
     """
     late = next((handler for handler in logging.root.handlers if isinstance(handler, LateHandler)), None)
     if late is None:
@@ -117,6 +118,8 @@ class LateHandler(logging.StreamHandler[TextIO]):
         self._as_of = as_of
         try:
             tell()
+        except Exception:  # the lines behind it must not be lost, nor whoever happens to write them be disturbed
+            logging.getLogger(__name__).exception("what should have been logged here failed")
         finally:
             self._as_of = None
 

@@ -118,7 +118,7 @@ class ChangeFeed:
         tell: Callable[[Change, Standing, Standing], None],
         later: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """All is told at once; or, by one who is in no hurry, when `later` calls what it is given, in that order."""
+        """All is told at once; or when `later` calls what it was given: in that order, in any thread, one at a time."""
         self._board = board
         self._tell = tell
         self._do = later or _at_once
@@ -136,21 +136,14 @@ class ChangeFeed:
         """End. What changes from now on is not told."""
         if self._stop_listening is not None:
             self._stop_listening()
-            self._stop_listening = None
         self._disarm()
 
     def _look(self) -> None:
-        self._do(partial(self._compare, self._board.snapshot, self._board.clock()))
-
-    def _compare(self, snapshot: Snapshot, now: float) -> None:
-        """Compare what was told with what held by the clock at `now`, and tell the difference."""
-        before, after = self._told, Standing.at(snapshot, now)
-        self._told = after
+        snapshot, now = self._board.snapshot, self._board.clock()
         self._disarm()
-        if after.leading and self._stop_listening is not None:
-            self._arm(after.valid_for)
-        for change in changes(before, after):
-            self._tell(change, before, after)
+        if snapshot.is_holding(now):
+            self._arm(snapshot.valid_for(now))
+        self._do(partial(self._compare, snapshot, now))
 
     def _arm(self, seconds: float) -> None:
         # The loop's clock and the board's may differ a little: at least a millisecond, so as not to look in
@@ -161,6 +154,13 @@ class ChangeFeed:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def _compare(self, snapshot: Snapshot, now: float) -> None:
+        """Tell how what held by the clock at `now` differs from what was told before."""
+        before, after = self._told, Standing.at(snapshot, now)
+        self._told = after
+        for change in changes(before, after):
+            self._tell(change, before, after)
 
 
 def _at_once(do: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -130,6 +131,23 @@ async def test_what_is_told_afterwards_is_written_in_its_turn_as_of_its_time() -
     times = [datetime.fromisoformat(line["time"]).timestamp() for line in lines]
     assert times == sorted(times)
     assert times[-1] <= before
+
+
+async def test_what_fails_afterwards_takes_no_other_line_along() -> None:
+    stream = io.StringIO()
+    logs.configure(LogConfig(), stream)
+    logs.afterwards(lambda: [][0])
+    logs.afterwards(lambda: logging.getLogger("sidecar.runner").info("the next line"))
+    warn = threading.Thread(target=lambda: logging.getLogger("sidecar.statefile").warning("of a thread"))
+    warn.start()
+    warn.join()
+    lines = [line for line in stream.getvalue().splitlines() if line.startswith("20")]
+    assert [line.split(": ", 1)[1] for line in lines] == [
+        "what should have been logged here failed",
+        "the next line",
+        "of a thread",
+    ]
+    assert "IndexError" in stream.getvalue()
 
 
 def test_what_is_told_afterwards_is_told_at_once_where_no_loop_runs() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -108,12 +110,12 @@ def test_another_token_is_another_term() -> None:
 class Told:
     """A board on a clock that the test sets, and what its feed told."""
 
-    def __init__(self, first: Snapshot) -> None:
+    def __init__(self, first: Snapshot, later: Callable[[Callable[[], None]], None] | None = None) -> None:
         self.now = 100.0
         self.board = Board(first, lambda: self.now)
         self.heard: list[tuple[Change, int | None]] = []
         self.any = asyncio.Event()
-        self.feed = ChangeFeed(self.board, self.tell)
+        self.feed = ChangeFeed(self.board, self.tell, later)
 
     def tell(self, change: Change, before: Standing, after: Standing) -> None:
         self.heard.append((change, after.token if after.leading else before.token))
@@ -155,3 +157,21 @@ async def test_a_stopped_feed_is_silent() -> None:
     told.heard.clear()
     told.board.publish(HOLDING)
     assert told.heard == []
+
+
+async def test_a_feed_in_no_hurry_tells_the_same_in_the_same_order_even_in_another_thread() -> None:
+    """As the journal's does, whose lines may be written along with a warning of any thread."""
+    waiting: list[Callable[[], None]] = []
+    told = Told(WAITING, waiting.append)
+    told.feed.start()
+    told.board.publish(HOLDING)
+    told.now = 100.5
+    told.board.publish(replace(WAITING, leader="other"))
+    told.feed.stop()
+    told.now = 200.0
+    assert told.heard == []
+    thread = threading.Thread(target=lambda: [do() for do in waiting])
+    thread.start()
+    thread.join()
+    changes_told = [change for change, _ in told.heard]
+    assert changes_told[-4:] == [Change.GAINED, Change.LEADER, Change.LOST, Change.LEADER]
