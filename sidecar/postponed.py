@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
 UNUSED: Final = ("google.protobuf.internal.python_message", "idna", "bz2", "lzma", "ast", "gzip", "uuid")
+_REPLACING: Final = threading.Lock()
+"""Of two threads that use a module for the first time, the later must not take away what the earlier is loading."""
 
 
 def postpone(names: tuple[str, ...] = UNUSED) -> None:
@@ -33,6 +36,7 @@ class Postponed(ModuleType):
         # Whoever looks through all modules, as `inspect` does, asks for names such as __file__, and uses none.
         if attribute.startswith("__") and attribute != "__path__":
             raise AttributeError(f"{self.__name__} is not loaded yet, and {attribute} would be no reason to")
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+        with _REPLACING:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), attribute)
