@@ -186,10 +186,12 @@ def state_of(pid: int) -> str:
 
 
 def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
-    """Even a test run that is killed with -9 leaves nothing behind."""
+    """Even a test run that is killed with -9 leaves nothing behind that had got as far as its own program."""
     script = (
-        "import time, sys; from tests.servers import Process;"
-        "p = Process(['sleep', '600']); p.start(); print(p.pid, flush=True); time.sleep(600)"
+        "import pathlib, time; from tests.servers import Process, wait_for;"
+        "p = Process(['sleep', '600']); p.start(); comm = pathlib.Path(f'/proc/{p.pid}/comm');"
+        "wait_for(lambda: comm.read_text() == 'sleep\\n', 'sleep to run');"
+        "print(p.pid, flush=True); time.sleep(600)"
     )
     with Process([sys.executable, "-c", script], lines=True, env={"TMPDIR": str(tmp_path)}) as parent:
         child = int(parent.read_line())

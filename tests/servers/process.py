@@ -1,7 +1,8 @@
 """A real process that ends with the test run, whatever happens to the run.
 
 The kernel kills it when its parent dies (PR_SET_PDEATHSIG, set by util-linux's `setpriv`, which then becomes
-the program: the pid is the program's own). Everything is ended by that pid.
+the program: the pid is the program's own). Only a parent that dies in the instant before `setpriv` has done so leaves
+it behind. Everything is ended by that pid.
 """
 
 import atexit
