@@ -100,10 +100,14 @@ class Runner:
             while self._events and self._ended is not None and not self._ended.done():
                 self._feed(self._events.popleft())
         except Exception as error:
-            if self._ended is not None and not self._ended.done():
-                self._ended.set_exception(error)
+            self._fail(error)
         finally:
             self._feeding = False
+
+    def _fail(self, bug: BaseException) -> None:
+        """Have `run` end with it."""
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(bug)
 
     def beat_age(self) -> float:
         """Seconds since the election was last fed: it is at least once in `LONGEST_SLEEP`, on a loop that turns."""
@@ -165,8 +169,8 @@ class Runner:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and self._ended is not None and not self._ended.done():
-            self._ended.set_exception(error)
+        if error is not None:
+            self._fail(error)
 
     async def _ask(self, command: Any) -> None:
         if isinstance(command, ev.GiveUp) and not await self._keeper.mark(command.lease):
@@ -221,9 +225,12 @@ class Runner:
         following = asyncio.current_task()
 
         def hear(batch: WatchBatch) -> None:
-            for event in batch.events:
-                if self._watch is following:
-                    self.submit(self._store.heard(event, batch.origin.revision))
+            try:
+                for event in batch.events:
+                    if self._watch is following:
+                        self.submit(self._store.heard(event, batch.origin.revision))
+            except Exception as error:  # whoever calls would take it for a fault of the connection
+                self._fail(error)
 
         try:
             async with self._client.watch(hear=hear) as watcher:

@@ -1,0 +1,38 @@
+"""The shell around the election on a real etcd: what only shows from inside of the process."""
+
+import asyncio
+
+import pytest
+
+from sidecar import clock
+from sidecar.board import Board
+from sidecar.election import Settings
+from sidecar.etcd import EtcdClient, WatchEvent
+from sidecar.events import Snapshot, State
+from sidecar.keys import Keys, LockName, Record
+from sidecar.runner import Runner
+from sidecar.store import Store
+from tests.http_client import until
+from tests.servers import EtcdServer
+
+LOCK = LockName("tests", "lock")
+
+
+async def test_a_bug_in_what_a_watch_tells_ends_the_run(
+    etcd: EtcdServer, root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken for a fault of the connection, it would be met again and again."""
+
+    def broken(store: Store, event: WatchEvent, revision: int) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(Store, "heard", broken)
+    board = Board(Snapshot(LOCK, "me", State.IDLE), clock.now)
+    async with EtcdClient([etcd.url], clock=clock.now) as client:
+        settings = Settings(LOCK, Record("me", incarnation="1"), root=root)
+        running = asyncio.create_task(Runner(settings, client, board).run())
+        await until(lambda: board.snapshot.state is State.HOLDING)
+        await client.put(Keys(LOCK, root).spec, b"{}")
+        with pytest.raises(LookupError, match="a bug"):
+            await asyncio.wait_for(running, 30)
+        assert client.connects == 1
