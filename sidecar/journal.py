@@ -28,7 +28,7 @@ class Journal:
         """`who` is what the log calls the candidate that it is about."""
         self._board = board
         self._who = who
-        self._feed = ChangeFeed(board, self._tell, later=afterwards)  # not in the turn in which a lock changes hands
+        self._feed = ChangeFeed(board, self._tell, do=afterwards)  # not in the turn in which a lock changes hands
         self._stop_listening: Callable[[], None] | None = None
         self._said: dict[str, float] = {}
         self._problem = False

@@ -109,19 +109,23 @@ def changes(before: Standing, after: Standing) -> list[Change]:
     return found
 
 
+def _at_once(do: Callable[[], None]) -> None:
+    do()
+
+
 class ChangeFeed:
-    """Calls `tell(change, before, after)` for each change, on the event loop, from `start` until `stop`."""
+    """Calls `tell(change, before, after)` for each change from `start` until `stop`, both on the event loop."""
 
     def __init__(
         self,
         board: Board,
         tell: Callable[[Change, Standing, Standing], None],
-        later: Callable[[Callable[[], None]], None] | None = None,
+        do: Callable[[Callable[[], None]], None] = _at_once,
     ) -> None:
-        """All is told at once; or when `later` calls what it was given: in that order, in any thread, one at a time."""
+        """`do` calls what it is given, at once on the loop or later: in that order, in any thread, one at a time."""
         self._board = board
         self._tell = tell
-        self._do = later or _at_once
+        self._do = do
         nothing = replace(board.snapshot, state=State.IDLE, leader=None)
         self._told = Standing.at(nothing, board.clock())
         self._stop_listening: Callable[[], None] | None = None
@@ -141,8 +145,8 @@ class ChangeFeed:
     def _look(self) -> None:
         snapshot, now = self._board.snapshot, self._board.clock()
         self._disarm()
-        if snapshot.is_holding(now):
-            self._arm(snapshot.valid_for(now))
+        if (left := snapshot.valid_for(now)) > 0:
+            self._arm(left)
         self._do(partial(self._compare, snapshot, now))
 
     def _arm(self, seconds: float) -> None:
@@ -161,7 +165,3 @@ class ChangeFeed:
         self._told = after
         for change in changes(before, after):
             self._tell(change, before, after)
-
-
-def _at_once(do: Callable[[], None]) -> None:
-    do()
