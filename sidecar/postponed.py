@@ -1,8 +1,8 @@
 """Modules that libraries import and do not use here: they are loaded when somebody uses them after all.
 
 Memory is paid once per pod. protobuf imports its implementation in Python beside the one in C, yarl the tables of host
-names beyond ASCII, shutil two compressors with their shared libraries, and so on: 1.3 MB of the 42 that a sidecar would
-have (1.6 of 43 on Python 3.13, where `inspect` no longer uses `ast` at once).
+names beyond ASCII, shutil two compressors with their shared libraries, and so on: 1.3 MB of the 42 or 43 that a sidecar
+would have. (`ast` is among them from Python 3.13 on; before, `inspect` uses it at once.)
 """
 
 from __future__ import annotations
