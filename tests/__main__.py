@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.streams import Command, Stream, side_by_side
+from tests.support.parallel_streams import Command, Stream, side_by_side
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SUPPORTED = [(3, 11), (3, 12), (3, 13), (3, 14)]

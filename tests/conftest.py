@@ -27,7 +27,7 @@ from tests.servers import (
     program,
     running_processes,
 )
-from tests.sidecars import Sidecar
+from tests.support.sidecars import Sidecar
 
 # A run in a shell's background, or under nohup, begins with these ignored, and so would everything that it starts.
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench.events import Gains
 from tests.bench.figures import MeasurementFailed
 from tests.servers import EtcdServer, Peer, Process, release_port, reserve_port, wait_for
-from tests.sidecars import request
+from tests.support.sidecars import request
 
 LONG = 60
 """Seconds of TTL where nothing shall expire. It is etcdctl's own, which cannot be told another."""
@@ -58,7 +58,7 @@ class Sidecar(Candidate):
         self, etcd: EtcdServer, lock: str, name: str, env: Mapping[str, str], ttl: int = LONG, flags: Sequence[str] = ()
     ) -> None:
         self.port, self.control = reserve_port(), reserve_port()
-        words = [sys.executable, "-m", "sidecar", "run", "--etcd", etcd.url, "--lock", lock, "--identity", name]
+        words = [sys.executable, "-m", "leasehold", "run", "--etcd", etcd.url, "--lock", lock, "--identity", name]
         words += ["--ttl", str(ttl), "--listen", f"127.0.0.1:{self.port}", "--control", f"127.0.0.1:{self.control}"]
         self.process = Process([*words, *flags], name=name, env=env)
         self._gains: Gains | None = None

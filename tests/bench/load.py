@@ -10,7 +10,7 @@ from tests.bench.processes import cpu_seconds
 from tests.bench.scale import Bench
 from tests.bench.stream import Answers, Stream
 from tests.bench.traffic import received
-from tests.sidecars import request
+from tests.support.sidecars import request
 
 RATES = (5, 500)
 """Questions a second: hardly any, for comparison, and the load."""

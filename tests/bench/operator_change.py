@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 
-from sidecar import clock
-from sidecar.etcd import EtcdClient, Watcher
-from sidecar.keys import Keys, LockName, Record, prefix_end
+from leasehold import clock
+from leasehold.etcd import EtcdClient, Watcher
+from leasehold.lock.keys import Keys, LockName, Record, prefix_end
 from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.bench.operator_world import HELD_EVERY, ROOT, World
 from tests.cluster import Object

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from sidecar import clock
-from sidecar.etcd import EtcdClient
-from sidecar.keys import Keys, LockName
+from leasehold import clock
+from leasehold.etcd import EtcdClient
+from leasehold.lock.keys import Keys, LockName
 from tests.bench.figures import Sample, Table, percentiles, say, whole_seconds
 from tests.bench.operator_world import PATIENCE, ROOT, World
 from tests.cluster.line import Line

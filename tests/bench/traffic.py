@@ -10,7 +10,7 @@ from tests.bench.candidates import Candidate, GoElection, Sidecar, wait_queue
 from tests.bench.figures import MeasurementFailed, Table, say
 from tests.bench.scale import Bench
 from tests.servers import EtcdServer
-from tests.sidecars import request
+from tests.support.sidecars import request
 
 LOCK = "traffic"
 TTL = 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.injector.container import Sidecar
+from leasehold.injector.container import Sidecar
 from tests.charts.rendered import SINGLETON, objects, render, values
 from tests.unit.injector.pods import SIDECAR, injected, pod
 

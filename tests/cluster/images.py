@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sidecar import __version__
+from leasehold import __version__
 from tests.cluster.archive import write_archive
 from tests.cluster.node_config import PAUSE_IMAGE
 from tests.image import Image, build_image

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.injector.certificate import Kept, make
+from leasehold.injector.certificate import Kept, make
 from tests.cluster import Cluster, KubectlFailed, Object, images
 from tests.e2e.installation import Installation, ready
 from tests.e2e.witness import PodWitness

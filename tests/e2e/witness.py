@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.cluster import ApiError, Cluster, Object
-from tests.exclusion import Said, contradictions
 from tests.servers import Process, wait_for
-from tests.sidecars import Answer
+from tests.support.exclusion_checker import Said, contradictions
+from tests.support.sidecars import Answer
 
 _PROGRAMS: Final = Path(__file__).parent / "programs"
 _LOOK_EVERY: Final = 0.1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar import __version__
+from leasehold import __version__
 from tests.image.base import PYTHON, base_image
 from tests.image.tools import (
     ImagesUnavailable,

@@ -14,7 +14,7 @@ from typing import Any
 from tests.charts.rendered import LEASEHOLD, NAMESPACE, objects, render, values
 from tests.cluster import ControlPlane, Object
 from tests.servers import Process, release_port, reserve_port, wait_for
-from tests.sidecars import request
+from tests.support.sidecars import request
 from tests.unit.injector.pods import pod
 
 NAME = "leasehold-injector"
@@ -28,7 +28,7 @@ class Injector(Process):
 
     def __init__(self, api: ControlPlane, user: str, *flags: str, env: Mapping[str, str] | None = None) -> None:
         self.port, self.health = reserve_port(), reserve_port()
-        words = [sys.executable, "-m", "sidecar", "injector", "--kubeconfig", str(api.kubeconfig(user))]
+        words = [sys.executable, "-m", "leasehold", "injector", "--kubeconfig", str(api.kubeconfig(user))]
         words += ["--namespace", NAMESPACE, "--service", NAME, "--certificate-secret", f"{NAME}-tls"]
         words += ["--webhook-configuration", NAME, "--sidecar-image", "leasehold:1", "--sidecar-etcd", "http://e:2379"]
         words += ["--listen", f"127.0.0.1:{self.port}", "--health-listen", f"127.0.0.1:{self.health}"]

@@ -12,8 +12,8 @@ import pytest
 from tests.charts.rendered import NAMESPACE
 from tests.cluster import ControlPlane
 from tests.injector.injectors import NAME, NO_POD, Injector, Start, believe_nobody, believed, injector_objects, secret
-from tests.rights import check_rights
 from tests.servers import Process, wait_for, wrong_date
+from tests.support.rbac import check_rights
 
 ODD = {"uid": "1", "operation": "CREATE", "kind": {"kind": "Pod"}, "object": {"metadata": {"labels": [1]}, "spec": {}}}
 
@@ -161,6 +161,6 @@ def test_after_term_each_answer_ends_its_connection_and_says_so(start: Start) ->
     ],
 )
 def test_mistakes_in_the_settings_are_sentences_and_exit_code_2(flags: Sequence[str], sentence: str) -> None:
-    with Process([sys.executable, "-m", "sidecar", "injector", *flags], name="mistaken") as mistaken:
+    with Process([sys.executable, "-m", "leasehold", "injector", *flags], name="mistaken") as mistaken:
         assert mistaken.wait() == 2
         assert sentence in mistaken.log

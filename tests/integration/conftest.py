@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.run_bench import Bench
 from tests.servers import Etcdctl, EtcdServer
-from tests.stored_lock import StoredLock
+from tests.support.run_bench import Bench
+from tests.support.stored_lock import StoredLock
 
 
 @pytest.fixture

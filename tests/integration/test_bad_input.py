@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.keys import Keys, LockName
+from leasehold.lock.keys import Keys, LockName
 from tests.servers import CertificateAuthority, Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
 PATIENCE = 60.0
@@ -31,7 +31,7 @@ def start(spawn: Start, root: str) -> Callable[..., Process]:
     """Starts a sidecar of the lock `default/job`."""
 
     def run(*arguments: str, **options: object) -> Process:
-        command = [sys.executable, "-m", "sidecar", "run", "--lock", "job", "--root", root, *QUIET, *arguments]
+        command = [sys.executable, "-m", "leasehold", "run", "--lock", "job", "--root", root, *QUIET, *arguments]
         return spawn(command, name="sidecar", **options)
 
     return run
@@ -39,7 +39,7 @@ def start(spawn: Start, root: str) -> Callable[..., Process]:
 
 def refusal(*arguments: str) -> str:
     """What a start with these says, which must be one sentence of its own and exit code 2."""
-    command = [sys.executable, "-m", "sidecar", "run", "--lock", "job", *QUIET, *arguments]
+    command = [sys.executable, "-m", "leasehold", "run", "--lock", "job", *QUIET, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     said = [line for line in done.stderr.splitlines() if line.startswith("leasehold: ")]
     assert done.returncode == 2, done.stderr
@@ -74,7 +74,7 @@ def test_files_and_directories_that_this_user_may_not_use(tmp_path: Path, spawn:
     secret.chmod(0)
     home.chmod(0)
     settings = ("--etcd-user", "me", "--etcd-password-file", str(secret), "--state-dir", str(home))
-    process = spawn([*UNPRIVILEGED, sys.executable, "-m", "sidecar", "run", "--lock", "job", *settings])
+    process = spawn([*UNPRIVILEGED, sys.executable, "-m", "leasehold", "run", "--lock", "job", *settings])
     assert process.wait() == 2
     assert f"--etcd-password-file is '{secret}': this process may not read that file" in process.log
     assert f"--state-dir is '{home}': this process may not write to that directory" in process.log
@@ -225,7 +225,7 @@ def test_a_service_named_leasehold_breaks_nothing(spawn: Start, etcd: EtcdServer
         "LEASEHOLD_PORT_4040_TCP": "tcp://10.0.0.1:4040",
     }
     settings = {"LEASEHOLD_LOCK": "job", "LEASEHOLD_ETCD": etcd.url, "LEASEHOLD_ROOT": root, "LEASEHOLD_TTLL": "5"}
-    command = [sys.executable, "-m", "sidecar", "run", *QUIET, "--identity", "ours"]
+    command = [sys.executable, "-m", "leasehold", "run", *QUIET, "--identity", "ours"]
     process = spawn(command, env=service | settings)
     wait_held(etcdctl, root, "ours")
     assert process.log.count("LEASEHOLD_TTLL is no setting of leasehold") == 1
@@ -235,7 +235,7 @@ def test_a_service_named_leasehold_breaks_nothing(spawn: Start, etcd: EtcdServer
 
 def test_nothing_listens_when_the_settings_are_wrong(spawn: Start) -> None:
     port = reserve_port()
-    command = [sys.executable, "-m", "sidecar", "run", "--listen", f"127.0.0.1:{port}", "--ttl", "0"]
+    command = [sys.executable, "-m", "leasehold", "run", "--listen", f"127.0.0.1:{port}", "--ttl", "0"]
     assert spawn(command).wait() == 2
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=5)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.servers import Process, wait_for
 
-DEMO = [sys.executable, "-m", "sidecar", "demo"]
+DEMO = [sys.executable, "-m", "leasehold", "demo"]
 STEPS = [
     "Election",
     "Graceful handover",

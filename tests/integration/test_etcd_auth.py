@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import Code, EtcdClient, NotSent, OutcomeUnknown, Refused, WatchLost
+from leasehold.clock import now
+from leasehold.etcd import Code, EtcdClient, NotSent, OutcomeUnknown, Refused, WatchLost
 from tests.servers import EtcdServer
 
 PREFIX = "/leasehold/"

@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from tests.exclusion import Witness
 from tests.servers import CertificateAuthority, Disk, EtcdCluster, EtcdServer, wait_for
 from tests.servers.etcdctl import EtcdctlFailed
-from tests.sidecars import PATIENCE, Sidecar, wait_leader
+from tests.support.exclusion_checker import Witness
+from tests.support.sidecars import PATIENCE, Sidecar, wait_leader
 
 Factory = Callable[..., Sidecar]
 

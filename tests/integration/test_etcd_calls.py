@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import (
+from leasehold.clock import now
+from leasehold.etcd import (
     Code,
     Compare,
     Delete,
@@ -23,7 +23,7 @@ from sidecar.etcd import (
     Refused,
     SortBy,
 )
-from sidecar.keys import prefix_end
+from leasehold.lock.keys import prefix_end
 from tests.servers import EtcdServer, Version
 
 

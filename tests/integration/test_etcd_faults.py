@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, Put
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, Put
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy, release_port, reserve_port
-from tests.turns import turns
+from tests.support.loop_turns import turns
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

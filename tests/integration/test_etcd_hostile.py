@@ -18,10 +18,10 @@ import h2.events
 import h2.exceptions
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, WatchLost
-from sidecar.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, WatchResponse
-from tests.turns import turns
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, WatchLost
+from leasehold.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, WatchResponse
+from tests.support.loop_turns import turns
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

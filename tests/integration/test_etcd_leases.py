@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
 
 

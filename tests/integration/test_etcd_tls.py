@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, NotSent, Refused, TLSFiles
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, NotSent, Refused, TLSFiles
 from tests.servers import Certificate, CertificateAuthority, EtcdServer
 
 

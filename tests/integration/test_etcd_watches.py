@@ -7,12 +7,12 @@ from typing import get_args
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, Put, WatchBatch, Watcher, WatchEvent, WatchLost
-from sidecar.etcd import watch as watch_module
-from sidecar.keys import prefix_end
-from tests.http_client import until
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, Put, WatchBatch, Watcher, WatchEvent, WatchLost
+from leasehold.etcd import watch as watch_module
+from leasehold.lock.keys import prefix_end
 from tests.servers import EtcdCluster, EtcdServer, Version
+from tests.support.http_client import until
 
 BOUND = 30.0
 

@@ -1,9 +1,8 @@
 """`leasehold exec` on a real etcd: two commands of one lock never run at the same time, whatever is done to whom.
 
 In most tests a second `leasehold exec` stands behind the first. Each command is a family of processes (see
-`tests/family.py`) that writes down when it ran, so the test compares instants of one clock: the last at which anything
-of the first family ran, and the first of the second.
-"""
+`tests/support/unkillable_tree.py`) that writes down when it ran, so the test compares instants of one clock: the last
+at which anything of the first family ran, and the first of the second. """
 
 from __future__ import annotations
 
@@ -20,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.clock import now as clock
-from sidecar.keys import Keys, LockName
-from tests.family import beats, living
+from leasehold.clock import now as clock
+from leasehold.lock.keys import Keys, LockName
 from tests.servers import Etcdctl, EtcdServer, Process, wait_for
+from tests.support.unkillable_tree import beats, living
 
-FAMILY = str(Path(__file__).parent.parent / "family.py")
+FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
 TTL = 3
 LOST = 75
 PATIENCE = 60.0
@@ -45,7 +44,7 @@ class Exec:
 
     def command(self, *command: str, settings: tuple[str, ...] = ()) -> list[str]:
         ours = ("--identity", self.name, "--listen", "127.0.0.1:0", "--control", f"unix:{self.socket}")
-        return [sys.executable, "-m", "sidecar", "exec", *self._settings, *ours, *settings, "--", *command]
+        return [sys.executable, "-m", "leasehold", "exec", *self._settings, *ours, *settings, "--", *command]
 
     def start(self, *command: str, settings: tuple[str, ...] = (), lines: bool = False, **env: str) -> Process:
         self.process = self._spawn(self.command(*command, settings=settings), name=self.name, lines=lines, env=env)
@@ -243,7 +242,7 @@ def test_a_command_that_cannot_be_run_joins_no_queue(spawn: Callable[..., Proces
         "127.0.0.1:0",
     )
     for command, code in (("/no/such/program", 127), ("no-such-program", 127), ("/etc/passwd", 126), ("/etc", 126)):
-        process = spawn([sys.executable, "-m", "sidecar", *nowhere, "--", command])
+        process = spawn([sys.executable, "-m", "leasehold", *nowhere, "--", command])
         assert process.wait() == code
         assert len(process.log.splitlines()) == 1
 

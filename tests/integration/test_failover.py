@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.servers import Etcdctl, wait_for
-from tests.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
+from tests.support.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
 
 Factory = Callable[..., Sidecar]
 

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from tests.servers import EtcdServer, Postgres, Process, program, wait_for
-from tests.sidecars import Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 README = Path(__file__).parents[2] / "README.md"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import Address
-from tests import hostile
-from tests.http_client import Client
+from leasehold.settings.config import Address
 from tests.servers import EtcdServer, Process
+from tests.support import hostile_clients
+from tests.support.http_client import Client
 
 ROUNDS = 3
 REQUESTS = 400
@@ -115,7 +115,7 @@ async def test_leader_stays_quick_beside_hostile_clients(sidecar: Process, spawn
     address = await asyncio.to_thread(listening, sidecar)
     token = await holding(address)
     quiet, beset = [await p99(address)], []
-    crowd = spawn([sys.executable, hostile.__file__, str(address.port)], name="hostile", lines=True)
+    crowd = spawn([sys.executable, hostile_clients.__file__, str(address.port)], name="hostile", lines=True)
     assert await asyncio.to_thread(crowd.read_line, PATIENCE) == "ready"
     for _ in range(ROUNDS):
         beset.append(await p99(address))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import __version__
+from leasehold import __version__
 from tests.image import Container, Image, answers, build_image, why_unavailable
 from tests.servers import Etcdctl, EtcdServer, Process, release_port, reserve_port, wait_for
 
@@ -217,12 +217,12 @@ def test_a_first_process_heeds_term_before_it_has_begun_its_work() -> None:
     """The kernel drops every TERM that PID 1 has no handler for: the kubelet would wait for the whole grace period."""
     script = """
 import sys, time, types
-cli = types.ModuleType("sidecar.cli")  # in place of the imports, which take their time
+cli = types.ModuleType("leasehold.cli.main")  # in place of the imports, which take their time
 cli.main = lambda arguments, environ: print("importing", flush=True) or time.sleep(600)
-sys.modules["sidecar.cli"] = cli
-from sidecar.__main__ import main
-import sidecar
-sidecar.cli = cli
+sys.modules["leasehold.cli.main"] = cli
+from leasehold.__main__ import main
+import leasehold
+leasehold.cli.main = cli
 sys.exit(main())
 """
     apart = ["unshare", "--pid", "--fork", "--kill-child=KILL", sys.executable, "-c", script]

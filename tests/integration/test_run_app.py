@@ -2,10 +2,10 @@
 
 import signal
 
-from tests.exclusion import Witness
-from tests.run_bench import App, Bench
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE
+from tests.support.exclusion_checker import Witness
+from tests.support.run_bench import App, Bench
+from tests.support.sidecars import PATIENCE
 
 
 def test_the_life_of_an_app(bench: Bench) -> None:

@@ -12,9 +12,9 @@ from threading import Thread
 
 import pytest
 
-from tests.run_bench import App, Bench, Way, variable_of
 from tests.servers import CertificateAuthority, EtcdServer, reserve_port, wait_for
-from tests.sidecars import PATIENCE, Sidecar
+from tests.support.run_bench import App, Bench, Way, variable_of
+from tests.support.sidecars import PATIENCE, Sidecar
 
 Start = Callable[..., EtcdServer]
 

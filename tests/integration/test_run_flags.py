@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import flags
-from tests.asking import ask
-from tests.run_bench import App, Bench, Way
+from leasehold.settings import flags
 from tests.servers import CertificateAuthority, EtcdServer, reserve_port, wait_for
-from tests.sidecars import LOCK, PATIENCE, Sidecar
+from tests.support.http_asker import ask
+from tests.support.run_bench import App, Bench, Way
+from tests.support.sidecars import LOCK, PATIENCE, Sidecar
 
 
 @dataclass(frozen=True)

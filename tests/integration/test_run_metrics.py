@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.asking import ask
 from tests.servers import EtcdServer, wait_for
-from tests.sidecars import LOCK, PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.http_asker import ask
+from tests.support.sidecars import LOCK, PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 Samples = dict[tuple[str, str], float]

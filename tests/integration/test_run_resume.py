@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.exclusion import Witness
 from tests.servers import Disk, EtcdServer, Process, wait_for
-from tests.sidecars import PATIENCE, Answer, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.exclusion_checker import Witness
+from tests.support.sidecars import PATIENCE, Answer, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 RESTART = 60
@@ -104,7 +104,7 @@ def test_a_frozen_process_keeps_its_directory(sidecar_factory: Factory, home: Pa
     a = keeping(sidecar_factory, home)
     token = leads_and_is_kept(a, home).token
     a.pause()
-    second = [sys.executable, "-m", "sidecar", "run", "--lock", "job", "--state-dir", str(home)]
+    second = [sys.executable, "-m", "leasehold", "run", "--lock", "job", "--state-dir", str(home)]
     done = subprocess.run(second, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.asking import EventStream, Reply, ask
 from tests.servers import EtcdServer, reserve_port, wait_for
-from tests.sidecars import LOCK, PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.http_asker import EventStream, Reply, ask
+from tests.support.sidecars import LOCK, PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 CONTROL_ROUTES = ("/handover", "/pause", "/resume", "/drained")

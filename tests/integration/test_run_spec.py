@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.exclusion import Witness
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.exclusion_checker import Witness
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 LONG = 600

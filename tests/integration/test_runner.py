@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from sidecar import clock
-from sidecar.board import Board
-from sidecar.election import Settings
-from sidecar.etcd import EtcdClient, WatchEvent
-from sidecar.events import Snapshot, State
-from sidecar.keys import Keys, LockName, Record
-from sidecar.runner import Runner
-from sidecar.store import Store
-from tests.http_client import until
+from leasehold import clock
+from leasehold.candidate.publisher import Board
+from leasehold.candidate.runner import Runner
+from leasehold.candidate.store import Store
+from leasehold.election.election import Settings
+from leasehold.election.events import Snapshot, State
+from leasehold.etcd import EtcdClient, WatchEvent
+from leasehold.lock.keys import Keys, LockName, Record
 from tests.servers import EtcdServer
+from tests.support.http_client import until
 
 LOCK = LockName("tests", "lock")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import Keys, LockName
+from leasehold.lock.keys import Keys, LockName
 from tests.servers import Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
 PATIENCE = 60.0
@@ -19,7 +19,7 @@ LOCK = LockName("default", "job")
 
 
 def leasehold(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sidecar", *arguments]
+    command = [sys.executable, "-m", "leasehold", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
@@ -138,7 +138,7 @@ def test_status_where_etcd_demands_a_login(etcd_factory: Callable[..., EtcdServe
 
 
 def waiter(spawn: Callable[..., Process], port: int, *settings: str) -> Process:
-    command = [sys.executable, "-m", "sidecar", "wait", "--url", f"http://127.0.0.1:{port}", *settings]
+    command = [sys.executable, "-m", "leasehold", "wait", "--url", f"http://127.0.0.1:{port}", *settings]
     return spawn(command, name="wait", lines=True)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.servers import Etcdctl
-from tests.stored_lock import StoredLock
+from tests.support.stored_lock import StoredLock
 
 
 @pytest.fixture

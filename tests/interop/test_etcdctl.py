@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from tests.servers import Process, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 Elect = Callable[..., Process]

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 
 from tests.servers import Peer, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 Peers = Callable[..., Peer]

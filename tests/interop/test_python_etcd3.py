@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.servers import EtcdServer, Process, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
 LONG = 600

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 from tests.nemesis.gateway import Gateway, Unanswered
 from tests.nemesis.history import History, Told, Wrote
-from tests.sidecars import Sidecar
+from tests.support.sidecars import Sidecar
 
 PATIENCE: Final = 0.4
 """Seconds for one answer. A frozen sidecar is asked anew that often: then one question is fresh when it wakes."""

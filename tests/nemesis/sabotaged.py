@@ -6,9 +6,9 @@ unconfirmed  believes every keep-alive that was answered, whoever answered it, w
 
 import sys
 
-from sidecar.__main__ import main
-from sidecar.events import Origin
-from sidecar.lease import LeaseClock
+from leasehold.__main__ import main
+from leasehold.election.events import Origin
+from leasehold.election.lease import LeaseClock
 
 _honest_init = LeaseClock.__init__
 _honest_answered = LeaseClock.answered

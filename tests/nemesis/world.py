@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sidecar.keys import Keys, LockName
+from leasehold.lock.keys import Keys, LockName
 from tests.nemesis.checker import ill_settled
 from tests.nemesis.gateway import Gateway, Unanswered, padded
 from tests.nemesis.history import Asked, Broken, History, Released, Setup, Started, Step
@@ -23,7 +23,7 @@ from tests.nemesis.history import Final as Finally
 from tests.nemesis.observer import Observer
 from tests.nemesis.record import declared, identity_of
 from tests.servers import Disk, EtcdCluster, Proxy, Toxiproxy, Version, skewed_clock, wait_for
-from tests.sidecars import LOCK, Sidecar
+from tests.support.sidecars import LOCK, Sidecar
 
 TTL: Final = 3
 ROOT: Final = "/nemesis"
@@ -58,7 +58,7 @@ class Candidate(Sidecar):
         if state:
             (places / name).mkdir()
         rate = shape.rates.get(name)
-        command = shape.commands.get(name, (sys.executable, "-m", "sidecar", "run"))
+        command = shape.commands.get(name, (sys.executable, "-m", "leasehold", "run"))
         env = skewed_clock(rate) if rate else None
         etcd = ",".join(proxy.url for proxy in proxies)
         super().__init__(etcd, name, root=ROOT, ttl=TTL, flags=state, env=env, command=command)

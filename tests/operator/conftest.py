@@ -13,8 +13,8 @@ from tests.operator.operators import Operator
 from tests.operator.own_etcd import OwnEtcd
 from tests.operator.scene import Scene
 from tests.servers import EtcdServer
-from tests.sidecars import Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import Sidecar
+from tests.support.stored_lock import StoredLock
 
 _users: weakref.WeakKeyDictionary[ControlPlane, str] = weakref.WeakKeyDictionary()
 

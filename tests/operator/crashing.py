@@ -13,11 +13,11 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sidecar.__main__ import main
-from sidecar.keys import LockName
-from sidecar.operator.kube import Kube
-from sidecar.operator.resource import FINALIZER
-from sidecar.operator.writes import Writer
+from leasehold.__main__ import main
+from leasehold.lock.keys import LockName
+from leasehold.operator.plan.resource import FINALIZER
+from leasehold.operator.reconcile.api import Kube
+from leasehold.operator.reconcile.etcd_writer import Writer
 
 OPERATIONS = {
     Kube: ("patch_finalizers", "patch_status", "label_pod"),

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from sidecar import clock
-from sidecar.etcd import EtcdClient
-from sidecar.keys import Keys, LockName, Record
+from leasehold import clock
+from leasehold.etcd import EtcdClient
+from leasehold.lock.keys import Keys, LockName, Record
 from tests.cluster import ControlPlane, Object
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of

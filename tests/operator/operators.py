@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.servers import Process, wait_for
-from tests.sidecars import PATIENCE, request
+from tests.support.sidecars import PATIENCE, request
 
 
 class Operator(Process):
@@ -24,7 +24,7 @@ class Operator(Process):
         ttl: int = 5,
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
-        command: Sequence[str | Path] = (sys.executable, "-m", "sidecar", "operator"),
+        command: Sequence[str | Path] = (sys.executable, "-m", "leasehold", "operator"),
     ) -> None:
         words = [*command, "--etcd", etcd, "--kubeconfig", kubeconfig, "--identity", name, "--root", root]
         words += ["--namespace", namespace, "--ttl", str(ttl), "--listen", "127.0.0.1:0"]

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from sidecar import clock
-from sidecar.etcd import EtcdClient
+from leasehold import clock
+from leasehold.etcd import EtcdClient
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.operators import Operator
 from tests.operator.scene import Scene
 from tests.operator.seen import condition, is_ready
 from tests.servers import EtcdServer, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 REASON = "EtcdUnreachable"
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
-from tests.exclusion import Witness
 from tests.operator.operators import Operator
 from tests.operator.seen import is_ready, lock
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.exclusion_checker import Witness
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 AN_HOUR = 3600
 """Seconds of a lease that no test outlives: whatever happens was not the lease's doing."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.cluster.objects import Object
-from tests.stored_lock import StoredLock
+from tests.support.stored_lock import StoredLock
 
 
 def lock(name: str, **spec: Any) -> Object:

@@ -14,8 +14,8 @@ from tests.operator.operators import Operator
 from tests.operator.scene import Scene
 from tests.operator.seen import condition, declared, is_held, lock
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 OUTAGE = 120.0
 """Seconds."""

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import Record
+from leasehold.lock.keys import Record
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.operators import Operator
 from tests.operator.scene import Scene
 from tests.operator.seen import condition, is_ready, lock
 from tests.servers import EtcdServer, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 STEPS = {
     "created": ("finalizer_on", "put_spec", "patch_status"),

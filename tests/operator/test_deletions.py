@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 
-from sidecar.keys import Record
+from leasehold.lock.keys import Record
 from tests.operator.scene import Scene
 from tests.operator.seen import condition, declared
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE
+from tests.support.sidecars import PATIENCE
 
 
 def history(scene: Scene, since: int) -> Iterator[tuple[str, str, str]]:

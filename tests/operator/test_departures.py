@@ -6,19 +6,20 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from sidecar import election, runner, yielding
-from sidecar import events as ev
-from sidecar.board import Board
-from sidecar.clock import now
-from sidecar.election import Settings
-from sidecar.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
-from sidecar.events import Snapshot, State
-from sidecar.keys import Entry, Record
-from sidecar.runner import Runner
-from tests.http_client import until
+from leasehold.candidate import runner
+from leasehold.candidate.publisher import Board
+from leasehold.candidate.runner import Runner
+from leasehold.clock import now
+from leasehold.election import election, yielding
+from leasehold.election import events as ev
+from leasehold.election.election import Settings
+from leasehold.election.events import Snapshot, State
+from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
+from leasehold.lock.keys import Entry, Record
 from tests.operator.watching import LOCK, watching
 from tests.servers import EtcdServer, wait_for
-from tests.sidecars import Sidecar
+from tests.support.http_client import until
+from tests.support.sidecars import Sidecar
 
 NEVER = 3600.0
 

@@ -7,7 +7,7 @@ from tests.operator.operators import Operator
 from tests.operator.own_etcd import OwnEtcd
 from tests.operator.seen import condition, declared, is_held, is_ready, lock
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE
+from tests.support.sidecars import PATIENCE
 
 OUTAGE = 120.0
 """Seconds."""

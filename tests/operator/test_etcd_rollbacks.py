@@ -7,7 +7,7 @@ from tests.cluster.objects import Object
 from tests.operator.own_etcd import OwnEtcd
 from tests.operator.scene import AN_HOUR
 from tests.operator.seen import condition, is_held
-from tests.sidecars import wait_leader
+from tests.support.sidecars import wait_leader
 
 
 def change(own: OwnEtcd, field: str, token: int) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.config import exec_config, run_config
-from sidecar.injector import injection
-from sidecar.operator.trim import LEADER_LABEL
+from leasehold.injector import patch
+from leasehold.operator.watch.transform import LEADER_LABEL
+from leasehold.settings.config import exec_config, run_config
 from tests.cluster import ControlPlane
 from tests.operator.operators import Operator
 from tests.operator.seen import is_ready
@@ -45,9 +45,9 @@ def test_the_injector_takes_what_is_labelled_for_it(name: str) -> None:
     template = workload["spec"]["template"]
     label = "pod-template-hash" if workload["kind"] == "Deployment" else "controller-revision-hash"
     template["metadata"]["labels"][label] = "x"
-    asked = injection.asks(template, "default", require_lock=True)
+    asked = patch.asks(template, "default", require_lock=True)
     assert asked.lock.name == by_kind["Lock"]["metadata"]["name"]
-    assert injection.patch(template, asked, SIDECAR)
+    assert patch.patch(template, asked, SIDECAR)
 
 
 def test_the_settings_of_the_job_s_command_exist() -> None:

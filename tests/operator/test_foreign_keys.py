@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.keys import Keys, LockName
+from leasehold.lock.keys import Keys, LockName
 from tests.operator.installed import OPERATOR, OPERATOR_NAMESPACE
 from tests.operator.own_etcd import OwnEtcd
 from tests.operator.seen import condition, declared, is_ready, lock
 from tests.servers import KeyValue, wait_for
-from tests.sidecars import PATIENCE
+from tests.support.sidecars import PATIENCE
 
 OTHER_CLUSTER = "6f1c0b52-7d0e-4c5e-9f0a-2b8a6f3d9c11"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.operator.handlers import Seen
-from sidecar.operator.informer import Informer
-from sidecar.operator.pods import Pods
-from sidecar.operator.trim import Kind
+from leasehold.operator.watch.informer import Informer
+from leasehold.operator.watch.kopf_watch import Seen
+from leasehold.operator.watch.pods import Pods
+from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
 from tests.servers import reserve_port
 from tests.unit.operator.bodies import entry

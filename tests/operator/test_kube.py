@@ -13,11 +13,11 @@ from typing import Any, get_args
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.operator import access as access_module
-from sidecar.operator import kube as kube_module
-from sidecar.operator.kube import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
-from sidecar.operator.trim import Kind
+from leasehold.kube import access as access_module
+from leasehold.lock.keys import LockName
+from leasehold.operator.reconcile import api as kube_module
+from leasehold.operator.reconcile.api import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
+from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
 from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
 from tests.servers import reserve_port

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.kubectl import change
-from sidecar.kubectl.change import RefusedError
-from sidecar.kubectl.cluster import Cluster
-from sidecar.kubectl.errors import NotThereError
-from sidecar.kubectl.place import Place
+from leasehold.kubectl import change
+from leasehold.kubectl.change import RefusedError
+from leasehold.kubectl.cluster import Cluster
+from leasehold.kubectl.errors import NotThereError
+from leasehold.kubectl.place import Place
+from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, condition, ended, holder, running, status_of
 from tests.servers import wait_for

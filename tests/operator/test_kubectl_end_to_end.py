@@ -9,7 +9,7 @@ from tests.operator.operators import Operator
 from tests.operator.plugin import PATIENCE, Plugin, columns
 from tests.operator.seen import is_ready, lock
 from tests.servers import wait_for
-from tests.sidecars import Sidecar
+from tests.support.sidecars import Sidecar
 
 Start = Callable[..., Operator]
 AN_HOUR = 3600

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster import ControlPlane
 from tests.operator.plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
 from tests.servers import CertificateAuthority, EtcdServer
-from tests.sidecars import Sidecar
+from tests.support.sidecars import Sidecar
 
 
 @pytest.fixture

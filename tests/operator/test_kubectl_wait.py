@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.kubectl import waiting
-from sidecar.kubectl.cluster import Cluster
-from sidecar.kubectl.errors import ClusterError, NotThereError, OutdatedError
-from sidecar.kubectl.lock import View
-from sidecar.kubectl.place import Place
+from leasehold.kubectl import waiting
+from leasehold.kubectl.cluster import Cluster
+from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError
+from leasehold.kubectl.lock import View
+from leasehold.kubectl.place import Place
+from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, ended, holder, running, status_of
 from tests.servers import wait_for

@@ -9,12 +9,12 @@ import time
 import pytest
 
 from tests.cluster import ApiError
-from tests.exclusion import Witness
 from tests.operator.scene import AN_HOUR, Scene, holders, most_at_once, tokens
 from tests.operator.seen import condition, is_held, is_ready, lock
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE
-from tests.stored_lock import StoredLock
+from tests.support.exclusion_checker import Witness
+from tests.support.sidecars import PATIENCE
+from tests.support.stored_lock import StoredLock
 
 
 def granted(stored: StoredLock, identity: str) -> int:

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import Compare, EtcdClient, EtcdError, Op, Put, RangeAnswer
-from sidecar.keys import Keys, LockName, Spec
-from sidecar.operator import mirror_feed
-from sidecar.operator.canary import canary_key
-from sidecar.operator.mirror import locks_prefix
-from tests.http_client import until
+from leasehold.clock import now
+from leasehold.etcd import Compare, EtcdClient, EtcdError, Op, Put, RangeAnswer
+from leasehold.lock.keys import Keys, LockName, Spec
+from leasehold.operator.watch import mirror_feed
+from leasehold.operator.watch.etcd_canary import canary_key
+from leasehold.operator.watch.mirror import locks_prefix
 from tests.operator.watching import LOCK, Client, Watching, join, keys_of, watching
 from tests.servers import EtcdServer
+from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
 

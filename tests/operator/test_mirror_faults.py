@@ -6,13 +6,13 @@ from itertools import groupby
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, RangeAnswer
-from sidecar.keys import Keys, LockName
-from sidecar.operator import mirror_feed
-from tests.http_client import until
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, RangeAnswer
+from leasehold.lock.keys import Keys, LockName
+from leasehold.operator.watch import mirror_feed
 from tests.operator.watching import LOCK, Client, Watching, join, watching
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy
+from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
 OTHER = LockName("shop", "other")

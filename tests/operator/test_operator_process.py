@@ -11,7 +11,7 @@ import pytest
 from tests.cluster import ControlPlane
 from tests.operator.operators import Operator
 from tests.servers import EtcdServer, Process, wait_for
-from tests.sidecars import PATIENCE
+from tests.support.sidecars import PATIENCE
 
 Start = Callable[..., Operator]
 
@@ -48,7 +48,7 @@ def test_a_port_in_use_is_told_before_anything_is_started(operator_factory: Star
 def test_without_its_extra_it_says_what_to_install(spawn: Callable[..., Process], tmp_path: Path) -> None:
     kubeconfig = tmp_path / "config"
     kubeconfig.touch()
-    code = "import sys; sys.modules['kopf'] = None; from sidecar.__main__ import main; sys.exit(main())"
+    code = "import sys; sys.modules['kopf'] = None; from leasehold.__main__ import main; sys.exit(main())"
     started = spawn([sys.executable, "-c", code, "operator", "--kubeconfig", kubeconfig], name="without-extra")
     assert started.wait() == 2
     assert started.log == "leasehold: The operator needs kopf: install it with pip install 'leasehold[operator]'.\n"

@@ -10,7 +10,7 @@ from tests.cluster.objects import Object
 from tests.operator.scene import Scene
 from tests.operator.seen import is_held
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE, Sidecar
+from tests.support.sidecars import PATIENCE, Sidecar
 
 TWO_AND_INIT = {
     "containers": [{"name": "app", "image": "none"}, {"name": "log", "image": "none"}],

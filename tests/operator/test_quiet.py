@@ -7,8 +7,8 @@ from tests.cluster import ControlPlane
 from tests.operator.operators import Operator
 from tests.operator.seen import declared, is_held, is_ready, lock
 from tests.servers import wait_for
-from tests.sidecars import PATIENCE
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE
+from tests.support.stored_lock import StoredLock
 
 Stored = Callable[[str], StoredLock]
 Start = Callable[..., Operator]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar.connect import client_for
-from sidecar.operator.config import operator_config
-from sidecar.operator.replicas import Replicas
-from tests.http_client import until
+from leasehold.candidate.connect import client_for
+from leasehold.operator.config import operator_config
+from leasehold.operator.leader import Replicas
 from tests.servers import EtcdServer
+from tests.support.http_client import until
 
 Start = Callable[..., Awaitable[Replicas]]
 

@@ -9,10 +9,10 @@ from tests.operator.conftest import operator_user
 from tests.operator.installed import OPERATOR_NAMESPACE, documents
 from tests.operator.operators import Operator
 from tests.operator.scene import Scene
-from tests.rights import check_rights
 from tests.servers import EtcdServer, wait_for
-from tests.sidecars import PATIENCE, Sidecar
-from tests.stored_lock import StoredLock
+from tests.support.rbac import check_rights
+from tests.support.sidecars import PATIENCE, Sidecar
+from tests.support.stored_lock import StoredLock
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from tests.operator.installed import OPERATOR_NAMESPACE
 from tests.operator.operators import Operator
 from tests.operator.seen import declared, is_ready, lock
 from tests.servers import EtcdServer, wait_for
-from tests.sidecars import PATIENCE
-from tests.stored_lock import StoredLock
+from tests.support.sidecars import PATIENCE
+from tests.support.stored_lock import StoredLock
 
 Start = Callable[..., Operator]
 Stored = Callable[[str], StoredLock]

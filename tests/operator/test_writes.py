@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, EtcdError, KeyValue, NotSent, OutcomeUnknown
-from sidecar.keys import Entry, Keys, LockName, Record
-from sidecar.operator import writes
-from sidecar.operator.orders import DeleteSpec, Evict, PutSpec
-from sidecar.operator.writes import Conflict, NotActive, Writer
-from sidecar.store import entry_of
+from leasehold.candidate.store import entry_of
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, EtcdError, KeyValue, NotSent, OutcomeUnknown
+from leasehold.lock.keys import Entry, Keys, LockName, Record
+from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.reconcile import etcd_writer
+from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
 from tests.operator.watching import LOCK, join
 from tests.servers import EtcdServer
 
@@ -206,7 +206,7 @@ async def test_no_answer_is_an_unknown_outcome(
     async with EtcdClient([server.url], clock=now) as client:
         operator = await Operator(client, root).begin()
         (put, *_) = await operator.every_write()
-        monkeypatch.setattr(writes, "TIMEOUT", 0.5)
+        monkeypatch.setattr(etcd_writer, "TIMEOUT", 0.5)
         server.pause()
         with pytest.raises(OutcomeUnknown):
             await put(operator.writer)

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from sidecar.clock import now
-from sidecar.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
-from sidecar.keys import Entry, Keys, LockName, Record
-from sidecar.operator.mirror import Mirror
-from sidecar.operator.mirror_feed import MirrorFeed
-from sidecar.operator.observed import Store
-from tests.http_client import until
+from leasehold.clock import now
+from leasehold.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
+from leasehold.lock.keys import Entry, Keys, LockName, Record
+from leasehold.operator.plan.observed import Store
+from leasehold.operator.watch.mirror import Mirror
+from leasehold.operator.watch.mirror_feed import MirrorFeed
+from tests.support.http_client import until
 
 LOCK = LockName("shop", "billing")
 SILENCE = 9.0

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from sidecar.election import Election
+from leasehold.election.election import Election
 
 from .mutants import FURTHER, LISTED
 from .world import Failure, Machine, World

@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sidecar.events import Origin
+from leasehold.election.events import Origin
 
 from .store import Image, Store
 from .timeline import Timeline, Trace

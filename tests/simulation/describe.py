@@ -6,8 +6,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from sidecar.events import Declared, Origin
-from sidecar.keys import Entry, Record, Spec
+from leasehold.election.events import Declared, Origin
+from leasehold.lock.keys import Entry, Record, Spec
 
 
 def describe(thing: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from sidecar.events import Resumable
+from leasehold.election.events import Resumable
 
 from .timeline import Timeline
 

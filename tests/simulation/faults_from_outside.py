@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sidecar.keys import Entry, Record, Spec
+from leasehold.lock.keys import Entry, Record, Spec
 
 from .fault import Heal
 from .store import KEYS

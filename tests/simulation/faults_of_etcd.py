@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar import events as ev
-from sidecar.events import State
+from leasehold.election import events as ev
+from leasehold.election.events import State
 
 from .cluster import Member
 from .fault import Heal, cut_off

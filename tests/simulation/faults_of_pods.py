@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sidecar import events as ev
+from leasehold.election import events as ev
 
 from .fault import Heal, cut_off, host_of, victim
 from .node import Host

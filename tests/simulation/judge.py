@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sidecar import events as ev
-from sidecar.events import State
-from sidecar.keys import DEFAULT_TTL, Entry, Spec
+from leasehold.election import events as ev
+from leasehold.election.events import State
+from leasehold.lock.keys import DEFAULT_TTL, Entry, Spec
 
 from .store import KEYS
 from .watches import Watcher

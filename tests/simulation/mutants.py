@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from unittest import mock
 
-from sidecar import election
-from sidecar import events as ev
-from sidecar.election import Election
-from sidecar.events import Cause, State
-from sidecar.keys import Spec
-from sidecar.lease import LeaseClock
-from sidecar.ranking import Plan
-from sidecar.view import View
+from leasehold.election import election
+from leasehold.election import events as ev
+from leasehold.election.election import Election
+from leasehold.election.events import Cause, State
+from leasehold.election.lease import LeaseClock
+from leasehold.election.queue_view import View
+from leasehold.election.ranking import Plan
+from leasehold.lock.keys import Spec
 
 
 class Mutant(Election):

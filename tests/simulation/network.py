@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sidecar import events as ev
+from leasehold.election import events as ev
 
 from .cluster import Member
 from .service import Request

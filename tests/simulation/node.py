@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sidecar import events as ev
-from sidecar.election import Election, Settings
-from sidecar.events import Command, Resumable, Snapshot, State
-from sidecar.keys import Entry
+from leasehold.election import events as ev
+from leasehold.election.election import Election, Settings
+from leasehold.election.events import Command, Resumable, Snapshot, State
+from leasehold.lock.keys import Entry
 
 from .cluster import Member
 from .disk import Disk

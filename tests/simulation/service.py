@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sidecar import events as ev
-from sidecar.keys import Entry
+from leasehold.election import events as ev
+from leasehold.lock.keys import Entry
 
 from .cluster import Cluster, Member
 from .store import KEYS, LeaseNotFound

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sidecar.events import Declared, EntryGone, EntryPut, SpecChanged
-from sidecar.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.election.events import Declared, EntryGone, EntryPut, SpecChanged
+from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 
 KEYS = Keys(LockName("sim", "lock"))
 UNDECLARED = Declared(None)

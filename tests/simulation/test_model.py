@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from sidecar import clock
-from sidecar import events as ev
-from sidecar.etcd import EtcdClient, Watcher
-from sidecar.keys import Entry, Record, Spec, prefix_end
-from sidecar.store import Store as RealStore
+from leasehold import clock
+from leasehold.candidate.store import Store as RealStore
+from leasehold.election import events as ev
+from leasehold.etcd import EtcdClient, Watcher
+from leasehold.lock.keys import Entry, Record, Spec, prefix_end
 
 from ..servers import EtcdServer
 from .cluster import Cluster

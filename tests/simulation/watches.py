@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from sidecar import events as ev
+from leasehold.election import events as ev
 
 from .cluster import Cluster, Member
 from .store import Change, Compacted

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sidecar.election import Election, Settings
-from sidecar.events import Drained, HandOver, State, Stop
-from sidecar.keys import LockName, Record, Spec
+from leasehold.election.election import Election, Settings
+from leasehold.election.events import Drained, HandOver, State, Stop
+from leasehold.lock.keys import LockName, Record, Spec
 
 from .cluster import Cluster
 from .fault import Fault, Heal

@@ -11,10 +11,10 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
-from sidecar import events as ev
-from sidecar.election import Election, Settings
-from sidecar.events import Cause, State
-from sidecar.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.election import events as ev
+from leasehold.election.election import Election, Settings
+from leasehold.election.events import Cause, State
+from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 
 LOCK: Final = LockName("shop", "billing")
 KEYS: Final = Keys(LOCK)

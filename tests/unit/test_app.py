@@ -7,8 +7,8 @@ import sys
 
 PROGRAM = """
 import asyncio, gc
-from sidecar import app
-from sidecar.config import run_config
+from leasehold.run import app
+from leasehold.settings.config import run_config
 
 async def main():
     async with app.composed(config):

@@ -14,12 +14,12 @@ from aiohttp.web import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.apphealth import AppHealth, Judge, Pace, _session, ask
-from sidecar.config import Address
-from sidecar.events import Event, Health
-from sidecar.listener import listen
-from sidecar.web import App, answer
-from tests.http_client import until
+from leasehold.election.events import Event, Health
+from leasehold.http.listener import listen
+from leasehold.http.server import App, answer
+from leasehold.run.app_health import AppHealth, Judge, Pace, _session, ask
+from leasehold.settings.config import Address
+from tests.support.http_client import until
 
 PACE = Pace(interval=2.0, poll=1.0, threshold=3, backoff=5.0, longest=20.0, forgiven=600.0)
 
@@ -175,7 +175,7 @@ async def test_a_host_name_is_looked_up() -> None:
 def test_a_process_ends_while_the_resolver_of_the_app_hangs() -> None:
     script = """
 import asyncio, socket, time
-from sidecar.apphealth import _session, ask
+from leasehold.run.app_health import _session, ask
 socket.getaddrinfo = lambda *a, **k: time.sleep(600)
 async def main():
     async with _session(0.05) as session:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.keys import LockName
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.lock.keys import LockName
 
 IDLE = Snapshot(LockName("prod", "billing"), "billing-0", State.IDLE)
 WAITING = replace(IDLE, state=State.WAITING, position=1)

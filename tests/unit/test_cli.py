@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from sidecar import __version__, cli
+from leasehold import __version__
+from leasehold.cli import main
 
 
 def leasehold(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "sidecar", *arguments]
+    command = [sys.executable, "-m", "leasehold", *arguments]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")}
     return subprocess.run(command, env=clean | environ, capture_output=True, text=True, timeout=60, check=False)
 
@@ -27,8 +28,8 @@ def test_version() -> None:
 def test_help_lists_every_command() -> None:
     done = leasehold("--help")
     assert done.returncode == 0
-    assert all(f"  {command.name}" in done.stdout for command in cli.COMMANDS)
-    assert leasehold().returncode == cli.USAGE_ERROR
+    assert all(f"  {command.name}" in done.stdout for command in main.COMMANDS)
+    assert leasehold().returncode == main.USAGE_ERROR
 
 
 def test_a_command_explains_its_flags() -> None:
@@ -49,7 +50,7 @@ def test_mistakes_are_sentences_and_exit_code_2(arguments: Sequence[str]) -> Non
 def test_a_mistake_needs_none_of_the_heavy_modules() -> None:
     """`--help` and mistakes answer at once: they import neither asyncio nor aiohttp nor gRPC nor TLS."""
     code = (
-        "import sys; from sidecar import cli; cli.main(['run', '--ttl', '0'], {});"
+        "import sys; from leasehold.cli import main as cli; cli.main(['run', '--ttl', '0'], {});"
         "print([name for name in ('asyncio', 'aiohttp', 'grpclib', 'ssl', 'logging') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
@@ -60,13 +61,14 @@ def test_ctrl_c_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(arguments: Sequence[str], environ: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_load", lambda command: interrupted)
-    assert cli.main(["run"], {}) == 128 + signal.SIGINT
+    monkeypatch.setattr(main, "_load", lambda command: interrupted)
+    assert main.main(["run"], {}) == 128 + signal.SIGINT
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:
     """`leasehold status | head -1` must not end in a traceback."""
-    code = "import sys; from sidecar import cli; cli._load = lambda c: lambda a, e: print('x' * 10**6) or 0; "
+    code = "import sys; from leasehold.cli import main as cli\n"
+    code += "cli._load = lambda c: lambda a, e: print('x' * 10**6) or 0; "
     process = subprocess.Popen(
         [sys.executable, "-c", code + "sys.exit(cli.main(['run'], {}))"],
         stdout=subprocess.PIPE,
@@ -77,4 +79,4 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     process.stdout.close()
     with process.stderr as errors:
         assert errors.read() == b""
-    assert process.wait(60) == cli.BROKEN_PIPE
+    assert process.wait(60) == main.BROKEN_PIPE

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar import clock
+from leasehold import clock
 
 
 def test_it_never_goes_back() -> None:

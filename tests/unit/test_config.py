@@ -13,8 +13,9 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar import flags
-from sidecar.config import (
+from leasehold.lock.keys import LockName
+from leasehold.settings import flags
+from leasehold.settings.config import (
     KILL_MARGIN,
     Address,
     Config,
@@ -27,8 +28,7 @@ from sidecar.config import (
     longest_grace,
     run_config,
 )
-from sidecar.keys import LockName
-from sidecar.options import Option
+from leasehold.settings.options import Option
 
 LOCK = ("--lock", "prod/db")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.board import Board
-from sidecar.config import Address, UnixAddress
-from sidecar.control import make_app
-from sidecar.events import Drained, Event, HandOver, Pause, Resume, Snapshot, State
-from sidecar.keys import LockName
-from sidecar.listener import Listener, listen
-from tests.http_client import ask, connected
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Drained, Event, HandOver, Pause, Resume, Snapshot, State
+from leasehold.http.listener import Listener, listen
+from leasehold.lock.keys import LockName
+from leasehold.run.control import make_app
+from leasehold.settings.config import Address, UnixAddress
+from tests.support.http_client import ask, connected
 
 HOLDING = Snapshot(LockName("prod", "billing"), "billing-0", State.HOLDING, token=17, term_since=90.0, deadline=110.0)
 

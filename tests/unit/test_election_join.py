@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.election import Settings
-from sidecar.events import State
-from sidecar.keys import Keys, Spec
+from leasehold.election import events as ev
+from leasehold.election.election import Settings
+from leasehold.election.events import State
+from leasehold.lock.keys import Keys, Spec
 from tests.unit.election_script import FACTOR, LOCK, ME, Queue, Script, record, settings
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.events import State
-from sidecar.keys import Spec
+from leasehold.election import events as ev
+from leasehold.election.events import State
+from leasehold.lock.keys import Spec
 from tests.unit.election_script import FACTOR, Queue, Script, record
 
 

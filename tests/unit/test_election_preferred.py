@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.events import Cause, State
-from sidecar.keys import Record, Spec
-from sidecar.ranking import MAX_COMPARED
+from leasehold.election import events as ev
+from leasehold.election.events import Cause, State
+from leasehold.election.ranking import MAX_COMPARED
+from leasehold.lock.keys import Record, Spec
 from tests.unit.election_script import Queue, Script, behind, converge, held, record
 
 # --- to the preferred one --------------------------------------------------------------------------------------------

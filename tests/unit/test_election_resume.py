@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.events import Cause, State
-from sidecar.keys import Entry, Record, Spec
+from leasehold.election import events as ev
+from leasehold.election.events import Cause, State
+from leasehold.lock.keys import Entry, Record, Spec
 from tests.unit.election_script import FACTOR, ME, Queue, Script, record
 
 BEFORE = replace(ME, incarnation="the-process-before")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sidecar import events as ev
-from sidecar.events import State
-from sidecar.keys import Entry, Record, Spec
+from leasehold.election import events as ev
+from leasehold.election.events import State
+from leasehold.lock.keys import Entry, Record, Spec
 from tests.unit.election_script import KEYS, Queue, Script, record
 
 

@@ -7,11 +7,11 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.election import MOVES, TRANSITIONS, IllegalEvent
-from sidecar.events import State
-from sidecar.keys import Entry, Spec
-from sidecar.machine import ANSWERS
+from leasehold.election import events as ev
+from leasehold.election.election import MOVES, TRANSITIONS, IllegalEvent
+from leasehold.election.events import State
+from leasehold.election.machine import ANSWERS
+from leasehold.lock.keys import Entry, Spec
 from tests.unit.election_script import KEYS, UNDECLARED, Queue, Script, frozen, record
 
 TABLE: Final = """

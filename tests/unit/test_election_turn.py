@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.events import State
-from sidecar.keys import Entry, Spec
+from leasehold.election import events as ev
+from leasehold.election.events import State
+from leasehold.lock.keys import Entry, Spec
 from tests.unit.election_script import Queue, Script, record
 
 

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from sidecar import events as ev
-from sidecar.election import Election, IllegalEvent
-from sidecar.events import State
-from sidecar.keys import Entry, Record, Spec
+from leasehold.election import events as ev
+from leasehold.election.election import Election, IllegalEvent
+from leasehold.election.events import State
+from leasehold.lock.keys import Entry, Record, Spec
 from tests.unit import election_script as script
 from tests.unit.election_script import FACTOR, ME, Queue, Script, frozen
 

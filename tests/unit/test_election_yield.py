@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from sidecar import events as ev
-from sidecar.events import Cause, State
-from sidecar.keys import Spec
-from sidecar.yielding import STOP_PATIENCE
+from leasehold.election import events as ev
+from leasehold.election.events import Cause, State
+from leasehold.election.yielding import STOP_PATIENCE
+from leasehold.lock.keys import Spec
 from tests.unit.election_script import Script, behind, converge, held, record
 
 # --- a handover ------------------------------------------------------------------------------------------------------

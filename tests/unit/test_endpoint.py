@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from sidecar.board import Board
-from sidecar.config import Address
-from sidecar.endpoint import make_app
-from sidecar.events import Snapshot, State
-from sidecar.keys import LockName
-from sidecar.listener import Listener, listen
-from tests.http_client import ask, connected
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.http.listener import Listener, listen
+from leasehold.lock.keys import LockName
+from leasehold.run.endpoint import make_app
+from leasehold.settings.config import Address
+from tests.support.http_client import ask, connected
 
 LOCK = LockName("prod", "billing")
 HOLDING = Snapshot(

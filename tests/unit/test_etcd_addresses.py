@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.etcd import EtcdClient, NotSent, addresses
-from sidecar.etcd.addresses import Address, Resolver
+from leasehold.etcd import EtcdClient, NotSent, addresses
+from leasehold.etcd.addresses import Address, Resolver
 
 LOCAL = Address("127.0.0.1", socket.AF_INET)
 
@@ -81,7 +81,7 @@ async def test_no_thread_left_for_a_look_up_is_a_failure_that_passes(monkeypatch
 def test_a_process_ends_while_its_resolver_hangs() -> None:
     script = """
 import asyncio, socket, time
-from sidecar.etcd.addresses import Resolver
+from leasehold.etcd.addresses import Resolver
 socket.getaddrinfo = lambda *a, **k: time.sleep(600)
 async def main():
     try:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.etcd import Compare, Delete, Get, KeyValue, Op, Put, SortBy, codec
-from sidecar.etcd import rpc_pb2 as pb
-from sidecar.events import Origin
+from leasehold.election.events import Origin
+from leasehold.etcd import Compare, Delete, Get, KeyValue, Op, Put, SortBy, codec
+from leasehold.etcd import rpc_pb2 as pb
 
 keys = st.one_of(st.binary(min_size=1, max_size=40), st.text(min_size=1, max_size=20))
 ends = st.none() | keys

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from sidecar.etcd import NotSent, TLSFiles, channel
-from sidecar.etcd.dialer import Dialer
-from sidecar.etcd.endpoints import parse_endpoints
-from tests.http_client import until
+from leasehold.etcd import NotSent, TLSFiles, channel
+from leasehold.etcd.dialer import Dialer
+from leasehold.etcd.endpoints import parse_endpoints
+from tests.support.http_client import until
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """An empty HTTP/2 SETTINGS frame, the first thing that a server says."""

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.etcd import BadSetting
-from sidecar.etcd.addresses import Address
-from sidecar.etcd.endpoints import LONGEST_PAUSE, Endpoint, Target, parse_endpoints
+from leasehold.etcd import BadSetting
+from leasehold.etcd.addresses import Address
+from leasehold.etcd.endpoints import LONGEST_PAUSE, Endpoint, Target, parse_endpoints
 
 
 @pytest.mark.parametrize(

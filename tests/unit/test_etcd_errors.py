@@ -4,8 +4,8 @@ import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from sidecar.etcd import Code, OutcomeUnknown, Refused
-from sidecar.etcd.errors import spoils_connection, translate
+from leasehold.etcd import Code, OutcomeUnknown, Refused
+from leasehold.etcd.errors import spoils_connection, translate
 
 REFUSED = [
     (Status.INVALID_ARGUMENT, "etcdserver: key is not provided"),

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from sidecar.etcd.gathering import GatheringTransport
+from leasehold.etcd.gathering import GatheringTransport
 
 
 class Recording(asyncio.Transport):

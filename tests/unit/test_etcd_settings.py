@@ -7,8 +7,8 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from sidecar.clock import now
-from sidecar.etcd import BadSetting, EtcdClient, TLSFiles
+from leasehold.clock import now
+from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
 
 URL = "https://127.0.0.1:1"
 

@@ -17,11 +17,11 @@ def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
     # Where pip puts grpclib's plugin, which protoc looks for on PATH.
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpclib_python")]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, "sidecar/etcd/rpc.proto"]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-Isidecar", *outputs, "leasehold/etcd/rpc.proto"]
     subprocess.run(command, cwd=REPOSITORY, env=env, check=True, timeout=60)
     for name in GENERATED:
-        made = (tmp_path / "sidecar/etcd" / name).read_text()
-        kept = (REPOSITORY / "sidecar/etcd" / name).read_text()
+        made = (tmp_path / "leasehold/etcd" / name).read_text()
+        kept = (REPOSITORY / "sidecar/leasehold/etcd" / name).read_text()
         assert _without_version(made) == _without_version(kept), f"{name} is stale: see the head of rpc.proto"
 
 
@@ -32,7 +32,7 @@ def _without_version(code: str) -> str:
 
 def test_importing_the_client_warns_of_nothing_and_stays_small() -> None:
     """What is imported is paid once per pod: no gRPC server, no second HTTP library, no HTTP status packages."""
-    script = "import sys, sidecar.etcd; print(*sys.modules)"
+    script = "import sys, leasehold.etcd; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
@@ -42,7 +42,7 @@ def test_importing_the_client_warns_of_nothing_and_stays_small() -> None:
 
 
 def test_what_we_rely_on_inside_grpclib_is_still_there() -> None:
-    """`sidecar.etcd.channel` replaces the one method that reconnects, and reads these attributes."""
+    """`leasehold.etcd.channel` replaces the one method that reconnects, and reads these attributes."""
     assert {"_create_connection", "_protocol"} <= vars(grpclib.client.Channel).keys()
     handler = grpclib.client.Handler()
     handler.close()

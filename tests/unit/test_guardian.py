@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar import guard
-from sidecar.clock import now as clock
-from sidecar.stopplan import Plan
-from tests.family import MEMBERS, beats, living
+from leasehold.clock import now as clock
+from leasehold.exec import guardian_link
+from leasehold.exec.stop_schedule import Plan
 from tests.servers import wait_for
+from tests.support.unkillable_tree import MEMBERS, beats, living
 
-FAMILY = str(Path(__file__).parent.parent / "family.py")
+FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
 Family = Callable[..., tuple[list[str], Path]]
 MARGIN = 0.5
 LEASE = 3.0
@@ -40,7 +40,7 @@ class ByHand:
         theirs_in, self.control = os.pipe2(os.O_CLOEXEC)
         self.report, theirs_out = os.pipe2(os.O_CLOEXEC)
         words = [str(theirs_in), str(theirs_out), str(MARGIN), "0", *command]
-        self.pid = guard._spawn(words, os.environ, (theirs_in, theirs_out))
+        self.pid = guardian_link._spawn(words, os.environ, (theirs_in, theirs_out))
         os.close(theirs_in)
         os.close(theirs_out)
         self.lines: list[str] = []
@@ -383,11 +383,12 @@ def test_the_guardian_is_deaf_to_signals_meant_for_the_command(family: Family) -
 
 def test_it_imports_next_to_nothing() -> None:
     """It starts when every millisecond of leadership counts, and stays in memory for as long as the command runs."""
-    code = "import sys; before = set(sys.modules); import sidecar.guardian; print(*sorted(set(sys.modules) - before))"
+    imports = "import sys; before = set(sys.modules); import leasehold.exec.guardian"
+    code = f"{imports}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    ours = {name for name in done.stdout.split() if name.startswith("sidecar")}
-    few = ("boottimer", "clock", "guardian", "proctree", "stopplan", "treestop")
-    assert ours == {"sidecar", *(f"sidecar.{name}" for name in few)}
+    ours = {name for name in done.stdout.split() if name.startswith("leasehold")}
+    few = ("boot_timer", "guardian", "process_tree", "stop_schedule", "kill_tree")
+    assert ours == {"leasehold", "leasehold.clock", "leasehold.exec", *(f"leasehold.exec.{name}" for name in few)}
     assert not {"asyncio", "logging", "socket", "subprocess", "threading"} & set(done.stdout.split())
 
 

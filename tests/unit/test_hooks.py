@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.hooks import Hooks
-from sidecar.keys import LockName
-from tests.http_client import until
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.lock.keys import LockName
+from leasehold.run.hooks import Hooks
+from tests.support.http_client import until
 
 WAITING = Snapshot(LockName("prod", "billing"), "billing-0", State.WAITING, token=17, deadline=1e9, leader="billing-1")
 HOLDING = replace(WAITING, state=State.HOLDING, term_since=90.0, leader="billing-0")

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.journal import QUIET_SECONDS, Journal
-from sidecar.keys import LockName
-from tests.http_client import until
+from leasehold.candidate.journal import QUIET_SECONDS, Journal
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.lock.keys import LockName
+from tests.support.http_client import until
 
 IDLE = Snapshot(LockName("prod", "db"), "me", State.IDLE)
 HOLDING = replace(IDLE, state=State.HOLDING, token=7, deadline=1e9, leader="me")
@@ -33,7 +33,7 @@ async def clock() -> Clock:
 @pytest.fixture
 async def board(clock: Clock, caplog: pytest.LogCaptureFixture) -> Board:
     board = Board(IDLE, clock)
-    caplog.set_level(logging.INFO, logger="sidecar.journal")
+    caplog.set_level(logging.INFO, logger="leasehold.journal")
     Journal(board).start()
     return board
 

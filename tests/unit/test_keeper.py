@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import keeper as module
-from sidecar.events import Resumable
-from sidecar.keeper import Keeper
-from sidecar.resumefile import ResumeFile
+from leasehold.candidate import resume as module
+from leasehold.candidate.resume import Keeper
+from leasehold.candidate.resume_file import ResumeFile
+from leasehold.election.events import Resumable
 
 MINE = Resumable(lease=0x71, token=17, cluster=1)
 

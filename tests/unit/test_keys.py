@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.keys import MAX_IDENTITY, MAX_LEASE, Entry, Keys, LockName, Record, Spec, prefix_end, sanitise
+from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, Entry, Keys, LockName, Record, Spec, prefix_end, sanitise
 
 quick = settings(deadline=None)
 """A busy machine must not fail a test."""

@@ -12,7 +12,7 @@ contexts = []
 plain = ssl.create_default_context
 ssl.create_default_context = lambda *a, **k: contexts.append(plain(*a, **k)) or contexts[-1]
 before = dict(os.environ)
-import sidecar.endpoint, sidecar.apphealth
+import leasehold.run.endpoint, leasehold.run.app_health
 assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())
 assert contexts and not any(c.get_ca_certs() for c in contexts), [len(c.get_ca_certs()) for c in contexts]
 """

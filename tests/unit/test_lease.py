@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.events import Origin
-from sidecar.lease import LeaseClock
+from leasehold.election.events import Origin
+from leasehold.election.lease import LeaseClock
 
 quick = settings(deadline=None)
 HERE = Origin(cluster=1, member=11, term=5, revision=100)

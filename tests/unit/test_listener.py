@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import Address, UnixAddress
-from sidecar.listener import Listener, ListenError, is_loopback, listen, within_descriptors
-from sidecar.web import App, answer
-from tests.http_client import ask, connected
+from leasehold.http.listener import Listener, ListenError, is_loopback, listen, within_descriptors
+from leasehold.http.server import App, answer
+from leasehold.settings.config import Address, UnixAddress
+from tests.support.http_client import ask, connected
 
 
 def app() -> App:

@@ -13,14 +13,14 @@ from datetime import datetime
 
 import pytest
 
-from sidecar import logs
-from sidecar.config import LogConfig
+from leasehold import logs
+from leasehold.settings.config import LogConfig
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     """Leave the root logger as pytest set it up, and ours as it was."""
-    root, ours, raises = logging.getLogger(), logging.getLogger("sidecar"), logging.raiseExceptions
+    root, ours, raises = logging.getLogger(), logging.getLogger("leasehold"), logging.raiseExceptions
     handlers, level, own = root.handlers[:], root.level, ours.level
     yield
     root.handlers[:] = handlers
@@ -32,7 +32,7 @@ def _restored() -> Iterator[None]:
 def logged(log: LogConfig, message: str, *args: object, **fields: object) -> str:
     stream = io.StringIO()
     logs.configure(log, stream)
-    logging.getLogger("sidecar.runner").info(message, *args, extra={"fields": fields})
+    logging.getLogger("leasehold.runner").info(message, *args, extra={"fields": fields})
     return stream.getvalue()
 
 
@@ -55,7 +55,7 @@ def test_json_is_one_object_a_line() -> None:
     record = json.loads(line)
     assert line.count("\n") == 1
     assert (record["message"], record["token"], record["level"]) == ("gained\nit", 17, "info")
-    assert record["logger"] == "sidecar.runner"
+    assert record["logger"] == "leasehold.runner"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -65,7 +65,7 @@ def test_an_exception_brings_its_traceback(form: str) -> None:
     try:
         raise ValueError("broken")
     except ValueError:
-        logging.getLogger("sidecar").exception("failed")
+        logging.getLogger("leasehold").exception("failed")
     assert "ValueError: broken" in stream.getvalue()
     if form == "json":
         assert "Traceback" in json.loads(stream.getvalue())["exception"]
@@ -81,7 +81,7 @@ def test_libraries_are_not_heard_below_warning() -> None:
     stream = io.StringIO()
     logs.configure(LogConfig(level="debug"), stream)
     logging.getLogger("hpack.hpack").debug("a secret")
-    logging.getLogger("sidecar.etcd").debug("ours")
+    logging.getLogger("leasehold.etcd").debug("ours")
     logging.getLogger("asyncio").warning("theirs")
     assert "secret" not in stream.getvalue()
     assert "ours" in stream.getvalue()
@@ -103,7 +103,7 @@ class Heard(io.StringIO):
 async def test_on_a_loop_information_waits_for_a_moment_and_a_warning_takes_it_along() -> None:
     stream = Heard()
     logs.configure(LogConfig(), stream)
-    log = logging.getLogger("sidecar.runner")
+    log = logging.getLogger("leasehold.runner")
     log.info("first")
     assert stream.getvalue() == ""
     log.warning("second")
@@ -118,7 +118,7 @@ async def test_on_a_loop_information_waits_for_a_moment_and_a_warning_takes_it_a
 async def test_what_is_told_afterwards_is_written_in_its_turn_as_of_its_time() -> None:
     stream = Heard()
     logs.configure(LogConfig(format="json"), stream)
-    log = logging.getLogger("sidecar.runner")
+    log = logging.getLogger("leasehold.runner")
     words = ["second"]
     log.info("first")
     logs.afterwards(lambda: log.info(words.pop()))
@@ -137,8 +137,8 @@ async def test_what_fails_afterwards_takes_no_other_line_along() -> None:
     stream = io.StringIO()
     logs.configure(LogConfig(), stream)
     logs.afterwards(lambda: [][0])
-    logs.afterwards(lambda: logging.getLogger("sidecar.runner").info("the next line"))
-    warn = threading.Thread(target=lambda: logging.getLogger("sidecar.statefile").warning("of a thread"))
+    logs.afterwards(lambda: logging.getLogger("leasehold.runner").info("the next line"))
+    warn = threading.Thread(target=lambda: logging.getLogger("leasehold.state_file").warning("of a thread"))
     warn.start()
     warn.join()
     lines = [line for line in stream.getvalue().splitlines() if line.startswith("20")]
@@ -153,13 +153,13 @@ async def test_what_fails_afterwards_takes_no_other_line_along() -> None:
 def test_what_is_told_afterwards_is_told_at_once_where_no_loop_runs() -> None:
     stream = io.StringIO()
     logs.configure(LogConfig(), stream)
-    logs.afterwards(lambda: logging.getLogger("sidecar.runner").info("without a loop"))
+    logs.afterwards(lambda: logging.getLogger("leasehold.runner").info("without a loop"))
     assert "without a loop" in stream.getvalue()
 
 
 def test_what_waits_is_written_when_the_process_ends_and_by_the_next_loop() -> None:
     async def tell(word: str) -> None:
-        logging.getLogger("sidecar.runner").info(word)
+        logging.getLogger("leasehold.runner").info(word)
 
     stream = io.StringIO()
     logs.configure(LogConfig(), stream)
@@ -168,5 +168,5 @@ def test_what_waits_is_written_when_the_process_ends_and_by_the_next_loop() -> N
     logging.getLogger().handlers[0].flush()
     assert "first" in stream.getvalue()
     asyncio.run(tell("second"))
-    logging.getLogger("sidecar.runner").info("third")
+    logging.getLogger("leasehold.runner").info("third")
     assert [line.rsplit(" ", 1)[1] for line in stream.getvalue().splitlines()] == ["first", "second", "third"]

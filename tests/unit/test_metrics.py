@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar import __version__
-from sidecar.board import Board
-from sidecar.events import Cause, Snapshot, State
-from sidecar.keys import LockName
-from sidecar.metrics import Metrics, Observer
+from leasehold import __version__
+from leasehold.candidate.metrics import Metrics, Observer
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Cause, Snapshot, State
+from leasehold.lock.keys import LockName
 
 LOCK = LockName("prod", "billing")
 WAITING = Snapshot(LOCK, "billing-0", State.WAITING, token=17, deadline=110.0, leader="billing-1", position=1)

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.injector.metrics import InjectorMetrics
-from sidecar.keys import LockName
-from sidecar.metrics import Metrics
-from sidecar.operator.metrics import Gauges, OperatorMetrics
+from leasehold.candidate.metrics import Metrics
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.injector.metrics import InjectorMetrics
+from leasehold.lock.keys import LockName
+from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 
 FILES: Final = Path(__file__).parents[2] / "charts" / "leasehold" / "files"
 LEADING: Final = Snapshot(LockName("prod", "billing"), "billing-0", State.HOLDING, token=17, deadline=1.0, position=0)

@@ -7,8 +7,8 @@ import pytest
 
 SCRIPT = """
 import asyncio, os
-from sidecar import proctree
-from sidecar.orphans import Orphans
+from leasehold.exec import process_tree
+from leasehold.run.reaper import Orphans
 
 def no_children():
     try:
@@ -28,7 +28,7 @@ async def main():
         while not no_children():
             await asyncio.sleep(0.05)
 
-proctree.become_subreaper()  # what PID 1 of a container is by nature
+process_tree.become_subreaper()  # what PID 1 of a container is by nature
 asyncio.run(main())
 """
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 
-from sidecar.postponed import UNUSED
+from leasehold.cli.lazy_modules import UNUSED
 
 
 def printed(code: str, env: Mapping[str, str] | None = None) -> str:
     """What this code prints where the modules are postponed."""
-    code = f"from sidecar.postponed import Postponed, postpone; postpone()\n{code}"
+    code = f"from leasehold.cli.lazy_modules import Postponed, postpone; postpone()\n{code}"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **(env or {})}
     )
@@ -22,7 +22,7 @@ def printed(code: str, env: Mapping[str, str] | None = None) -> str:
 
 def test_a_sidecar_loads_none_of_them() -> None:
     """What the memory figure rests on; a library that begins to use one makes that a choice again."""
-    code = "import sidecar.app, sys; print([m for m in {} if not isinstance(sys.modules[m], Postponed)])"
+    code = "import leasehold.run.app, sys; print([m for m in {} if not isinstance(sys.modules[m], Postponed)])"
     used = [] if sys.version_info >= (3, 13) else ["ast"]
     assert printed(code.format(UNUSED)) == str(used)
 
@@ -48,7 +48,8 @@ def test_who_uses_one_has_it(code: str, found: str) -> None:
 @pytest.mark.parametrize("implementation", ["upb", "python"])
 def test_messages_are_the_same_in_each_implementation_of_protobuf(implementation: str) -> None:
     code = (
-        "from sidecar.etcd.rpc_pb2 import RangeRequest as R; from google.protobuf.internal import api_implementation\n"
+        "from leasehold.etcd.rpc_pb2 import RangeRequest as R\n"
+        "from google.protobuf.internal import api_implementation\n"
         "print(api_implementation.Type(), R.FromString(R(key=b'k').SerializeToString()).key)"
     )
     env = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation}

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import proctree, treestop
-from tests.family import MEMBERS, beats, living
+from leasehold.exec import kill_tree, process_tree
+from tests.support.unkillable_tree import MEMBERS, beats, living
 
-FAMILY = str(Path(__file__).parent.parent / "family.py")
+FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
 
 
 def in_a_process(code: str, *arguments: str) -> str:
@@ -31,18 +31,18 @@ def test_descendants_are_found_across_sessions_and_dead_parents(tmp_path: Path) 
     seen = in_a_process(
         """
         import os, subprocess, sys, time
-        from sidecar import proctree, treestop
-        from tests.family import beats
+        from leasehold.exec import process_tree, kill_tree
+        from tests.support.unkillable_tree import beats
         from pathlib import Path
-        proctree.become_subreaper()
+        process_tree.become_subreaper()
         file, family, members = Path(sys.argv[1]), sys.argv[2], ["session", "daemon", "nested", "thread"]
         child = subprocess.Popen([sys.executable, family, str(file), *members])
         while not {"main", "grandchild", *members} - {"nested"} <= {beat.member for beat in beats(file)}:
             time.sleep(0.01)
-        found = {stat.process.pid for stat in proctree.descendants(os.getpid())}
+        found = {stat.process.pid for stat in process_tree.descendants(os.getpid())}
         print({beat.pid for beat in beats(file)} - found)
-        while proctree.reap(lambda pid, status: None):
-            treestop.kill()
+        while process_tree.reap(lambda pid, status: None):
+            kill_tree.kill()
         child.returncode = 0
         """,
         str(tmp_path / "beats"),
@@ -58,16 +58,16 @@ def test_after_the_last_reaping_nothing_lives(member: str, tmp_path: Path) -> No
     in_a_process(
         """
         import os, subprocess, sys, time
-        from sidecar import proctree, treestop
-        from tests.family import beats
+        from leasehold.exec import process_tree, kill_tree
+        from tests.support.unkillable_tree import beats
         from pathlib import Path
-        proctree.become_subreaper()
+        process_tree.become_subreaper()
         file, family, member = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
         child = subprocess.Popen([sys.executable, family, str(file), "deaf", member])
         while len({beat.member for beat in beats(file)}) < 2:
             time.sleep(0.01)
-        while proctree.reap(lambda pid, status: None):
-            treestop.kill()
+        while process_tree.reap(lambda pid, status: None):
+            kill_tree.kill()
         child.returncode = 0
         with file.open("a") as end:
             end.write("end 1 0\\n")
@@ -86,7 +86,7 @@ def test_a_name_may_hold_spaces_and_brackets(tmp_path: Path) -> None:
     program.symlink_to(shutil.which("sleep") or "/bin/sleep")
     child = subprocess.Popen([program, "60"])
     try:
-        found = proctree.descendants(os.getpid())
+        found = process_tree.descendants(os.getpid())
         assert child.pid in {stat.process.pid for stat in found}
     finally:
         child.kill()
@@ -96,14 +96,14 @@ def test_a_name_may_hold_spaces_and_brackets(tmp_path: Path) -> None:
 def test_a_signal_never_reaches_another_process_with_the_same_id() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        stat = proctree.read(child.pid)
+        stat = process_tree.read(child.pid)
         assert stat is not None
-        older = proctree.Process(child.pid, stat.process.started - 1)
-        assert treestop._deliver(stat._replace(process=older), signal.SIGKILL)
+        older = process_tree.Process(child.pid, stat.process.started - 1)
+        assert kill_tree._deliver(stat._replace(process=older), signal.SIGKILL)
         assert child.poll() is None
-        assert treestop._deliver(stat, signal.SIGKILL)
+        assert kill_tree._deliver(stat, signal.SIGKILL)
         assert child.wait(60) == -signal.SIGKILL
-        assert treestop._deliver(stat, signal.SIGKILL), "one that has ended already is no failure"
+        assert kill_tree._deliver(stat, signal.SIGKILL), "one that has ended already is no failure"
     finally:
         child.kill()
         child.wait()
@@ -113,14 +113,14 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     out = in_a_process(
         """
         import os, time
-        from sidecar import proctree, treestop
+        from leasehold.exec import process_tree, kill_tree
         reader, writer = os.pipe()
         middle = os.fork()
         if middle == 0:
             parent = os.getpid()
             child = os.fork()
             if child == 0:
-                proctree.die_with_parent(parent)
+                process_tree.die_with_parent(parent)
                 os.write(writer, b"ready")
                 time.sleep(60)
                 os._exit(0)
@@ -144,9 +144,9 @@ def test_without_pidfds_processes_are_signalled_all_the_same(monkeypatch: pytest
 
     monkeypatch.setattr(os, "pidfd_open", forbidden)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    stat = proctree.read(child.pid)
+    stat = process_tree.read(child.pid)
     assert stat is not None
-    assert treestop._deliver(stat, signal.SIGTERM)
+    assert kill_tree._deliver(stat, signal.SIGTERM)
     assert child.wait(60) == -signal.SIGTERM
 
 
@@ -155,9 +155,9 @@ def test_without_lists_of_children_the_walk_looks_at_all_of_proc(monkeypatch: py
     with subprocess.Popen(["sh", "-c", "sh -c 'sleep 60; true'; true"]) as parent:
         listed: list[tuple[int, int]] = []
         while len(listed) < 2:
-            listed = list(proctree.walk(parent.pid))
+            listed = list(process_tree.walk(parent.pid))
         monkeypatch.setattr(os.path, "exists", lambda path: False)
-        assert set(proctree.walk(parent.pid)) == set(listed)
+        assert set(process_tree.walk(parent.pid)) == set(listed)
         for pid in (parent.pid, *(pid for pid, _ in listed)):
             os.kill(pid, signal.SIGKILL)
         parent.wait(60)

@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from sidecar.keys import Entry, Record, Spec
-from sidecar.ranking import MAX_COMPARED, Plan, best_first, plan, rank, should_yield
+from leasehold.election.ranking import MAX_COMPARED, Plan, best_first, plan, rank, should_yield
+from leasehold.lock.keys import Entry, Record, Spec
 
 quick = settings(deadline=None)
 

@@ -6,17 +6,19 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sidecar import cli, clock, flags
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.injector import config as injector
-from sidecar.injector.metrics import InjectorMetrics
-from sidecar.keys import LockName
-from sidecar.kubectl import arguments as plugin
-from sidecar.metrics import Metrics
-from sidecar.operator import config
-from sidecar.operator.metrics import Gauges, OperatorMetrics
-from sidecar.options import Option
+from leasehold import clock
+from leasehold.candidate.metrics import Metrics
+from leasehold.candidate.publisher import Board
+from leasehold.cli import main
+from leasehold.election.events import Snapshot, State
+from leasehold.injector import config as injector
+from leasehold.injector.metrics import InjectorMetrics
+from leasehold.kubectl import arguments as plugin
+from leasehold.lock.keys import LockName
+from leasehold.operator import config
+from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
+from leasehold.settings import flags
+from leasehold.settings.options import Option
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 RUN = [option for group in flags.RUN for option in group.options]
@@ -51,7 +53,7 @@ def test_every_metric_is_there() -> None:
 
 def test_every_command_is_there() -> None:
     """Each sub-command has its row."""
-    for command in cli.COMMANDS:
+    for command in main.COMMANDS:
         assert f"| `leasehold {command.name}" in README
 
 

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sidecar import resumefile
-from sidecar.events import Resumable
-from sidecar.resumefile import DirectoryInUse, ResumeFile
+from leasehold.candidate import resume_file
+from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
+from leasehold.election.events import Resumable
 
 BINDING = {"root": "/leasehold", "lock": "shop/billing", "pod": "uid-1"}
 MINE = Resumable(lease=0x71, token=17, cluster=0xCDF818194E3A8C32)
@@ -203,7 +203,7 @@ def test_a_mark_that_fails_is_said_and_can_be_tried_again(
     """Nothing may be deleted before the mark is on the disk."""
     file.save(MINE)
     with monkeypatch.context() as patch:
-        patch.setattr(resumefile, "_sync_data", _refuse)
+        patch.setattr(resume_file, "_sync_data", _refuse)
         with pytest.raises(OSError, match="no disk"):
             file.mark(MINE.lease)
     obstacle = in_the_way(tmp_path)  # what was written in place may not be on the disk: it is written afresh
@@ -332,7 +332,7 @@ def test_a_file_that_cannot_be_read_is_no_crash(
 HOLDER = """
 import sys
 from pathlib import Path
-from sidecar.resumefile import ResumeFile, DirectoryInUse
+from leasehold.candidate.resume_file import ResumeFile, DirectoryInUse
 try:
     file = ResumeFile(Path(sys.argv[1]), {})
 except DirectoryInUse as error:

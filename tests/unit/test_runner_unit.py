@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from sidecar import clock, runner
-from sidecar import events as ev
-from sidecar.board import Board
-from sidecar.election import IllegalEvent, Settings
-from sidecar.etcd import EtcdClient
-from sidecar.events import Snapshot, State
-from sidecar.keys import LockName, Record
-from sidecar.metrics import Observer
-from sidecar.resumefile import ResumeFile
-from sidecar.runner import Runner
+from leasehold import clock
+from leasehold.candidate import runner
+from leasehold.candidate.metrics import Observer
+from leasehold.candidate.publisher import Board
+from leasehold.candidate.resume_file import ResumeFile
+from leasehold.candidate.runner import Runner
+from leasehold.election import events as ev
+from leasehold.election.election import IllegalEvent, Settings
+from leasehold.election.events import Snapshot, State
+from leasehold.etcd import EtcdClient
+from leasehold.lock.keys import LockName, Record
 
 LOCK = LockName("shop", "billing")
 SETTINGS = Settings(LOCK, Record("me", incarnation="this-process"))

@@ -11,10 +11,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.keys import LockName
-from sidecar.standing import Change, ChangeFeed, Standing, changes, iso
+from leasehold.candidate.leadership import Change, ChangeFeed, Standing, changes, iso
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.lock.keys import LockName
 
 LOCK = LockName("prod", "billing")
 HOLDING = Snapshot(

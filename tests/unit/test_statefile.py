@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from sidecar import statefile
-from sidecar.board import Board
-from sidecar.events import Snapshot, State
-from sidecar.keys import LockName
-from sidecar.statefile import StateFile
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.lock.keys import LockName
+from leasehold.run import state_file
+from leasehold.run.state_file import StateFile
 
 WAITING = Snapshot(
     LockName("prod", "billing"), "billing-0", State.WAITING, token=17, deadline=110.0, leader="billing-1", position=1
@@ -123,14 +123,14 @@ def test_a_disk_that_hangs_delays_nobody_and_gets_the_newest_when_it_wakes(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     thaw, writes = threading.Event(), []
-    replace_file = statefile._replace
+    replace_file = state_file._replace
 
     def hang(path: Path, content: bytes) -> None:
         writes.append(content)
         thaw.wait(60)
         replace_file(path, content)
 
-    monkeypatch.setattr(statefile, "_replace", hang)
+    monkeypatch.setattr(state_file, "_replace", hang)
     world.file.start()
     until(lambda: len(writes) == 1)
     for token in range(100, 200):

@@ -7,9 +7,9 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.events import Declared
-from sidecar.keys import Entry, Keys, LockName, Record, Spec
-from sidecar.status import Candidate, Queue, _holds, as_json, as_table
+from leasehold.candidate.queue_status import Candidate, Queue, _holds, as_json, as_table
+from leasehold.election.events import Declared
+from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 
 KEYS = Keys(LockName("prod", "db"))
 OURS = Record(

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar import clock
-from sidecar import events as ev
-from sidecar.etcd import EtcdClient, KeyValue, WatchEvent
-from sidecar.keys import Keys, LockName, Record, Spec
-from sidecar.store import Store, declared_of, entry_of, flaw_of, timeout_for
+from leasehold import clock
+from leasehold.candidate.store import Store, declared_of, entry_of, flaw_of, timeout_for
+from leasehold.election import events as ev
+from leasehold.etcd import EtcdClient, KeyValue, WatchEvent
+from leasehold.lock.keys import Keys, LockName, Record, Spec
 
 quick = settings(deadline=None)
 KEYS = Keys(LockName("shop", "billing"))

@@ -9,14 +9,14 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from sidecar.board import Board
-from sidecar.config import Address
-from sidecar.endpoint import make_app
-from sidecar.events import Snapshot, State
-from sidecar.keys import LockName
-from sidecar.listener import Listener, listen
-from sidecar.stream import Stream, Streams
-from tests.http_client import Client, ask, connected, until
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+from leasehold.http.listener import Listener, listen
+from leasehold.lock.keys import LockName
+from leasehold.run.endpoint import make_app
+from leasehold.run.event_stream import Stream, Streams
+from leasehold.settings.config import Address
+from tests.support.http_client import Client, ask, connected, until
 
 LOCK = LockName("prod", "billing")
 HOLDING = Snapshot(

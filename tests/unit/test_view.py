@@ -9,8 +9,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.keys import Entry, Record
-from sidecar.view import View
+from leasehold.election.queue_view import View
+from leasehold.lock.keys import Entry, Record
 
 quick = settings(deadline=None)
 

@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web as aio
 
-from sidecar.config import Address
-from sidecar.listener import Listener, listen
-from sidecar.web import App, answer
-from tests.http_client import Client, ask, connected, until
+from leasehold.http.listener import Listener, listen
+from leasehold.http.server import App, answer
+from leasehold.settings.config import Address
+from tests.support.http_client import Client, ask, connected, until
 
 HELLO = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NEVER = 3600.0
@@ -181,7 +181,7 @@ async def test_what_is_not_http_gets_a_sentence_and_no_traceback(sent: bytes, ca
             assert (status, headers["server"]) == (400, "leasehold")
             await client.ended()
             assert (await ask(site.listener, "GET", "/")).status == 200
-    assert not [record for record in caplog.records if record.name.startswith(("sidecar", "aiohttp", "asyncio"))]
+    assert not [record for record in caplog.records if record.name.startswith(("leasehold", "aiohttp", "asyncio"))]
 
 
 @pytest.mark.parametrize(

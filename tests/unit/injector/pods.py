@@ -3,8 +3,8 @@
 import copy
 from typing import Any
 
-from sidecar.injector import injection
-from sidecar.injector.container import Sidecar
+from leasehold.injector import patch
+from leasehold.injector.container import Sidecar
 
 Pod = dict[str, Any]
 SIDECAR = Sidecar(
@@ -26,9 +26,9 @@ def pod(labels: dict[str, str] | None = None, spec: dict[str, Any] | None = None
 
 def injected(original: Pod, sidecar: Sidecar = SIDECAR, *, require_lock: bool = True) -> Pod:
     """The pod as it is with the patch applied."""
-    asked = injection.asks(original, "default", require_lock=require_lock)
+    asked = patch.asks(original, "default", require_lock=require_lock)
     changed = copy.deepcopy(original)
-    for operation in injection.patch(original, asked, sidecar):
+    for operation in patch.patch(original, asked, sidecar):
         *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
         place: Any = changed
         for part in path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from sidecar.injector.certificate import SETTLE, Kept, make, step
+from leasehold.injector.certificate import SETTLE, Kept, make, step
 from tests.unit.injector.handshakes import HOST, believes
 
 START = datetime(2030, 1, 1, tzinfo=UTC)

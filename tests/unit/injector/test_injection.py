@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.injector import injection
-from sidecar.injector.asked import Refused
+from leasehold.injector import patch
+from leasehold.injector.annotations import Refused
 from tests.unit.injector.pods import SIDECAR, Pod, injected, pod
 
 REVISION = {"pod-template-hash": "7d4f"}
@@ -206,9 +206,9 @@ def test_another_protocol_on_the_same_port_is_no_clash() -> None:
 
 
 def test_a_namespace_opts_in_by_its_label() -> None:
-    injection.check_opted_in("apps", {"leasehold.dev/injection": "enabled"})
+    patch.check_opted_in("apps", {"leasehold.dev/injection": "enabled"})
     with pytest.raises(Refused, match=r"kubectl label namespace apps leasehold\.dev/injection=enabled"):
-        injection.check_opted_in("apps", {"leasehold.dev/injection": "true"})
+        patch.check_opted_in("apps", {"leasehold.dev/injection": "true"})
 
 
 _NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar.injector.certificate import Pair, make
-from sidecar.injector.keeper import FileKeeper, Served
-from sidecar.injector.metrics import InjectorMetrics
+from leasehold.injector.certificate import Pair, make
+from leasehold.injector.certificate_keeper import FileKeeper, Served
+from leasehold.injector.metrics import InjectorMetrics
 from tests.unit.injector.handshakes import HOST, believes
 
 LIFETIME = timedelta(days=90)

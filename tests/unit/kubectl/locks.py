@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sidecar.kubectl.lock import View
+from leasehold.kubectl.lock import View
 
 
 def holder(identity: str, token: int, **more: Any) -> dict[str, Any]:

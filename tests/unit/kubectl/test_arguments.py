@@ -2,10 +2,10 @@
 
 import pytest
 
-from sidecar.kubectl.arguments import COMMANDS, Arguments, Command, parse, parser
-from sidecar.kubectl.place import Place
-from sidecar.kubectl.values import A_WEEK
-from sidecar.options import ConfigError
+from leasehold.kubectl.arguments import COMMANDS, Arguments, Command, parse, parser
+from leasehold.kubectl.place import Place
+from leasehold.kubectl.values import A_WEEK
+from leasehold.settings.options import ConfigError
 
 
 def command(name: str) -> Command:

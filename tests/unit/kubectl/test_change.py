@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.kubectl import change
-from sidecar.kubectl.change import RefusedError
-from sidecar.kubectl.errors import ClusterError, ConflictError, UnreachableError
-from sidecar.kubectl.lock import View
+from leasehold.kubectl import change
+from leasehold.kubectl.change import RefusedError
+from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
+from leasehold.kubectl.lock import View
+from leasehold.lock.keys import LockName
 from tests.unit.kubectl.locks import A, B, view
 
 ROLLED_BACK = {"conditions": [{"type": "Degraded", "status": "True", "reason": "StoreRolledBack"}]}

@@ -5,13 +5,13 @@ import sys
 
 import pytest
 
-from sidecar import __version__
-from sidecar.kubectl.arguments import COMMANDS
-from sidecar.kubectl.shells import SCRIPTS
+from leasehold import __version__
+from leasehold.kubectl.arguments import COMMANDS
+from leasehold.kubectl.shells import SCRIPTS
 
 
 def run(*words: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
-    code = f"import sys; {before}; from sidecar.kubectl import cli; sys.exit(cli.main(sys.argv[1:], {{}}))"
+    code = f"import sys; {before}; from leasehold.kubectl import cli; sys.exit(cli.main(sys.argv[1:], {{}}))"
     command = [sys.executable, "-c", code, *words]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
@@ -50,6 +50,6 @@ def test_completion_needs_no_client(shell: str) -> None:
 
 def test_a_mistake_loads_no_client() -> None:
     loaded = "[name for name in ('kubernetes', 'urllib3', 'asyncio', 'yaml', 'ssl') if name in sys.modules]"
-    code = f"import sys; from sidecar.kubectl import cli; cli.main(['wait', 'D'], {{}}); print({loaded})"
+    code = f"import sys; from leasehold.kubectl import cli; cli.main(['wait', 'D'], {{}}); print({loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

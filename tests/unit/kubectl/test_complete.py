@@ -2,9 +2,9 @@
 
 import pytest
 
-from sidecar.kubectl.arguments import COMMANDS
-from sidecar.kubectl.complete import Asked, main
-from sidecar.kubectl.place import Place
+from leasehold.kubectl.arguments import COMMANDS
+from leasehold.kubectl.complete import Asked, main
+from leasehold.kubectl.place import Place
 
 
 class Known(Asked):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.kubectl.errors import ClusterError, ConflictError, Doing, NotThereError, UnreachableError, explain
+from leasehold.kubectl.errors import ClusterError, ConflictError, Doing, NotThereError, UnreachableError, explain
+from leasehold.lock.keys import LockName
 
 DOING = Doing("patch", "Lock prod/db", "The API server at https://k", LockName("prod", "db"))
 

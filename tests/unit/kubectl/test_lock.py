@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.kubectl.describe import Told, as_object, as_text
-from sidecar.kubectl.lock import View, printable, who_holds
-from sidecar.kubectl.printing import locks_table
-from sidecar.kubectl.waiting import free, held
+from leasehold.kubectl.describe import Told, as_object, as_text
+from leasehold.kubectl.lock import View, printable, who_holds
+from leasehold.kubectl.printing import locks_table
+from leasehold.kubectl.waiting import free, held
 from tests.unit.kubectl.locks import A, B, view
 from tests.unit.kubectl.test_printing import NOW
 

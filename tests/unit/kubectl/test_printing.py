@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import yaml
 
-from sidecar.kubectl.describe import Told, as_text
-from sidecar.kubectl.lock import View
-from sidecar.kubectl.printing import many, one
+from leasehold.kubectl.describe import Told, as_text
+from leasehold.kubectl.lock import View
+from leasehold.kubectl.printing import many, one
 from tests.unit.kubectl.locks import A, B, view
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

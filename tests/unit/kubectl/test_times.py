@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.kubectl.times import age, parse_duration, since
+from leasehold.kubectl.times import age, parse_duration, since
 
 
 @pytest.mark.parametrize(

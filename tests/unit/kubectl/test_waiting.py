@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.kubectl import change
-from sidecar.kubectl.errors import ClusterError, NotThereError, OutdatedError, UnreachableError
-from sidecar.kubectl.lock import View
-from sidecar.kubectl.waiting import Waiting, free, given_up, goal, held, held_by
+from leasehold.kubectl import change
+from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError, UnreachableError
+from leasehold.kubectl.lock import View
+from leasehold.kubectl.waiting import Waiting, free, given_up, goal, held, held_by
+from leasehold.lock.keys import LockName
 from tests.unit.kubectl.locks import A, B, view
 
 LOCK = LockName("prod", "db")

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from sidecar.keys import Entry, Spec
-from sidecar.operator.observed import Departed, Store, StoredLock, StoredSpec
-from sidecar.operator.orders import DeleteSpec, Evict, PutSpec
-from sidecar.operator.plan import LabelPod, Memory, Plan, Situation, plan
-from sidecar.operator.resource import FINALIZER, Lock
+from leasehold.lock.keys import Entry, Spec
+from leasehold.operator.plan.observed import Departed, Store, StoredLock, StoredSpec
+from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.plan.plan import LabelPod, Memory, Plan, Situation, plan
+from leasehold.operator.plan.resource import FINALIZER, Lock
 from tests.unit.operator.planned import NOON, candidate, check_status, lock, situation
 
 MOST_LOOKS: Final = 100

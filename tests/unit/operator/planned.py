@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from sidecar.keys import Entry, Keys, LockName, Record, Spec
-from sidecar.operator.observed import Store, StoredLock, StoredSpec
-from sidecar.operator.plan import Memory, Plan, Situation, plan
-from sidecar.operator.resource import FINALIZER, Lock, LockSpec
+from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.operator.plan.observed import Store, StoredLock, StoredSpec
+from leasehold.operator.plan.plan import Memory, Plan, Situation, plan
+from leasehold.operator.plan.resource import FINALIZER, Lock, LockSpec
 
 NAME = LockName("team", "db")
 CLUSTER = "cluster-uid"

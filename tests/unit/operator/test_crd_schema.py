@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar import keys
+from leasehold.lock import keys
 
 CRD = yaml.safe_load((Path(__file__).parents[3] / "manifests" / "crd.yaml").read_text())
 VERSION = CRD["spec"]["versions"][0]

@@ -1,7 +1,7 @@
 """Which locks a pod concerns: those in whose queue it stands just now."""
 
-from sidecar.keys import Entry, LockName, Record
-from sidecar.operator.followers import Followers
+from leasehold.lock.keys import Entry, LockName, Record
+from leasehold.operator.watch.pod_index import Followers
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from sidecar.operator.handlers import WATCHED, _registry, _Seldom, _Sessions, _settings
+from leasehold.operator.watch.kopf_watch import WATCHED, _registry, _Seldom, _Sessions, _settings
 
 
 def record(message: str, created: float) -> logging.LogRecord:

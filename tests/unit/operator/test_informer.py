@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.operator import informer as informer_module
-from sidecar.operator.handlers import Seen
-from sidecar.operator.informer import BATCH, MOST_FAILURES, Inbox, Informer
+from leasehold.operator.watch import informer as informer_module
+from leasehold.operator.watch.informer import BATCH, MOST_FAILURES, Inbox, Informer
+from leasehold.operator.watch.kopf_watch import Seen
 
 
 def seen(uid: str, version: int = 1, deleted: bool = False) -> Seen:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar.operator.handlers import in_our_words
+from leasehold.operator.watch.kopf_watch import in_our_words
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.operator.locks import Locks
+from leasehold.lock.keys import LockName
+from leasehold.operator.watch.locks import Locks
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")
 

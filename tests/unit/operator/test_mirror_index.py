@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.etcd import KeyValue, WatchEvent
-from sidecar.keys import Entry, Keys, LockName, Record, Spec
-from sidecar.operator import mirror as mirror_module
-from sidecar.operator.mirror import Listing, Mirror, place_of
-from sidecar.operator.observed import Departed, StoredLock
+from leasehold.etcd import KeyValue, WatchEvent
+from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.operator.plan.observed import Departed, StoredLock
+from leasehold.operator.watch import mirror as mirror_module
+from leasehold.operator.watch.mirror import Listing, Mirror, place_of
 
 ROOT = "/r"
 LOCK = LockName("shop", "billing")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import Address, ConfigError
-from sidecar.keys import LockName
-from sidecar.operator.config import OperatorConfig, operator_config
+from leasehold.lock.keys import LockName
+from leasehold.operator.config import OperatorConfig, operator_config
+from leasehold.settings.config import Address, ConfigError
 
 
 @pytest.fixture

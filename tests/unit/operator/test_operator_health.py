@@ -1,6 +1,6 @@
 """What a restart would mend, and what it would not."""
 
-from sidecar.operator.health import MISSED, Canary
+from leasehold.operator.health import MISSED, Canary
 
 
 def test_marks_that_come_back_are_well() -> None:

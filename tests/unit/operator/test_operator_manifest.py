@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-import sidecar
-from sidecar.operator.config import OWN_LOCK, operator_config
-from sidecar.operator.trim import LEADER_LABEL, LEADER_OF
+import leasehold
+from leasehold.operator.config import OWN_LOCK, operator_config
+from leasehold.operator.watch.transform import LEADER_LABEL, LEADER_OF
 
 ROOT = Path(__file__).parents[3]
 OBJECTS = list(yaml.safe_load_all((ROOT / "manifests" / "operator.yaml").read_text()))
@@ -42,7 +42,7 @@ def test_it_runs_as_the_user_of_the_image_that_this_version_is_built_as() -> Non
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert user
     assert (str(POD["securityContext"]["runAsUser"]), str(POD["securityContext"]["runAsGroup"])) == user.groups()
-    assert CONTAINER["image"].endswith(f":{sidecar.__version__}")
+    assert CONTAINER["image"].endswith(f":{leasehold.__version__}")
 
 
 def test_every_object_has_the_name_by_which_it_is_referred_to() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sidecar.operator.metrics import API_WRITES, ERRORS, ETCD_WRITES, RESULTS, Gauges, OperatorMetrics
+from leasehold.operator.reconcile.metrics import API_WRITES, ERRORS, ETCD_WRITES, RESULTS, Gauges, OperatorMetrics
 
 STANDBY = Gauges(0, 0, 0, 0, active=False, etcd_reachable=False, mirror_age=math.nan)
 

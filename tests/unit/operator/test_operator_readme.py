@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.operator import conditions
-from sidecar.operator import plan as planning
+from leasehold.operator.plan import conditions
+from leasehold.operator.plan import plan as planning
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
@@ -24,7 +24,7 @@ def table(head: str) -> list[list[str]]:
 
 def calls(name: str) -> Iterator[list[str]]:
     """The leading arguments of every call of this name in the operator that are plain words."""
-    for path in (ROOT / "sidecar" / "operator").glob("*.py"):
+    for path in (ROOT / "sidecar" / "leasehold" / "operator").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
                 yield [_word(one) for one in node.args]

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.keys import LockName, Spec
-from sidecar.operator.observed import Store, StoredSpec
-from sidecar.operator.orders import Evict, PutSpec
-from sidecar.operator.plan import Memory, Plan, plan
-from sidecar.operator.resource import FINALIZER
+from leasehold.lock.keys import LockName, Spec
+from leasehold.operator.plan.observed import Store, StoredSpec
+from leasehold.operator.plan.orders import Evict, PutSpec
+from leasehold.operator.plan.plan import Memory, Plan, plan
+from leasehold.operator.plan.resource import FINALIZER
 from tests.unit.operator.planned import CLUSTER, candidate, declared, is_idle, lock, names, reason, settled, situation
 
 

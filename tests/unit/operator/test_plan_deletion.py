@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.keys import Spec
-from sidecar.operator.observed import Store, StoredSpec
-from sidecar.operator.orders import DeleteSpec, Evict, PutSpec
-from sidecar.operator.plan import Memory, plan
+from leasehold.lock.keys import Spec
+from leasehold.operator.plan.observed import Store, StoredSpec
+from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.plan.plan import Memory, plan
 from tests.unit.operator.planned import candidate, declared, is_idle, lock, reason, settled, situation
 
 GOING = declared(6, suspend=True, deleting=True)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from sidecar.keys import Entry
-from sidecar.operator.observed import Departed
-from sidecar.operator.orders import Evict
-from sidecar.operator.plan import LabelPod, Memory, plan
+from leasehold.lock.keys import Entry
+from leasehold.operator.plan.observed import Departed
+from leasehold.operator.plan.orders import Evict
+from leasehold.operator.plan.plan import LabelPod, Memory, plan
 from tests.unit.operator.planned import (
     candidate,
     check_status,

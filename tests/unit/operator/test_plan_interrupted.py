@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import Spec
-from sidecar.operator.observed import StoredSpec
-from sidecar.operator.plan import Memory, plan
+from leasehold.lock.keys import Spec
+from leasehold.operator.plan.observed import StoredSpec
+from leasehold.operator.plan.plan import Memory, plan
 from tests.unit.operator.plan_world import HOWS, Interruption, World
 
 Step = Callable[[World], object]

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.keys import Record, Spec
-from sidecar.operator.observed import Departed, Store, StoredLock, StoredSpec
-from sidecar.operator.orders import DeleteSpec, Evict, PutSpec
-from sidecar.operator.plan import Memory, Plan, Situation, plan
-from sidecar.operator.resource import FINALIZER, Lock, parse
+from leasehold.lock.keys import Record, Spec
+from leasehold.operator.plan.observed import Departed, Store, StoredLock, StoredSpec
+from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.plan.plan import Memory, Plan, Situation, plan
+from leasehold.operator.plan.resource import FINALIZER, Lock, parse
 from tests.unit.operator.planned import CLUSTER, NAME, candidate, check_status, situation
 
 TEXTS = st.sampled_from(["", "a", "b", "x y", "\u00e4", "z" * 253, "../..", "u1"])

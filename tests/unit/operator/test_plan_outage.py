@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sidecar.operator.observed import Store
-from sidecar.operator.plan import Memory, Plan, Situation, plan
-from sidecar.operator.resource import Lock
+from leasehold.operator.plan.observed import Store
+from leasehold.operator.plan.plan import Memory, Plan, Situation, plan
+from leasehold.operator.plan.resource import Lock
 from tests.unit.operator.planned import (
     candidate,
     check_status,

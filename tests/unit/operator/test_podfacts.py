@@ -3,8 +3,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.operator.podfacts import has_ended, label_patch, leader_of, read_pod, read_replicaset, read_statefulset
-from sidecar.operator.trim import Kind, trim
+from leasehold.operator.watch.pod_facts import (
+    has_ended,
+    label_patch,
+    leader_of,
+    read_pod,
+    read_replicaset,
+    read_statefulset,
+)
+from leasehold.operator.watch.transform import Kind, trim
 from tests.unit.operator.bodies import Body, pod, replicaset, statefulset
 
 

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.keys import LockName
-from sidecar.operator.pods import Pods, Touched
-from sidecar.operator.trim import Kind, trim
+from leasehold.lock.keys import LockName
+from leasehold.operator.watch.pods import Pods, Touched
+from leasehold.operator.watch.transform import Kind, trim
 from tests.unit.operator.bodies import Body, entry, pod, replicaset, statefulset, terminated
 
 LOCK = LockName("team", "main")

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from sidecar.operator.trouble import Trouble
+from leasehold.operator.trouble import Trouble
 
 
 def test_what_lasts_is_told_when_it_begins_changes_and_ends(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.operator.ratelimit import RateLimiter
-from sidecar.operator.workqueue import Backoff, QueueClosed, Turns, WorkQueue
+from leasehold.operator.reconcile.ratelimit import RateLimiter
+from leasehold.operator.reconcile.workqueue import Backoff, QueueClosed, Turns, WorkQueue
 
 
 def test_a_key_waits_once_however_often_it_is_added() -> None:

@@ -1,0 +1,1 @@
+"""A running candidate: the election fed with what etcd answers, and what others may know of it."""

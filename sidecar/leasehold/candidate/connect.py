@@ -1,0 +1,18 @@
+"""From settings to an etcd client: the same for run, exec, status and whoever comes."""
+
+from __future__ import annotations
+
+from leasehold import clock
+from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
+from leasehold.settings.etcd import EtcdConfig
+from leasehold.settings.options import ConfigError
+
+
+def client_for(etcd: EtcdConfig) -> EtcdClient:
+    """A client, not connected yet; it is the caller's to close. Raises ConfigError."""
+    secured = etcd.endpoints[0].startswith("https://")
+    tls = TLSFiles(etcd.ca, etcd.cert, etcd.key) if secured else None
+    try:
+        return EtcdClient(etcd.endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
+    except BadSetting as error:
+        raise ConfigError([str(error)]) from None

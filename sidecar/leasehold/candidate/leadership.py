@@ -1,0 +1,167 @@
+"""What this sidecar tells others of itself at one instant, and what changed since it last did.
+
+A `Standing` is a snapshot judged by the clock: the same words stand on `/leader`, in `/events`, in
+`state.json` and in the hooks' environment. A `ChangeFeed` turns the board's snapshots into changes, and
+notices by itself when a deadline passes with no newer snapshot. This module decides nothing: the snapshot and
+its deadline do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot, State
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A snapshot as it is to be read at one instant."""
+
+    lock: str
+    identity: str
+    leading: bool
+    token: int | None
+    """The fencing token while leading, else None: a token that is not in force is of no use to anyone."""
+    key: str | None
+    """The etcd key that the token is the create revision of, while leading."""
+    valid_for: float
+    """Seconds for which `leading` stays true unless renewed."""
+    leader: str | None
+    """Who leads, as far as this sidecar knows. Never its own identity while it does not lead."""
+    leading_for: float | None
+    """Seconds since this process first led under this token; None while not leading."""
+    position: int | None
+
+    @classmethod
+    def at(cls, snapshot: Snapshot, now: float) -> Standing:
+        """Judge a snapshot at `now`, an instant of the board's clock."""
+        leading = snapshot.is_holding(now)
+        since = snapshot.term_since
+        return cls(
+            lock=str(snapshot.lock),
+            identity=snapshot.identity,
+            leading=leading,
+            token=snapshot.token if leading else None,
+            key=snapshot.key if leading else None,
+            valid_for=snapshot.valid_for(now),
+            leader=_leader(snapshot, leading),
+            leading_for=now - since if leading and since is not None else None,
+            position=snapshot.position,
+        )
+
+    def fields(self, wall: float) -> dict[str, Any]:
+        """The standing as JSON fields. `wall`, the wall clock in seconds since 1970, is for display alone."""
+        since = None if self.leading_for is None else iso(wall - self.leading_for)
+        return {
+            "lock": self.lock,
+            "identity": self.identity,
+            "leading": self.leading,
+            "token": self.token,
+            "key": self.key,
+            # Rounded down: never promise more than there is.
+            "validForSeconds": math.floor(self.valid_for * 1000) / 1000,
+            "leader": self.leader,
+            "since": since,
+            "position": self.position,
+        }
+
+
+def _leader(snapshot: Snapshot, leading: bool) -> str | None:
+    if leading:
+        return snapshot.leader or snapshot.identity
+    # Its own name would tell its app that it leads, while the sidecar only knows that its key was once the
+    # first.
+    return snapshot.leader if snapshot.leader != snapshot.identity else None
+
+
+def iso(wall: float) -> str:
+    """An instant of the wall clock (seconds since 1970) in ISO 8601, UTC, to the second."""
+    return datetime.fromtimestamp(round(wall), UTC).isoformat().replace("+00:00", "Z")
+
+
+class Change(StrEnum):
+    """What can become different between two standings, in the order in which it is told."""
+
+    LOST = "lost"
+    GAINED = "gained"
+    LEADER = "leader"
+    VACANCY = "vacancy"
+
+
+def changes(before: Standing, after: Standing) -> list[Change]:
+    """What one who knows `before` must hear to know `after`. A new token is a new term: lost, then gained."""
+    found = []
+    same_term = (before.leading, before.token) == (after.leading, after.token)
+    if before.leading and not same_term:
+        found.append(Change.LOST)
+    if after.leading and not same_term:
+        found.append(Change.GAINED)
+    if before.leader != after.leader:
+        found.append(Change.LEADER if after.leader is not None else Change.VACANCY)
+    return found
+
+
+def _at_once(do: Callable[[], None]) -> None:
+    do()
+
+
+class ChangeFeed:
+    """Calls `tell(change, before, after)` for each change from `start` until `stop`, both on the event loop."""
+
+    def __init__(
+        self,
+        board: Board,
+        tell: Callable[[Change, Standing, Standing], None],
+        do: Callable[[Callable[[], None]], None] = _at_once,
+    ) -> None:
+        """`do` calls what it is given, at once on the loop or later: in that order, in any thread, one at a time."""
+        self._board = board
+        self._tell = tell
+        self._do = do
+        nothing = replace(board.snapshot, state=State.IDLE, leader=None)
+        self._told = Standing.at(nothing, board.clock())
+        self._stop_listening: Callable[[], None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin, on the running event loop. What already holds is told as a change from nothing."""
+        self._stop_listening = self._board.listen(lambda before, after: self._look())
+        self._look()
+
+    def stop(self) -> None:
+        """End. What changes from now on is not told."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+        self._disarm()
+
+    def _look(self) -> None:
+        snapshot, now = self._board.snapshot, self._board.clock()
+        self._disarm()
+        if (left := snapshot.valid_for(now)) > 0:
+            self._arm(left)
+        self._do(partial(self._compare, snapshot, now))
+
+    def _arm(self, seconds: float) -> None:
+        # The loop's clock and the board's may differ a little: at least a millisecond, so as not to look in
+        # circles.
+        self._alarm = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._look)
+
+    def _disarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _compare(self, snapshot: Snapshot, now: float) -> None:
+        """Tell how what held by the clock at `now` differs from what was told before."""
+        before, after = self._told, Standing.at(snapshot, now)
+        self._told = after
+        for change in changes(before, after):
+            self._tell(change, before, after)

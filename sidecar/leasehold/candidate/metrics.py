@@ -1,0 +1,137 @@
+"""What a Prometheus server can scrape of this sidecar, and the no-op that the runner reports to where nobody does.
+
+Every metric but `leasehold_build_info` carries the label `lock`: a dashboard sums over the pods of a lock, whatever
+those are called. What depends on the clock (holding, time left) is decided when it is scraped. A token is exact as
+long as it is below 2^53, which is the precision of a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from leasehold import __version__
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Cause, Snapshot, State
+
+KEEP_ALIVE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Observer:
+    """What the runner reports beyond its snapshots. This one ignores it."""
+
+    def keep_alive(self, seconds: float) -> None:
+        """A keep-alive was answered `seconds` after it was sent."""
+
+    def error(self, kind: str) -> None:
+        """Something failed; `kind` is one of a few fixed words."""
+
+
+class Metrics(Observer):
+    """Counts what is reported and what the board shows, in the given registry."""
+
+    def __init__(self, registry: CollectorRegistry, board: Board) -> None:
+        # A second series per counter, with the time of its creation: nobody asks for it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
+        lock = str(board.snapshot.lock)
+        terms = Counter("leasehold_terms", "Terms that this sidecar began.", ["lock"], registry=registry)
+        handovers = Counter(
+            "leasehold_handovers",
+            "Times that this sidecar gave its lead up, by cause.",
+            ["lock", "cause"],
+            registry=registry,
+        )
+        # A counter that appears with its first event hides that event from rate(): so all are there from the start.
+        # And looked up before they are needed: they count in the very turn in which the lock changes hands.
+        self._terms = terms.labels(lock)
+        self._handovers = {cause: handovers.labels(lock, cause.value) for cause in Cause}
+        self._errors = Counter("leasehold_errors", "Errors, by kind.", ["lock", "kind"], registry=registry)
+        self._keep_alive = Histogram(
+            "leasehold_keep_alive_duration_seconds",
+            "Time from sending a keep-alive to etcd until its answer.",
+            ["lock"],
+            registry=registry,
+            buckets=KEEP_ALIVE_BUCKETS,
+        ).labels(lock)
+        self._lock = lock
+        self._last_term: int | None = None
+        registry.register(_Now(board))
+        ProcessCollector(registry=registry)
+        self._stop_listening = board.listen(self._changed)
+        self._changed(board.snapshot, board.snapshot)
+
+    def keep_alive(self, seconds: float) -> None:
+        """Add a keep-alive's duration."""
+        self._keep_alive.observe(seconds)
+
+    def error(self, kind: str) -> None:
+        """Count an error of this kind."""
+        self._errors.labels(self._lock, kind).inc()
+
+    def close(self) -> None:
+        """Count no more."""
+        self._stop_listening()
+
+    def _changed(self, before: Snapshot, after: Snapshot) -> None:
+        if after.state is State.HOLDING and after.token != self._last_term:
+            self._last_term = after.token
+            self._terms.inc()
+        held = after.term_since is not None  # a waiter yields its place too, but has nothing to hand over
+        if after.state is State.YIELDING and before.state is not State.YIELDING and held and after.cause:
+            self._handovers[after.cause].inc()
+
+
+class _Now(Collector):
+    """The gauges: the newest snapshot, judged by the clock at the scrape."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def collect(self) -> Iterator[Metric]:
+        snapshot, now = self._board.snapshot, self._board.clock()
+        holding = snapshot.is_holding(now)
+        gauge = _gauges(str(snapshot.lock))
+        yield gauge("leasehold_holding", "1 while this sidecar holds the lock, else 0.", float(holding))
+        yield gauge(
+            "leasehold_token",
+            "Fencing token while this sidecar holds the lock, else 0.",
+            float(snapshot.token or 0) if holding else 0.0,
+        )
+        yield gauge(
+            "leasehold_lease_remaining_seconds",
+            "Time until this sidecar ceases to hold the lock unless it is renewed; 0 while it does not hold it.",
+            snapshot.valid_for(now),
+        )
+        if snapshot.position is not None:
+            yield gauge(
+                "leasehold_position",
+                "Candidates ahead of this one when the queue was last read; absent while not in the queue.",
+                float(snapshot.position),
+            )
+        yield _states(snapshot)
+        yield InfoMetricFamily("leasehold_build", "The running version of Leasehold.", {"version": __version__})
+
+    def describe(self) -> list[Metric]:
+        # Names are fixed, but a registry that asks for them at registration would read the clock for nothing.
+        return []
+
+
+def _gauges(lock: str) -> Callable[[str, str, float], Metric]:
+    def gauge(name: str, help_text: str, value: float) -> Metric:
+        family = GaugeMetricFamily(name, help_text, labels=["lock"])
+        family.add_metric([lock], value)
+        return family
+
+    return gauge
+
+
+def _states(snapshot: Snapshot) -> Metric:
+    family = GaugeMetricFamily(
+        "leasehold_state", "1 for the state that the election is in here, 0 for the others.", labels=["lock", "state"]
+    )
+    for state in State:
+        family.add_metric([str(snapshot.lock), state.value], float(state is snapshot.state))
+    return family

@@ -1,0 +1,1 @@
+"""`leasehold` itself: the commands there are, and the small ones."""

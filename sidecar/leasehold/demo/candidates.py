@@ -1,0 +1,137 @@
+"""The demo's three sidecars: real `leasehold run` processes, which it kills, freezes and starts again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+NAMES: Final = ("anna", "bert", "carl")
+LOCK: Final = "demo/tour"
+_TTLS: Final = (3, 8)
+"""Seconds: the least, so that the tour is short; and the most, so that it ends within a minute."""
+_STARTS_PER_TTL: Final = 4
+"""A lease that is renewed each third of its TTL must outlast a restart, with room to spare."""
+_START_PATIENCE: Final = 20.0
+
+
+class Candidate:
+    """One sidecar process, which may be a later one of the same name."""
+
+    def __init__(self, name: str, etcd_url: str, ttl: int, directory: Path) -> None:
+        self.name = name
+        self.ttl = ttl
+        self.url = self.control = ""
+        self.frozen = False
+        self._etcd_url = etcd_url
+        self._state = directory / name
+        self._state.mkdir(exist_ok=True)
+        self._log = directory / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process exists, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id; 0 while it has none."""
+        return self._process.pid if self._process is not None and self.alive else 0
+
+    async def start(self) -> None:
+        """Start its process, and return when it listens. Raises RuntimeError with the end of its log if it does not."""
+        flags = {
+            "--etcd": self._etcd_url,
+            "--lock": LOCK,
+            "--identity": self.name,
+            "--ttl": str(self.ttl),
+            "--listen": "127.0.0.1:0",
+            "--control": "127.0.0.1:0",
+            "--state-dir": str(self._state),
+            "--log-format": "json",
+        }
+        words = [sys.executable, "-m", "leasehold", "run", *(word for pair in flags.items() for word in pair)]
+        self._process = await asyncio.to_thread(self._spawn, words)
+        await self._wait_listening()
+
+    def _spawn(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
+        with open(self._log, "wb") as log:
+            return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    async def _wait_listening(self) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _START_PATIENCE
+        while loop.time() < end and self.alive:
+            found = _addresses(self._log)
+            if len(found) == 2:
+                self.url, self.control = f"http://{found['listen']}", f"http://{found['control']}"
+                return
+            await asyncio.sleep(0.02)
+        raise RuntimeError(f"{self.name} did not start: {self._log.read_text(errors='replace')[-300:]}")
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self._signal(signal.SIGSTOP)
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+        self.frozen = False
+
+    def end(self) -> None:
+        """Make sure that the process is gone."""
+        if self._process is not None and self.alive:
+            self.kill()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+
+
+def _addresses(log: Path) -> dict[str, str]:
+    """Where the sidecar says that it listens: `listen` and `control`, as far as they are in its log."""
+    found = {}
+    for line in log.read_text(errors="replace").splitlines():
+        try:
+            fields = json.loads(line)
+        except ValueError:  # the last line may still be being written
+            continue
+        found.update({name: str(fields[name]) for name in ("listen", "control") if name in fields})
+    return found
+
+
+async def fitting_ttl() -> int:
+    """The TTL, in seconds, within which this machine restarts a sidecar, busy as it is: most of a start is imports."""
+    started = time.monotonic()
+    importing = await asyncio.create_subprocess_exec(sys.executable, "-c", "import leasehold.run.app")
+    await importing.wait()
+    least, most = _TTLS
+    return min(max(least, math.ceil((time.monotonic() - started) * _STARTS_PER_TTL)), most)
+
+
+async def start_candidates(etcd_url: str, ttl: int, directory: Path) -> Sequence[Candidate]:
+    """All three, one after the other, so that their order in the queue is that of their names."""
+    candidates = [Candidate(name, etcd_url, ttl, directory) for name in NAMES]
+    try:
+        for candidate in candidates:
+            await candidate.start()
+    except BaseException:
+        for candidate in candidates:
+            candidate.end()
+        raise
+    return candidates

@@ -1,0 +1,140 @@
+"""The demo on the terminal: a live table of the queue with the steps under it, or plain lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from leasehold.demo.candidates import LOCK, Candidate
+from leasehold.demo.etcd import EmbeddedEtcd
+from leasehold.demo.tour import Step
+from leasehold.demo.watch import Seen, Watchman
+
+
+class View(Protocol):
+    """What the tour is shown on."""
+
+    def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> AbstractContextManager[None]:
+        """Be on the screen meanwhile."""
+
+    def begin(self, title: str) -> None:
+        """A step begins."""
+
+    def end(self, step: Step) -> None:
+        """It has ended."""
+
+    def sum_up(self, held: bool, watchman: Watchman) -> None:
+        """The tour has ended."""
+
+
+def _opening(etcd: EmbeddedEtcd, watchman: Watchman) -> str:
+    ttl = watchman.candidates[0].ttl
+    return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}, TTL {ttl} s, three sidecars"
+
+
+def _told(step: Step) -> Text:
+    line = Text("✔ " if step.held else "✘ ", style="green" if step.held else "bold red")
+    line.append(f"{step.title}: ", style="bold default")
+    line.append(step.told, style="default")
+    if step.gap_ms is not None:
+        line.append(f"  [{step.gap_ms:,.0f} ms]", style="cyan")
+    return line
+
+
+def _summary(held: bool, watchman: Watchman) -> Text:
+    checked = f"{watchman.answers:,} answers of /leader, {watchman.contradictions} of them in contradiction"
+    verdict = "Every step held" if held else "NOT every step held"
+    return Text(f"{verdict}; {checked}.", style="green" if held else "bold red")
+
+
+class PlainView:
+    """A line for each step, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> Iterator[None]:
+        """What all this runs on, and then whatever happens."""
+        self._console.print(_opening(etcd, watchman))
+        yield
+
+    def begin(self, title: str) -> None:
+        """A step begins."""
+        self._console.print(f"… {title}", style="dim")
+
+    def end(self, step: Step) -> None:
+        """It has ended."""
+        self._console.print(_told(step))
+
+    def sum_up(self, held: bool, watchman: Watchman) -> None:
+        """The tour has ended."""
+        self._console.print(_summary(held, watchman))
+
+
+class LiveView:
+    """The queue as it is, redrawn ten times a second."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._steps: list[Text] = []
+        self._now = ""
+
+    @contextmanager
+    def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> Iterator[None]:
+        """What all this runs on, and then whatever happens."""
+
+        def draw() -> RenderableType:
+            panel = Panel(_table(watchman), title=_opening(etcd, watchman))
+            return Group(panel, *self._steps, Text(self._now, style="yellow"))
+
+        with Live(console=self._console, get_renderable=draw, refresh_per_second=10):
+            yield
+
+    def begin(self, title: str) -> None:
+        """A step begins."""
+        self._now = f"… {title}"
+
+    def end(self, step: Step) -> None:
+        """It has ended."""
+        self._steps.append(_told(step))
+        self._now = ""
+
+    def sum_up(self, held: bool, watchman: Watchman) -> None:
+        """The tour has ended."""
+        self._console.print(_summary(held, watchman))
+
+
+def _table(watchman: Watchman) -> Table:
+    table = Table(expand=True, box=None)
+    for heading in ("queue", "sidecar", "process", "/leader", "token", "lease left"):
+        table.add_column(heading)
+    for candidate in sorted(watchman.candidates, key=lambda one: _place(watchman.seen.get(one.name))):
+        table.add_row(*_row(candidate, watchman.seen.get(candidate.name)))
+    return table
+
+
+def _place(seen: Seen | None) -> int:
+    return seen.position if seen and seen.position is not None else 99
+
+
+def _row(candidate: Candidate, seen: Seen | None) -> tuple[RenderableType, ...]:
+    if not candidate.alive:
+        return ("", candidate.name, Text("killed", style="red"), "", "", "")
+    process = Text(f"frozen {candidate.pid}", style="blue") if candidate.frozen else Text(f"pid {candidate.pid}")
+    if candidate.frozen or seen is None:
+        return ("", candidate.name, process, "", "", "")
+    left = max(0.0, seen.sent + seen.valid_for - time.monotonic())
+    place = "" if seen.position is None else str(seen.position + 1)
+    if not seen.leading:
+        return (place, candidate.name, process, Text("503", style="dim"), "", "")
+    bar = Text("█" * round(left / candidate.ttl * 20), style="green") + Text(f" {left:.1f} s")
+    return (place, candidate.name, process, Text("200 leading", style="bold green"), str(seen.token), bar)

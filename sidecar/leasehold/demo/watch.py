@@ -1,0 +1,133 @@
+"""Asks every sidecar's `/leader` all the time, and checks that the answers never contradict each other.
+
+An answer was decided at some instant between its question and its receipt. So once a 200 with token T has been
+received, a question sent after that must not be answered 200 with a lower token by anyone else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final
+
+import aiohttp
+
+from leasehold.demo.candidates import Candidate
+
+_PAUSE: Final = 0.01
+"""Seconds between an answer and the next question; more on a busy machine, so as not to slow the sidecars down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One answer of a sidecar; instants of `time.monotonic`."""
+
+    leading: bool
+    token: int
+    leader: str
+    valid_for: float
+    position: int | None
+    sent: float
+    received: float
+
+
+class Watchman:
+    """The newest answer of each sidecar, and how many there were."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates = candidates
+        self.seen: dict[str, Seen] = {}
+        self.answers = 0
+        self.contradictions = 0
+        self._highest: tuple[int, float] = (0, 0.0)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._session: aiohttp.ClientSession | None = None
+        self._news = asyncio.Condition()
+
+    async def __aenter__(self) -> Watchman:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+        self._tasks = [asyncio.create_task(self._ask_for_ever(one), name=f"ask {one.name}") for one in self.candidates]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    def leader(self) -> Candidate | None:
+        """Who said so last, and can still be asked."""
+        now = time.monotonic()
+        for one in self.candidates:
+            seen = self.seen.get(one.name)
+            if one.alive and not one.frozen and seen and seen.leading and now < seen.sent + seen.valid_for:
+                return one
+        return None
+
+    async def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Whether the condition, looked at after every answer, came true in time."""
+        try:
+            async with asyncio.timeout(timeout), self._news:
+                await self._news.wait_for(condition)
+        except TimeoutError:
+            return False
+        return True
+
+    async def post(self, url: str) -> int:
+        """POST to a control listener; returns the status."""
+        assert self._session is not None, "asked before it was entered"
+        async with self._session.post(url) as answer:
+            return answer.status
+
+    async def ask(self, candidate: Candidate) -> Seen | None:
+        """One question; None when there is no answer."""
+        assert self._session is not None, "asked before it was entered"
+        sent = time.monotonic()
+        try:
+            async with self._session.get(f"{candidate.url}/leader") as answer:
+                fields = await answer.json()
+                return self._note(candidate, answer.status == 200, fields, sent)
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
+
+    def _note(self, candidate: Candidate, leading: bool, fields: dict[str, Any], sent: float) -> Seen:
+        seen = Seen(
+            leading=leading,
+            token=fields["token"] or 0,
+            leader=fields["leader"] or "",
+            valid_for=fields["validForSeconds"],
+            position=fields["position"],
+            sent=sent,
+            received=time.monotonic(),
+        )
+        self.answers += 1
+        self._check(seen)
+        self.seen[candidate.name] = seen
+        return seen
+
+    def _check(self, seen: Seen) -> None:
+        if not seen.leading:
+            return
+        token, received = self._highest
+        if seen.token < token and seen.sent > received:
+            self.contradictions += 1
+        if seen.token > token:
+            self._highest = (seen.token, seen.received)
+
+    async def _ask_for_ever(self, candidate: Candidate) -> None:
+        while True:
+            began = time.monotonic()
+            if candidate.alive and await self.ask(candidate) is not None:
+                async with self._news:
+                    self._news.notify_all()
+            elif not candidate.alive:
+                with suppress(KeyError):
+                    del self.seen[candidate.name]
+            await asyncio.sleep(max(_PAUSE, 2 * (time.monotonic() - began)))

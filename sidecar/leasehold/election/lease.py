@@ -1,0 +1,91 @@
+"""Until when a sidecar may believe in its lease. Pure; the second guarantee lives here.
+
+    deadline = sent + ttl × (1 − d) / (1 + d)
+
+`sent` is read before the request leaves, so etcd starts to count later than we do; the factor leaves room for a local
+clock that is slow and a clock of etcd that is fast by `d` each. A grant is agreed by a majority, so it counts at once.
+A keep-alive is not: the member that answers it may be a leader whom the others have already replaced, or may have
+passed it on to one. (etcd 3.5.1 with a hung disk went on renewing a lease for 20 s after it had expired elsewhere.)
+So a keep-alive moves the deadline only once it is *confirmed*:
+
+1. before it was sent, some answer had told us a member and that member's raft term;
+2. the keep-alive was answered by that member;
+3. a linearizable read sent after that answer, of our own key, was answered by that member in that same raft term.
+
+The read shows that the term's leader was still the leader after it renewed the lease, and that the key still stood.
+A leader elected later starts the lease's whole TTL anew, which is later than ours.
+"""
+
+from __future__ import annotations
+
+from leasehold.election.events import Origin
+
+
+class LeaseClock:
+    """The lease deadline of one candidate, and the keep-alive under way, if any. All instants are local seconds."""
+
+    def __init__(self, max_drift: float) -> None:
+        """`max_drift` is the bound `d` on how much the rate of any clock involved is off, as a fraction."""
+        self.factor = (1 - max_drift) / (1 + max_drift)
+        self.deadline: float | None = None
+        self.ttl = 0
+        self.next_due = 0.0
+        """When the first keep-alive after the grant is due."""
+        self._before: Origin | None = None
+        self._sent: float | None = None
+        self._renewed_since: float | None = None
+        self._renewed_last = 0.0
+
+    def granted(self, sent: float, ttl: int, asked: int) -> None:
+        """A fresh lease; etcd may answer a longer TTL than was asked, and a shorter one must be believed."""
+        self.ttl = min(ttl, asked)
+        self.next_due = sent + self.interval
+        self.deadline = sent + self.ttl * self.factor
+
+    def taken_up(self, ttl: int) -> None:
+        """A lease that an earlier process was granted: nothing is known of it but its TTL, until it is confirmed."""
+        self.ttl = ttl
+        self.deadline = None
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one keep-alive to the next."""
+        return self.ttl / 3
+
+    def begin(self, before: Origin | None) -> None:
+        """A keep-alive is about to be sent; `before` is the header of the last answer received."""
+        self._before = before
+        self._sent = None
+
+    def answered(self, origin: Origin, sent: float, ttl: int) -> None:
+        """The keep-alive begun last was answered: it still waits to be confirmed."""
+        self.ttl = min(self.ttl or ttl, ttl)
+        same = self._before is not None and origin.member == self._before.member
+        self._sent = sent if same else None
+        if self._renewed_since is None or sent - self._renewed_last > self.ttl:  # etcd was away meanwhile, not us
+            self._renewed_since = sent
+        self._renewed_last = sent
+
+    def is_unconfirmed(self, sent: float) -> bool:
+        """Whether keep-alives have been answered for a whole TTL, up to the one sent then, and none was confirmed.
+
+        One who can renew a lease and not confirm it must stop: it would keep the lock from everybody and never hold.
+        """
+        return self._renewed_since is not None and sent - self._renewed_since > self.ttl
+
+    def confirm(self, origin: Origin) -> bool:
+        """The confirming read was answered, and showed our key. Whether the keep-alive counts; if so, it does now."""
+        before, sent = self._before, self._sent
+        self._before = self._sent = None
+        if before is None or sent is None:
+            return False
+        if (origin.cluster, origin.member, origin.term) != (before.cluster, before.member, before.term):
+            return False
+        self._renewed_since = None
+        deadline = sent + self.ttl * self.factor
+        self.deadline = deadline if self.deadline is None else max(self.deadline, deadline)
+        return True
+
+    def is_valid(self, now: float) -> bool:
+        """Whether the lease is certainly alive at this instant, as far as clocks keep to the bound."""
+        return self.deadline is not None and now < self.deadline

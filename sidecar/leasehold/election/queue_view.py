@@ -1,0 +1,70 @@
+"""What one candidate knows of the queue it stands in. Pure.
+
+A linearizable read of the whole queue starts a view; watch events and the small confirming reads keep it up to date
+as far as they reach. A waiter watches only the key ahead of it, so what it knows of those further ahead is an upper
+bound: any of them may be gone, but none can have come, since a create revision only grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from leasehold.lock.keys import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The queue, in order of create revision, as known at `revision`; `whole` while nobody in it can be missing."""
+
+    entries: tuple[Entry, ...] = ()
+    revision: int = 0
+    whole: bool = False
+
+    @classmethod
+    def read(cls, entries: Iterable[Entry], revision: int) -> View:
+        """A view from a linearizable read of the whole queue at this revision."""
+        return cls(tuple(sorted(entries, key=lambda entry: entry.create_revision)), revision, whole=True)
+
+    def own(self, key: str) -> Entry | None:
+        """The entry with this key, if it is known."""
+        return next((entry for entry in self.entries if entry.key == key), None)
+
+    def ahead(self, token: int) -> tuple[Entry, ...]:
+        """Those who may still stand ahead of this token."""
+        return tuple(entry for entry in self.entries if entry.create_revision < token)
+
+    def just_ahead(self, token: int) -> Entry | None:
+        """The one directly ahead of this token: what a waiter watches."""
+        ahead = self.ahead(token)
+        return ahead[-1] if ahead else None
+
+    def clears_the_way(self, key: str, token: int) -> bool:
+        """Whether the deletion of this key alone proves that nobody stands ahead of this token any more.
+
+        So it is when it was the only one ahead and its record was never rewritten: an owner that passes others by
+        rewrites its record first, and may delete our key in the very transaction that deletes its own.
+        """
+        ahead = self.ahead(token)
+        return len(ahead) == 1 and ahead[0].key == key and not ahead[0].changed
+
+    def put(self, entry: Entry) -> View:
+        """A watched key was written. An older event than what is known changes nothing."""
+        known = self.own(entry.key)
+        if entry.mod_revision <= (known.mod_revision if known else self.revision):
+            return self
+        others = [other for other in self.entries if other.key != entry.key]
+        return replace(self, entries=tuple(sorted([*others, entry], key=lambda e: e.create_revision)))
+
+    def gone(self, key: str) -> View:
+        """A watched key was deleted. Keys are never used twice, so an old event is true for ever."""
+        return replace(self, entries=tuple(entry for entry in self.entries if entry.key != key))
+
+    def behind(self, head: Entry | None) -> View:
+        """A linearizable read found `head` to be the first of the queue: all before it are gone."""
+        if head is None:
+            return replace(self, entries=())
+        known = self.own(head.key)
+        first = known if known and known.mod_revision > head.mod_revision else head
+        kept = tuple(entry for entry in self.entries if entry.create_revision > head.create_revision)
+        return replace(self, entries=(first, *kept))

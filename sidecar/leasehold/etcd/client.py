@@ -1,0 +1,156 @@
+"""The etcd client: what the rest of Leasehold knows of etcd.
+
+One connection at a time carries everything, so that what follows on an answer goes through the same member: calls, the
+keep-alive stream, watches. Any failure on it (no answer in time, a lost connection, GOAWAY, an answer that says the
+member cannot serve) closes it, fails all that is under way, and the next call goes to the next endpoint. Nothing is
+ever sent twice: a failed call is its caller's to repeat, who alone knows whether that is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from leasehold.etcd import codec
+from leasehold.etcd import rpc_pb2 as pb
+from leasehold.etcd.auth import Authenticator
+from leasehold.etcd.dialer import Dialer
+from leasehold.etcd.endpoints import parse_endpoints
+from leasehold.etcd.errors import Code, Refused
+from leasehold.etcd.lease import KeepAlives
+from leasehold.etcd.model import (
+    Compare,
+    Delete,
+    DeleteAnswer,
+    Get,
+    GrantAnswer,
+    KeepAliveAnswer,
+    Key,
+    Op,
+    Put,
+    PutAnswer,
+    RangeAnswer,
+    RangeOptions,
+    RevokeAnswer,
+    StatusAnswer,
+    TimeToLiveAnswer,
+    TxnAnswer,
+    WatchBatch,
+)
+from leasehold.etcd.session import Session
+from leasehold.etcd.tls import TLSFiles, client_context
+from leasehold.etcd.watch import Watcher
+
+
+class EtcdClient:
+    """A client of one etcd cluster. Made without touching the network; used within one event loop.
+
+    `clock` gives the instants named `sent`. `timeout` is the limit in seconds of a whole call, with connecting and
+    authenticating; each call can have its own. All calls raise EtcdError: Refused, NotSent or OutcomeUnknown. Each may
+    be cancelled at any moment without harm to the others. Close it, or use it in an `async with`.
+    """
+
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        *,
+        clock: Callable[[], float],
+        tls: TLSFiles | None = None,
+        user: str = "",
+        password_file: Path | None = None,
+        timeout: float = 2.0,
+    ) -> None:
+        """Raise BadSetting, with one sentence, for endpoints or files that cannot work."""
+        parsed = parse_endpoints(endpoints, tls_files=tls is not None)
+        if any(endpoint.tls for endpoint in parsed):
+            client_context(tls or TLSFiles())
+        self._dialer = Dialer(parsed, tls or TLSFiles())
+        self._session = Session(self._dialer, Authenticator(user, password_file), clock, timeout)
+        self._keep_alives = KeepAlives(self._session)
+
+    @property
+    def connects(self) -> int:
+        """Connections attempted so far."""
+        return self._dialer.connects
+
+    async def range(self, key: Key, *, timeout: float | None = None, **options: Unpack[RangeOptions]) -> RangeAnswer:
+        """Read a key, or the keys from it up to `end`, as `Get` describes. Linearizable unless `serializable`."""
+        request = codec.range_request(Get(key, **options))
+        answer, _ = await self._session.call(lambda c: c.kv.Range, request, timeout)
+        return codec.range_answer(answer, codec.origin_of(answer.header))
+
+    async def put(
+        self, key: Key, value: bytes, *, lease: int = 0, prev: bool = False, timeout: float | None = None
+    ) -> PutAnswer:
+        """Write a key."""
+        request = codec.put_request(Put(key, value, lease, prev))
+        answer, _ = await self._session.call(lambda c: c.kv.Put, request, timeout)
+        return codec.put_answer(answer, codec.origin_of(answer.header))
+
+    async def delete(
+        self, key: Key, *, end: Key | None = None, prev: bool = False, timeout: float | None = None
+    ) -> DeleteAnswer:
+        """Delete a key, or the keys from it up to `end`."""
+        request = codec.delete_request(Delete(key, end, prev))
+        answer, _ = await self._session.call(lambda c: c.kv.DeleteRange, request, timeout)
+        return codec.delete_answer(answer, codec.origin_of(answer.header))
+
+    async def txn(
+        self,
+        compares: Sequence[Compare] = (),
+        success: Sequence[Op] = (),
+        failure: Sequence[Op] = (),
+        *,
+        timeout: float | None = None,
+    ) -> TxnAnswer:
+        """At one revision: `success` if all comparisons hold, else `failure`. No key may be written twice in it."""
+        request = codec.txn_request(compares, success, failure)
+        answer, _ = await self._session.call(lambda c: c.kv.Txn, request, timeout)
+        return codec.txn_answer(answer)
+
+    async def grant(self, ttl: int, *, timeout: float | None = None) -> GrantAnswer:
+        """A fresh lease of `ttl` seconds, its id chosen by etcd."""
+        request = pb.LeaseGrantRequest(TTL=ttl)
+        answer, sent = await self._session.call(lambda c: c.lease.LeaseGrant, request, timeout)
+        if answer.error:
+            raise Refused(f"etcd granted no lease: {answer.error}", Code.UNKNOWN, answer.error)
+        return GrantAnswer(codec.origin_of(answer.header), answer.ID, answer.TTL, sent)
+
+    async def revoke(self, lease: int, *, timeout: float | None = None) -> RevokeAnswer:
+        """End a lease and delete its keys. Refused, with `lease_gone`, when there is none."""
+        request = pb.LeaseRevokeRequest(ID=lease)
+        answer, _ = await self._session.call(lambda c: c.lease.LeaseRevoke, request, timeout)
+        return RevokeAnswer(codec.origin_of(answer.header))
+
+    async def time_to_live(self, lease: int, *, keys: bool = False, timeout: float | None = None) -> TimeToLiveAnswer:
+        """What is left of a lease, and with `keys` what is attached to it."""
+        request = pb.LeaseTimeToLiveRequest(ID=lease, keys=keys)
+        answer, _ = await self._session.call(lambda c: c.lease.LeaseTimeToLive, request, timeout)
+        return codec.time_to_live_answer(answer)
+
+    async def keep_alive(self, lease: int, *, timeout: float | None = None) -> KeepAliveAnswer:
+        """Renew a lease, over the one keep-alive stream; a ttl of 0 or less says that it is gone."""
+        return await self._keep_alives.keep_alive(lease, timeout)
+
+    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        """A new watcher, with nothing watched yet; `timeout` limits connecting and the making of each watch.
+
+        `hear` is for who must know at once: it gets what iteration would bring, and may neither wait nor raise.
+        """
+        return Watcher(self._session, timeout, hear)
+
+    async def status(self, *, timeout: float | None = None) -> StatusAnswer:
+        """The state of the member at the other end."""
+        answer, _ = await self._session.call(lambda c: c.maintenance.Status, pb.StatusRequest(), timeout)
+        return codec.status_answer(answer)
+
+    async def close(self) -> None:
+        """Close the connection: what is under way fails, watchers are lost, later calls are not sent."""
+        await self._dialer.close()
+
+    async def __aenter__(self) -> EtcdClient:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.close()

@@ -1,0 +1,177 @@
+"""Which connection to use: one at a time for everything, to the next endpoint after each failure.
+
+There is no loop in the background. A connection is made when a call wants one, within that call's time; endpoints are
+tried in the order given, starting after the one that failed last. A call that finds all of them paused waits for the
+first to be ready, so that callers in a loop are slowed down here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from leasehold.etcd.addresses import Address
+from leasehold.etcd.channel import Unreachable
+from leasehold.etcd.connection import Connection
+from leasehold.etcd.endpoints import Endpoint, Target
+from leasehold.etcd.errors import BadSetting, NotSent
+from leasehold.etcd.tls import TLSFiles, client_context
+
+_PATIENCE: Final = 0.5
+"""Seconds that an attempt gets, as far as there are any: a TLS handshake in a throttled container takes some. What
+that leaves untried is first in turn for the next call.
+"""
+
+log = logging.getLogger("leasehold.etcd.dialer")
+
+
+class Dialer:
+    """Makes and replaces the one connection to etcd."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], tls: TLSFiles) -> None:
+        self.connects = 0
+        """Connections attempted so far."""
+        self._targets = [Target(endpoint) for endpoint in endpoints]
+        self._tls = tls
+        self._next = 0
+        self._current: Connection | None = None
+        self._lock = asyncio.Lock()
+        self._closed = False
+        self._limit: asyncio.Timeout | None = None
+        """The time limit of the attempt that is under way."""
+        self._failure = ""
+
+    async def connection(self, deadline: float) -> Connection:
+        """The live connection, or a new one by `deadline` (event loop time). Raises NotSent."""
+        if self._current is not None:
+            return self._current
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise NotSent(f"no connection to etcd in time: {self._failure or 'still connecting'}") from None
+        try:
+            return self._live() or await self._dial(deadline)
+        finally:
+            self._lock.release()
+
+    def _live(self) -> Connection | None:
+        return self._current  # in a method: while the lock was awaited, another call may have connected
+
+    async def _dial(self, deadline: float) -> Connection:
+        """Try every target once, those that are not paused first, each with its share of the time left."""
+        loop = asyncio.get_running_loop()
+        order = self._order(loop.time())
+        failures: list[str] = []
+        for tried, target in enumerate(order):
+            self._refuse_if_closed()
+            await asyncio.sleep(min(target.ready_at(), deadline) - loop.time())
+            until = _share(loop.time(), deadline, len(order) - tried)
+            if until <= loop.time():
+                break
+            failures.append(await self._try_target(target, until))
+            if self._current is not None:
+                return self._current
+            self._failure = "; ".join(failures)
+            self._start_after(target)
+        self._refuse_if_closed()
+        raise NotSent(f"no connection to etcd: {self._failure or 'no time was left'}")
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise NotSent("the etcd client is closed")
+
+    def _order(self, now: float) -> list[Target]:
+        rotated = self._targets[self._next :] + self._targets[: self._next]
+        return sorted(rotated, key=lambda target: max(now, target.ready_at()))
+
+    async def _try_target(self, target: Target, until: float) -> str:
+        """Connect to one of the target's addresses by `until`; the reason when that fails."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout_at(until):
+                addresses = await target.addresses()
+        except (OSError, TimeoutError, UnicodeError) as error:  # UnicodeError: a host name too long for IDNA
+            target.failed(None, loop.time())
+            return f"the host name of {target.endpoint.url} was not found ({_text(error)})"
+        failure = ""
+        for tried, address in enumerate(addresses):
+            limit = _share(loop.time(), until, len(addresses) - tried)
+            failure = await self._try_address(target, address, limit)
+            if self._current is not None:
+                break
+        return failure
+
+    async def _try_address(self, target: Target, address: Address, until: float) -> str:
+        connection = Connection(target.endpoint, address, self._lost)
+        self.connects += 1
+        try:
+            context = self._context(target.endpoint)
+            async with asyncio.timeout_at(until) as self._limit:
+                await connection.open(context)
+            self._adopt(connection, target)
+        except (Unreachable, BadSetting, TimeoutError) as error:
+            target.failed(address, asyncio.get_running_loop().time())
+            return f"{connection}: {_text(error)}"
+        finally:
+            self._limit = None
+            if connection is not self._current:  # it may have come about in the very turn in which its caller gave up
+                connection.close("nobody waits for it any more")
+        return ""
+
+    def _adopt(self, connection: Connection, target: Target) -> None:
+        """Use a connection that has just been opened; much may have happened before this task had its turn."""
+        self._refuse_if_closed()
+        if connection.lost is not None:
+            raise Unreachable(connection.lost)
+        self._current = connection
+        self._failure = ""
+        self._next = self._targets.index(target)
+        log.info("connected to etcd at %s", connection)
+
+    def _context(self, endpoint: Endpoint) -> ssl.SSLContext | None:
+        return client_context(self._tls) if endpoint.tls else None
+
+    def answered(self, connection: Connection) -> None:
+        """Note that etcd answered on this connection: the endpoint's record is clean again."""
+        if not connection.proven and connection is self._current:
+            connection.proven = True
+            self._targets[self._next].answered(connection.address)
+
+    def _lost(self, connection: Connection, reason: str) -> None:
+        if connection is not self._current:
+            return
+        self._current = None
+        if self._closed:
+            return
+        log.warning("lost the connection to etcd at %s: %s", connection, reason)
+        self._failure = f"{connection}: {reason}"
+        self._targets[self._next].failed(connection.address, asyncio.get_running_loop().time())
+        self._start_after(self._targets[self._next])
+
+    def _start_after(self, target: Target) -> None:
+        self._next = (self._targets.index(target) + 1) % len(self._targets)
+
+    async def close(self) -> None:
+        """Close the connection; what is under way fails, what comes later is refused."""
+        self._closed = True
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time())
+        connection = self._current
+        if connection is not None:
+            connection.close("the etcd client is closed")
+            await connection.closed()
+
+
+def _share(now: float, end: float, parts: int) -> float:
+    """When the first of several attempts has had its part of the time until `end`, and what a handshake needs."""
+    return min(end, now + max(_PATIENCE, (end - now) / parts))
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

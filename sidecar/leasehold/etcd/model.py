@@ -1,0 +1,252 @@
+"""What one can ask of etcd, and what it answers, as plain values.
+
+Keys go in as text or bytes and come out as bytes; revisions and lease ids are integers, durations seconds. A range
+without `end` is one key. Every answer names its `origin`: the member that gave it, and what that member knew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from enum import Enum
+from typing import Literal, TypedDict
+
+from leasehold.election.events import Origin
+
+Key = str | bytes
+
+
+class SortBy(Enum):
+    """What a range is sorted by."""
+
+    KEY = "key"
+    VERSION = "version"
+    CREATE = "create revision"
+    MOD = "mod revision"
+    VALUE = "value"
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+class RangeOptions(TypedDict, total=False):
+    """The options of `Get`, for `EtcdClient.range`."""
+
+    end: Key | None
+    limit: int
+    revision: int
+    sort: SortBy | None
+    descending: bool
+    keys_only: bool
+    count_only: bool
+    serializable: bool
+    min_mod_revision: int
+    max_mod_revision: int
+    min_create_revision: int
+    max_create_revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Read a key, or the keys from it up to `end`. Keys outside the bounds on revisions are left out."""
+
+    key: Key
+    _: KW_ONLY
+    end: Key | None = None
+    limit: int = 0
+    revision: int = 0
+    sort: SortBy | None = None
+    descending: bool = False
+    keys_only: bool = False
+    count_only: bool = False
+    serializable: bool = False
+    """Answered by the member alone, without asking the others: possibly stale."""
+    min_mod_revision: int = 0
+    max_mod_revision: int = 0
+    min_create_revision: int = 0
+    max_create_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a key, attached to a lease unless that is 0; `prev` asks for what it replaced."""
+
+    key: Key
+    value: bytes
+    lease: int = 0
+    prev: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a key, or the keys from it up to `end`; `prev` asks for what was deleted."""
+
+    key: Key
+    end: Key | None = None
+    prev: bool = False
+
+
+Op = Get | Put | Delete
+Relation = Literal["=", "!=", "<", ">"]
+Subject = Literal["create", "mod", "version", "lease", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """One condition of a transaction, best made by one of the class methods.
+
+    With `end` it must hold for every key of the range. A key that does not exist has revisions, version and lease 0;
+    a comparison of its value is always false.
+    """
+
+    subject: Subject
+    key: Key
+    op: Relation
+    operand: int | bytes
+    end: Key | None = None
+
+    @classmethod
+    def create_revision(cls, key: Key, op: Relation, revision: int, *, end: Key | None = None) -> Compare:
+        """Compare the revision that created the key: `=` 0 says that there must be none."""
+        return cls("create", key, op, revision, end)
+
+    @classmethod
+    def mod_revision(cls, key: Key, op: Relation, revision: int, *, end: Key | None = None) -> Compare:
+        """Compare the revision of the key's last write."""
+        return cls("mod", key, op, revision, end)
+
+    @classmethod
+    def version(cls, key: Key, op: Relation, version: int, *, end: Key | None = None) -> Compare:
+        """Compare the number of the key's writes since it was created."""
+        return cls("version", key, op, version, end)
+
+    @classmethod
+    def lease(cls, key: Key, op: Relation, lease: int, *, end: Key | None = None) -> Compare:
+        """Compare the id of the lease that the key is attached to."""
+        return cls("lease", key, op, lease, end)
+
+    @classmethod
+    def value(cls, key: Key, op: Relation, value: bytes, *, end: Key | None = None) -> Compare:
+        """Compare the key's value, byte by byte."""
+        return cls("value", key, op, value, end)
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key as etcd has it; `version` counts its writes since it was created."""
+
+    key: bytes
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    version: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What every answer has."""
+
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class RangeAnswer(Answered):
+    """The keys found; `count` is how many the range has in all, `more` whether the limit cut some off."""
+
+    kvs: tuple[KeyValue, ...]
+    count: int
+    more: bool
+
+    @property
+    def first(self) -> KeyValue | None:
+        """The first key found, if any."""
+        return self.kvs[0] if self.kvs else None
+
+
+@dataclass(frozen=True, slots=True)
+class PutAnswer(Answered):
+    """A key was written; `previous` is what it replaced, if that was asked for."""
+
+    previous: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAnswer(Answered):
+    """How many keys were deleted, and which, if that was asked for."""
+
+    deleted: int
+    previous: tuple[KeyValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TxnAnswer(Answered):
+    """Whether the comparisons held, and the answers to the operations of the branch that ran, in their order."""
+
+    succeeded: bool
+    answers: tuple[RangeAnswer | PutAnswer | DeleteAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantAnswer(Answered):
+    """A fresh lease. etcd may give it more seconds than asked; `sent` is the instant before the request was sent."""
+
+    lease: int
+    ttl: int
+    sent: float
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAnswer(Answered):
+    """A lease and its keys are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAliveAnswer(Answered):
+    """A renewed lease, or, with a `ttl` of 0 or less, one that is gone; `sent` as in GrantAnswer."""
+
+    lease: int
+    ttl: int
+    sent: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToLiveAnswer(Answered):
+    """What is left of a lease; a `ttl` of -1 says that there is no such lease."""
+
+    lease: int
+    ttl: int
+    granted_ttl: int
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusAnswer(Answered):
+    """A member's own state; `leader` is 0 when it knows none, `errors` its alarms."""
+
+    version: str
+    db_size: int
+    leader: int
+    raft_term: int
+    raft_index: int
+    is_learner: bool
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """A key was written, or `deleted`: then `kv` has only its name, and the deletion's revision as `mod_revision`."""
+
+    deleted: bool
+    kv: KeyValue
+    previous: KeyValue | None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchBatch(Answered):
+    """What one watch saw, in the order of revisions; events of one revision are never split."""
+
+    watch_id: int
+    events: tuple[WatchEvent, ...]

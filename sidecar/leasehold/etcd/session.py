@@ -1,0 +1,101 @@
+"""What calls, keep-alives and watches have in common: a connection, a token, a time limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from grpclib.client import UnaryUnaryMethod
+
+from leasehold.etcd.auth import Authenticator
+from leasehold.etcd.connection import Connection
+from leasehold.etcd.dialer import Dialer
+from leasehold.etcd.errors import Refused
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+_CONNECTING: Final = 0.75
+"""The share of a call's time that connecting and authenticating may take. A call that is then sent with no time left
+would time out for nothing, and take a good connection with it.
+"""
+
+_TOKENS: Final = 3
+"""How many tokens a call tries at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The parts of a client that its calls share. `clock` gives the instants named `sent`."""
+
+    dialer: Dialer
+    auth: Authenticator
+    clock: Callable[[], float]
+    timeout: float
+
+    def deadline(self, timeout: float | None) -> Deadline:
+        """When a call that begins now must be over; `timeout` in seconds, else the client's own."""
+        return Deadline(timeout or self.timeout)
+
+    async def ready(self, deadline: Deadline) -> tuple[Connection, Mapping[str, str]]:
+        """A live connection and the metadata to send over it. Raises NotSent or Refused."""
+        connection = await self.dialer.connection(deadline.for_connecting)
+        return connection, await self.auth.metadata(connection, deadline.left_for_connecting())
+
+    async def with_token(self, attempt: Callable[[], Awaitable[A]]) -> A:
+        """Do something again when it was refused for its token: nothing was done the first time.
+
+        A second refusal may be that of a token which another call has fetched, and which is old by now, too.
+        """
+        for _ in range(_TOKENS - 1):
+            try:
+                return await attempt()
+            except Refused as error:
+                if not (error.stale_token and self.auth.enabled):
+                    raise
+        return await attempt()
+
+    async def call(
+        self, pick: Callable[[Connection], UnaryUnaryMethod[Q, A]], request: Q, timeout: float | None
+    ) -> tuple[A, float]:
+        """Make one call; its answer, and the instant just before it was sent. Raises EtcdError."""
+        deadline = self.deadline(timeout)
+        return await self.with_token(lambda: self._attempt(pick, request, deadline))
+
+    async def _attempt(
+        self, pick: Callable[[Connection], UnaryUnaryMethod[Q, A]], request: Q, deadline: Deadline
+    ) -> tuple[A, float]:
+        connection, metadata = await self.ready(deadline)
+        sent = self.clock()
+        try:
+            answer = await connection.call(pick(connection), request, metadata, deadline.left())
+        except Refused as error:
+            self.refused(error, metadata)
+            raise
+        self.dialer.answered(connection)
+        return answer, sent
+
+    def refused(self, error: Refused, metadata: Mapping[str, str]) -> None:
+        """Let go of a token that etcd no longer takes."""
+        if error.stale_token:
+            self.auth.forget(metadata)
+
+
+class Deadline:
+    """When a call's time is up, on the event loop's clock."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        now = asyncio.get_running_loop().time()
+        self.at = now + timeout
+        self.for_connecting = now + timeout * _CONNECTING
+
+    def left(self) -> float:
+        """Seconds left."""
+        return self.at - asyncio.get_running_loop().time()
+
+    def left_for_connecting(self) -> float:
+        """Seconds left for all that comes before the call itself."""
+        return self.for_connecting - asyncio.get_running_loop().time()

@@ -1,0 +1,168 @@
+"""Sockets to listen on: TCP (IPv4, IPv6 or both) and Unix, bound before anything is served, and taken away
+after.
+
+A problem that the user can mend is a `ListenError`: what is wrong and what to do, in words that follow
+"--listen is ':4040': ".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import os
+import resource
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from leasehold.http.server import IDLE_SECONDS, MAX_CONNECTIONS, App, Server
+from leasehold.settings.config import Address, UnixAddress
+
+BACKLOG: Final = 128
+"""How many clients the kernel lets wait to be accepted."""
+ACCEPTS: Final = 16
+"""How many are accepted in one turn of the loop: a crowd at the door must not keep those inside waiting."""
+_PROBE_SECONDS: Final = 1.0
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why, and the mend."""
+
+
+class Listener:
+    """A server that is up. `address` is where, with the port that was bound when 0 was asked for."""
+
+    def __init__(self, app: App, server: Server, sockets: asyncio.Server, address: Address | UnixAddress) -> None:
+        self.address = address
+        self._app = app
+        self._server = server
+        self._sockets = sockets
+        self._inode = _inode(address.path) if isinstance(address, UnixAddress) else None
+
+    @property
+    def port(self) -> int:
+        """The bound TCP port. Raises TypeError for a Unix socket."""
+        if isinstance(self.address, UnixAddress):
+            raise TypeError("a Unix socket has no port")
+        return self.address.port
+
+    async def close(self, timeout: float = 1.0) -> None:
+        """Accept no more, end long answers, give those under way `timeout` seconds, then close what is left."""
+        self._sockets.close()
+        self._app.close()
+        self._server.pre_shutdown()  # idle connections end now, not when the time is over
+        await self._server.shutdown(timeout)
+        if isinstance(self.address, UnixAddress) and _inode(self.address.path) == self._inode:
+            with suppress(OSError):  # the stale file is detected at the next start
+                self.address.path.unlink()
+
+
+async def listen(
+    app: App, address: Address | UnixAddress, *, max_connections: int = MAX_CONNECTIONS, idle: float = IDLE_SECONDS
+) -> Listener:
+    """Bind `address` and serve `app` there. Raises ListenError.
+
+    `idle` is for how many seconds a connection may go without a complete request.
+    """
+    bound = _bind_unix(address.path) if isinstance(address, UnixAddress) else bind_tcp(address)
+    server = Server(app, within_descriptors(max_connections), idle)
+    # Not create_unix_server: it would remove whatever socket file is there, in use or not.
+    sockets = await asyncio.get_running_loop().create_server(server, sock=bound, backlog=ACCEPTS)
+    bound.listen(BACKLOG)  # asyncio's `backlog` is both; the kernel's queue shall be longer
+    if isinstance(address, Address):
+        address = Address(address.host, bound.getsockname()[1])
+    return Listener(app, server, sockets, address)
+
+
+def within_descriptors(connections: int) -> int:
+    """Return `connections`, or half of the file descriptors that this process may have.
+
+    A server that runs out of them cannot accept, and asyncio then waits a second before it tries again.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return connections if soft == resource.RLIM_INFINITY else min(connections, soft // 2)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, by name or number, is this machine itself and nothing else."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bind_tcp(address: Address) -> socket.socket:
+    """A socket that listens there. Raises ListenError.
+
+    No host means every address, of IPv4 and of IPv6, as far as this machine has them: in some clusters pods have only
+    the one, in some only the other. `::` means every address, too, but that IPv6 is there; a single address just that.
+    """
+    dual = socket.has_dualstack_ipv6()
+    host = address.host or ("::" if dual else "0.0.0.0")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    both = host == "::" and dual
+    try:
+        return socket.create_server((host, address.port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except (OSError, UnicodeError) as error:  # a name that DNS could never hold is a UnicodeError
+        raise ListenError(_tcp_sentence(error)) from error
+
+
+def _tcp_sentence(error: OSError | UnicodeError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EADDRINUSE:
+        return "the port is in use; choose another, or end the program that listens there"
+    if number == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; leave the host out, as in :4040, for all of its addresses"
+    if number == errno.EACCES:
+        return "this user may not listen on that port; choose one above 1023"
+    if number == errno.EAFNOSUPPORT:
+        return "this machine has no IPv6; leave the host out, as in :4040, for all of its addresses"
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return f"it cannot be used ({reason}); use HOST:PORT with an address of this machine"
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    _remove_stale(path)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(os.fspath(path))
+        # For the owner and the directory's group: an app with another user id shares a pod's fsGroup. Before listen():
+        # until then nobody can connect, whatever the umask allowed.
+        path.chmod(0o660)
+        bound.listen(BACKLOG)
+    except OSError as error:
+        bound.close()
+        reason = error.strerror or str(error)
+        raise ListenError(f"no socket can be made there ({reason}); use a path in a writable directory") from error
+    return bound
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket file that a process which is gone left behind; refuse when it may belong to another."""
+    if _inode(path) is None:
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise ListenError("a file that is not a socket is there; choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_SECONDS)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:  # the one answer that proves that nobody listens
+            path.unlink()
+            return
+        except OSError as error:
+            raise ListenError(f"a socket is there that cannot be tried ({error}); remove it") from error
+    raise ListenError("another process listens there; choose another path, or end that process")
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

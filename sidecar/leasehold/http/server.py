@@ -1,0 +1,214 @@
+"""The HTTP server under both listeners: routes, JSON answers, and bounds that keep it quick among hostile
+clients.
+
+aiohttp parses and writes; what it leaves open is closed here:
+
+* A connection that stays silent, or sends its headers a byte at a time, is closed `IDLE_SECONDS` after its
+  last answer.
+* At most `max_connections` are kept. One more, and that which has gone longest without an answer is closed; if all
+  are being answered, that which is for longest, but no stream: memory and file descriptors stay bounded, and a client
+  that just connected is never the one to go, so that the kubelet gets through a crowd. Nor is one that has been silent
+  for less than a second, while another does not end its request.
+* Whatever cannot be parsed is answered in one sentence, without a traceback in the log that anyone could
+  fill.
+* No answer names a version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from leasehold.http.lean_aiohttp import web
+
+log = logging.getLogger("leasehold.server")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+IDLE_SECONDS: Final = 75.0
+"""How long a connection may go without a complete request; longer than the usual minute of proxies."""
+LINGER_SECONDS: Final = 1.0
+"""How long the rest of an unwanted body is read and dropped, so that no reset overtakes the answer."""
+WRITE_BUFFER: Final = 16 * 1024
+"""Bytes an unread answer may hold in this process before the connection's next request has to wait."""
+MAX_CONNECTIONS: Final = 256
+_NOTICE_SECONDS: Final = 60.0
+_MOMENT: Final = 1.0
+
+_BASE_HEADERS: Final = {"Cache-Control": "no-store", "Server": "leasehold", "X-Content-Type-Options": "nosniff"}
+
+
+def headers(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers of every answer, and these."""
+    return {**_BASE_HEADERS, **more} if more else dict(_BASE_HEADERS)
+
+
+def answer(fields: Mapping[str, Any], status: int = 200, more: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON answer, never to be cached."""
+    body = json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers(more))
+
+
+def refusal(sentence: str, status: int, more: Mapping[str, str] | None = None) -> web.Response:
+    """An answer that says in one sentence why there is no other."""
+    return answer({"error": sentence}, status, more)
+
+
+class App:
+    """Routes by exact path and method, and what has to end when the server does."""
+
+    def __init__(self) -> None:
+        self._routes: dict[str, dict[str, Handler]] = {}
+        self._closers: list[Callable[[], None]] = []
+        self.guards: list[Callable[[web.BaseRequest], web.Response | None]] = []
+        """Each may refuse any request before its route is looked at."""
+        self.streams: set[str] = set()
+        """Paths whose answers last, and are bounded in number by their handlers."""
+
+    def get(self, path: str, handler: Handler) -> None:
+        """Answer GET, and HEAD with the same headers."""
+        self._routes.setdefault(path, {}).update(GET=handler, HEAD=handler)
+
+    def post(self, path: str, handler: Handler) -> None:
+        """Answer POST."""
+        self._routes.setdefault(path, {})["POST"] = handler
+
+    def on_close(self, closer: Callable[[], None]) -> None:
+        """Call this when the server begins to close: it ends long answers."""
+        self._closers.append(closer)
+
+    def close(self) -> None:
+        """Begin to close."""
+        for closer in self._closers:
+            closer()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. Whatever a handler raises is logged and answered with 500."""
+        try:
+            handler = self._find(request)
+            return handler if isinstance(handler, web.Response) else await handler(request)
+        except ConnectionError:  # the client has gone: nobody is left to be answered
+            raise
+        except Exception:
+            log.exception("answering %s %s failed", request.method, request.path[:80])
+            return refusal("This process failed to answer; its log says why.", 500)
+
+    def _find(self, request: web.BaseRequest) -> Handler | web.Response:
+        for guard in self.guards:
+            if (refused := guard(request)) is not None:
+                return refused
+        methods = self._routes.get(request.path)
+        if methods is None:
+            return refusal(f"There is nothing here; ask for one of {', '.join(self._routes)}.", 404)
+        if request.method not in methods:
+            allowed = ", ".join(methods)
+            return refusal(f"This path answers only {allowed}.", 405, {"Allow": allowed})
+        return methods[request.method]
+
+
+class Connection(web.RequestHandler):
+    """One client's connection: aiohttp's, but with our words for what it cannot parse."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP, or could not be sent; the connection is closed after it."""
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("the answer had begun; it cannot be replaced")
+        log.debug("refused what %s sent: %s", request.remote, exc)
+        response = refusal("That is not a request this server understands.", status)
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """Makes a `Connection` per client, and closes the one that matters least when there are too many."""
+
+    def __init__(self, app: App, max_connections: int = MAX_CONNECTIONS, idle: float = IDLE_SECONDS) -> None:
+        super().__init__(self._serve, handler_cancellation=True)
+        self._app = app
+        self._max_connections = max_connections
+        self._idle_seconds = idle
+        self._open: set[web.RequestHandler] = set()
+        self._idle: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, float]] = OrderedDict()  # since when
+        self._busy: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, web.BaseRequest]] = OrderedDict()
+        self._closed = 0
+        self._noticed = -_NOTICE_SECONDS
+
+    def __call__(self) -> web.RequestHandler:
+        """A protocol for one more client."""
+        return Connection(
+            self,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None turns it off; the annotation forgets that
+            keepalive_timeout=self._idle_seconds,
+            lingering_time=LINGER_SECONDS,
+            auto_decompress=False,
+        )
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Take a connection into account, and make room for it."""
+        super().connection_made(handler, transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._open.add(handler)
+        self._idle[handler] = transport, time.monotonic()
+        if len(self._open) > self._max_connections:
+            self._make_room(handler)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        super().connection_lost(handler, exc)
+        self._open.discard(handler)
+        for known in (self._idle, self._busy):
+            known.pop(handler, None)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        # While the handler runs the connection is not idle; an answer that is then not read counts as
+        # idleness.
+        transport, _ = self._idle.pop(request.protocol, (None, 0.0))
+        if transport is not None and request.path not in self._app.streams:
+            self._busy[request.protocol] = transport, request
+        try:
+            return await self._app.handle(request)
+        finally:
+            self._busy.pop(request.protocol, None)
+            if transport is not None and not transport.is_closing():
+                self._idle[request.protocol] = transport, time.monotonic()
+
+    def _make_room(self, newest: web.RequestHandler) -> None:
+        victim = self._least(newest)
+        if victim is None:  # all others are streams
+            return
+        transport, _ = self._idle.pop(victim, None) or self._busy.pop(victim)
+        transport.abort()
+        self._closed += 1
+        now = time.monotonic()
+        if now - self._noticed >= _NOTICE_SECONDS:
+            self._noticed = now
+            log.warning(
+                "more than %d connections: closed the longest idle or busy (%d so far)",
+                self._max_connections,
+                self._closed,
+            )
+
+    def _least(self, newest: web.RequestHandler) -> web.RequestHandler | None:
+        """Whom to close: the longest idle but `newest`, else the longest busy.
+
+        One that was idle for less than a moment may be about to ask: rather one that does not end what it asks.
+        """
+        idle = next((handler for handler in self._idle if handler is not newest), None)
+        if idle is not None and time.monotonic() - self._idle[idle][1] >= _MOMENT:
+            return idle
+        endless = next((handler for handler, (_, request) in self._busy.items() if not request.content.is_eof()), None)
+        return endless or idle or next(iter(self._busy), None)

@@ -1,0 +1,132 @@
+"""The sidecar's container and volumes, as data for the API server. Pure.
+
+They are those of the library chart `leasehold-sidecar`, field by field; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from leasehold.injector.annotations import Asked
+
+NAME: Final = "leasehold"
+STATE: Final = "leasehold-state"
+TLS: Final = "leasehold-etcd"
+AUTH: Final = "leasehold-etcd-auth"
+_USER: Final = 65532
+_ROOT: Final = "/leasehold"
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What every injected sidecar has. `etcd_secret` "" where etcd has no TLS; `server_tls_only`: no client's
+    certificate; `password_secret` "" where etcd has no users.
+    """
+
+    image: str
+    etcd: Sequence[str]
+    pull_policy: str = "IfNotPresent"
+    etcd_secret: str = ""
+    server_tls_only: bool = False
+    etcd_user: str = ""
+    password_secret: str = ""
+    root: str = _ROOT
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+def container(asked: Asked, sidecar: Sidecar, *, on_host: bool) -> Object:
+    """The container. `on_host`: the pod shares its node's network, and so its loopback with every process there."""
+    return {
+        "name": NAME,
+        "image": sidecar.image,
+        "imagePullPolicy": sidecar.pull_policy,
+        "restartPolicy": "Always",
+        "args": _arguments(asked, sidecar, on_host),
+        "env": [*_settings(asked, sidecar), *map(_from_pod, _POD.items())],
+        "ports": [{"name": NAME, "containerPort": asked.port}],
+        "readinessProbe": {
+            "httpGet": {"path": "/leader" if asked.gate == "readiness" else "/readyz", "port": asked.port},
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 1,
+        },
+        "livenessProbe": {
+            "httpGet": {"path": "/livez", "port": asked.port},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        "resources": dict(sidecar.resources),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumeMounts": [{"name": STATE, "mountPath": "/state"}, *_mounts(asked, sidecar)],
+    }
+
+
+def volumes(asked: Asked, sidecar: Sidecar) -> list[Object]:
+    """Its volumes."""
+    made: list[Object] = [{"name": STATE, "emptyDir": {}}]
+    for name, secret in ((TLS, asked.etcd_secret or sidecar.etcd_secret), (AUTH, sidecar.password_secret)):
+        if secret:
+            made.append({"name": name, "secret": {"secretName": secret, "defaultMode": 0o444}})
+    return made
+
+
+def _arguments(asked: Asked, sidecar: Sidecar, on_host: bool) -> list[str]:
+    control = "unix:/state/control.sock" if on_host else f"127.0.0.1:{asked.control_port}"
+    wanted = [
+        ("--require-lock", asked.require_lock),
+        (f"--ttl={asked.ttl}", asked.ttl),
+        (f"--root={sidecar.root}", sidecar.root != _ROOT),
+        ("--state-dir=/state", True),
+        (
+            f"--app-health={asked.app_health.replace('$', '$$')}",
+            asked.app_health,
+        ),  # $(NAME) is the kubelet's to fill in
+        (f"--listen=:{asked.port}", True),
+        (f"--control={control}", True),
+    ]
+    return ["run", "--native-sidecar", f"--lock={asked.lock.name}", *(text for text, present in wanted if present)]
+
+
+_POD: Final = {
+    "POD_NAME": "metadata.name",
+    "POD_NAMESPACE": "metadata.namespace",
+    "POD_UID": "metadata.uid",
+    "NODE_NAME": "spec.nodeName",
+}
+
+
+def _settings(asked: Asked, sidecar: Sidecar) -> list[Object]:
+    values = {"LEASEHOLD_ETCD": ",".join(sidecar.etcd)}
+    if asked.etcd_secret or sidecar.etcd_secret:
+        values["LEASEHOLD_ETCD_CA"] = "/etcd-tls/ca.crt"
+        if not sidecar.server_tls_only:
+            values |= {"LEASEHOLD_ETCD_CERT": "/etcd-tls/tls.crt", "LEASEHOLD_ETCD_KEY": "/etcd-tls/tls.key"}
+    if sidecar.etcd_user:
+        values |= {"LEASEHOLD_ETCD_USER": sidecar.etcd_user, "LEASEHOLD_ETCD_PASSWORD_FILE": "/etcd-auth/password"}
+    settings: list[Object] = [{"name": name, "value": value} for name, value in values.items()]
+    if asked.revision_label:
+        settings.append(_from_pod(("LEASEHOLD_GROUP", f"metadata.labels['{asked.revision_label}']")))
+    return settings
+
+
+def _from_pod(entry: tuple[str, str]) -> Object:
+    name, path = entry
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _mounts(asked: Asked, sidecar: Sidecar) -> list[Object]:
+    places = {TLS: "/etcd-tls", AUTH: "/etcd-auth"}
+    present = {volume["name"] for volume in volumes(asked, sidecar)}
+    return [{"name": name, "mountPath": path, "readOnly": True} for name, path in places.items() if name in present]

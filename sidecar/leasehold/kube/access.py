@@ -1,0 +1,147 @@
+"""How the API server is reached: its address, its CA, and credentials that are renewed while they are used.
+
+Read from a kubeconfig (tokens, token files, client certificates, exec plugins) or from the pod's own service account,
+by the official client's loaders. A token file is replaced under us about once an hour, so credentials are read again
+now and then; what was read last stays in use while that fails.
+
+The one proxy there can be is the kubeconfig's `proxy-url`. HTTPS_PROXY, NO_PROXY and .netrc are for what a process
+calls outside its cluster, and aiohttp would consult them again at each call, in a thread: a fifth of a cold start.
+
+An `Access` belongs to the event loop that loaded it: the informer's thread and the main loop have one each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import weakref
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config.incluster_config import load_incluster_config
+from kubernetes.aio.config.kube_config import load_kube_config
+
+log = logging.getLogger("leasehold.kube.access")
+
+RENEW_EVERY: Final = 60.0
+"""Seconds for which credentials are used before they are read again."""
+_CLOSE_WITHIN: Final = 1.0
+
+
+class AccessError(Exception):
+    """The credentials cannot be read. Its text is one sentence for the user."""
+
+
+class Access:
+    """The settings of one loop's connections to the API server."""
+
+    def __init__(self, configuration: Configuration, reload: Callable[[Configuration], Awaitable[None]]) -> None:
+        self.configuration = configuration
+        self._reload = reload
+        self._loaded = asyncio.get_running_loop().time()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._hook()
+
+    @classmethod
+    async def load(cls, kubeconfig: Path | None) -> Access:
+        """Read that kubeconfig, or with None the pod's own service account. Raises AccessError."""
+
+        async def reload(configuration: Configuration) -> None:
+            load: Any = load_kube_config if kubeconfig else load_incluster_config  # neither has types
+            if kubeconfig is None:
+                load(configuration, try_refresh_token=False)
+            else:
+                await load(str(kubeconfig), client_configuration=configuration, persist_config=False)
+
+        configuration = Configuration(client_session_kwargs={"trust_env": False})
+        try:
+            await reload(configuration)
+            _check(str(configuration.host))
+        except Exception as error:  # of a malformed file the loaders raise whatever they stumble over
+            where = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
+            what = "it is no kubeconfig" if isinstance(error, TypeError | AttributeError) else _one_line(error)
+            raise AccessError(
+                f"The API server's address or credentials cannot be read from {where}: {what}."
+            ) from error
+        return cls(configuration, reload)
+
+    @property
+    def server(self) -> str:
+        """The API server's URL, without a slash at its end."""
+        return str(self.configuration.host)
+
+    async def headers(self) -> dict[str, str]:
+        """The header that carries the credentials, as they are now; none when a client certificate does."""
+        setting = (await self.configuration.auth_settings()).get("BearerToken")
+        return {"Authorization": str(setting["value"])} if setting else {}
+
+    def session(self) -> aiohttp.ClientSession:
+        """A new HTTP session that puts the credentials of that moment on every request."""
+
+        async def authorise(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            request.headers.update(await self.headers())
+            return await handler(request)
+
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._tls(), socket_factory=self._socket)
+        return aiohttp.ClientSession(connector=connector, middlewares=(authorise,), proxy=self.configuration.proxy)
+
+    async def closed(self) -> None:
+        """Return when no connection of any session is left, or after a second. The sessions must be closed.
+
+        A closed session says nothing of connections whose answers were broken off, which a watch's always are; a loop
+        that ends before they are leaves them open.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _CLOSE_WITHIN
+        while any(each.fileno() != -1 for each in self._sockets):
+            if clock() > deadline:
+                return
+            await asyncio.sleep(0.001)
+
+    def _socket(self, address: tuple[Any, ...]) -> socket.socket:
+        made = socket.socket(*address[:3])
+        self._sockets.add(made)
+        return made
+
+    def _tls(self) -> ssl.SSLContext:
+        configuration = self.configuration
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        if not configuration.verify_ssl:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    async def _renew(self, configuration: Configuration) -> None:
+        """Called before each use of the token."""
+        now = asyncio.get_running_loop().time()
+        if now - self._loaded < RENEW_EVERY:
+            return
+        self._loaded = now  # also when it fails: once a minute is often enough
+        try:
+            await self._reload(configuration)
+        except Exception as error:  # whatever a plugin may raise: the old token may serve for a while yet
+            log.warning("the credentials for the API server cannot be read again: %s", _one_line(error))
+        finally:
+            self._hook()  # the loaders may have set one of their own
+
+    def _hook(self) -> None:
+        hook: Any = self._renew  # typed as if it were always None
+        self.configuration.refresh_api_key_hook = hook
+
+
+def _check(server: str) -> None:
+    if not server.startswith(("https://", "http://")):
+        raise ValueError(f"the server's address is '{server}', which is not an http or https URL")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -1,0 +1,136 @@
+"""`kubectl_complete-leasehold`: what can stand next on the command line.
+
+kubectl runs this program, by its name, with the words after `kubectl leasehold`, the one to complete last. The
+answer is one choice a line, a tab and a description after it if there is one, and `:N` at the end: 4 says that no file
+can stand there, 0 that one can. An error shows nothing: nobody wants to read one while typing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from leasehold.kubectl.arguments import COMMANDS, FORMATS, SHELLS, Command, Flag
+from leasehold.kubectl.place import Place
+
+if TYPE_CHECKING:
+    from leasehold.kubectl.cluster import Cluster
+
+FILES, NO_FILES = 0, 4
+Choice = tuple[str, str]
+_PATIENCE: Final = 5.0
+"""Seconds that the cluster has to answer."""
+
+
+class Asked:
+    """What only the cluster or the kubeconfig can tell. Asked of nobody before it is needed, and empty on any error."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def contexts(self) -> list[str]:
+        """The kubeconfig's contexts."""
+        from leasehold.kubectl.kubeconfig import contexts
+
+        return contexts(self._place)
+
+    def namespaces(self) -> list[str]:
+        """The cluster's namespaces."""
+        return self._ask(lambda cluster: cluster.namespaces())
+
+    def locks(self) -> list[str]:
+        """The names of the namespace's Locks."""
+        return self._ask(lambda cluster: [view.name.name for view in cluster.locks(cluster.namespace)])
+
+    def _ask(self, ask: Callable[[Cluster], list[str]]) -> list[str]:
+        from leasehold.kubectl.cluster import Cluster
+        from leasehold.kubectl.errors import ClusterError
+
+        try:
+            return ask(Cluster(self._place, _PATIENCE))
+        except (ClusterError, ValueError):
+            return []
+
+
+def main(words: Sequence[str], ask: Callable[[Place], Asked] = Asked) -> str:
+    """The whole answer to these words, the last of which is to be completed."""
+    *before, last = words or [""]
+    choices, directive = _choices(before, last, ask)
+    fitting = [choice for choice in choices if choice[0].startswith(last)]
+    lines = [f"{word}\t{explained}" if explained else word for word, explained in fitting]
+    return "\n".join([*lines, f":{directive}", ""])
+
+
+def _choices(before: Sequence[str], last: str, ask: Callable[[Place], Asked]) -> tuple[Iterable[Choice], int]:
+    if not before:
+        return [(command.name, command.summary) for command in COMMANDS], NO_FILES
+    command = next((one for one in COMMANDS if one.name == before[0]), None)
+    if command is None:
+        return [], NO_FILES
+    given, arguments, open_flag = _read(command, before[1:])
+    asked = ask(Place(*(given.get(name, "") for name in ("kubeconfig", "context", "namespace"))))
+    name, equals, _ = last.partition("=")
+    if open_flag is None and equals and (flag := _flag(command, name)):
+        values, directive = _values(flag, asked)
+        return [(f"{name}={word}", explained) for word, explained in values], directive
+    if open_flag is not None:
+        return _values(open_flag, asked)
+    if last.startswith("-"):
+        return [(flag.names[-1], flag.help) for flag in command.flags], NO_FILES
+    return ([] if arguments else _arguments(command, asked)), NO_FILES
+
+
+def _arguments(command: Command, asked: Asked) -> Iterable[Choice]:
+    if command.takes == "SHELL":
+        return [(shell, "") for shell in SHELLS]
+    return [(name, "") for name in asked.locks()] if command.takes == "NAME" else []
+
+
+def _values(flag: Flag, asked: Asked) -> tuple[Iterable[Choice], int]:
+    if flag.completes == "files":
+        return [], FILES
+    known: Mapping[str, Callable[[], Iterable[str]]] = {
+        "formats": lambda: FORMATS,
+        "goals": lambda: ("held", "free", "holder="),
+        "contexts": asked.contexts,
+        "namespaces": asked.namespaces,
+    }
+    return [(word, "") for word in known.get(flag.completes, tuple)()], NO_FILES
+
+
+def _read(command: Command, words: Sequence[str]) -> tuple[dict[str, str], list[str], Flag | None]:
+    """The flags' values so far, the other words, and the flag that still waits for its value."""
+    given: dict[str, str] = {}
+    arguments: list[str] = []
+    waiting: Flag | None = None
+    for word in words:
+        name, equals, value = word.partition("=")
+        if waiting is not None:
+            given[waiting.dest] = word
+            waiting = None
+        elif not word.startswith("-"):
+            arguments.append(word)
+        elif (flag := _flag(command, name)) is not None and flag.metavar:
+            waiting = None if equals else flag
+            given[flag.dest] = value
+    return given, arguments, waiting
+
+
+def _flag(command: Command, name: str) -> Flag | None:
+    return next((flag for flag in command.flags if name in flag.names), None)
+
+
+def script() -> int:
+    """The installed program."""
+    try:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for the rest of this process
+        sys.stdout.write(main(sys.argv[1:]))
+    except (KeyboardInterrupt, ModuleNotFoundError, BrokenPipeError):  # the client may not be installed
+        sys.stdout.write(f":{NO_FILES}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(script())

@@ -1,0 +1,147 @@
+"""`kubectl leasehold describe`: all there is to say about one Lock. Pure: what time it is, is an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from leasehold.kubectl.change import HANDOVER, PREFERRED, REVOKE
+from leasehold.kubectl.lock import Holder, View, number, printable, table, text
+from leasehold.kubectl.printing import Row, aligned, whole
+from leasehold.kubectl.times import age, parse_time, since
+
+_INDENT: Final = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was found out. `events_error` and `queue_error` are sentences, empty when there is nothing to complain of.
+
+    `queue` is the queue in etcd as `leasehold status` prints it, for people and for programs; None when not asked for.
+    """
+
+    view: View
+    events: Sequence[Mapping[str, Any]] = ()
+    events_error: str = ""
+    queue: str | None = None
+    queue_data: Mapping[str, Any] | None = None
+    queue_error: str = ""
+
+
+def as_object(told: Told) -> Mapping[str, Any]:
+    """The description for programs."""
+    made: dict[str, Any] = {"lock": whole(told.view), "events": [dict(event) for event in told.events]}
+    if told.queue_data is not None:
+        made["queue"] = told.queue_data
+    return made
+
+
+def as_text(told: Told, now: datetime) -> str:
+    """The description for people."""
+    view = told.view
+    parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)])]
+    parts += [_section("Holders", _holders(view, now), "none"), _section("Conditions", _conditions(view, now), "none")]
+    if told.queue is not None or told.queue_error:
+        parts.append("Queue in etcd:\n" + _indented(told.queue_error or told.queue or ""))
+    nothing = told.events_error or "none that the API server still has"
+    parts.append(_section("History", _history(told.events, now), nothing))
+    return "".join(parts)
+
+
+def _facts(view: View, now: datetime) -> list[tuple[str, str]]:
+    status, metadata = view.status, view.metadata
+    token = number(status, "fencingToken")
+    facts = [
+        ("Name", text(metadata, "name")),
+        ("Namespace", text(metadata, "namespace")),
+        ("Age", since(text(metadata, "creationTimestamp"), now)),
+        ("Held", _held(view)),
+        ("Holder", text(status, "holderIdentity") or "-"),
+        ("Token", (f"{token}" if view.held == "True" else f"{token} (the last)") if token else "-"),
+        ("Since", _instant(text(status, "acquireTime"), now)),
+        ("Queue", f"{view.holder_count} {_plural(view.holder_count, 'holder')}, {view.waiter_count} waiting"),
+        ("Transitions", str(number(status, "transitionCount"))),
+        ("Key", text(status, "key") or "-"),
+        ("Wanted", _wanted(view)),
+    ]
+    if view.deleting:
+        facts.append(("Deleting", _instant(text(metadata, "deletionTimestamp"), now)))
+    return [(name, printable(value)) for name, value in facts]
+
+
+def _held(view: View) -> str:
+    stale = "" if view.observed else " (the operator has not seen the latest change of the spec yet)"
+    return view.held + stale
+
+
+def _wanted(view: View) -> str:
+    words = [f"lease {view.ttl}s", f"capacity {view.capacity}"]
+    if view.suspended:
+        words.append("suspended")
+    if preferred := text(view.spec, PREFERRED):
+        words.append(f"preferred holder {preferred}")
+    words += [f"{name} {number(view.spec, name)}" for name in (HANDOVER, REVOKE) if number(view.spec, name)]
+    return ", ".join(words)
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else word + "s"
+
+
+def _instant(written: str, now: datetime) -> str:
+    return f"{since(written, now)} ago ({written})" if parse_time(written) else "-"
+
+
+def _holders(view: View, now: datetime) -> list[Row]:
+    rows = [_holder(holder, now) for holder in view.holders]
+    return [("IDENTITY", "TOKEN", "SINCE", "POD", "NODE", "GROUP", "LEASE"), *rows] if rows else []
+
+
+def _holder(holder: Holder, now: datetime) -> Row:
+    held = since(holder.since, now) if holder.since else ""
+    cells = (holder.identity, str(holder.token), held, holder.pod, holder.node, holder.group, holder.lease)
+    return [printable(cell) or "-" for cell in cells]
+
+
+def _conditions(view: View, now: datetime) -> list[Row]:
+    rows = [
+        [printable(cell) for cell in (one.type, one.status, since(one.since, now), one.reason, one.message)]
+        for one in view.conditions
+    ]
+    return [("TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"), *rows] if rows else []
+
+
+def _history(events: Sequence[Mapping[str, Any]], now: datetime) -> list[Row]:
+    """The Events, the oldest first."""
+    rows = [_event(event, now) for event in sorted(events, key=_instant_of)]
+    return [("AGE", "TYPE", "REASON", "MESSAGE"), *rows] if rows else []
+
+
+def _last(event: Mapping[str, Any]) -> str:
+    """When it was last seen: Events of the older API and of the newer one say so in different fields."""
+    series = text(table(event, "series"), "lastObservedTime")
+    created = text(table(event, "metadata"), "creationTimestamp")
+    return series or text(event, "lastTimestamp") or text(event, "eventTime") or created
+
+
+def _instant_of(event: Mapping[str, Any]) -> datetime:
+    return parse_time(_last(event)) or datetime.min.replace(tzinfo=UTC)
+
+
+def _event(event: Mapping[str, Any], now: datetime) -> Row:
+    seen = since(_last(event), now)
+    count = max(number(event, "count"), number(table(event, "series"), "count"))
+    first = parse_time(text(event, "firstTimestamp") or text(event, "eventTime"))
+    if count > 1 and first:
+        seen += f" (x{count} over {age((now - first).total_seconds())})"
+    return [seen, *(printable(text(event, name)) for name in ("type", "reason", "message"))]
+
+
+def _section(title: str, rows: list[Row], nothing: str) -> str:
+    return f"{title}:\n{aligned(rows, _INDENT)}" if rows else f"{title}:   {nothing}\n"
+
+
+def _indented(block: str) -> str:
+    return "".join(f"{_INDENT}{line}".rstrip() + "\n" for line in block.splitlines())

@@ -1,0 +1,87 @@
+"""How Locks are shown: tables for people, JSON and YAML for programs. Pure: what time it is, is an argument.
+
+Whatever came from the cluster passes `printable` before it stands in a table; JSON and YAML escape by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from leasehold.kubectl.lock import QUALIFIED, View, number, printable, text
+from leasehold.kubectl.times import since
+
+Row = Sequence[str]
+
+_COLUMNS: Final = ("NAME", "HELD", "HOLDER", "HOLDERS", "WAITERS", "SINCE", "AGE")
+_WIDE: Final = ("TOKEN", "KEY", "REASON")
+
+
+def aligned(rows: Sequence[Row], indent: str = "") -> str:
+    """Rows of cells, the columns three spaces apart, as kubectl has them."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    lines = ("   ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "".join(f"{indent}{line}\n" for line in lines)
+
+
+def locks_table(views: Sequence[View], now: datetime, *, wide: bool, namespaces: bool) -> str:
+    """Locks as `kubectl get locks` shows them, and so that they fit on a line."""
+    head = (*(("NAMESPACE",) if namespaces else ()), *_COLUMNS, *(_WIDE if wide else ()))
+    return aligned([head, *(_lock_row(view, now, wide=wide, namespaces=namespaces) for view in views)])
+
+
+def _lock_row(view: View, now: datetime, *, wide: bool, namespaces: bool) -> Row:
+    status = view.status
+    others = f" +{view.holder_count - 1}" if view.holder_count > 1 else ""
+    row = [text(view.metadata, "namespace")] if namespaces else []
+    row += [text(view.metadata, "name"), view.held, text(status, "holderIdentity") + others]
+    row += [str(view.holder_count), str(view.waiter_count)]
+    row.append(since(text(status, "acquireTime"), now) if text(status, "acquireTime") else "")
+    row.append(since(text(view.metadata, "creationTimestamp"), now))
+    if wide:
+        row += [str(number(status, "fencingToken") or ""), text(status, "key"), _reason(view)]
+    return [printable(cell) or "-" for cell in row]
+
+
+def _reason(view: View) -> str:
+    """What is wrong, if anything is; else why it is well."""
+    ready, degraded = view.condition("Ready"), view.condition("Degraded")
+    return degraded.reason if ready.status == "True" and degraded.status == "True" else ready.reason
+
+
+def whole(view: View) -> Mapping[str, Any]:
+    """The resource as the API server sent it, less the record of who wrote which field: as kubectl shows it."""
+    metadata = {name: value for name, value in view.metadata.items() if name != "managedFields"}
+    return {**view.body, "metadata": metadata}
+
+
+def as_data(body: Mapping[str, Any], output: str) -> str:
+    """An object as JSON or YAML, with every character escaped that a terminal might heed."""
+    if output == "json":
+        return json.dumps(body, indent=4) + "\n"
+    import yaml  # comes with the kubernetes package
+
+    return str(yaml.safe_dump(body, default_flow_style=False, sort_keys=False))
+
+
+def names(views: Iterable[View]) -> str:
+    """One name a line, in the form that kubectl takes them in."""
+    return "".join(f"{QUALIFIED}/{printable(text(view.metadata, 'name'))}\n" for view in views)
+
+
+def many(views: Sequence[View], output: str, now: datetime, *, namespaces: bool) -> str:
+    """The answer of `list`."""
+    if output in ("json", "yaml"):
+        return as_data({"apiVersion": "v1", "kind": "List", "items": [whole(view) for view in views]}, output)
+    if output == "name":
+        return names(views)
+    return locks_table(views, now, wide=output == "wide", namespaces=namespaces)
+
+
+def one(view: View, output: str, now: datetime) -> str:
+    """A single Lock in the format that was asked for."""
+    if output in ("json", "yaml"):
+        return as_data(whole(view), output)
+    return many([view], output, now, namespaces=False)

@@ -1,0 +1,75 @@
+"""Readers of the flags' values: each turns its text into the value, or raises ValueError with the mend. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from leasehold.kubectl.times import parse_duration
+from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, LockName, sanitise
+
+A_WEEK: Final = 7 * 86400.0
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Reads one of these words."""
+
+    def read(given: str) -> str:
+        if given not in choices:
+            raise ValueError(f"use one of {', '.join(choices)}")
+        return given
+
+    return read
+
+
+def token(given: str) -> int:
+    """A fencing token."""
+    if not (given.isascii() and given.isdigit() and 1 <= int(given) <= MAX_LEASE):
+        raise ValueError("a fencing token is a whole number above 0")
+    return int(given)
+
+
+def identity(given: str) -> str:
+    """A candidate's identity; empty for nobody's."""
+    if sanitise(given) != given:
+        raise ValueError(f"an identity has at most {MAX_IDENTITY} printable characters")
+    return given
+
+
+def goal(given: str) -> str:
+    """What to wait for."""
+    if given not in ("held", "free") and given.removeprefix("holder=") in ("", given):
+        raise ValueError("use held, free or holder=IDENTITY")
+    return given
+
+
+def namespace(given: str) -> str:
+    """A namespace's name."""
+    return _checked(given, "any").namespace
+
+
+def lock_name(given: str) -> str:
+    """A Lock's name."""
+    return _checked("any", given).name
+
+
+def _checked(namespace: str, name: str) -> LockName:
+    """Raises ValueError with the rule alone: what it is about stands before it."""
+    try:
+        return LockName(namespace, name)
+    except ValueError as error:
+        raise ValueError(str(error).rpartition("is not valid: ")[2]) from None
+
+
+def request_timeout(given: str) -> float:
+    """Seconds that a request may take; 0 for as long as it takes."""
+    seconds = parse_duration(given)
+    if seconds < 0:
+        raise ValueError("a request cannot end before it begins; 0 means no limit")
+    return seconds
+
+
+def timeout(given: str) -> float:
+    """Seconds to wait; a negative duration is a week, as with kubectl wait."""
+    seconds = parse_duration(given)
+    return seconds if seconds >= 0 else A_WEEK

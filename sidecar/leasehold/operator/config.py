@@ -1,0 +1,155 @@
+"""What a start of `leasehold operator` was asked for, checked, as a frozen dataclass.
+
+Read as the sidecar's own settings are: each is a flag or a `LEASEHOLD_*` variable, every mistake is one sentence.
+Nothing here imports more than the standard library, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from leasehold.lock.keys import LockName, Record
+from leasehold.settings import flags, parsers
+from leasehold.settings.config import Address, LogConfig, open_settings, read_record
+from leasehold.settings.etcd import EtcdConfig, read_etcd
+from leasehold.settings.options import ConfigError, Given, Group, Option, Settings, sentence, strays
+
+OWN_LOCK: Final = "leasehold-operator"
+"""The lock that the operator's replicas elect with; its namespace is the operator's own."""
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+NAMESPACE: Final = Option[str](
+    "--namespace",
+    "NAME",
+    f"the operator's own: its replicas elect with the lock {OWN_LOCK} there (default: POD_NAMESPACE, else default)",
+    parsers.as_given,
+    "default",
+    fallback="POD_NAMESPACE",
+)
+IDENTITY: Final = Option[str](
+    "--identity",
+    "TEXT",
+    "this replica's name, unlike all others' (default: POD_NAME, else the host name)",
+    parsers.printable,
+    "",
+    fallback="POD_NAME",
+)
+TTL: Final = Option[int](
+    "--ttl",
+    "SECONDS",
+    "lease time of the active replica: the standby replaces a dead one after it, 3 to 3600 (default: 15)",
+    parsers.ttl,
+    15,
+)
+KUBECONFIG: Final = Option[Path | None](
+    "--kubeconfig",
+    "FILE",
+    "how to reach the API server (default: KUBECONFIG, else the pod's own service account)",
+    parsers.readable_file,
+    None,
+    fallback="KUBECONFIG",
+)
+API_WRITES: Final = Option[int](
+    "--api-writes",
+    "N",
+    "writes to the API server per second at most, over all Locks, 1 to 10000 (default: 400)",
+    parsers.whole(1, 10_000, "a whole number"),
+    400,
+)
+LISTEN: Final = Option[tuple[str, int]](
+    "--listen",
+    "HOST:PORT",
+    "where /metrics, /livez and /readyz answer (default: :4040, which is all addresses)",
+    parsers.host_port,
+    ("", 4040),
+)
+COMPARE_EVERY: Final = Option[float](
+    "--compare-every",
+    "SECONDS",
+    "time between full comparisons of all Locks with all of etcd, 10 to 86400 (default: 600)",
+    parsers.seconds(10, 86_400),
+    600.0,
+)
+
+GROUPS: Final = (
+    flags.ETCD_GROUP,
+    Group("kubernetes", (KUBECONFIG, API_WRITES, COMPARE_EVERY)),
+    Group("the operator's replicas", (NAMESPACE, flags.ROOT, IDENTITY, TTL, flags.MAX_DRIFT)),
+    Group("listener", (LISTEN,)),
+    flags.LOG_GROUP,
+)
+_SUMMARY: Final = (
+    "Turn Lock resources into etcd keys, and report in their status who holds them. Run two replicas: one is active, "
+    "the other takes over."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorConfig:
+    """Everything that an operator was asked for. Durations are in seconds; `kubeconfig` None: the pod's own account."""
+
+    etcd: EtcdConfig
+    lock: LockName
+    record: Record
+    kubeconfig: Path | None
+    root: str
+    ttl: int
+    max_drift: float
+    api_writes: int
+    compare_every: float
+    listen: Address
+    log: LogConfig
+    warnings: tuple[str, ...]
+    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
+
+    def mistake(self, name: str, what: str) -> ConfigError:
+        """The error that says what is wrong with the setting `name`, such as `listen`, and the mend."""
+        return ConfigError([sentence(*self.given[name], what)])
+
+
+def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> OperatorConfig:
+    """The settings of `leasehold operator`. Raises ConfigError with every mistake."""
+    settings = open_settings("operator", _SUMMARY, GROUPS, arguments, environ)
+    config = OperatorConfig(
+        etcd=read_etcd(settings),
+        lock=_own_lock(settings),
+        record=read_record(settings, environ),
+        kubeconfig=read_kubeconfig(settings),
+        root=settings.get(flags.ROOT),
+        ttl=settings.get(TTL),
+        max_drift=settings.get(flags.MAX_DRIFT),
+        api_writes=settings.get(API_WRITES),
+        compare_every=settings.get(COMPARE_EVERY),
+        listen=Address(*settings.get(LISTEN)),
+        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
+        warnings=tuple(strays(environ, _KNOWN)),
+        given=settings.seen,
+    )
+    settings.finish()
+    return config
+
+
+_KNOWN: Final = (*flags.ALL, *(option for group in GROUPS for option in group.options))
+
+
+def _own_lock(settings: Settings) -> LockName:
+    namespace = settings.get(NAMESPACE)
+    try:
+        return LockName(namespace, OWN_LOCK)
+    except ValueError:
+        mend = "use at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit"
+        settings.add(*settings.seen["namespace"], mend)
+    return LockName("default", OWN_LOCK)
+
+
+def read_kubeconfig(settings: Settings) -> Path | None:
+    """The file named, or None in a pod that has a service account's token."""
+    path = settings.get(KUBECONFIG)
+    if path is None and not settings.spoilt(KUBECONFIG) and not SERVICE_ACCOUNT.exists():
+        settings.mistakes.append(
+            "No API server is named: give --kubeconfig FILE, or run in a pod with a service account's token."
+        )
+    return path

@@ -1,0 +1,1 @@
+"""What is to be done about one lock, decided without I/O."""

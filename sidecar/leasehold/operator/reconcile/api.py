@@ -1,0 +1,239 @@
+"""What the operator asks of the API server: lists, and every write. The watches are `informer`'s.
+
+Each call has a deadline, and raises KubeError when the server refused or KubeUnknown when there was no answer. No patch
+hits a namesake made later than the object that was decided on: it names the UID or the resourceVersion (409 then).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from leasehold.kube.access import Access, AccessError
+from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure, KubeUnknown
+from leasehold.lock.keys import LockName
+from leasehold.logs import escape
+from leasehold.operator.reconcile.ratelimit import RateLimiter
+from leasehold.operator.watch.pod_facts import label_patch
+from leasehold.operator.watch.transform import Kind, trim
+
+__all__ = ["Access", "AccessError", "Kube", "KubeError", "KubeFailure", "KubeUnknown"]
+
+API_VERSION: Final = "leasehold.dev/v1alpha1"
+CANARY: Final = "leasehold-operator-canary"
+CANARY_VALUE: Final = "leasehold.dev/canary"
+"""The annotation of the Lock CANARY, in the operator's own namespace, that is changed to see the watch deliver it."""
+
+_PATHS: Final[Mapping[Kind, str]] = {
+    "Lock": f"/apis/{API_VERSION}/locks",
+    "Pod": "/api/v1/pods",
+    "ReplicaSet": "/apis/apps/v1/replicasets",
+    "StatefulSet": "/apis/apps/v1/statefulsets",
+}
+_PAGE: Final = 500
+_NO_CRD: Final = "the CustomResourceDefinition of Locks is not installed; apply manifests/crd.yaml"
+_LABEL_ATTEMPTS: Final = 3
+_LONGEST_REASON: Final = 128
+_LONGEST_MESSAGE: Final = 1024
+_EVENTS_PER_SECOND, _EVENTS_AT_ONCE = 20.0, 200
+
+
+class Labelling(Protocol):
+    """Which pod is to carry the leader's label, or no longer."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def on(self) -> bool: ...
+
+
+class Subject(Protocol):
+    """The Lock that an event is about."""
+
+    @property
+    def name(self) -> LockName: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def resource_version(self) -> str: ...
+
+
+class Happening(Protocol):
+    """What an event says. `reason` is one word in CamelCase."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def warning(self) -> bool: ...
+
+
+class Kube:
+    """The API server, as the operator's service account sees it. Of one event loop."""
+
+    def __init__(self, call: KubeCall, clock: Callable[[], float], wall: Callable[[], datetime], instance: str) -> None:
+        self._call = call
+        self._wall = wall
+        self._instance = instance
+        self._event_limit = RateLimiter(_EVENTS_PER_SECOND, _EVENTS_AT_ONCE, clock)
+        self.events_dropped = 0
+
+    @classmethod
+    def open(
+        cls,
+        access: Access,
+        *,
+        clock: Callable[[], float],
+        timeout: float = 10.0,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        instance: str = "",
+    ) -> Kube:
+        """Calls with these credentials, each at most `timeout` seconds long. `instance` is named on events.
+
+        `clock` gives monotonic seconds. No connection is made yet.
+        """
+        return cls(KubeCall(access, timeout), clock, wall, instance)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._call.close()
+
+    # --- reads ---------------------------------------------------------------------------------------------
+
+    async def cluster_uid(self) -> str:
+        """The UID of the namespace kube-system, which stands for the cluster."""
+        body = await self._call.get("/api/v1/namespaces/kube-system")
+        return str(body["metadata"]["uid"])
+
+    async def list_all(self, kind: Kind) -> list[Body]:
+        """All objects of a kind in all namespaces, trimmed."""
+        try:
+            return await self._list(kind)
+        except KubeError as error:
+            if error.status != 410:  # the list took so long that its revision was compacted
+                raise
+        return await self._list(kind)
+
+    async def list_locks(self) -> list[Body]:
+        """All Locks, trimmed."""
+        return await self.list_all("Lock")
+
+    async def _list(self, kind: Kind) -> list[Body]:
+        found: list[Body] = []
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = await self._page(kind, query)
+            found += [trim(kind, body) for body in page.get("items") or ()]
+            if not (following := (page.get("metadata") or {}).get("continue")):
+                return found
+            query["continue"] = following
+
+    async def _page(self, kind: Kind, query: Mapping[str, str]) -> Body:
+        try:
+            return await self._call.get(_PATHS[kind], **query)
+        except KubeError as error:
+            if error.status == 404 and kind == "Lock":  # its own answer is no sentence
+                raise KubeError(404, _NO_CRD) from error
+            raise
+
+    # --- writes --------------------------------------------------------------------------------------------
+
+    async def patch_status(self, name: LockName, uid: str, status: Mapping[str, Any]) -> Body:
+        """Make this the whole status; the Lock as it then is, trimmed. 409: it is another Lock of that name.
+
+        A merge patch would not do: the API server ignores a UID in one of the status, measured with 1.36.
+        """
+        path = f"{_lock(name)}/status"
+        return trim("Lock", await self._call.replace(path, uid, {"/status": dict(status)}))
+
+    async def patch_finalizers(self, name: LockName, resource_version: str, finalizers: Iterable[str]) -> Body:
+        """Make these the finalizers, unless the Lock has changed since (409); the Lock as it then is, trimmed."""
+        metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
+        return trim("Lock", await self._call.merge(_lock(name), {"metadata": metadata}))
+
+    async def label_pod(self, name: LockName, label: Labelling) -> None:
+        """Label a pod as a leader for this lock, or no longer; nothing if that pod is gone or it is so already.
+
+        Only in the lock's own namespace: others' pods are not for its Lock to label. Raises ValueError for them.
+        """
+        if label.namespace != name.namespace:
+            raise ValueError(f"the pod {label.namespace}/{label.name} is not in the namespace of the lock {name}")
+        for attempt in range(_LABEL_ATTEMPTS):
+            try:
+                await self._label_once(name, label)
+            except KubeError as error:
+                if error.status == 404:
+                    return
+                if error.status != 409 or attempt == _LABEL_ATTEMPTS - 1:
+                    raise  # a pod's status changes often: it is read again
+            else:
+                return
+
+    async def _label_once(self, name: LockName, label: Labelling) -> None:
+        path = f"/api/v1/namespaces/{label.namespace}/pods/{label.name}"
+        body = await self._call.get(path)
+        if body["metadata"]["uid"] == label.uid and (patch := label_patch(body, name.name, label.on)):
+            await self._call.merge(path, patch)
+
+    async def emit(self, lock: Subject, event: Happening) -> bool:
+        """Have the event shown with the Lock; False when there were so many lately that this one is dropped."""
+        if self._event_limit.reserve() > 0:
+            self._event_limit.give_back()
+            self.events_dropped += 1
+            return False
+        path = f"/api/v1/namespaces/{lock.name.namespace}/events"
+        await self._call.create(path, self._event(lock, event))
+        return True
+
+    async def touch_canary(self, namespace: str, value: str) -> None:
+        """Change the canary's annotation to `value`; make the canary if it isn't there."""
+        name = LockName(namespace, CANARY)
+        metadata: Body = {"annotations": {CANARY_VALUE: value}}
+        try:
+            await self._call.merge(_lock(name), {"metadata": metadata})
+        except KubeError as error:
+            if error.status != 404:
+                raise
+            metadata["name"] = CANARY
+            body = {"apiVersion": API_VERSION, "kind": "Lock", "metadata": metadata, "spec": {"suspend": True}}
+            await self._call.create(f"/apis/{API_VERSION}/namespaces/{namespace}/locks", body)
+
+    def _event(self, lock: Subject, event: Happening) -> Body:
+        name = lock.name
+        now = self._wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return {
+            # A name of its own each: an event sent twice, after no answer came, is two events.
+            "metadata": {"name": f"{name.name[:220].rstrip('-.')}.{uuid.uuid4().hex}", "namespace": name.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": "Lock",
+                "namespace": name.namespace,
+                "name": name.name,
+                "uid": lock.uid,
+                "resourceVersion": lock.resource_version,
+            },
+            "reason": event.reason[:_LONGEST_REASON],
+            "message": _cut(escape(event.message)),
+            "type": "Warning" if event.warning else "Normal",
+            "source": {"component": "leasehold-operator", "host": self._instance},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }
+
+
+def _lock(name: LockName) -> str:
+    return f"/apis/{API_VERSION}/namespaces/{name.namespace}/locks/{name.name}"
+
+
+def _cut(text: str) -> str:
+    """The text in at most 1024 bytes, which the API server counts."""
+    raw = text.encode(errors="replace")
+    return text if len(raw) <= _LONGEST_MESSAGE else raw[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"

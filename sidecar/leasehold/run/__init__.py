@@ -1,0 +1,1 @@
+"""`leasehold run`: the sidecar, its routes, hooks and files."""

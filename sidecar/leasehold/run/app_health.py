@@ -1,0 +1,187 @@
+"""`--app-health URL`: whether the app beside us is fit to lead, asked again and again.
+
+It starts as unhealthy, so an app that never answers never leads. From then on, only changes are told.
+
+* Asked every `poll` seconds while unhealthy, so that an app is found as soon as it works, else every `interval`.
+* One good answer makes it healthy; `threshold` bad ones in a row make it unhealthy. Bad is anything but 200 to 399
+  within `timeout` seconds.
+* Each time it becomes unhealthy it stays so for a while at least, whatever it answers: `backoff` seconds at first,
+  twice as long each time, at most `longest`. An app that flaps would otherwise take the lead with each good moment. An
+  app that has been healthy for `forgiven` seconds begins anew.
+
+As the kubelet does, a redirect counts as healthy and is not followed, and an https certificate is not verified: the
+app is asked whether it works, not who it is. The body is not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from leasehold.election.events import Event, Health
+from leasehold.etcd.addresses import Resolver
+from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
+
+log = logging.getLogger("leasehold.app_health")
+
+Probe = Callable[[], Awaitable[str]]
+"""Asks the app once: empty when it is healthy, else what is wrong. Raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to ask, and how much to believe; in seconds, but `threshold`, a number of bad answers in a row."""
+
+    interval: float = 2.0
+    poll: float = 1.0
+    timeout: float = 1.0
+    threshold: int = 3
+    backoff: float = 5.0
+    longest: float = 300.0
+    forgiven: float = 600.0
+
+
+class Judge:
+    """From answers, one at a time, to a verdict. No I/O; time is an argument."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.healthy = False
+        self._pace = pace
+        self._bad = 0
+        self._since = 0.0
+        self._not_before = 0.0
+        self._backoff = pace.backoff
+
+    def answered(self, good: bool, now: float) -> bool:
+        """Take an answer into account; whether the verdict has changed by it."""
+        self._bad = 0 if good else self._bad + 1
+        if self.healthy and self._bad >= self._pace.threshold:
+            self._fail(now)
+            return True
+        if not self.healthy and good and now >= self._not_before:
+            self.healthy, self._since = True, now
+            return True
+        return False
+
+    def wait(self) -> float:
+        """Seconds until the next question."""
+        return self._pace.interval if self.healthy else self._pace.poll
+
+    @property
+    def excluded_until(self) -> float:
+        """The instant before which no answer makes it healthy."""
+        return self._not_before
+
+    def _fail(self, now: float) -> None:
+        self.healthy = False
+        if now - self._since >= self._pace.forgiven:
+            self._backoff = self._pace.backoff
+        self._not_before = now + self._backoff
+        self._backoff = min(self._backoff * 2, self._pace.longest)
+
+
+class AppHealth:
+    """Asks, judges, and submits `Health` on each change, for as long as `run` runs."""
+
+    def __init__(
+        self,
+        url: str,
+        submit: Callable[[Event], None],
+        *,
+        pace: Pace | None = None,
+        probe: Probe | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._pace = pace or Pace()
+        self._url = url
+        self._submit = submit
+        self._probe = probe
+        self._clock = clock
+        self._sleep = sleep
+        self._judge = Judge(self._pace)
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        if self._probe is not None:
+            await self._ask_for_ever(self._probe)
+            return
+        async with _session(self._pace.timeout) as session:
+            await self._ask_for_ever(lambda: ask(session, self._url))
+
+    async def _ask_for_ever(self, probe: Probe) -> None:
+        first = True
+        while True:
+            problem = await probe()
+            if first and problem:
+                log.info("waiting for the app to become healthy: %s", problem)
+            first = False
+            now = self._clock()
+            if self._judge.answered(not problem, now):
+                self._tell(problem, now)
+            await self._sleep(self._judge.wait())
+
+    def _tell(self, problem: str, now: float) -> None:
+        if self._judge.healthy:
+            log.info("the app is healthy")
+        else:
+            wait = self._judge.excluded_until - now
+            log.warning("the app is unhealthy (%s); it is not asked to lead for at least %.0f s", problem, wait)
+        self._submit(Health(self._judge.healthy))
+
+
+class _HostNames(AbstractResolver):
+    """Looks up the app's host name as etcd's is: aiohttp's own way holds up the end of a process with a hung resolver.
+
+    aiohttp asks one name at a time, and numbers never.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, int], Resolver] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """All addresses of the name. Raises OSError or UnicodeError."""
+        name = self._names.setdefault((host, port), Resolver(host, port))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=found.host,
+                port=port,
+                family=found.family,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for found in await name.addresses()
+        ]
+
+    async def close(self) -> None:
+        """Nothing: a look-up under way ends by itself."""
+
+
+def _session(timeout: float) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=1, ssl=False, resolver=_HostNames()),
+        timeout=aiohttp.ClientTimeout(total=timeout),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "leasehold", "Accept": "*/*"},
+        auto_decompress=False,
+    )
+
+
+async def ask(session: aiohttp.ClientSession, url: str) -> str:
+    """Ask once: empty when the app is healthy, else what is wrong. Raises nothing."""
+    try:
+        async with session.get(url, allow_redirects=False) as response:
+            return "" if 200 <= response.status < 400 else f"{url} answered {response.status}"
+    except TimeoutError:
+        return f"{url} did not answer in time"
+    except aiohttp.ClientConnectorError as error:
+        return f"no connection to {url}: {error.strerror}"
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return f"{url}: {error}"

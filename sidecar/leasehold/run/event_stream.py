@@ -1,0 +1,165 @@
+"""`GET /events`: the standing now, then each change, as server-sent events.
+
+    event: state        once at first, and again whenever this consumer was too slow to be told every change
+    event: gained, lost this sidecar began, or ceased, to lead
+    event: leader       another one leads
+    event: vacancy      nobody is seen to lead
+    event: heartbeat    nothing has changed for a while
+
+Each event's data is the JSON of `/leader` at that instant, so a consumer may act on the last one alone.
+Events are a convenience: they can be late, and a consumer that must know asks `/leader`.
+
+A change is encoded once for all consumers, and put in each one's own short queue; nobody waits for a slow
+one. When its queue is full it loses the changes and gets one `state` instead; when it does not read at all it
+is disconnected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from leasehold.candidate.leadership import Change, ChangeFeed, Standing
+from leasehold.candidate.publisher import Board
+from leasehold.http.lean_aiohttp import web as aio
+from leasehold.http.server import headers, refusal
+
+HEARTBEAT_SECONDS: Final = 5.0
+STALL_SECONDS: Final = 30.0
+MAX_STREAMS: Final = 64
+QUEUE: Final = 32
+
+
+class Stream:
+    """What one consumer has not been sent yet."""
+
+    def __init__(self, size: int = QUEUE) -> None:
+        self._pending: deque[bytes] = deque()
+        self._size = size
+        self._wake = asyncio.Event()
+        self.overrun = False
+        """Whether changes were dropped: the consumer needs the state anew."""
+        self.ended = False
+
+    def put(self, event: bytes) -> None:
+        """Queue an event, or drop all of them when the consumer is too far behind."""
+        if len(self._pending) >= self._size:
+            self._pending.clear()
+            self.overrun = True
+        if not self.overrun:
+            self._pending.append(event)
+        self._wake.set()
+
+    def end(self) -> None:
+        """Let the consumer finish once it has what is pending."""
+        self.ended = True
+        self._wake.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is something to send, at most `seconds`."""
+        alarm = asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            alarm.cancel()
+        self._wake.clear()
+
+    def take(self) -> bytes:
+        """All that is pending; nothing is, afterwards."""
+        events = b"".join(self._pending)
+        self._pending.clear()
+        self.overrun = False
+        return events
+
+
+class Streams:
+    """All consumers of `/events`."""
+
+    def __init__(
+        self,
+        board: Board,
+        wall: Callable[[], float],
+        *,
+        heartbeat: float = HEARTBEAT_SECONDS,
+        stall: float = STALL_SECONDS,
+        limit: int = MAX_STREAMS,
+    ) -> None:
+        self._board = board
+        self._wall = wall
+        self._heartbeat = heartbeat
+        self._stall = stall
+        self._limit = limit
+        self._streams: set[Stream] = set()
+        self._feed: ChangeFeed | None = None
+
+    @property
+    def count(self) -> int:
+        """How many consumers there are."""
+        return len(self._streams)
+
+    async def handle(self, request: aio.BaseRequest) -> aio.StreamResponse:
+        """Answer `GET /events` until the consumer leaves, stalls, or the server closes."""
+        if len(self._streams) >= self._limit:
+            return refusal(f"There are {self._limit} event streams already; ask GET /leader instead.", 503)
+        response = aio.StreamResponse(headers=headers({"Content-Type": "text/event-stream"}))
+        response.force_close()
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        stream = self._open()
+        try:
+            await self._serve(stream, response)
+        except TimeoutError:  # it does not read: without this, closing would wait for it
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._leave(stream)
+        return response
+
+    def close(self) -> None:
+        """End every stream, each with what it has pending."""
+        for stream in self._streams:
+            stream.end()
+
+    async def _serve(self, stream: Stream, response: aio.StreamResponse) -> None:
+        await self._send(response, b"retry: 1000\n" + self._event("state"))
+        while not stream.ended:
+            await stream.wait(self._heartbeat)
+            renewed, events = stream.overrun, stream.take()
+            if renewed or not events:
+                events = self._event("state" if renewed else "heartbeat")
+            await self._send(response, events)
+
+    async def _send(self, response: aio.StreamResponse, events: bytes) -> None:
+        async with asyncio.timeout(self._stall):
+            await response.write(events)
+
+    def _open(self) -> Stream:
+        if self._feed is None:  # only while somebody listens
+            self._feed = ChangeFeed(self._board, self._tell)
+            self._feed.start()
+        stream = Stream()
+        self._streams.add(stream)
+        return stream
+
+    def _leave(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        if self._feed is not None and not self._streams:
+            self._feed.stop()
+            self._feed = None
+
+    def _tell(self, change: Change, before: Standing, after: Standing) -> None:
+        event = _encode(change.value, after, self._wall())
+        for stream in self._streams:
+            stream.put(event)
+
+    def _event(self, kind: str) -> bytes:
+        return _encode(kind, Standing.at(self._board.snapshot, self._board.clock()), self._wall())
+
+
+def _encode(kind: str, standing: Standing, wall: float) -> bytes:
+    # JSON on one line: json.dumps escapes the line ends that would end the event.
+    return f"event: {kind}\ndata: {json.dumps(standing.fields(wall), ensure_ascii=False)}\n\n".encode()

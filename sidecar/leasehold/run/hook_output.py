@@ -1,0 +1,74 @@
+"""What another program writes to its standard output and error, as lines of our own log.
+
+A plain pipe read by the event loop: asyncio's own would keep us waiting for its end as long as any descendant of the
+program holds it open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from types import TracebackType
+from typing import Final, Self
+
+log = logging.getLogger("leasehold.hook_output")
+
+MAX_LINE: Final = 1000
+MAX_LINES: Final = 1000
+_CHUNK: Final = 65536
+_LAST_CHUNKS: Final = 16  # 1 MiB, the most that a pipe holds unless root says otherwise
+
+
+class OutputLog:
+    """A pipe whose lines are logged under `name`, from entering the context until leaving it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rest = b""
+        self._lines = 0
+        self._reader, self.writer = os.pipe()
+        self._writer_open = True
+
+    def __enter__(self) -> Self:
+        os.set_blocking(self._reader, False)
+        asyncio.get_running_loop().add_reader(self._reader, self._read)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.opened()
+        for _ in range(_LAST_CHUNKS):  # what it wrote just before it ended; a descendant may go on for ever
+            if not self._read():
+                break
+        if self._rest:
+            self._log(self._rest)
+        asyncio.get_running_loop().remove_reader(self._reader)
+        os.close(self._reader)
+
+    def opened(self) -> None:
+        """Close our own copy of the writing end: the program has its own now."""
+        if self._writer_open:
+            self._writer_open = False
+            os.close(self.writer)
+
+    def _read(self) -> bool:
+        """Log the lines that are there; False when there is nothing left to read for now."""
+        try:
+            chunk = os.read(self._reader, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            asyncio.get_running_loop().remove_reader(self._reader)
+            return False
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        self._rest = self._rest[:MAX_LINE]
+        for line in lines:
+            self._log(line)
+        return True
+
+    def _log(self, line: bytes) -> None:
+        self._lines += 1
+        if self._lines <= MAX_LINES:
+            log.info("%s: %s", self._name, line[:MAX_LINE].decode(errors="replace").rstrip())
+        elif self._lines == MAX_LINES + 1:
+            log.warning("%s: more than %d lines; the rest is dropped", self._name, MAX_LINES)

@@ -1,0 +1,138 @@
+"""`state.json` in the state directory: the newest standing, for whoever would rather read a file than ask.
+
+A hint, never a guarantee: a process that is frozen or killed leaves its last word behind. So it says until when that
+word holds: `leading` is void once the first number in `/proc/uptime` of the same machine has passed
+`validUntilUptime`. (That number is CLOCK_BOOTTIME, the clock of the lease deadline; a machine without it has no such
+field.) `token` must travel with every write that a leader makes; only the token protects.
+
+The file is replaced whole, by rename: a reader sees the old or the new one, never a part. Nothing waits for the disk:
+a daemon thread writes, and when the disk is slow it skips to the newest standing. It is not flushed to the platter,
+since nobody outlives the machine to read it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from leasehold.candidate.leadership import Standing, iso
+from leasehold.candidate.new_file import fresh
+from leasehold.candidate.publisher import Board
+from leasehold.election.events import Snapshot
+
+log = logging.getLogger("leasehold.state_file")
+
+NAME: Final = "state.json"
+Write = Callable[[bytes], None]
+
+
+class StateFile:
+    """Keeps `state.json` up to date from `start` until `close`."""
+
+    def __init__(self, directory: Path, board: Board, *, wall: Callable[[], float] = time.time) -> None:
+        self._board = board
+        self._wall = wall
+        self._stop_listening: Callable[[], None] | None = None
+        self._writer = _Writer(directory / NAME)
+
+    def start(self) -> None:
+        """Write the present standing, and every later one."""
+        self._stop_listening = self._board.listen(lambda before, after: self._put(after, ended=False))
+        self._put(self._board.snapshot, ended=False)
+        self._writer.start()
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Write that this process has ended, waiting at most `timeout` seconds for the disk."""
+        if self._stop_listening is None:
+            return
+        self._stop_listening()
+        self._put(self._board.snapshot, ended=True)
+        self._writer.close(timeout)
+
+    def _put(self, snapshot: Snapshot, *, ended: bool) -> None:
+        fields = _fields(snapshot, self._board.clock(), self._wall(), ended=ended)
+        self._writer.put(json.dumps(fields, ensure_ascii=False).encode() + b"\n")
+
+
+def _fields(snapshot: Snapshot, now: float, wall: float, *, ended: bool) -> dict[str, Any]:
+    standing = Standing.at(snapshot, now)
+    fields = standing.fields(wall) | {"state": snapshot.state.value, "ended": ended, "writtenAt": iso(wall)}
+    del fields["validForSeconds"]  # of no meaning to one who cannot know when it was written
+    if ended:
+        fields |= {"leading": False, "token": None, "key": None, "since": None}
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        fields["validUntilUptime"] = snapshot.deadline if fields["leading"] else None
+    return fields
+
+
+class _Writer:
+    """A thread that writes the newest of what it is given. A daemon: a hung disk must not keep the process alive."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = threading.Condition()
+        self._newest: bytes | None = None
+        self._closing = False
+        self._problem = ""
+        self._thread = threading.Thread(target=self._run, name="state-file", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, content: bytes) -> None:
+        with self._changed:
+            self._newest = content
+            self._changed.notify()
+
+    def close(self, timeout: float) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            log.warning("%s was not brought up to date: the disk did not answer", self._path)
+
+    def _run(self) -> None:
+        while (content := self._take()) is not None:
+            self._write(content)
+
+    def _take(self) -> bytes | None:
+        """Wait for something to write; None once there is nothing left and there will be nothing more."""
+        with self._changed:
+            while self._newest is None and not self._closing:
+                self._changed.wait()
+            content, self._newest = self._newest, None
+            return content
+
+    def _write(self, content: bytes) -> None:
+        try:
+            _replace(self._path, content)
+        except OSError as error:
+            self._report(error.strerror or str(error))
+        else:
+            self._report("")
+
+    def _report(self, problem: str) -> None:
+        """Log a change of outcome, not every outcome."""
+        if problem and problem != self._problem:
+            log.warning("%s cannot be written, and may be out of date: %s", self._path, problem)
+        elif self._problem and not problem:
+            log.info("%s is written again", self._path)
+        self._problem = problem
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")  # one writer holds the directory's lock, so one name will do
+    try:
+        with fresh(temporary, 0o644) as file:  # the app's container may run as another user
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

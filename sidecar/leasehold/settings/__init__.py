@@ -1,0 +1,1 @@
+"""Flags and environment variables, and what they are checked for."""

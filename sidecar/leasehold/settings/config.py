@@ -1,0 +1,239 @@
+"""What a start of `leasehold run` or `leasehold exec` was asked for, checked, as frozen dataclasses.
+
+Values are read by `checks.py`; this file holds the relations between them. Nothing here imports more than the
+standard library, so that `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from leasehold.lock.keys import LockName, Record, sanitise
+from leasehold.settings import flags
+from leasehold.settings.etcd import EtcdConfig, read_etcd
+from leasehold.settings.options import ConfigError, Given, Group, Settings, parser, read_flags, sentence, strays
+from leasehold.settings.parsers import bracketed
+
+__all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "ExecConfig", "LogConfig", "UnixAddress"]
+
+KILL_MARGIN = 0.5
+"""Seconds before the lease deadline at which nothing of exec's command may run any more."""
+MAX_DEFAULT_GRACE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: an IP address without brackets or a host name, "" for all addresses; port 0 is any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{bracketed(self.host)}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A Unix socket's absolute path."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """Level `debug`, `info`, `warning` or `error`; format `text` or `json`."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that a sidecar was asked for. Durations are in seconds; `drain` is infinite for exec."""
+
+    etcd: EtcdConfig
+    lock: LockName
+    record: Record
+    root: str = flags.ROOT.default
+    ttl: int | None = None
+    require_lock: bool = False
+    max_drift: float = flags.MAX_DRIFT.default
+    listen: Address = Address(*flags.LISTEN.default)
+    control: Address | UnixAddress = Address("127.0.0.1", 4041)
+    state_dir: Path | None = None
+    drain: float = 0.0
+    native_sidecar: bool = False
+    app_health: str | None = None
+    on_gained: tuple[str, ...] = ()
+    on_lost: tuple[str, ...] = ()
+    log: LogConfig = LogConfig()
+    warnings: tuple[str, ...] = ()
+    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
+
+    def mistake(self, name: str, what: str) -> ConfigError:
+        """The error that says what is wrong with the setting `name`, such as `etcd_ca`, and the mend."""
+        return ConfigError([sentence(*self.given[name], what)])
+
+
+@dataclass(frozen=True, slots=True)
+class ExecConfig:
+    """`leasehold exec`: the sidecar's own settings, the command, and the seconds between TERM and KILL.
+
+    `grace` is None where it follows the lease: see `default_grace`.
+    """
+
+    sidecar: Config
+    command: tuple[str, ...]
+    grace: float | None
+
+
+def longest_grace(ttl: float, max_drift: float) -> float:
+    """The longest `--grace` for leases of `ttl` seconds; below 0 when such a lease is too short for exec at all.
+
+    A lease is believed for `ttl × (1 - d)/(1 + d)` and renewed every third of the TTL. TERM comes half-way between a
+    renewal and the next one's end at the earliest, so that one which is merely slow does not stop the command.
+    """
+    believed = ttl * (1 - max_drift) / (1 + max_drift)
+    return (believed - ttl / 3) / 2 - KILL_MARGIN
+
+
+def default_grace(ttl: float, max_drift: float) -> float:
+    """The `--grace` of a lease of `ttl` seconds where none was set."""
+    return min(MAX_DEFAULT_GRACE, longest_grace(ttl, max_drift))
+
+
+def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str, str] | None:
+    """The setting that a lease of `ttl` seconds makes impossible for exec, and what to say of it."""
+    longest = longest_grace(ttl, max_drift)
+    if longest < 0:
+        return "max_drift", f"with a TTL of {ttl} seconds that leaves no time to stop a command; raise the TTL"
+    if grace is not None and grace > longest:
+        return "grace", f"a TTL of {ttl} seconds leaves at most {longest:.2f} seconds; shorten it, or raise the TTL"
+    return None
+
+
+def run_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config:
+    """The settings of `leasehold run`. Raises ConfigError with every mistake."""
+    settings = open_settings("run", "Stand for a lock and answer GET /leader.", flags.RUN, arguments, environ)
+    config = _sidecar(settings, environ, app=True)
+    settings.finish()
+    return config
+
+
+def exec_config(arguments: Sequence[str], environ: Mapping[str, str]) -> ExecConfig:
+    """The settings of `leasehold exec`. Raises ConfigError with every mistake."""
+    own, command = _split_command(arguments)
+    settings = open_settings("exec", _EXEC_SUMMARY, flags.EXEC, own, environ, " -- CMD [ARG…]")
+    if not command:
+        settings.mistakes.append("No command is given: write leasehold exec [options] -- CMD [ARG…].")
+    config = _sidecar(settings, environ, app=False)
+    grace = settings.get(flags.GRACE)
+    impossible = config.ttl and grace_mistake(grace, config.ttl, config.max_drift)
+    if impossible:
+        settings.add(*settings.seen[impossible[0]], impossible[1])
+    settings.finish()
+    return ExecConfig(config, command, grace)
+
+
+_EXEC_SUMMARY: Final = (
+    "Run a command only while leading; stop its whole process tree before the lease ends, and give the lock up after "
+    "that. Signals are passed on to the command. Exit code: the command's own (128 + n for signal n); 75 when it was "
+    "stopped because leadership ended; 126 or 127 when it cannot be run."
+)
+
+
+def _split_command(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    words = list(arguments)
+    cut = words.index("--") if "--" in words else len(words)
+    return words[:cut], tuple(words[cut + 1 :])
+
+
+def open_settings(
+    command: str,
+    summary: str,
+    groups: Sequence[Group],
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    usage: str = "",
+) -> Settings:
+    """Split a command's arguments, noting unknown ones. `--help` prints and raises SystemExit(0)."""
+    given, mistakes = read_flags(parser(command, summary, groups, usage), arguments)
+    return Settings(given, environ, mistakes)
+
+
+def _sidecar(settings: Settings, environ: Mapping[str, str], *, app: bool) -> Config:
+    """All that run and exec share, and with `app` what concerns the app beside the sidecar."""
+    listen, control = _listeners(settings)
+    return Config(
+        etcd=read_etcd(settings),
+        lock=read_lock(settings),
+        record=read_record(settings, environ, group=settings.get(flags.GROUP), priority=settings.get(flags.PRIORITY)),
+        root=settings.get(flags.ROOT),
+        ttl=settings.get(flags.TTL),
+        require_lock=settings.get(flags.REQUIRE_LOCK),
+        max_drift=settings.get(flags.MAX_DRIFT),
+        listen=listen,
+        control=control,
+        state_dir=settings.get(flags.STATE_DIR) if app else None,
+        drain=settings.get(flags.DRAIN) if app else math.inf,
+        native_sidecar=app and settings.get(flags.NATIVE_SIDECAR),
+        app_health=(settings.get(flags.APP_HEALTH) or None) if app else None,
+        on_gained=settings.get(flags.ON_GAINED) if app else (),
+        on_lost=settings.get(flags.ON_LOST) if app else (),
+        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
+        warnings=tuple(strays(environ, flags.ALL)),
+        given=settings.seen,
+    )
+
+
+def read_lock(settings: Settings) -> LockName:
+    """Which lock; a placeholder after a mistake, which `settings` has noted."""
+    namespace, lock = settings.get(flags.NAMESPACE), settings.get(flags.LOCK)
+    wrong = flags.NAMESPACE
+    try:
+        if "/" not in lock:
+            LockName(namespace, "any")  # so that a wrong name and a wrong namespace are not mixed up
+        wrong = flags.LOCK
+        if settings.given(flags.LOCK)[1] is not None:
+            return LockName.parse(lock, namespace)
+        settings.mistakes.append("No lock is named: give --lock NAME, or set LEASEHOLD_LOCK.")
+    except ValueError as error:
+        mend = re.sub(r"^(the [a-z ]+?) '.*' is not", r"\1 is not", str(error), flags=re.DOTALL)
+        settings.add(*settings.seen[wrong.dest], mend)  # without the value, which add() shows, cut to a length
+    return LockName("default", "unnamed")
+
+
+def read_record(settings: Settings, environ: Mapping[str, str], *, group: str = "", priority: int = 0) -> Record:
+    """Who this process is, as it will say in the queue, with a fresh incarnation."""
+    return Record(
+        identity=settings.get(flags.IDENTITY) or sanitise(os.uname().nodename) or "unnamed",
+        pod=sanitise(environ.get("POD_NAME", "")),
+        pod_namespace=sanitise(environ.get("POD_NAMESPACE", "")),
+        pod_uid=sanitise(environ.get("POD_UID", "")),
+        node=sanitise(environ.get("NODE_NAME", "")),
+        group=group,
+        priority=priority,
+        incarnation=secrets.token_hex(8),
+    )
+
+
+def _listeners(settings: Settings) -> tuple[Address, Address | UnixAddress]:
+    listen = Address(*settings.get(flags.LISTEN))
+    read = settings.get(flags.CONTROL)
+    if isinstance(read, Path):
+        return listen, UnixAddress(read)
+    control = Address(*read)
+    everywhere = listen.host in ("", "0.0.0.0", "::", control.host)
+    if listen.port == control.port != 0 and everywhere:
+        settings.add(*settings.seen[flags.CONTROL.dest], f"--listen has port {listen.port} already; use another one")
+    return listen, control

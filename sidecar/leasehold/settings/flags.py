@@ -1,0 +1,221 @@
+"""The table of all settings: every flag of every command, with its unit, default and reader.
+
+A setting's name ends neither in `_PORT` nor in `_SERVICE_HOST` or the like: Kubernetes sets such variables by
+itself in every pod of a namespace that has a Service named `leasehold`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from leasehold.lock.keys import DEFAULT_ROOT, DEFAULT_TTL
+from leasehold.settings import parsers
+from leasehold.settings.options import Group, Option
+
+ETCD: Final = Option[tuple[str, ...]](
+    "--etcd",
+    "URL,…",
+    "etcd members, comma-separated (default: http://127.0.0.1:2379)",
+    parsers.etcd_urls,
+    ("http://127.0.0.1:2379",),
+)
+ETCD_CA: Final = Option[Path | None](
+    "--etcd-ca",
+    "FILE",
+    "authority that signed etcd's certificates, PEM (default: the system's)",
+    parsers.readable_file,
+    None,
+)
+ETCD_CERT: Final = Option[Path | None](
+    "--etcd-cert",
+    "FILE",
+    "client certificate to show to etcd, PEM; read again when it changes",
+    parsers.readable_file,
+    None,
+)
+ETCD_KEY: Final = Option[Path | None]("--etcd-key", "FILE", "its private key, PEM", parsers.readable_file, None)
+ETCD_USER: Final = Option[str]("--etcd-user", "NAME", "user to log in to etcd as", parsers.printable, "")
+ETCD_PASSWORD_FILE: Final = Option[Path | None](
+    "--etcd-password-file",
+    "FILE",
+    "file that holds that user's password; read again at each login",
+    parsers.readable_file,
+    None,
+)
+
+LOCK: Final = Option[str](
+    "--lock", "NAME", "lock to stand for: name or namespace/name (required)", parsers.as_given, ""
+)
+NAMESPACE: Final = Option[str](
+    "--namespace",
+    "NAME",
+    "the lock's namespace, unless --lock has one (default: POD_NAMESPACE, else default)",
+    parsers.as_given,
+    "default",
+    fallback="POD_NAMESPACE",
+)
+ROOT: Final = Option[str](
+    "--root", "PATH", f"prefix of all keys in etcd (default: {DEFAULT_ROOT})", parsers.root, DEFAULT_ROOT
+)
+IDENTITY: Final = Option[str](
+    "--identity",
+    "TEXT",
+    "this candidate's name, unlike all others' (default: POD_NAME, else the host name)",
+    parsers.printable,
+    "",
+    fallback="POD_NAME",
+)
+TTL: Final = Option[int | None](
+    "--ttl",
+    "SECONDS",
+    f"lease time: a dead leader is replaced after it, 3 to 3600 (default: the Lock's, else {DEFAULT_TTL})",
+    parsers.ttl,
+    None,
+)
+PRIORITY: Final = Option[int](
+    "--priority",
+    "N",
+    "rank without an operator: the higher one is preferred (default: 0)",
+    parsers.priority,
+    0,
+)
+GROUP: Final = Option[str](
+    "--group",
+    "TEXT",
+    "the revision this pod belongs to, such as its pod-template-hash (default: none)",
+    parsers.printable,
+    "",
+)
+REQUIRE_LOCK: Final = Option[bool](
+    "--require-lock",
+    "",
+    "do not join a lock that no Lock resource declares (default: join)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+MAX_DRIFT: Final = Option[float](
+    "--max-drift",
+    "FRACTION",
+    "by how much a host's clock rate may be off; shortens the lease (default: 0.01)",
+    parsers.max_drift,
+    0.01,
+)
+
+LISTEN: Final = Option[tuple[str, int]](
+    "--listen",
+    "HOST:PORT",
+    "where /leader, /events, /metrics and the probes answer (default: :4040, which is all addresses)",
+    parsers.host_port,
+    ("", 4040),
+)
+CONTROL: Final = Option[tuple[str, int] | Path](
+    "--control",
+    "ADDRESS",
+    "where /handover, /pause, /resume and /drained answer: loopback or unix:PATH (default: 127.0.0.1:4041)",
+    parsers.loopback,
+    ("127.0.0.1", 4041),
+)
+
+STATE_DIR: Final = Option[Path | None](
+    "--state-dir",
+    "DIR",
+    "keeps state.json, and the term over a container's restart: an emptyDir (default: none)",
+    parsers.writable_directory,
+    None,
+)
+DRAIN: Final = Option[float](
+    "--drain",
+    "SECONDS",
+    "longest wait for the app to stop its work before the lock is given up, 0 to 3600; the lease is kept "
+    "alive meanwhile, so it may be longer than the TTL (default: 0)",
+    parsers.seconds(0),
+    0.0,
+)
+NATIVE_SIDECAR: Final = Option[bool](
+    "--native-sidecar",
+    "",
+    "Kubernetes stops this container after the app: do not drain at shutdown (default: drain)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+APP_HEALTH: Final = Option[str](
+    "--app-health",
+    "URL",
+    "join and lead only while this answers 2xx (default: not asked)",
+    parsers.web_url,
+    "",
+)
+ON_GAINED: Final = Option[tuple[str, ...]](
+    "--on-gained",
+    "CMD",
+    "command to run when leadership is gained; a hint, no guarantee",
+    parsers.command,
+    (),
+    resolved=False,
+)
+ON_LOST: Final = Option[tuple[str, ...]](
+    "--on-lost",
+    "CMD",
+    "command to run when leadership is lost; a hint, no guarantee",
+    parsers.command,
+    (),
+    resolved=False,
+)
+
+LOG_LEVEL: Final = Option[str](
+    "--log-level",
+    "LEVEL",
+    "debug, info, warning or error (default: info)",
+    parsers.one_of("debug", "info", "warning", "error"),
+    "info",
+)
+LOG_FORMAT: Final = Option[str](
+    "--log-format", "FORMAT", "text or json, on stderr (default: text)", parsers.one_of("text", "json"), "text"
+)
+
+GRACE: Final = Option[float | None](
+    "--grace",
+    "SECONDS",
+    "time between TERM and KILL when the command must stop; the TTL bounds it, since both come before the lease "
+    "ends (default: as long as it allows, at most 10)",
+    parsers.seconds(0),
+    None,
+)
+URL: Final = Option[str](
+    "--url",
+    "URL",
+    "the sidecar's public listener (default: http://127.0.0.1:4040)",
+    parsers.sidecar_url,
+    "http://127.0.0.1:4040",
+)
+TIMEOUT: Final = Option[float | None](
+    "--timeout", "SECONDS", "how long to wait, 0 to 86400 (default: for ever)", parsers.seconds(0, 86400), None
+)
+OUTPUT: Final = Option[str](
+    "--output", "FORMAT", "table or json (default: table)", parsers.one_of("table", "json"), "table"
+)
+
+ETCD_GROUP: Final = Group("etcd", (ETCD, ETCD_CA, ETCD_CERT, ETCD_KEY, ETCD_USER, ETCD_PASSWORD_FILE))
+PLACE_GROUP: Final = Group("the lock", (LOCK, NAMESPACE, ROOT))
+LOCK_GROUP: Final = Group(
+    "the lock and this candidate",
+    (LOCK, NAMESPACE, ROOT, IDENTITY, TTL, PRIORITY, GROUP, REQUIRE_LOCK, MAX_DRIFT),
+)
+LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
+APP_GROUP: Final = Group("the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, APP_HEALTH, ON_GAINED, ON_LOST))
+LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
+EXEC_GROUP: Final = Group("the command", (GRACE,))
+WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
+STATUS_GROUP: Final = Group("output", (OUTPUT,))
+
+RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
+EXEC: Final = (EXEC_GROUP, ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, LOG_GROUP)
+STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
+WAIT: Final = (WAIT_GROUP,)
+
+ALL: Final = tuple(
+    {option.flag: option for group in (*RUN, *EXEC, *STATUS, *WAIT) for option in group.options}.values()
+)
