@@ -2,7 +2,8 @@
 
 In most tests a second `leasehold exec` stands behind the first. Each command is a family of processes (see
 `tests/support/unkillable_tree.py`) that writes down when it ran, so the test compares instants of one clock: the last
-at which anything of the first family ran, and the first of the second. """
+at which anything of the first family ran, and the first of the second.
+"""
 
 from __future__ import annotations
 

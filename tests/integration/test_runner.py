@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from leasehold import clock
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.candidate.store import Store
-from leasehold.election.election import Settings
+from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
 from leasehold.etcd import EtcdClient, WatchEvent
 from leasehold.lock.keys import Keys, LockName, Record
@@ -27,9 +27,9 @@ async def test_a_bug_in_what_a_watch_tells_ends_the_run(
         raise LookupError("a bug")
 
     monkeypatch.setattr(Store, "heard", broken)
-    board = Board(Snapshot(LOCK, "me", State.IDLE), clock.now)
+    board = Publisher(Snapshot(LOCK, "me", State.IDLE), clock.now)
     async with EtcdClient([etcd.url], clock=clock.now) as client:
-        settings = Settings(LOCK, Record("me", incarnation="1"), root=root)
+        settings = ElectionConfig(LOCK, Record("me", incarnation="1"), root=root)
         running = asyncio.create_task(Runner(settings, client, board).run())
         await until(lambda: board.snapshot.state is State.HOLDING)
         await client.put(Keys(LOCK, root).spec, b"{}")

@@ -7,7 +7,7 @@ unconfirmed  believes every keep-alive that was answered, whoever answered it, w
 import sys
 
 from leasehold.__main__ import main
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 from leasehold.election.lease import LeaseClock
 
 _honest_init = LeaseClock.__init__
@@ -19,7 +19,7 @@ def _init(self: LeaseClock, max_drift: float) -> None:
     self.factor *= 3
 
 
-def _answered(self: LeaseClock, origin: Origin, sent: float, ttl: int) -> None:
+def _answered(self: LeaseClock, origin: ResponseHeader, sent: float, ttl: int) -> None:
     _honest_answered(self, origin, sent, ttl)
     self._renewed_since = None
     self.deadline = sent + self.ttl * self.factor

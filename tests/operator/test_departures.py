@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from leasehold.candidate import runner
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.clock import now
 from leasehold.election import election, yielding
 from leasehold.election import events as ev
-from leasehold.election.election import Settings
+from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
 from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
 from leasehold.lock.keys import Entry, Record
@@ -31,14 +31,14 @@ async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(Snapshot(LOCK, "me", State.IDLE), now)
+def board() -> Publisher:
+    return Publisher(Snapshot(LOCK, "me", State.IDLE), now)
 
 
 @asynccontextmanager
-async def holding(client: EtcdClient, board: Board, root: str) -> AsyncIterator[tuple[Runner, asyncio.Task[None]]]:
+async def holding(client: EtcdClient, board: Publisher, root: str) -> AsyncIterator[tuple[Runner, asyncio.Task[None]]]:
     """A running election that holds the lock."""
-    made = Runner(Settings(LOCK, Record("me", incarnation="this-process"), root=root, ttl=600), client, board)
+    made = Runner(ElectionConfig(LOCK, Record("me", incarnation="this-process"), root=root, ttl=600), client, board)
     running = asyncio.create_task(made.run())
     try:
         await until(lambda: board.snapshot.is_holding(now()))
@@ -66,7 +66,7 @@ class Deaf(EtcdClient):
 
 
 async def test_a_lock_that_was_given_up_is_seen_as_released(
-    etcd: EtcdServer, client: EtcdClient, board: Board, root: str, monkeypatch: pytest.MonkeyPatch
+    etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop does not wait for the revocation, and the mirror has its answer before that."""
     monkeypatch.setattr(runner, "LINGER", NEVER)
@@ -81,7 +81,7 @@ async def test_a_lock_that_was_given_up_is_seen_as_released(
     await client.revoke(entry.lease)
 
 
-async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient, board: Board, root: str) -> None:
+async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str) -> None:
     """As it is: soon after the stop the lease is gone, too."""
     async with holding(client, board, root) as (made, running):
         lease = made.election.lease_id
@@ -91,7 +91,7 @@ async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient
 
 
 async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
-    etcd: EtcdServer, client: EtcdClient, board: Board, root: str, monkeypatch: pytest.MonkeyPatch
+    etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one waits for that: only after a deletion that is certain may a lease linger."""
     monkeypatch.setattr(runner, "LINGER", NEVER)

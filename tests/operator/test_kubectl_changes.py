@@ -13,7 +13,7 @@ from leasehold.kubectl import change
 from leasehold.kubectl.change import RefusedError
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import NotThereError
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, condition, ended, holder, running, status_of
@@ -135,7 +135,7 @@ def test_revoke_asks_on_a_terminal(plugin: Plugin) -> None:
 @pytest.fixture
 def cluster(plugin: Plugin) -> Iterator[Cluster]:
     """The plugin's own access to the API server, in this process, so that another writer can be put in between."""
-    made = Cluster(Place(kubeconfig=str(plugin.config())), 30)
+    made = Cluster(ClusterRef(kubeconfig=str(plugin.config())), 30)
     yield made
     made.close()
 

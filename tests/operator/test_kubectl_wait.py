@@ -9,8 +9,8 @@ import pytest
 from leasehold.kubectl import waiting
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError
-from leasehold.kubectl.lock import View
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.lock import LockView
+from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, ended, holder, running, status_of
@@ -48,12 +48,12 @@ class Watched(Cluster):
     """Tells when a watch begins, and can be made to begin one in the past."""
 
     def __init__(self, plugin: Plugin) -> None:
-        super().__init__(Place(kubeconfig=str(plugin.config())), 30)
+        super().__init__(ClusterRef(kubeconfig=str(plugin.config())), 30)
         self.watches = 0
         self.version = ""
         self.outdated = 0
 
-    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[View | None]:
+    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
         self.watches += 1
         version, self.version = self.version or version, ""
         try:

@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from leasehold.candidate.connect import client_for
 from leasehold.operator.config import operator_config
-from leasehold.operator.leader import Replicas
+from leasehold.operator.leader import LeaderElection
 from tests.servers import EtcdServer
 from tests.support.http_client import until
 
-Start = Callable[..., Awaitable[Replicas]]
+Start = Callable[..., Awaitable[LeaderElection]]
 
 
 @pytest.fixture
@@ -23,12 +23,12 @@ async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[St
     kubeconfig.touch()
     async with AsyncExitStack() as stack:
 
-        async def begin(name: str, server: EtcdServer = etcd) -> Replicas:
+        async def begin(name: str, server: EtcdServer = etcd) -> LeaderElection:
             flags = ["--kubeconfig", str(kubeconfig), "--etcd", server.url, "--root", root]
             config = operator_config([*flags, "--identity", name, "--ttl", "5"], {})
             client = client_for(config.etcd)
             stack.push_async_callback(client.close)
-            replicas = Replicas(config, client, CollectorRegistry(), lambda: None)
+            replicas = LeaderElection(config, client, CollectorRegistry(), lambda: None)
             task = asyncio.create_task(replicas.run())
 
             async def end() -> None:

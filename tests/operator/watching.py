@@ -10,7 +10,7 @@ from typing import Self
 from leasehold.clock import now
 from leasehold.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
 from leasehold.lock.keys import Entry, Keys, LockName, Record
-from leasehold.operator.plan.observed import Store
+from leasehold.operator.plan.observed import EtcdState
 from leasehold.operator.watch.mirror import Mirror
 from leasehold.operator.watch.mirror_feed import MirrorFeed
 from tests.support.http_client import until
@@ -41,7 +41,7 @@ class Watching:
         self.client = client
         self.mirror = Mirror(root)
         self.changed: list[LockName] = []
-        self.stores: list[Store] = []
+        self.stores: list[EtcdState] = []
         self.meddle: Callable[[], None] = lambda: None
         """Called as part of each `changed`; the first time between the reading and the watch."""
         self.feed = MirrorFeed(

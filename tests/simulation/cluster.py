@@ -15,7 +15,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 
 from .store import Image, Store
 from .timeline import Timeline, Trace
@@ -81,15 +81,15 @@ class Cluster:
 
     # --- what a member says of itself
 
-    def origin(self, member: Member) -> Origin:
+    def origin(self, member: Member) -> ResponseHeader:
         """The header of an answer that needed the quorum."""
-        return Origin(self.id, member.id, member.term, self.store.revision)
+        return ResponseHeader(self.id, member.id, member.term, self.store.revision)
 
-    def own_origin(self, member: Member) -> Origin:
+    def own_origin(self, member: Member) -> ResponseHeader:
         """The header of an answer that this member gives by itself: its revision may lag."""
         revision = member.applied if member.stuck else self.store.revision
         lag = 1 if revision > 2 and not member.stuck and self.rng.random() < 0.1 else 0
-        return Origin(self.id, member.id, member.term, revision - lag)
+        return ResponseHeader(self.id, member.id, member.term, revision - lag)
 
     def reaches_quorum(self, member: Member) -> bool:
         """Whether something proposed through this member is agreed on now."""

@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from leasehold.election.events import Declared, Origin
+from leasehold.election.events import Declared, ResponseHeader
 from leasehold.lock.keys import Entry, Record, Spec
 
 
@@ -43,7 +43,7 @@ def _record(record: Record) -> str:
     return f"{record.identity}#{record.incarnation[:4]}{to}"
 
 
-def _origin(origin: Origin) -> str:
+def _origin(origin: ResponseHeader) -> str:
     return f"member {origin.member:x} term {origin.term} revision {origin.revision}"
 
 
@@ -52,4 +52,4 @@ def _declared(declared: Declared) -> str:
     return f"<{what}>@{declared.revision}"
 
 
-_SHORT: dict[type, Any] = {Entry: _entry, Record: _record, Origin: _origin, Declared: _declared, Spec: _fields}
+_SHORT: dict[type, Any] = {Entry: _entry, Record: _record, ResponseHeader: _origin, Declared: _declared, Spec: _fields}

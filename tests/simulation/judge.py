@@ -270,7 +270,7 @@ class Judge:
             self._learn_spec(process, event.declared)
         self._count_unwritten(process, event)
         for command in commands:
-            if isinstance(command, ev.GiveUp) and process.led:
+            if isinstance(command, ev.Resign) and process.led:
                 known = {entry.create_revision for entry in process.knows.values()}
                 if any(entry.record.foreign for entry in process.knows.values()) or process.unwritten >= 3:
                     known.clear()  # what is not ours may be in the way; and a full etcd lets nobody say `yieldTo`
@@ -290,8 +290,8 @@ class Judge:
             process.capacity_fell = self.world.timeline.now
         process.knows_spec = max(process.knows_spec, declared.revision)
 
-    def gives_up(self, command: ev.GiveUp, queue: Sequence[Entry]) -> None:
-        """A `GiveUp` takes effect; `queue` is as it was before."""
+    def gives_up(self, command: ev.Resign, queue: Sequence[Entry]) -> None:
+        """A `Resign` takes effect; `queue` is as it was before."""
         own = next(entry for entry in queue if entry.lease == command.lease and entry.create_revision == command.token)
         gone = {entry.key for entry in command.passed} | ({own.key} if not command.keep_own else set())
         left = [entry for entry in queue if entry.key not in gone]

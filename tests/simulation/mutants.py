@@ -14,8 +14,8 @@ from leasehold.election import events as ev
 from leasehold.election.election import Election
 from leasehold.election.events import Cause, State
 from leasehold.election.lease import LeaseClock
-from leasehold.election.queue_view import View
-from leasehold.election.ranking import Plan
+from leasehold.election.queue_view import QueueView
+from leasehold.election.ranking import HandoverPlan
 from leasehold.lock.keys import Spec
 
 
@@ -75,7 +75,7 @@ class NoConfirmationAfterUnsure(Mutant):
 
 
 class _Trusting(LeaseClock):
-    def answered(self, origin: ev.Origin, sent: float, ttl: int) -> None:
+    def answered(self, origin: ev.ResponseHeader, sent: float, ttl: int) -> None:
         super().answered(origin, sent, ttl)
         self.deadline = sent + self.ttl * self.factor
 
@@ -110,13 +110,13 @@ class YieldingBackToHolding(Mutant):
             self._state, self._draining, self._drain_until, self._cause = State.HOLDING, False, float("inf"), None
 
 
-class _Hasty(View):
+class _Hasty(QueueView):
     def clears_the_way(self, key: str, token: int) -> bool:
         ahead = self.ahead(token)
         return len(ahead) == 1 and ahead[0].key == key
 
 
-class _Shortsighted(View):
+class _Shortsighted(QueueView):
     def clears_the_way(self, key: str, token: int) -> bool:
         ahead = self.ahead(token)
         return bool(ahead) and ahead[-1].key == key and not ahead[-1].changed
@@ -125,7 +125,7 @@ class _Shortsighted(View):
 class _Sees(Mutant):
     """Sees the queue through another kind of view."""
 
-    kind: type[View] = View
+    kind: type[QueueView] = QueueView
 
     def _entry_gone(self, event: ev.EntryGone, now: float) -> None:
         view = self._view
@@ -175,18 +175,18 @@ class LeaseReused(Mutant):
 
 
 class _AnyTerm(LeaseClock):
-    def confirm(self, origin: ev.Origin) -> bool:
+    def confirm(self, origin: ev.ResponseHeader) -> bool:
         if self._before is not None:
             self._before = replace(self._before, term=origin.term)
         return super().confirm(origin)
 
 
 class _AnyMember(LeaseClock):
-    def answered(self, origin: ev.Origin, sent: float, ttl: int) -> None:
+    def answered(self, origin: ev.ResponseHeader, sent: float, ttl: int) -> None:
         super().answered(origin, sent, ttl)
         self._sent = sent
 
-    def confirm(self, origin: ev.Origin) -> bool:
+    def confirm(self, origin: ev.ResponseHeader) -> bool:
         if self._before is not None:
             self._before = replace(self._before, member=origin.member)
         return super().confirm(origin)
@@ -223,7 +223,7 @@ class GuardsDropped(Mutant):
     faults = ("roughen", "sicken", "hand_over", "pause")
 
     def _ask(self, command: Any) -> None:
-        super()._ask(replace(command, guards=()) if isinstance(command, ev.GiveUp) else command)
+        super()._ask(replace(command, guards=()) if isinstance(command, ev.Resign) else command)
 
 
 class YieldsWithoutSayingSo(Mutant):
@@ -256,7 +256,7 @@ class ResumedLeaseTrusted(Mutant):
 class PreferenceIgnoredWhenYielding(Mutant):
     """Gives its key up without passing those by who are not to hold."""
 
-    def _plan(self, now: float) -> Plan:
+    def _plan(self, now: float) -> HandoverPlan:
         plan = super()._plan(now)
         return type(plan)(target=plan.target)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from leasehold.election import events as ev
-from leasehold.election.election import Election, Settings
+from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Command, Resumable, Snapshot, State
 from leasehold.lock.keys import Entry
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Host:
     """A pod's place: what outlives its sidecar's process. `rate` is how fast its clock runs."""
 
-    def __init__(self, world: World, settings: Settings, rate: float) -> None:
+    def __init__(self, world: World, settings: ElectionConfig, rate: float) -> None:
         self.world, self.settings, self.rate = world, settings, rate
         self.name = settings.record.identity
         self.offset = world.rng.uniform(0.0, 1e5)
@@ -76,7 +76,7 @@ class Connection:
 class Process:
     """One life of a sidecar: the election under test, and a faithful runner around it."""
 
-    def __init__(self, host: Host, settings: Settings, resumable: Resumable | None) -> None:
+    def __init__(self, host: Host, settings: ElectionConfig, resumable: Resumable | None) -> None:
         world = host.world
         self.host, self.world, self.settings = host, world, settings
         self.election: Election = world.machine(settings, random.Random(world.rng.getrandbits(32)))
@@ -182,14 +182,14 @@ class Process:
         request = Request(command, self.member, self.host.clock(), self._ignore)
         if not isinstance(command, ev.Revoke):
             self.pending[command.op] = request
-        if not isinstance(command, (ev.GiveUp, ev.Revoke)):
+        if not isinstance(command, (ev.Resign, ev.Revoke)):
             self._send(request)
             return
 
         def marked(done: bool) -> None:
             if done:
                 self._send(request)
-            elif isinstance(command, ev.GiveUp) and self.pending.get(command.op) is request:
+            elif isinstance(command, ev.Resign) and self.pending.get(command.op) is request:
                 reason = "the resume file cannot be marked"
                 self.take(ev.Failed(command.op, reason, refused=True, unmarked=True))
 
@@ -197,7 +197,7 @@ class Process:
 
     def _send(self, request: Request) -> None:
         command, request.member, request.sent = request.command, self.member, self.host.clock()
-        if isinstance(command, (ev.GiveUp, ev.Revoke)) and not getattr(command, "keep_own", False):
+        if isinstance(command, (ev.Resign, ev.Revoke)) and not getattr(command, "keep_own", False):
             self.world.judge.given_up.add(command.lease)
         if not isinstance(command, ev.Revoke):
             connection = self.connect()

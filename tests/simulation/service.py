@@ -30,7 +30,7 @@ class Service:
         self.cluster = cluster
         self.refuses = False
         """Whether etcd is full: writes are answered by an error, though one may yet have been done. Deletes pass."""
-        self.on_give_up: Callable[[ev.GiveUp, Sequence[Entry]], None] = lambda command, queue: None
+        self.on_give_up: Callable[[ev.Resign, Sequence[Entry]], None] = lambda command, queue: None
         self._handlers: dict[type, Callable[[Any, Member, float], ev.Event | None]] = {
             ev.ReadSpec: self._read_spec,
             ev.ReadQueue: self._read_queue,
@@ -38,7 +38,7 @@ class Service:
             ev.Grant: self._grant,
             ev.Join: self._join,
             ev.Write: self._write,
-            ev.GiveUp: self._give_up,
+            ev.Resign: self._give_up,
             ev.Revoke: self._revoke,
         }
 
@@ -51,7 +51,7 @@ class Service:
         else:
             self._serve(request)
 
-    def _keep_alive(self, request: Request, origin: ev.Origin) -> None:
+    def _keep_alive(self, request: Request, origin: ev.ResponseHeader) -> None:
         """The header is filled in before the renewal, as etcd does it."""
         ttl = self.cluster.renew(request.member, request.command.lease)
         if ttl is None:
@@ -136,7 +136,7 @@ class Service:
             store.put(key, command.lease, command.record)
         return ev.Written(command.op, self.cluster.origin(member), done)
 
-    def _give_up(self, command: ev.GiveUp, member: Member, sent: float) -> ev.Event:
+    def _give_up(self, command: ev.Resign, member: Member, sent: float) -> ev.Event:
         store, key = self.cluster.store, KEYS.entry(command.lease)
         guards = [store.by_token(entry.key, entry.create_revision) for entry in (*command.passed, *command.guards)]
         spec = command.spec_revision in (None, store.declared.revision)

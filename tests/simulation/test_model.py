@@ -25,7 +25,7 @@ from .store import KEYS
 from .timeline import Timeline, Trace
 
 TIMEOUT = 10.0
-NOBODY = ev.Origin(0, 0, 0, 0)
+NOBODY = ev.ResponseHeader(0, 0, 0, 0)
 
 
 class Both:
@@ -82,7 +82,7 @@ class Both:
             spec = self.rng.choice((None, self.cluster.store.declared.revision))
             keep = self.rng.random() < 0.2 and bool(others)
             await self.ask(
-                ev.GiveUp(self.op, entry.lease, entry.create_revision, others, (guard,), spec, keep_own=keep)
+                ev.Resign(self.op, entry.lease, entry.create_revision, others, (guard,), spec, keep_own=keep)
             )
 
     def _entry(self) -> Entry | None:

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from leasehold.election.election import Election, Settings
-from leasehold.election.events import Drained, HandOver, State, Stop
+from leasehold.election.election import Election, ElectionConfig
+from leasehold.election.events import HandOver, State, Stop, WorkStopped
 from leasehold.lock.keys import LockName, Record, Spec
 
 from .cluster import Cluster
@@ -21,7 +21,7 @@ from .store import Image
 from .timeline import Timeline, Trace
 from .watches import Hub
 
-Machine = Callable[[Settings, random.Random], Election]
+Machine = Callable[[ElectionConfig, random.Random], Election]
 DRIFT = 0.01
 MOST_STEPS = 10_000
 
@@ -130,7 +130,7 @@ class World:
         record = Record(
             identity=f"pod{number}", group=rng.choice(("", "red", "blue")), priority=rng.choice((0, 0, 0, 1, 2))
         )
-        settings = Settings(
+        settings = ElectionConfig(
             lock=LockName("sim", "lock"),
             record=record,
             ttl=self.ttl if rng.random() < 0.8 else None,
@@ -309,7 +309,7 @@ class World:
             self.trace.add("world", "stops", chosen.host.name)
             chosen.take(Stop())
             if self.rng.random() < 0.5:
-                chosen.take(Drained())
+                chosen.take(WorkStopped())
             end = self.timeline.now + 1.5 * chosen.settings.drain + 2.0
             while not chosen.dead:
                 self._until(self.timeline.now + 0.05)

@@ -1,7 +1,7 @@
 """A family of processes that does all it can to outlive its parent: what `leasehold exec` must stop all the same.
 
-Run as `python unkillable_tree.py BEATS MEMBER…`; each member appends lines `MEMBER PID SECONDS` to the file BEATS, seconds
-of the clock that deadlines are on. Standard library only, quick to start. Members:
+Run as `python unkillable_tree.py BEATS MEMBER…`; each member appends lines `MEMBER PID SECONDS` to the file BEATS,
+seconds of the clock that deadlines are on. Standard library only, quick to start. Members:
 
     main      the command itself (always there); `deaf` makes all of the family ignore TERM
     session   a child in a session of its own

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from leasehold.election import events as ev
-from leasehold.election.election import Election, Settings
+from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Cause, State
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 
@@ -27,9 +27,9 @@ Question = TypeVar("Question")
 Change = ev.EntryPut | ev.EntryGone | ev.SpecChanged
 
 
-def settings(**changed: Any) -> Settings:
+def settings(**changed: Any) -> ElectionConfig:
     """The settings of the sidecar under test."""
-    return Settings(**{"lock": LOCK, "record": ME, **changed})
+    return ElectionConfig(**{"lock": LOCK, "record": ME, **changed})
 
 
 def record(identity: str, **fields: Any) -> Record:
@@ -52,9 +52,9 @@ class Queue:
     next_lease: int = 0x70
 
     @property
-    def origin(self) -> ev.Origin:
+    def origin(self) -> ev.ResponseHeader:
         """The header of an answer given now."""
-        return ev.Origin(self.cluster, self.member, self.term, self.revision)
+        return ev.ResponseHeader(self.cluster, self.member, self.term, self.revision)
 
     @property
     def order(self) -> tuple[Entry, ...]:
@@ -123,7 +123,7 @@ class Queue:
                 return ev.KeptAlive(op, self.origin, self.leases.get(lease, 0), sent)
             case ev.Write():
                 return self._written(command)
-            case ev.GiveUp():
+            case ev.Resign():
                 return self._given_up(command)
         raise AssertionError(f"not a question: {command}")
 
@@ -148,7 +148,7 @@ class Queue:
             self.put(command.record, command.lease)
         return ev.Written(command.op, self.origin, done=same)
 
-    def _given_up(self, command: ev.GiveUp) -> ev.Event:
+    def _given_up(self, command: ev.Resign) -> ev.Event:
         own = self.entries.get(KEYS.entry(command.lease))
         stands = own is not None and own.create_revision == command.token
         for entry in (*command.passed, *command.guards):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.lock.keys import LockName
 
@@ -15,8 +15,8 @@ IDLE = Snapshot(LockName("prod", "billing"), "billing-0", State.IDLE)
 WAITING = replace(IDLE, state=State.WAITING, position=1)
 
 
-def board() -> Board:
-    return Board(IDLE, lambda: 0.0)
+def board() -> Publisher:
+    return Publisher(IDLE, lambda: 0.0)
 
 
 def test_a_listener_hears_each_change_once() -> None:

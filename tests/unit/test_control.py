@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.candidate.publisher import Board
-from leasehold.election.events import Drained, Event, HandOver, Pause, Resume, Snapshot, State
+from leasehold.candidate.publisher import Publisher
+from leasehold.election.events import Event, HandOver, Pause, Resume, Snapshot, State, WorkStopped
 from leasehold.http.listener import Listener, listen
 from leasehold.lock.keys import LockName
 from leasehold.run.control import make_app
@@ -24,7 +24,7 @@ class World:
     """A control listener and what it submitted."""
 
     def __init__(self) -> None:
-        self.board = Board(HOLDING, lambda: 100.0)
+        self.board = Publisher(HOLDING, lambda: 100.0)
         self.submitted: list[Event] = []
         self.listener: Listener
 
@@ -58,7 +58,7 @@ async def world() -> AsyncIterator[World]:
         ("/handover", [HandOver()]),
         ("/pause", [Pause()]),
         ("/resume", [Resume()]),
-        ("/drained", [HandOver(), Drained()]),
+        ("/drained", [HandOver(), WorkStopped()]),
     ],
 )
 async def test_a_holder_does_what_it_is_asked(world: World, path: str, events: list[Event]) -> None:
@@ -71,7 +71,7 @@ async def test_a_holder_does_what_it_is_asked(world: World, path: str, events: l
 async def test_drained_ends_a_handover_under_way(world: World) -> None:
     world.state(State.YIELDING)
     assert (await ask(world.listener, "POST", "/drained")).status == 202
-    assert world.submitted == [Drained()]
+    assert world.submitted == [WorkStopped()]
 
 
 async def test_a_second_handover_does_no_harm(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leasehold.election import events as ev
-from leasehold.election.election import Settings
+from leasehold.election.election import ElectionConfig
 from leasehold.election.events import State
 from leasehold.lock.keys import Keys, Spec
 from tests.unit.election_script import FACTOR, LOCK, ME, Queue, Script, record, settings
@@ -96,7 +96,7 @@ def test_a_lock_that_moves_between_the_read_and_the_put_is_read_again_and_the_le
 
 def test_it_goes_to_the_root_it_was_given() -> None:
     changed = settings(root="/elsewhere")
-    assert isinstance(changed, Settings)
+    assert isinstance(changed, ElectionConfig)
     assert Script(root="/elsewhere").election.keys == Keys(LOCK, "/elsewhere")
 
 

@@ -181,7 +181,7 @@ def test_past_its_deadline_it_does_not_hold_even_before_it_is_told_the_time() ->
 
 @pytest.mark.parametrize(
     "event",
-    [ev.Tick(), ev.WatchLost("x"), ev.Drained(), ev.EntryPut(Queue().join(record("x")))],
+    [ev.Tick(), ev.WatchLost("x"), ev.WorkStopped(), ev.EntryPut(Queue().join(record("x")))],
     ids=lambda e: type(e).__name__,
 )
 def test_the_first_event_past_its_deadline_makes_it_unsure(event: ev.Event) -> None:

@@ -17,7 +17,7 @@ def test_a_preferred_waiter_next_in_line_needs_no_announcement() -> None:
     script = held(Spec(preferred_holder="best"))
     best = script.come(record("best"))
     assert (script.state(), script.cause) == (State.YIELDING, Cause.PREFERRED)
-    assert script.take(ev.GiveUp).passed == ()
+    assert script.take(ev.Resign).passed == ()
     assert best in script.etcd.order
 
 
@@ -31,7 +31,7 @@ def test_to_pass_others_by_it_first_says_so_in_its_own_record() -> None:
     assert write.record.yield_to == "best"
     assert (write.token, write.mod_revision) == (script.token, script.own.mod_revision)
     script.feed(script.etcd.answer(write, script.now))
-    command = script.take(ev.GiveUp)
+    command = script.take(ev.Resign)
     assert (command.passed, command.guards) == (tuple(low), (best,))
     assert command.spec_revision == script.etcd.declared.revision
     script.feed(script.etcd.answer(command, script.now))
@@ -84,10 +84,10 @@ def test_when_the_target_has_gone_it_reads_and_gives_up_to_whoever_is_next() -> 
     best = script.come(record("best"))
     script.answer(ev.Write)
     script.etcd.delete(best)
-    script.answer(ev.GiveUp)
+    script.answer(ev.Resign)
     assert script.state() is State.YIELDING
     script.answer(ev.ReadQueue)
-    assert script.take(ev.GiveUp).passed == ()
+    assert script.take(ev.Resign).passed == ()
     assert low in script.etcd.order
 
 
@@ -97,10 +97,10 @@ def test_when_the_spec_moved_nobody_is_passed_by_for_the_old_one() -> None:
     script.come(record("best"))
     script.answer(ev.Write)
     script.etcd.declare(Spec())
-    script.answer(ev.GiveUp)
+    script.answer(ev.Resign)
     assert low in script.etcd.order
     script.answer(ev.ReadQueue)
-    assert script.take(ev.GiveUp).passed == ()
+    assert script.take(ev.Resign).passed == ()
 
 
 def test_an_announcement_without_an_answer_is_read_after() -> None:
@@ -111,7 +111,7 @@ def test_an_announcement_without_an_answer_is_read_after() -> None:
     script.fail(ev.Write)
     script.doze()
     script.answer(ev.ReadQueue)
-    assert len(script.take(ev.GiveUp).passed) == 1
+    assert len(script.take(ev.Resign).passed) == 1
 
 
 def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_own_key_goes_last() -> None:
@@ -120,12 +120,12 @@ def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_ow
     script.hear()
     best = script.come(record("best"))
     script.answer(ev.Write)
-    first = script.take(ev.GiveUp)
+    first = script.take(ev.Resign)
     assert (first.keep_own, first.passed) == (True, tuple(low[3:]))
     script.feed(script.etcd.answer(first, script.now))
     assert script.own in script.etcd.order
     script.answer(ev.ReadQueue)
-    last = script.take(ev.GiveUp)
+    last = script.take(ev.Resign)
     assert (last.keep_own, last.passed) == (False, tuple(low[:3]))
     script.feed(script.etcd.answer(last, script.now))
     assert script.etcd.order == (best,)
@@ -138,8 +138,8 @@ def test_while_it_drains_it_announces_once_and_plans_anew_at_the_end() -> None:
     script.answer(ev.Write)
     assert not script.asked
     later = script.come(record("later"))
-    script.feed(ev.Drained())
-    assert script.take(ev.GiveUp).passed == (low,)
+    script.feed(ev.WorkStopped())
+    assert script.take(ev.Resign).passed == (low,)
     assert {best, later} <= set(script.etcd.order)
 
 
@@ -149,7 +149,7 @@ def test_at_a_drains_end_it_announces_whom_it_did_not_know_of_at_its_beginning()
     assert not script.asked
     script.come(record("low"))
     script.come(record("best"))
-    script.feed(ev.Drained())
+    script.feed(ev.WorkStopped())
     assert script.take(ev.Write).record.yield_to == "best"
 
 
@@ -159,9 +159,9 @@ def test_events_missed_while_it_drains_are_read_before_it_gives_up() -> None:
     script.feed(ev.WatchLost("cancelled"))
     low = script.etcd.join(record("low"))
     script.etcd.join(record("best"))
-    script.feed(ev.Drained())
+    script.feed(ev.WorkStopped())
     script.answer(ev.ReadQueue, ev.Write)
-    assert script.take(ev.GiveUp).passed == (low,)
+    assert script.take(ev.Resign).passed == (low,)
 
 
 def test_with_capacity_two_only_the_lower_of_two_holders_yields_to_one_better_waiter() -> None:
@@ -181,7 +181,7 @@ def test_with_capacity_two_the_other_holder_is_guarded_while_one_is_passed_by() 
     script = Script(queue).start()
     low = script.come(record("low", priority=1))
     assert script.cause == Cause.PREFERRED  # low is better than we are, and next: no announcement
-    assert script.take(ev.GiveUp).guards == ()
+    assert script.take(ev.Resign).guards == ()
     script = Script(queue, record=record("third", priority=3)).start()
     assert {first, low} < set(queue.order)
 

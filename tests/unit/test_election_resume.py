@@ -141,7 +141,7 @@ def test_a_resumed_term_that_may_have_work_under_way_is_handed_over_with_its_dra
     assert (script.state(), script.cause) == (State.YIELDING, Cause.SHUTDOWN)
     script.answer(ev.KeepAlive, ev.ReadOwn)
     assert entry.key in script.etcd.entries
-    script.feed(ev.Drained())
+    script.feed(ev.WorkStopped())
     script.settle()
     assert script.stopped()
     assert not script.etcd.entries
@@ -166,7 +166,7 @@ def test_what_is_not_certainly_its_own_key_is_left_alone_and_a_fresh_candidate_j
     assert script.notes() == ["not-resumed"]
     assert script.token != entry.create_revision
     assert script.state() is (State.HOLDING if why == "gone" else State.WAITING)
-    assert not [c for c in script.said if isinstance(c, (ev.Write, ev.Revoke, ev.GiveUp))]
+    assert not [c for c in script.said if isinstance(c, (ev.Write, ev.Revoke, ev.Resign))]
 
 
 def test_a_lease_that_runs_out_on_the_way_leads_to_a_fresh_candidate() -> None:

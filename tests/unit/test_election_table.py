@@ -33,7 +33,7 @@ TABLE: Final = """
     HandOver     x        x        x        x       x        x
     Pause        x        x        x        x       x        x
     Resume       x        x        x        x       x        x
-    Drained      x        x        x        x       x        x
+    WorkStopped  x        x        x        x       x        x
     Health       x        x        x        x       x        x
     Tick         x        x        x        x       x        x
 """
@@ -211,7 +211,7 @@ def entry(number: int) -> Entry:
 
 def event(kind: type, op: int) -> Any:
     """An event of this kind, with harmless contents."""
-    origin = ev.Origin(1, 11, 5, 10_000)
+    origin = ev.ResponseHeader(1, 11, 5, 10_000)
     made: dict[type, Any] = {
         ev.SpecRead: lambda: ev.SpecRead(op, origin, UNDECLARED),
         ev.Granted: lambda: ev.Granted(op, origin, 0x999, 15, 1000.0),

@@ -41,7 +41,7 @@ others = st.builds(
     priority=st.integers(-1, 1),
     incarnation=st.just("theirs"),
 ) | st.just(Record("elect", foreign=True))
-BACK = [ev.Resume(), ev.Health(healthy=True), ev.Drained()]
+BACK = [ev.Resume(), ev.Health(healthy=True), ev.WorkStopped()]
 wishes = st.sampled_from([ev.HandOver(), *BACK, ev.Health(healthy=False), *BACK, ev.Pause(), *BACK, ev.Stop()])
 picks = st.integers(0, 7)
 
@@ -80,7 +80,7 @@ class Sidecar(Script):
         for command in commands:
             if isinstance(command, ev.Revoke):
                 self.finished |= {e.create_revision for e in self.history() if e.lease == command.lease}
-            elif isinstance(command, ev.GiveUp) and not command.keep_own:
+            elif isinstance(command, ev.Resign) and not command.keep_own:
                 self.finished.add(command.token)
             elif isinstance(command, ev.Note) and command.kind == "rolled-back":
                 self.highest = 0  # the numbers given out before will be given out again
@@ -196,7 +196,7 @@ class Walk(RuleBasedStateMachine):
         command = self._take(pick)
         if done == "done":
             self.sidecar.reply(command)
-        elif done == "later" and isinstance(command, (ev.Join, ev.Write, ev.GiveUp, ev.KeepAlive)):
+        elif done == "later" and isinstance(command, (ev.Join, ev.Write, ev.Resign, ev.KeepAlive)):
             self.limbo.append(command)
         self.sidecar.feed(ev.Failed(command.op, "timed out"))
 
@@ -210,7 +210,7 @@ class Walk(RuleBasedStateMachine):
     def a_question_is_refused(self, pick: int) -> None:
         command = self._take(pick)
         lease = getattr(command, "lease", None)
-        unmarked = isinstance(command, ev.GiveUp) and pick == 0
+        unmarked = isinstance(command, ev.Resign) and pick == 0
         gone = not unmarked and lease is not None and lease not in self.sidecar.etcd.leases
         self.sidecar.feed(ev.Failed(command.op, "no", refused=True, lease_gone=gone, unmarked=unmarked))
 
@@ -341,7 +341,7 @@ class Walk(RuleBasedStateMachine):
 
     def _make_good(self) -> None:
         sidecar = self.sidecar
-        for event in (ev.Health(healthy=True), ev.Resume(), ev.Drained()):
+        for event in (ev.Health(healthy=True), ev.Resume(), ev.WorkStopped()):
             sidecar.feed(event)
         sidecar.etcd.declare(Spec())
         for entry in self.strangers:

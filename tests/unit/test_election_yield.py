@@ -21,14 +21,14 @@ def test_the_answer_is_no_from_the_first_moment_and_the_key_is_deleted_then() ->
     script.feed(ev.HandOver())
     assert not script.holding()
     assert (script.state(), script.cause) == (State.YIELDING, Cause.REQUEST)
-    assert script.take(ev.GiveUp) == ev.GiveUp(script.election._ops, mine.lease, mine.create_revision)
+    assert script.take(ev.Resign) == ev.Resign(script.election._ops, mine.lease, mine.create_revision)
 
 
 def test_after_that_the_lease_is_given_back_and_a_fresh_candidate_joins() -> None:
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
-    script.answer(ev.GiveUp)
+    script.answer(ev.Resign)
     assert script.revoked() == [mine.lease]
     script.settle()
     assert script.holding()
@@ -45,7 +45,7 @@ def test_the_next_in_line_holds_and_the_one_before_waits() -> None:
     assert script.election.snapshot.leader == "other"
 
 
-@pytest.mark.parametrize("event", [ev.HandOver(), ev.Drained()])
+@pytest.mark.parametrize("event", [ev.HandOver(), ev.WorkStopped()])
 def test_only_what_is_held_can_be_handed_over(event: ev.Event) -> None:
     script = held()
     other = behind(script, "other")
@@ -81,8 +81,8 @@ def test_while_it_drains_the_key_stays_and_the_lease_is_kept_alive_and_confirmed
 def test_it_ends_when_the_work_has_stopped() -> None:
     script = held(drain=30.0)
     script.feed(ev.HandOver())
-    script.feed(ev.Drained())
-    script.answer(ev.GiveUp)
+    script.feed(ev.WorkStopped())
+    script.answer(ev.Resign)
     assert not script.etcd.entries
 
 
@@ -91,7 +91,7 @@ def test_it_ends_when_the_drain_time_has_passed() -> None:
     script.feed(ev.HandOver())
     assert script.election.deadline() == script.now + 3.0
     script.wait(3.0)
-    script.answer(ev.GiveUp)
+    script.answer(ev.Resign)
     assert not script.etcd.entries
 
 
@@ -101,7 +101,7 @@ def test_without_bound_it_ends_only_when_the_work_has_stopped() -> None:
     for _ in range(20):
         script.beat()
     assert not script.stopped()
-    script.feed(ev.Drained())
+    script.feed(ev.WorkStopped())
     script.settle()
     assert script.stopped()
 
@@ -168,11 +168,11 @@ def test_a_deletion_without_an_answer_is_read_after_and_asked_for_again_while_th
     token = script.token
     script.feed(ev.HandOver())
     for _ in range(3):
-        script.fail(ev.GiveUp)
+        script.fail(ev.Resign)
         script.doze()
         script.answer(ev.ReadQueue)
         assert (script.state(), script.token) == (State.YIELDING, token)
-    script.answer(ev.GiveUp)
+    script.answer(ev.Resign)
     script.settle()
     assert script.token > token
 
@@ -182,7 +182,7 @@ def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> No
     mine = script.own
     script.feed(ev.HandOver())
     script.etcd.delete(mine)
-    script.fail(ev.GiveUp)
+    script.fail(ev.Resign)
     script.doze()
     script.answer(ev.ReadQueue)
     assert script.revoked() == [mine.lease]
@@ -193,7 +193,7 @@ def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> No
 def test_a_deletion_that_the_watch_tells_of_before_its_answer_comes_is_done() -> None:
     script = held()
     script.feed(ev.HandOver())
-    late = script.etcd.answer(script.take(ev.GiveUp), script.now)
+    late = script.etcd.answer(script.take(ev.Resign), script.now)
     script.hear()
     assert script.state() is State.JOINING
     script.feed(late)
@@ -207,7 +207,7 @@ def test_a_key_that_cannot_be_marked_is_left_to_expire_and_not_renewed() -> None
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
-    script.fail(ev.GiveUp, refused=True, unmarked=True)
+    script.fail(ev.Resign, refused=True, unmarked=True)
     assert "left-to-expire" in script.notes()
     assert script.revoked() == []
     script.asked[:] = [c for c in script.asked if not isinstance(c, ev.KeepAlive)]
@@ -254,8 +254,8 @@ def test_stopping_during_a_handovers_drain_waits_for_the_work_and_does_not_come_
     script.asked.clear()
     script.feed(ev.Stop())
     assert not script.stopped()
-    script.feed(ev.Drained())
-    script.answer(ev.GiveUp)
+    script.feed(ev.WorkStopped())
+    script.answer(ev.Resign)
     assert script.stopped()
 
 

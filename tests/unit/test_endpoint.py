@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.http.listener import Listener, listen
 from leasehold.lock.keys import LockName
@@ -44,7 +44,7 @@ class World:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
-        self.board = Board(WAITING, lambda: self.now)
+        self.board = Publisher(WAITING, lambda: self.now)
 
     async def start(self) -> None:
         app = make_app(self.board, self.registry, lambda: self.alive, wall=lambda: 1_000_000_000.0)

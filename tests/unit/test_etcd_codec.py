@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 from leasehold.etcd import Compare, Delete, Get, KeyValue, Op, Put, SortBy, codec
 from leasehold.etcd import rpc_pb2 as pb
 
@@ -94,7 +94,7 @@ def test_a_value_is_not_compared_with_a_number() -> None:
 
 @given(headers)
 def test_the_origin_of_an_answer(header: pb.ResponseHeader) -> None:
-    assert codec.origin_of(header) == Origin(
+    assert codec.origin_of(header) == ResponseHeader(
         cluster=header.cluster_id, member=header.member_id, term=header.raft_term, revision=header.revision
     )
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from leasehold.clock import now as clock
 from leasehold.exec import guardian_link
-from leasehold.exec.stop_schedule import Plan
+from leasehold.exec.stop_schedule import StopSchedule
 from tests.servers import wait_for
 from tests.support.unkillable_tree import MEMBERS, beats, living
 
@@ -142,7 +142,7 @@ def last(file: Path) -> float:
 def test_the_plan_never_lets_anything_live_past_the_deadline(
     deadlines: list[float], grace: float, margin: float, stopped: float
 ) -> None:
-    plan = Plan(margin)
+    plan = StopSchedule(margin)
     plan.grace = grace
     for deadline in deadlines:
         plan.extend(deadline)
@@ -154,7 +154,7 @@ def test_the_plan_never_lets_anything_live_past_the_deadline(
 
 
 def test_the_first_reason_to_stop_counts() -> None:
-    plan = Plan(0.5)
+    plan = StopSchedule(0.5)
     assert plan.stop("first", 1.0)
     assert not plan.stop("second", 2.0)
     assert plan.why == "first"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.lock.keys import LockName
 from leasehold.run.hooks import Hooks
@@ -46,8 +46,8 @@ def python(code: str, *args: Path) -> tuple[str, ...]:
 @asynccontextmanager
 async def hooks(
     gained: tuple[str, ...], lost: tuple[str, ...], *, limit: float = LONG, grace: float = LONG
-) -> AsyncIterator[tuple[Board, Hooks]]:
-    board = Board(WAITING, lambda: 100.0)
+) -> AsyncIterator[tuple[Publisher, Hooks]]:
+    board = Publisher(WAITING, lambda: 100.0)
     made = Hooks(board, gained, lost, limit=limit, grace=grace)
     made.start()
     try:
@@ -86,7 +86,7 @@ async def test_gained_then_lost_each_with_its_term(tmp_path: Path) -> None:
 async def test_a_deadline_that_passes_unheard_runs_on_lost(tmp_path: Path) -> None:
     out = tmp_path / "out"
     now = 100.0
-    board = Board(WAITING, lambda: now)
+    board = Publisher(WAITING, lambda: now)
     made = Hooks(board, (), python(NOTE, out))
     made.start()
     board.publish(replace(HOLDING, deadline=100.02))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from leasehold.candidate.journal import QUIET_SECONDS, Journal
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.lock.keys import LockName
 from tests.support.http_client import until
@@ -31,8 +31,8 @@ async def clock() -> Clock:
 
 
 @pytest.fixture
-async def board(clock: Clock, caplog: pytest.LogCaptureFixture) -> Board:
-    board = Board(IDLE, clock)
+async def board(clock: Clock, caplog: pytest.LogCaptureFixture) -> Publisher:
+    board = Publisher(IDLE, clock)
     caplog.set_level(logging.INFO, logger="leasehold.journal")
     Journal(board).start()
     return board
@@ -45,7 +45,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     return messages
 
 
-async def test_a_term_is_told(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_term_is_told(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:
     board.publish(HOLDING)
     assert vars(caplog.records[-1])["fields"] == {"lock": "prod/db", "token": 7}
     assert said(caplog) == ["gained: this sidecar leads"]
@@ -55,7 +55,7 @@ async def test_a_term_is_told(board: Board, caplog: pytest.LogCaptureFixture) ->
     assert said(caplog) == ["lost: this sidecar leads no more", "another leads"]
 
 
-async def test_a_problem_is_told_once_and_its_end(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_problem_is_told_once_and_its_end(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:
     broken = replace(IDLE, last_error="no connection to etcd.")
     board.publish(broken)
     board.publish(replace(broken, state=State.JOINING))
@@ -65,7 +65,7 @@ async def test_a_problem_is_told_once_and_its_end(board: Board, caplog: pytest.L
 
 
 async def test_problems_that_take_turns_make_no_flood(
-    board: Board, clock: Clock, caplog: pytest.LogCaptureFixture
+    board: Publisher, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(10):
         board.publish(replace(IDLE, last_error="one"))
@@ -79,7 +79,9 @@ async def test_problems_that_take_turns_make_no_flood(
     assert len(said(caplog)) < 40
 
 
-async def test_a_lapse_by_the_clock_alone_is_told(board: Board, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_lapse_by_the_clock_alone_is_told(
+    board: Publisher, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     """No snapshot says so: the deadline has passed."""
     clock.now = 100.0
     board.publish(replace(HOLDING, deadline=100.05))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from leasehold.candidate import resume as module
-from leasehold.candidate.resume import Keeper
+from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.election.events import Resumable
 
@@ -63,7 +63,7 @@ def disk(file: ResumeFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[HungDisk
 
 
 async def test_without_a_resume_file_everything_is_marked_and_nothing_resumed() -> None:
-    keeper = Keeper(None)
+    keeper = ResumeStore(None)
     assert await keeper.load() is None
     assert keeper.ghost is None
     await keeper.save(MINE)
@@ -71,7 +71,7 @@ async def test_without_a_resume_file_everything_is_marked_and_nothing_resumed() 
 
 
 async def test_what_was_saved_is_loaded_and_what_was_marked_is_a_ghost(file: ResumeFile) -> None:
-    keeper = Keeper(file)
+    keeper = ResumeStore(file)
     await keeper.save(MINE)
     assert await keeper.load() == MINE
     assert await keeper.mark(MINE.lease)
@@ -80,7 +80,7 @@ async def test_what_was_saved_is_loaded_and_what_was_marked_is_a_ghost(file: Res
 
 
 async def test_steps_are_taken_in_the_order_they_were_asked_for(file: ResumeFile) -> None:
-    keeper = Keeper(file)
+    keeper = ResumeStore(file)
     steps = [keeper.save(Resumable(lease, lease, 1)) for lease in range(1, 6)]
     await asyncio.gather(*steps, keeper.mark(5))
     assert await keeper.load() is None
@@ -91,7 +91,7 @@ async def test_a_save_that_fails_is_a_warning_and_a_mark_that_fails_is_not_certa
     file: ResumeFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "resume.new").mkdir()
-    keeper = Keeper(file)
+    keeper = ResumeStore(file)
     await keeper.save(MINE)
     assert not await keeper.mark(MINE.lease)
     assert [(r.levelno, "resume file" in r.message) for r in caplog.records] == [
@@ -104,7 +104,7 @@ async def test_a_hung_disk_holds_up_neither_the_loop_nor_the_election(
     file: ResumeFile, disk: HungDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The save is given up; a mark behind it is not certain, so that nothing is deleted."""
-    keeper = Keeper(file)
+    keeper = ResumeStore(file)
     await keeper.save(MINE)
     assert disk.hangs.is_set()
     assert not await keeper.mark(MINE.lease)
@@ -113,7 +113,7 @@ async def test_a_hung_disk_holds_up_neither_the_loop_nor_the_election(
 
 async def test_when_the_disk_comes_back_the_mark_is_what_stands(file: ResumeFile, disk: HungDisk) -> None:
     """Whatever of the earlier steps ends when: they had been given up, not undone."""
-    keeper = Keeper(file)
+    keeper = ResumeStore(file)
     await keeper.save(MINE)
     await keeper.mark(MINE.lease)
     disk.comes_back()
@@ -126,7 +126,7 @@ async def test_a_disk_that_hangs_at_the_start_means_joining_anew(
 ) -> None:
     """What an earlier process left expires."""
     monkeypatch.setattr(file, "_load", disk.back.wait)
-    assert await Keeper(file).load() is None
+    assert await ResumeStore(file).load() is None
     assert "joining anew: the disk does not answer" in caplog.text
 
 
@@ -139,7 +139,7 @@ async def test_no_thread_left_costs_a_step_and_no_more(
         raise RuntimeError("can't start new thread")
 
     files = ResumeFile(tmp_path, {"root": "/leasehold"})
-    keeper = Keeper(files)
+    keeper = ResumeStore(files)
     with monkeypatch.context() as shortage:
         shortage.setattr(threading.Thread, "start", refuse)
         assert await keeper.load() is None

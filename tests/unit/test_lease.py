@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 from leasehold.election.lease import LeaseClock
 
 quick = settings(deadline=None)
-HERE = Origin(cluster=1, member=11, term=5, revision=100)
+HERE = ResponseHeader(cluster=1, member=11, term=5, revision=100)
 FACTOR = 0.99 / 1.01
 
 
@@ -180,7 +180,11 @@ def test_nothing_but_the_three_steps_in_order_moves_the_deadline(order: tuple[st
 
 
 origins = st.builds(
-    Origin, cluster=st.integers(1, 2), member=st.integers(11, 12), term=st.integers(5, 6), revision=st.integers(1, 9)
+    ResponseHeader,
+    cluster=st.integers(1, 2),
+    member=st.integers(11, 12),
+    term=st.integers(5, 6),
+    revision=st.integers(1, 9),
 )
 sents = st.integers(0, 100).map(float)
 ttls = st.integers(1, 60)
@@ -213,12 +217,12 @@ def test_the_deadline_is_never_later_than_a_completely_confirmed_keep_alive_allo
             least = min(least, int(str(args[2])))
         if clock.deadline != known:
             assert kind == "confirm"
-            assert isinstance(before, Origin)
+            assert isinstance(before, ResponseHeader)
             assert reply is not None
             by, renewed = reply[0], reply[1]
-            assert isinstance(by, Origin)
+            assert isinstance(by, ResponseHeader)
             read = args[0]
-            assert isinstance(read, Origin)
+            assert isinstance(read, ResponseHeader)
             assert (read.cluster, read.member, read.term) == (before.cluster, before.member, before.term)
             assert by.member == before.member
             assert clock.deadline is not None

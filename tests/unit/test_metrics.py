@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from leasehold import __version__
 from leasehold.candidate.metrics import Metrics, Observer
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Cause, Snapshot, State
 from leasehold.lock.keys import LockName
 
@@ -26,7 +26,7 @@ class World:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def __post_init__(self) -> None:
-        self.board = Board(WAITING, lambda: self.now)
+        self.board = Publisher(WAITING, lambda: self.now)
         self.metrics = Metrics(self.registry, self.board)
 
     def value(self, name: str, **labels: str) -> float | None:

@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from leasehold.candidate.metrics import Metrics
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.lock.keys import LockName
@@ -45,7 +45,7 @@ def panels() -> dict[str, str]:
 def exported() -> dict[str, set[str]]:
     """The labels of every series of the sidecar, the operator and the injector."""
     registry = CollectorRegistry()
-    Metrics(registry, Board(LEADING, lambda: 0.0)).error("etcd")
+    Metrics(registry, Publisher(LEADING, lambda: 0.0)).error("etcd")
     OperatorMetrics(registry, lambda: Gauges(0, 0, 0, 0, active=False, etcd_reachable=False, mirror_age=math.nan))
     InjectorMetrics(registry)
     return {sample.name: set(sample.labels) for metric in registry.collect() for sample in metric.samples}

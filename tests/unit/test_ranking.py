@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from leasehold.election.ranking import MAX_COMPARED, Plan, best_first, plan, rank, should_yield
+from leasehold.election.ranking import MAX_COMPARED, HandoverPlan, best_first, plan, rank, should_yield
 from leasehold.lock.keys import Entry, Record, Spec
 
 quick = settings(deadline=None)
@@ -95,7 +95,7 @@ class Pool:
     def yielding(self) -> list[Entry]:
         return [e for e in self.holders if should_yield(self.queue, self.spec, e.create_revision)]
 
-    def plan(self, holder: Entry) -> Plan:
+    def plan(self, holder: Entry) -> HandoverPlan:
         return plan(self.queue, self.spec, holder.create_revision)
 
     def better(self, one: Entry, other: Entry) -> bool:
@@ -167,12 +167,14 @@ def test_when_all_have_yielded_the_best_hold_and_nobody_yields_again(pool: Pool)
 
 def test_next_in_line_needs_nobody_passed_by() -> None:
     standing = queue(0, 5, 1)
-    assert plan(standing, Spec(), 1) == Plan(target=standing[1])
+    assert plan(standing, Spec(), 1) == HandoverPlan(target=standing[1])
 
 
 def test_those_between_are_deleted_with_the_holder_and_the_target_is_guarded() -> None:
     standing = queue(0, 1, 2, 5)
-    assert plan(standing, Spec(), 1) == Plan(target=standing[3], passed=tuple(standing[1:3]), guards=(standing[3],))
+    assert plan(standing, Spec(), 1) == HandoverPlan(
+        target=standing[3], passed=tuple(standing[1:3]), guards=(standing[3],)
+    )
 
 
 def test_the_other_holders_are_guarded_too() -> None:
@@ -184,13 +186,13 @@ def test_the_other_holders_are_guarded_too() -> None:
 
 
 def test_without_waiters_or_for_a_waiter_there_is_nothing_to_plan() -> None:
-    assert plan(queue(0), Spec(), 1) == Plan()
-    assert plan(queue(0, 1, 2), Spec(), 2) == Plan()
+    assert plan(queue(0), Spec(), 1) == HandoverPlan()
+    assert plan(queue(0, 1, 2), Spec(), 2) == HandoverPlan()
 
 
 def test_a_foreign_candidate_between_blocks_the_skip_and_is_next() -> None:
     standing = queue(0, 1, "elect", 5)
-    assert plan(standing, Spec(), 1) == Plan(target=standing[1], blocked=True)
+    assert plan(standing, Spec(), 1) == HandoverPlan(target=standing[1], blocked=True)
 
 
 def test_more_than_a_transaction_can_compare_are_passed_in_parts_from_the_far_end() -> None:

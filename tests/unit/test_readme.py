@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from leasehold import clock
 from leasehold.candidate.metrics import Metrics
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.cli import main
 from leasehold.election.events import Snapshot, State
 from leasehold.injector import config as injector
@@ -43,7 +43,7 @@ def test_no_setting_is_there_that_is_not() -> None:
 def test_every_metric_is_there() -> None:
     """All metrics' names are listed, and no others."""
     registry = CollectorRegistry()
-    Metrics(registry, Board(Snapshot(LockName("a", "b"), "c", State.IDLE), clock.now))
+    Metrics(registry, Publisher(Snapshot(LockName("a", "b"), "c", State.IDLE), clock.now))
     InjectorMetrics(registry)
     OperatorMetrics(registry, lambda: Gauges(0, 0, 0, 0, active=True, etcd_reachable=True, mirror_age=0.0))
     names = re.findall(r"^# TYPE (leasehold_\w+) ", generate_latest(registry).decode(), re.MULTILINE)

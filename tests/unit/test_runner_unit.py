@@ -12,17 +12,17 @@ import pytest
 from leasehold import clock
 from leasehold.candidate import runner
 from leasehold.candidate.metrics import Observer
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.runner import Runner
 from leasehold.election import events as ev
-from leasehold.election.election import IllegalEvent, Settings
+from leasehold.election.election import ElectionConfig, IllegalEvent
 from leasehold.election.events import Snapshot, State
 from leasehold.etcd import EtcdClient
 from leasehold.lock.keys import LockName, Record
 
 LOCK = LockName("shop", "billing")
-SETTINGS = Settings(LOCK, Record("me", incarnation="this-process"))
+SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))
 PATIENCE = 30.0
 """Seconds that a busy machine may take for what takes none."""
 
@@ -52,8 +52,8 @@ async def client(nobody: str) -> AsyncIterator[EtcdClient]:
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(Snapshot(LOCK, "me", State.IDLE), clock.now)
+def board() -> Publisher:
+    return Publisher(Snapshot(LOCK, "me", State.IDLE), clock.now)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def heard(happened: asyncio.Event) -> None:
     await asyncio.wait_for(happened.wait(), PATIENCE)
 
 
-def when(board: Board, state: State) -> asyncio.Event:
+def when(board: Publisher, state: State) -> asyncio.Event:
     """Set when this state is published."""
     happened = asyncio.Event()
     board.listen(lambda before, after: happened.set() if after.state is state else None)
@@ -86,7 +86,7 @@ async def finished(running: asyncio.Task[None]) -> None:
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_it_runs_without_an_etcd_and_stops_when_told_to(client: EtcdClient, board: Board) -> None:
+async def test_it_runs_without_an_etcd_and_stops_when_told_to(client: EtcdClient, board: Publisher) -> None:
     """Nothing is in the queue: there is nothing to wait for."""
     counter, joining = Counter(), when(board, State.JOINING)
     made = Runner(SETTINGS, client, board, counter)
@@ -101,7 +101,7 @@ async def test_it_runs_without_an_etcd_and_stops_when_told_to(client: EtcdClient
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_stop_that_comes_before_it_runs_is_heard(client: EtcdClient, board: Board) -> None:
+async def test_a_stop_that_comes_before_it_runs_is_heard(client: EtcdClient, board: Publisher) -> None:
     """A TERM may come at any moment."""
     made = Runner(SETTINGS, client, board)
     made.submit(ev.Stop())
@@ -110,7 +110,7 @@ async def test_a_stop_that_comes_before_it_runs_is_heard(client: EtcdClient, boa
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_what_comes_after_the_end_is_not_heard(client: EtcdClient, board: Board) -> None:
+async def test_what_comes_after_the_end_is_not_heard(client: EtcdClient, board: Publisher) -> None:
     made = Runner(SETTINGS, client, board)
     made.submit(ev.Stop())
     await finished(asyncio.create_task(made.run()))
@@ -121,19 +121,19 @@ async def test_what_comes_after_the_end_is_not_heard(client: EtcdClient, board: 
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_bug_ends_the_run_with_what_it_raised(client: EtcdClient, board: Board) -> None:
+async def test_a_bug_ends_the_run_with_what_it_raised(client: EtcdClient, board: Publisher) -> None:
     """An election that is fed nonsense must not go on as if nothing had happened."""
     joining = when(board, State.JOINING)
     made = Runner(SETTINGS, client, board)
     running = asyncio.create_task(made.run())
     await heard(joining)
-    made.submit(ev.Written(10**6, ev.Origin(1, 1, 1, 1), done=True))
+    made.submit(ev.Written(10**6, ev.ResponseHeader(1, 1, 1, 1), done=True))
     with pytest.raises(IllegalEvent):
         await finished(running)
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_cancelling_it_leaves_nothing_behind(client: EtcdClient, board: Board) -> None:
+async def test_cancelling_it_leaves_nothing_behind(client: EtcdClient, board: Publisher) -> None:
     joining = when(board, State.JOINING)
     running = asyncio.create_task(Runner(SETTINGS, client, board).run())
     await heard(joining)
@@ -144,7 +144,7 @@ async def test_cancelling_it_leaves_nothing_behind(client: EtcdClient, board: Bo
 
 @pytest.mark.usefixtures("tasks")
 async def test_a_listener_that_submits_is_heard_after_all_listeners_have_been_told(
-    client: EtcdClient, board: Board
+    client: EtcdClient, board: Publisher
 ) -> None:
     """Else the later ones would be told of the second change before the first."""
     made = Runner(SETTINGS, client, board)
@@ -177,7 +177,7 @@ async def test_a_listener_that_submits_is_heard_after_all_listeners_have_been_to
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_its_loop_turns_though_nothing_happens(client: EtcdClient, board: Board) -> None:
+async def test_its_loop_turns_though_nothing_happens(client: EtcdClient, board: Publisher) -> None:
     """`/livez` asks how long ago that was: an idle election is called all the same."""
     made = Runner(SETTINGS, client, board)
     made.submit(ev.Pause())
@@ -196,7 +196,7 @@ async def test_its_loop_turns_though_nothing_happens(client: EtcdClient, board: 
 @pytest.mark.usefixtures("tasks")
 async def test_a_loop_that_does_not_turn_ages(client: EtcdClient) -> None:
     now = 100.0
-    board = Board(Snapshot(LOCK, "me", State.IDLE), lambda: now)
+    board = Publisher(Snapshot(LOCK, "me", State.IDLE), lambda: now)
     made = Runner(SETTINGS, client, board)
     assert made.beat_age() == 0.0
     now += 7.0
@@ -207,7 +207,7 @@ async def test_a_loop_that_does_not_turn_ages(client: EtcdClient) -> None:
 async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(client: EtcdClient) -> None:
     """The loop's own clock stands still while the machine sleeps: it must not be what wakes the election."""
     now = 100.0
-    board = Board(Snapshot(LOCK, "me", State.IDLE), lambda: now)
+    board = Publisher(Snapshot(LOCK, "me", State.IDLE), lambda: now)
     made = Runner(SETTINGS, client, board)
     made.submit(ev.Pause())
     running = asyncio.create_task(made.run())
@@ -222,7 +222,7 @@ async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(client
 
 @pytest.mark.usefixtures("tasks")
 async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be_asked(
-    client: EtcdClient, board: Board, tmp_path: Path
+    client: EtcdClient, board: Publisher, tmp_path: Path
 ) -> None:
     """And marked when it is given back: the revocation may arrive though its answer does not."""
     left = ev.Resumable(0x71, 17, 1)

@@ -11,8 +11,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.candidate.leadership import Change, ChangeFeed, Standing, changes, iso
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus, changes, iso
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.lock.keys import LockName
 
@@ -34,7 +34,7 @@ WAITING = Snapshot(
 
 
 def test_a_holder_before_its_deadline_leads() -> None:
-    standing = Standing.at(HOLDING, 100.0)
+    standing = LeadershipStatus.at(HOLDING, 100.0)
     assert standing.fields(1_000_000_000.0) == {
         "lock": "prod/billing",
         "identity": "billing-0",
@@ -49,25 +49,25 @@ def test_a_holder_before_its_deadline_leads() -> None:
 
 
 def test_at_the_deadline_it_leads_no_more_and_shows_no_token() -> None:
-    fields = Standing.at(HOLDING, 110.0).fields(0.0)
+    fields = LeadershipStatus.at(HOLDING, 110.0).fields(0.0)
     assert (fields["leading"], fields["token"], fields["validForSeconds"], fields["since"]) == (False, None, 0.0, None)
 
 
 def test_a_sidecar_that_does_not_lead_never_names_itself_as_the_leader() -> None:
     """Clients of the old leader-elector compare the leader's name with their own."""
-    assert Standing.at(HOLDING, 110.0).leader is None
-    assert Standing.at(replace(HOLDING, state=State.YIELDING), 100.0).leader is None
-    assert Standing.at(WAITING, 100.0).leader == "billing-1"
+    assert LeadershipStatus.at(HOLDING, 110.0).leader is None
+    assert LeadershipStatus.at(replace(HOLDING, state=State.YIELDING), 100.0).leader is None
+    assert LeadershipStatus.at(WAITING, 100.0).leader == "billing-1"
 
 
 def test_a_waiters_token_and_key_are_not_shown() -> None:
-    standing = Standing.at(WAITING, 100.0)
+    standing = LeadershipStatus.at(WAITING, 100.0)
     assert (standing.token, standing.key) == (None, None)
 
 
 def test_the_time_left_is_rounded_down() -> None:
-    assert Standing.at(HOLDING, 109.9999).fields(0.0)["validForSeconds"] == 0.0
-    assert Standing.at(HOLDING, 109.9985).fields(0.0)["validForSeconds"] == 0.001
+    assert LeadershipStatus.at(HOLDING, 109.9999).fields(0.0)["validForSeconds"] == 0.0
+    assert LeadershipStatus.at(HOLDING, 109.9985).fields(0.0)["validForSeconds"] == 0.001
 
 
 def test_instants_are_utc() -> None:
@@ -89,7 +89,7 @@ def snapshots() -> st.SearchStrategy[Snapshot]:
 @given(st.lists(snapshots(), max_size=12))
 def test_changes_alternate_and_carry_one_to_the_present(seen: list[Snapshot]) -> None:
     """Whoever follows the changes alone knows at each moment whether this sidecar leads, and who else does."""
-    standings = [Standing.at(s, 5.0) for s in [replace(HOLDING, state=State.IDLE, leader=None), *seen]]
+    standings = [LeadershipStatus.at(s, 5.0) for s in [replace(HOLDING, state=State.IDLE, leader=None), *seen]]
     leading, leader = False, None
     for before, after in pairwise(standings):
         for change in changes(before, after):
@@ -103,7 +103,7 @@ def test_changes_alternate_and_carry_one_to_the_present(seen: list[Snapshot]) ->
 
 
 def test_another_token_is_another_term() -> None:
-    first, second = Standing.at(HOLDING, 100.0), Standing.at(replace(HOLDING, token=21), 100.0)
+    first, second = LeadershipStatus.at(HOLDING, 100.0), LeadershipStatus.at(replace(HOLDING, token=21), 100.0)
     assert changes(first, second) == [Change.LOST, Change.GAINED]
 
 
@@ -112,12 +112,12 @@ class Told:
 
     def __init__(self, first: Snapshot, do: Callable[[Callable[[], None]], None] = lambda it: it()) -> None:
         self.now = 100.0
-        self.board = Board(first, lambda: self.now)
+        self.board = Publisher(first, lambda: self.now)
         self.heard: list[tuple[Change, int | None]] = []
         self.any = asyncio.Event()
         self.feed = ChangeFeed(self.board, self.tell, do)
 
-    def tell(self, change: Change, before: Standing, after: Standing) -> None:
+    def tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         self.heard.append((change, after.token if after.leading else before.token))
         self.any.set()
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.lock.keys import LockName
 from leasehold.run import state_file
@@ -33,7 +33,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.now = 100.0
         self.directory = directory
-        self.board = Board(WAITING, lambda: self.now)
+        self.board = Publisher(WAITING, lambda: self.now)
         self.file = StateFile(directory, self.board, wall=lambda: 1_000_000_000.0)
 
     def read(self) -> dict[str, Any]:

@@ -107,7 +107,7 @@ QUESTIONS: list[Any] = [
     ev.ReadOwn(7, 0x71, None),
     ev.KeepAlive(7, 0x71),
     ev.Write(7, 0x71, ME, 5, 5),
-    ev.GiveUp(7, 0x71, 5, (ENTRY,), (ENTRY,), 3),
+    ev.Resign(7, 0x71, 5, (ENTRY,), (ENTRY,), 3),
 ]
 
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 from leasehold.http.listener import Listener, listen
 from leasehold.lock.keys import LockName
 from leasehold.run.endpoint import make_app
-from leasehold.run.event_stream import Stream, Streams
+from leasehold.run.event_stream import EventStream, Streams
 from leasehold.settings.config import Address
 from tests.support.http_client import Client, ask, connected, until
 
@@ -31,7 +31,7 @@ class World:
 
     def __init__(self, *, heartbeat: float = NEVER, stall: float = NEVER, limit: int = 4) -> None:
         self.now = 100.0
-        self.board = Board(WAITING, lambda: self.now)
+        self.board = Publisher(WAITING, lambda: self.now)
         self.streams = Streams(self.board, lambda: 0.0, heartbeat=heartbeat, stall=stall, limit=limit)
         self.listener: Listener
 
@@ -135,7 +135,7 @@ async def test_closing_the_server_ends_streams_at_once() -> None:
 
 
 async def test_a_full_queue_becomes_one_state() -> None:
-    stream = Stream(size=2)
+    stream = EventStream(size=2)
     for event in (b"1", b"2", b"3", b"4"):
         stream.put(event)
     assert (stream.overrun, stream.take()) == (True, b"")

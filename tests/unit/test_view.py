@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold.election.queue_view import View
+from leasehold.election.queue_view import QueueView
 from leasehold.lock.keys import Entry, Record
 
 quick = settings(deadline=None)
@@ -21,13 +21,13 @@ def entry(token: int, modified: int | None = None) -> Entry:
 
 
 def test_a_read_is_in_order_of_create_revision_and_whole() -> None:
-    view = View.read([entry(9), entry(3), entry(5, 8)], 10)
+    view = QueueView.read([entry(9), entry(3), entry(5, 8)], 10)
     assert view.entries == (entry(3), entry(5, 8), entry(9))
     assert (view.revision, view.whole) == (10, True)
 
 
 def test_who_is_ahead() -> None:
-    view = View.read([entry(3), entry(5), entry(9)], 10)
+    view = QueueView.read([entry(3), entry(5), entry(9)], 10)
     assert view.ahead(9) == (entry(3), entry(5))
     assert view.just_ahead(9) == entry(5)
     assert view.just_ahead(3) is None
@@ -39,54 +39,54 @@ def test_who_is_ahead() -> None:
 
 
 def test_the_only_one_ahead_clears_the_way() -> None:
-    assert View.read([entry(3), entry(5), entry(7)], 7).clears_the_way("k3", 5)
+    assert QueueView.read([entry(3), entry(5), entry(7)], 7).clears_the_way("k3", 5)
 
 
 def test_one_of_two_ahead_does_not() -> None:
     """Not even the nearest: the other one may still hold."""
-    view = View.read([entry(3), entry(4), entry(5)], 5)
+    view = QueueView.read([entry(3), entry(4), entry(5)], 5)
     assert not view.clears_the_way("k4", 5)
     assert not view.clears_the_way("k3", 5)
 
 
 def test_one_that_was_rewritten_does_not() -> None:
     """Its owner may be passing us by, and have deleted our key in the same transaction."""
-    assert not View.read([entry(3, 6), entry(5)], 6).clears_the_way("k3", 5)
+    assert not QueueView.read([entry(3, 6), entry(5)], 6).clears_the_way("k3", 5)
 
 
 def test_one_behind_or_unknown_does_not() -> None:
-    view = View.read([entry(3), entry(5), entry(7)], 7)
+    view = QueueView.read([entry(3), entry(5), entry(7)], 7)
     assert not view.clears_the_way("k7", 5)
     assert not view.clears_the_way("k4", 5)
-    assert not View.read([entry(5)], 7).clears_the_way("k3", 5)
+    assert not QueueView.read([entry(5)], 7).clears_the_way("k3", 5)
 
 
 # --- watch events ----------------------------------------------------------------------------------------------------
 
 
 def test_a_put_adds_or_replaces_in_place() -> None:
-    view = View.read([entry(3), entry(5)], 5)
+    view = QueueView.read([entry(3), entry(5)], 5)
     assert view.put(entry(7)).entries == (entry(3), entry(5), entry(7))
     assert view.put(entry(3, 6)).entries == (entry(3, 6), entry(5))
 
 
 def test_an_older_event_than_what_is_known_changes_nothing() -> None:
     """Watches may tell twice, and one of two watches may lag."""
-    view = View.read([entry(3, 6), entry(5)], 8)
+    view = QueueView.read([entry(3, 6), entry(5)], 8)
     assert view.put(entry(3)) == view
     assert view.put(entry(3, 6)) == view
     assert view.put(entry(7)) == view
 
 
 def test_a_deleted_key_is_gone_for_ever() -> None:
-    view = View.read([entry(3), entry(5)], 5)
+    view = QueueView.read([entry(3), entry(5)], 5)
     assert view.gone("k3").entries == (entry(5),)
     assert view.gone("k3").gone("k3") == view.gone("k3")
     assert view.gone("k4") == view
 
 
 def test_the_first_of_the_queue_shows_that_all_before_it_are_gone() -> None:
-    view = View.read([entry(3), entry(5), entry(7)], 7)
+    view = QueueView.read([entry(3), entry(5), entry(7)], 7)
     assert view.behind(entry(5, 9)).entries == (entry(5, 9), entry(7))
     assert view.behind(entry(3)) == view
     assert view.behind(None).entries == ()
@@ -125,7 +125,7 @@ class Truth:
 steps = st.lists(st.tuples(st.sampled_from(["join", "rewrite", "leave"]), st.integers(0, 9)), max_size=15)
 
 
-def follow(view: View, events: Sequence[tuple[str, Entry]]) -> View:
+def follow(view: QueueView, events: Sequence[tuple[str, Entry]]) -> QueueView:
     """Take the events that a watch brings."""
     for kind, changed in events:
         view = view.put(changed) if kind == "put" else view.gone(changed.key)
@@ -140,7 +140,7 @@ def test_a_view_that_hears_all_events_is_the_queue(
     """Also when some of them had been told already when it was read, as after a new watch."""
     truth = Truth()
     truth.run(before)
-    view = View.read(truth.entries.values(), truth.revision)
+    view = QueueView.read(truth.entries.values(), truth.revision)
     known = len(truth.events)
     truth.run(after)
     view = follow(view, truth.events[max(0, known - twice) :])
@@ -158,7 +158,7 @@ def test_events_of_a_single_key_keep_an_upper_bound_of_those_ahead(
     own = data.draw(st.sampled_from(list(truth.entries.values())))
     ahead = [e for e in truth.entries.values() if e.create_revision < own.create_revision]
     watched = data.draw(st.sampled_from(ahead)) if ahead else own
-    view = replace(View.read(truth.entries.values(), truth.revision), whole=False)
+    view = replace(QueueView.read(truth.entries.values(), truth.revision), whole=False)
     known = len(truth.events)
     truth.run(after)
     view = follow(view, [(kind, e) for kind, e in truth.events[known:] if e.key == watched.key])
@@ -175,7 +175,7 @@ def test_events_of_a_single_key_keep_an_upper_bound_of_those_ahead(
 def test_a_way_said_to_be_clear_is_clear(before: list[tuple[str, int]]) -> None:
     truth = Truth()
     truth.run([*before, ("join", 0)])
-    view = View.read(truth.entries.values(), truth.revision)
+    view = QueueView.read(truth.entries.values(), truth.revision)
     for own in truth.entries.values():
         for other in truth.entries.values():
             if view.clears_the_way(other.key, own.create_revision):

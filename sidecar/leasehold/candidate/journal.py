@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.candidate.leadership import Change, ChangeFeed, Standing
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot
 from leasehold.logs import afterwards
 
@@ -24,7 +24,7 @@ _REMEMBERED: Final = 32
 class Journal:
     """The log of one sidecar's election, from `start` until `stop`."""
 
-    def __init__(self, board: Board, who: str = "this sidecar") -> None:
+    def __init__(self, board: Publisher, who: str = "this sidecar") -> None:
         """`who` is what the log calls the candidate that it is about."""
         self._board = board
         self._who = who
@@ -44,7 +44,7 @@ class Journal:
             self._stop_listening()
         self._feed.stop()
 
-    def _tell(self, change: Change, before: Standing, after: Standing) -> None:
+    def _tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         match change:
             case Change.GAINED:
                 fields = {"lock": after.lock, "token": after.token}

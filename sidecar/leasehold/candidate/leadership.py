@@ -1,6 +1,6 @@
 """What this sidecar tells others of itself at one instant, and what changed since it last did.
 
-A `Standing` is a snapshot judged by the clock: the same words stand on `/leader`, in `/events`, in
+A `LeadershipStatus` is a snapshot judged by the clock: the same words stand on `/leader`, in `/events`, in
 `state.json` and in the hooks' environment. A `ChangeFeed` turns the board's snapshots into changes, and
 notices by itself when a deadline passes with no newer snapshot. This module decides nothing: the snapshot and
 its deadline do.
@@ -17,12 +17,12 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LeadershipStatus:
     """A snapshot as it is to be read at one instant."""
 
     lock: str
@@ -41,7 +41,7 @@ class Standing:
     position: int | None
 
     @classmethod
-    def at(cls, snapshot: Snapshot, now: float) -> Standing:
+    def at(cls, snapshot: Snapshot, now: float) -> LeadershipStatus:
         """Judge a snapshot at `now`, an instant of the board's clock."""
         leading = snapshot.is_holding(now)
         since = snapshot.term_since
@@ -96,7 +96,7 @@ class Change(StrEnum):
     VACANCY = "vacancy"
 
 
-def changes(before: Standing, after: Standing) -> list[Change]:
+def changes(before: LeadershipStatus, after: LeadershipStatus) -> list[Change]:
     """What one who knows `before` must hear to know `after`. A new token is a new term: lost, then gained."""
     found = []
     same_term = (before.leading, before.token) == (after.leading, after.token)
@@ -118,8 +118,8 @@ class ChangeFeed:
 
     def __init__(
         self,
-        board: Board,
-        tell: Callable[[Change, Standing, Standing], None],
+        board: Publisher,
+        tell: Callable[[Change, LeadershipStatus, LeadershipStatus], None],
         do: Callable[[Callable[[], None]], None] = _at_once,
     ) -> None:
         """`do` calls what it is given, at once on the loop or later: in that order, in any thread, one at a time."""
@@ -127,7 +127,7 @@ class ChangeFeed:
         self._tell = tell
         self._do = do
         nothing = replace(board.snapshot, state=State.IDLE, leader=None)
-        self._told = Standing.at(nothing, board.clock())
+        self._told = LeadershipStatus.at(nothing, board.clock())
         self._stop_listening: Callable[[], None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -161,7 +161,7 @@ class ChangeFeed:
 
     def _compare(self, snapshot: Snapshot, now: float) -> None:
         """Tell how what held by the clock at `now` differs from what was told before."""
-        before, after = self._told, Standing.at(snapshot, now)
+        before, after = self._told, LeadershipStatus.at(snapshot, now)
         self._told = after
         for change in changes(before, after):
             self._tell(change, before, after)

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from leasehold import __version__
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Cause, Snapshot, State
 
 KEEP_ALIVE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -33,7 +33,7 @@ class Observer:
 class Metrics(Observer):
     """Counts what is reported and what the board shows, in the given registry."""
 
-    def __init__(self, registry: CollectorRegistry, board: Board) -> None:
+    def __init__(self, registry: CollectorRegistry, board: Publisher) -> None:
         # A second series per counter, with the time of its creation: nobody asks for it.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
         lock = str(board.snapshot.lock)
@@ -87,7 +87,7 @@ class Metrics(Observer):
 class _Now(Collector):
     """The gauges: the newest snapshot, judged by the clock at the scrape."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Publisher) -> None:
         self._board = board
 
     def collect(self) -> Iterator[Metric]:

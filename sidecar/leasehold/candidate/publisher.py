@@ -21,7 +21,7 @@ Listener = Callable[[Snapshot, Snapshot], None]
 """Called with the snapshot before and the one now in force."""
 
 
-class Board:
+class Publisher:
     """The newest snapshot, and the clock by which its deadline is to be judged."""
 
     def __init__(self, first: Snapshot, clock: Clock) -> None:

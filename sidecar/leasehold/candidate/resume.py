@@ -25,7 +25,7 @@ PATIENCE: Final = 5.0
 """Seconds that one step on the disk may take."""
 
 
-class Keeper:
+class ResumeStore:
     """Remembers our candidate for the process after us; with no resume file it has nothing to do."""
 
     def __init__(self, files: ResumeFile | None) -> None:

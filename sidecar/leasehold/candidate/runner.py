@@ -16,12 +16,12 @@ from functools import partial
 from typing import Any, Final
 
 from leasehold.candidate.metrics import Observer
-from leasehold.candidate.publisher import Board
-from leasehold.candidate.resume import Keeper
+from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.store import Store, flaw_of, timeout_for
 from leasehold.election import events as ev
-from leasehold.election.election import Election, Settings
+from leasehold.election.election import Election, ElectionConfig
 from leasehold.etcd import EtcdClient, EtcdError, WatchBatch, Watcher, WatchLost
 from leasehold.lock.keys import prefix_end
 from leasehold.logs import afterwards
@@ -42,9 +42,9 @@ class Runner:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ElectionConfig,
         client: EtcdClient,
-        board: Board,
+        board: Publisher,
         observer: Observer | None = None,
         resume_file: ResumeFile | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class Runner:
         self._store = Store(client, self.election.keys)
         self._board = board
         self._observer = observer or Observer()
-        self._keeper = Keeper(resume_file)
+        self._keeper = ResumeStore(resume_file)
         self._saved: int | None = None
         self._cluster = 0
         self._keyless: int | None = None
@@ -173,7 +173,7 @@ class Runner:
             self._fail(error)
 
     async def _ask(self, command: Any) -> None:
-        if isinstance(command, ev.GiveUp) and not await self._keeper.mark(command.lease):
+        if isinstance(command, ev.Resign) and not await self._keeper.mark(command.lease):
             self.submit(ev.Failed(command.op, "the resume file cannot be marked", refused=True, unmarked=True))
             return
         asked = self._board.clock()
@@ -183,7 +183,7 @@ class Runner:
             self._observer.error("request")
         elif isinstance(answer, ev.KeptAlive):
             self._observer.keep_alive(self._board.clock() - asked)
-        elif isinstance(command, ev.GiveUp) and isinstance(answer, ev.Written) and answer.done and not command.keep_own:
+        elif isinstance(command, ev.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own:
             self._keyless = command.lease
         self.submit(answer)
 

@@ -95,7 +95,7 @@ class Store:
             ev.ReadOwn: self._read_own,
             ev.KeepAlive: self._keep_alive,
             ev.Write: self._write,
-            ev.GiveUp: self._give_up,
+            ev.Resign: self._give_up,
         }
 
     async def perform(self, command: Any, timeout: float) -> ev.Event:
@@ -161,7 +161,7 @@ class Store:
         )
         return ev.Written(command.op, answer.origin, answer.succeeded)
 
-    async def _give_up(self, command: ev.GiveUp, timeout: float) -> ev.Event:
+    async def _give_up(self, command: ev.Resign, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         compares = [Compare.create_revision(key, "=", command.token)]
         compares += [Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.passed, *command.guards)]

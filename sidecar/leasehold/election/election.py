@@ -55,10 +55,10 @@ from typing import Any, Final
 from leasehold.election import events as ev
 from leasehold.election.events import Cause, Snapshot, State
 from leasehold.election.joining import Joining
-from leasehold.election.machine import MOVES, IllegalEvent, Settings
+from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent
 from leasehold.election.yielding import STOP_PATIENCE
 
-__all__ = ["MOVES", "TRANSITIONS", "Election", "IllegalEvent", "Settings"]
+__all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent"]
 
 
 class Election(Joining):
@@ -212,7 +212,7 @@ _PODS: Final[dict[type, _Act]] = {
     ev.HandOver: Election._hand_over,
     ev.Pause: Election._pause,
     ev.Resume: Election._resume,
-    ev.Drained: Election._drained,
+    ev.WorkStopped: Election._drained,
     ev.Health: Election._health,
     ev.Tick: Election._tick,
 }

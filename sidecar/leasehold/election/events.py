@@ -39,7 +39,7 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ResponseHeader:
     """The header of an etcd answer: which member gave it, and what that member knew."""
 
     cluster: int
@@ -67,7 +67,7 @@ class Answer:
     """An answer of etcd to the command numbered `op`."""
 
     op: int
-    origin: Origin
+    origin: ResponseHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class KeptAlive(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Written(Answer):
-    """A transaction of `Write` or `GiveUp` ran; `done` is whether its comparisons held."""
+    """A transaction of `Write` or `Resign` ran; `done` is whether its comparisons held."""
 
     done: bool
 
@@ -135,7 +135,7 @@ class Written(Answer):
 class Failed:
     """No answer, or an error. The outcome is unknown unless `refused`: then etcd said that nothing was done.
 
-    `lease_gone` is etcd's answer that the lease named in the command does not exist. `unmarked` says that a GiveUp was
+    `lease_gone` is etcd's answer that the lease named in the command does not exist. `unmarked` says that a Resign was
     not sent, and never can be, because the resume file could not be marked before.
     """
 
@@ -222,7 +222,7 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class Drained:
+class WorkStopped:
     """The guarded work has stopped: there is nothing left to wait for before the key is given up."""
 
 
@@ -256,7 +256,7 @@ Event = (
     | HandOver
     | Pause
     | Resume
-    | Drained
+    | WorkStopped
     | Health
     | Tick
 )
@@ -329,7 +329,7 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
+class Resign:
     """Delete our key, and those of `passed`, if our key and every guard still has its create revision.
 
     `spec_revision`, unless None, is compared too. The resume file is marked before this is sent. Answered by Written:
@@ -379,7 +379,7 @@ class Stopped:
     """The election has ended after `Stop`: nothing of it is left in etcd, as far as can be known."""
 
 
-Command = ReadSpec | Grant | Join | ReadQueue | ReadOwn | KeepAlive | Write | GiveUp | Revoke | Watch | Note | Stopped
+Command = ReadSpec | Grant | Join | ReadQueue | ReadOwn | KeepAlive | Write | Resign | Revoke | Watch | Note | Stopped
 
 
 # --- what is published -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Final
 
 from leasehold.election import events as ev
 from leasehold.election.events import State
-from leasehold.election.queue_view import View
+from leasehold.election.queue_view import QueueView
 from leasehold.election.queued import Queued
 from leasehold.lock.keys import Entry
 
@@ -88,20 +88,20 @@ class Joining(Queued):
 
     def _joined(self, event: ev.Joined, now: float) -> None:
         if event.created:
-            self._enter(View.read(event.queue, event.origin.revision), now)
+            self._enter(QueueView.read(event.queue, event.origin.revision), now)
         else:
             self._start_over(now)
 
     def _join_reread(self, event: ev.QueueRead, now: float) -> None:
         """The joining transaction had no answer: what does the queue say?"""
         self._adopt(event.declared, event.origin.revision, now)
-        view = View.read(event.queue, event.origin.revision)
+        view = QueueView.read(event.queue, event.origin.revision)
         if view.own(self.keys.entry(self._lease_id or 0)) is not None:
             self._enter(view, now)
         else:
             self._start_over(now)
 
-    def _enter(self, view: View, now: float) -> None:
+    def _enter(self, view: QueueView, now: float) -> None:
         """Our key stands in the queue."""
         self._view = view
         self._own = view.own(self.keys.entry(self._lease_id or 0))
@@ -167,7 +167,7 @@ class Joining(Queued):
         """The key is ours again; whether we may hold under it is for a confirmed keep-alive to say."""
         self._resumable = self._step = self._watching = None
         self._own, self._lease_id = own, own.lease
-        self._view = View((own,), revision)
+        self._view = QueueView((own,), revision)
         self._lease.taken_up(self._ttl())
         self._may_have_led = True
         self._move(State.UNSURE)

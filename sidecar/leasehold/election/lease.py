@@ -18,7 +18,7 @@ A leader elected later starts the lease's whole TTL anew, which is later than ou
 
 from __future__ import annotations
 
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 
 
 class LeaseClock:
@@ -31,7 +31,7 @@ class LeaseClock:
         self.ttl = 0
         self.next_due = 0.0
         """When the first keep-alive after the grant is due."""
-        self._before: Origin | None = None
+        self._before: ResponseHeader | None = None
         self._sent: float | None = None
         self._renewed_since: float | None = None
         self._renewed_last = 0.0
@@ -52,12 +52,12 @@ class LeaseClock:
         """Seconds from one keep-alive to the next."""
         return self.ttl / 3
 
-    def begin(self, before: Origin | None) -> None:
+    def begin(self, before: ResponseHeader | None) -> None:
         """A keep-alive is about to be sent; `before` is the header of the last answer received."""
         self._before = before
         self._sent = None
 
-    def answered(self, origin: Origin, sent: float, ttl: int) -> None:
+    def answered(self, origin: ResponseHeader, sent: float, ttl: int) -> None:
         """The keep-alive begun last was answered: it still waits to be confirmed."""
         self.ttl = min(self.ttl or ttl, ttl)
         same = self._before is not None and origin.member == self._before.member
@@ -73,7 +73,7 @@ class LeaseClock:
         """
         return self._renewed_since is not None and sent - self._renewed_since > self.ttl
 
-    def confirm(self, origin: Origin) -> bool:
+    def confirm(self, origin: ResponseHeader) -> bool:
         """The confirming read was answered, and showed our key. Whether the keep-alive counts; if so, it does now."""
         before, sent = self._before, self._sent
         self._before = self._sent = None

@@ -15,7 +15,7 @@ from typing import Any, Final
 from leasehold.election import events as ev
 from leasehold.election.events import Cause, State
 from leasehold.election.lease import LeaseClock
-from leasehold.election.queue_view import View
+from leasehold.election.queue_view import QueueView
 from leasehold.lock.keys import DEFAULT_ROOT, DEFAULT_TTL, Entry, Keys, LockName, Record, Spec
 
 MOVES: Final[dict[State, frozenset[State]]] = {
@@ -36,7 +36,7 @@ ANSWERS: Final[dict[type, type[ev.Answer]]] = {
     ev.ReadOwn: ev.OwnRead,
     ev.KeepAlive: ev.KeptAlive,
     ev.Write: ev.Written,
-    ev.GiveUp: ev.Written,
+    ev.Resign: ev.Written,
 }
 """What each question is answered by."""
 
@@ -46,7 +46,7 @@ class IllegalEvent(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ElectionConfig:
     """What one sidecar is set to; durations in seconds.
 
     `record` is what its keys will say; its `incarnation` is new in each process. `ttl` None leaves it to the lock.
@@ -64,7 +64,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingRequest:
     """A question under way, and the highest revision that was known when it was asked."""
 
     command: Any
@@ -79,7 +79,7 @@ class Asked:
 class Machine:
     """The state of one sidecar's election for one lock."""
 
-    def __init__(self, settings: Settings, rng: random.Random) -> None:
+    def __init__(self, settings: ElectionConfig, rng: random.Random) -> None:
         """`rng` spreads the retries of many sidecars; with the same one, the same events give the same commands."""
         self.settings = settings
         self.keys = Keys(settings.lock, settings.root)
@@ -94,7 +94,7 @@ class Machine:
         self._healthy = settings.starts_healthy
         self._resumable: ev.Resumable | None = None
 
-        self._origin: ev.Origin | None = None
+        self._origin: ev.ResponseHeader | None = None
         self._seen = 0
         self._spec = Spec()
         self._declared = ev.Declared(None)
@@ -108,7 +108,7 @@ class Machine:
         self._lease = LeaseClock(self.settings.max_drift)
         self._lease_id: int | None = None
         self._own: Entry | None = None
-        self._view = View()
+        self._view = QueueView()
         self._heard = 0
         self._term_since: float | None = None
         self._beat_at = math.inf
@@ -119,8 +119,8 @@ class Machine:
         self._may_be_passed = False
         self._unwritten = 0
         self._drain_until = self._stop_by = math.inf
-        self._step: Asked | None = None
-        self._beat: Asked | None = None
+        self._step: PendingRequest | None = None
+        self._beat: PendingRequest | None = None
         self._retry: tuple[float, Callable[[float], None]] | None = None
 
     # --- asking, noting, moving ---------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class Machine:
     def _ask(self, command: Any) -> None:
         """Ask the one question that the state's progress waits for."""
         self._retry = None
-        self._step = Asked(command, self._seen)
+        self._step = PendingRequest(command, self._seen)
         self._out.append(command)
 
     def _later(self, delay: float, now: float, act: Callable[[float], None]) -> None:
@@ -169,7 +169,7 @@ class Machine:
         """Plan the next keep-alive. While giving up there is none: the lease bounds how long that takes."""
         self._beat_at = math.inf if self._state is State.YIELDING and not self._draining else at
 
-    def _asked(self, op: int) -> Asked | None:
+    def _asked(self, op: int) -> PendingRequest | None:
         return next((asked for asked in (self._step, self._beat) if asked and asked.command.op == op), None)
 
     def _is_beat(self, op: int) -> bool:

@@ -14,7 +14,7 @@ from leasehold.lock.keys import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class QueueView:
     """The queue, in order of create revision, as known at `revision`; `whole` while nobody in it can be missing."""
 
     entries: tuple[Entry, ...] = ()
@@ -22,7 +22,7 @@ class View:
     whole: bool = False
 
     @classmethod
-    def read(cls, entries: Iterable[Entry], revision: int) -> View:
+    def read(cls, entries: Iterable[Entry], revision: int) -> QueueView:
         """A view from a linearizable read of the whole queue at this revision."""
         return cls(tuple(sorted(entries, key=lambda entry: entry.create_revision)), revision, whole=True)
 
@@ -48,7 +48,7 @@ class View:
         ahead = self.ahead(token)
         return len(ahead) == 1 and ahead[0].key == key and not ahead[0].changed
 
-    def put(self, entry: Entry) -> View:
+    def put(self, entry: Entry) -> QueueView:
         """A watched key was written. An older event than what is known changes nothing."""
         known = self.own(entry.key)
         if entry.mod_revision <= (known.mod_revision if known else self.revision):
@@ -56,11 +56,11 @@ class View:
         others = [other for other in self.entries if other.key != entry.key]
         return replace(self, entries=tuple(sorted([*others, entry], key=lambda e: e.create_revision)))
 
-    def gone(self, key: str) -> View:
+    def gone(self, key: str) -> QueueView:
         """A watched key was deleted. Keys are never used twice, so an old event is true for ever."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry.key != key))
 
-    def behind(self, head: Entry | None) -> View:
+    def behind(self, head: Entry | None) -> QueueView:
         """A linearizable read found `head` to be the first of the queue: all before it are gone."""
         if head is None:
             return replace(self, entries=())

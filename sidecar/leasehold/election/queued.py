@@ -14,8 +14,8 @@ from typing import Final
 from leasehold.election import events as ev
 from leasehold.election import ranking
 from leasehold.election.events import Cause, State
-from leasehold.election.machine import Asked
-from leasehold.election.queue_view import View
+from leasehold.election.machine import PendingRequest
+from leasehold.election.queue_view import QueueView
 from leasehold.election.yielding import Yielding
 from leasehold.lock.keys import Spec
 
@@ -43,7 +43,7 @@ class Queued(Yielding):
         if revision < self._heard:
             self._read_queue(now)
             return
-        self._view = View.read(event.queue, revision)
+        self._view = QueueView.read(event.queue, revision)
         own = self._view.own(self._own.key) if self._own else None
         if self._is_still_ours(own, now):
             self._own = own
@@ -182,7 +182,7 @@ class Queued(Yielding):
         self._ask_beat(ev.KeepAlive(self._op(), self._lease_id or 0))
 
     def _ask_beat(self, command: ev.KeepAlive | ev.ReadOwn) -> None:
-        self._beat = Asked(command, self._seen)
+        self._beat = PendingRequest(command, self._seen)
         self._out.append(command)
 
     def _kept_alive(self, event: ev.KeptAlive, now: float) -> None:

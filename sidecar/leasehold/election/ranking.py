@@ -33,7 +33,7 @@ def best_first(queue: Sequence[Entry], spec: Spec) -> list[Entry]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class HandoverPlan:
     """How one holder gives up its place.
 
     `passed` are deleted with the holder's own key, so that `target` is the next holder. `guards` must still stand for
@@ -52,20 +52,20 @@ class Plan:
     """More are to be passed than one transaction can compare: delete these first, and keep our own key meanwhile."""
 
 
-def plan(queue: Sequence[Entry], spec: Spec, token: int) -> Plan:
+def plan(queue: Sequence[Entry], spec: Spec, token: int) -> HandoverPlan:
     """How the candidate with this token gives up its place, given the whole queue."""
     place = [entry.create_revision for entry in queue].index(token)
     waiters = queue[spec.capacity :]
     if place >= spec.capacity or not waiters:
-        return Plan()
+        return HandoverPlan()
     target = best_first(waiters, spec)[0]
     between = tuple(waiters[: waiters.index(target)])
     if not between:
-        return Plan(target=target)
+        return HandoverPlan(target=target)
     others = tuple(entry for entry in queue[: spec.capacity] if entry.create_revision != token)
     if len(others) > MAX_COMPARED or any(entry.record.foreign for entry in between):
-        return Plan(target=waiters[0], blocked=True)
-    return Plan(target, between[-MAX_COMPARED:], (target, *others), in_parts=len(between) > MAX_COMPARED)
+        return HandoverPlan(target=waiters[0], blocked=True)
+    return HandoverPlan(target, between[-MAX_COMPARED:], (target, *others), in_parts=len(between) > MAX_COMPARED)
 
 
 def should_yield(queue: Sequence[Entry], spec: Spec, token: int) -> bool:

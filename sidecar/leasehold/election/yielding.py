@@ -20,7 +20,7 @@ from leasehold.election import events as ev
 from leasehold.election import ranking
 from leasehold.election.events import Cause, State
 from leasehold.election.machine import Machine
-from leasehold.election.queue_view import View
+from leasehold.election.queue_view import QueueView
 
 STOP_PATIENCE: Final = 10.0
 """Seconds for which a stopping sidecar tries to give its key up; after that the lease is left to expire."""
@@ -53,7 +53,7 @@ class Yielding(Machine):
         led = self._term_since is not None or self._may_have_led
         return led and self._state in (State.HOLDING, State.UNSURE)
 
-    def _drained(self, event: ev.Drained | ev.Tick, now: float) -> None:
+    def _drained(self, event: ev.WorkStopped | ev.Tick, now: float) -> None:
         """The guarded work has stopped, or had its time."""
         if self._draining:
             self._draining = False
@@ -65,9 +65,9 @@ class Yielding(Machine):
         known = not self._declared.broken and now >= self._nobody_passed_until
         return known and self._unwritten < WRITE_PATIENCE
 
-    def _plan(self, now: float) -> ranking.Plan:
+    def _plan(self, now: float) -> ranking.HandoverPlan:
         if self._own is None or not self._view.whole or not self._may_pass(now):
-            return ranking.Plan()
+            return ranking.HandoverPlan()
         return ranking.plan(self._view.entries, self._spec, self._own.create_revision)
 
     def _announce(self, now: float) -> bool:
@@ -99,12 +99,12 @@ class Yielding(Machine):
         self._given_up = self._given_up or not plan.in_parts
         spec = self._declared.revision if plan.passed else None
         parts = (plan.passed, plan.guards, spec, plan.in_parts)
-        self._ask(ev.GiveUp(self._op(), own.lease, own.create_revision, *parts))
+        self._ask(ev.Resign(self._op(), own.lease, own.create_revision, *parts))
 
     def _yield_written(self, event: ev.Written, now: float) -> None:
         command = self._step.command if self._step else None
         self._step = None
-        if isinstance(command, ev.GiveUp) and event.done and not command.keep_own:
+        if isinstance(command, ev.Resign) and event.done and not command.keep_own:
             self._lose(now, "given up")
             return
         if isinstance(command, ev.Write) and event.done and self._own is not None:
@@ -119,7 +119,7 @@ class Yielding(Machine):
             self._ask(ev.ReadQueue(self._op()))
             return
         self._step, self._unknown = None, False
-        self._view = View.read(event.queue, event.origin.revision)
+        self._view = QueueView.read(event.queue, event.origin.revision)
         own = self._view.own(self._own.key) if self._own else None
         if self._is_still_ours(own, now):
             self._own = own

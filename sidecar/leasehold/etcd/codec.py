@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 from leasehold.etcd import rpc_pb2 as pb
 from leasehold.etcd.model import (
     Compare,
@@ -126,9 +126,9 @@ def _operand(compare: Compare) -> pb.Compare:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def origin_of(header: pb.ResponseHeader) -> Origin:
+def origin_of(header: pb.ResponseHeader) -> ResponseHeader:
     """Who answered, and what it knew."""
-    return Origin(header.cluster_id, header.member_id, header.raft_term, header.revision)
+    return ResponseHeader(header.cluster_id, header.member_id, header.raft_term, header.revision)
 
 
 def key_value(kv: pb.KeyValue) -> KeyValue:
@@ -136,17 +136,17 @@ def key_value(kv: pb.KeyValue) -> KeyValue:
     return KeyValue(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease)
 
 
-def range_answer(message: pb.RangeResponse, origin: Origin) -> RangeAnswer:
+def range_answer(message: pb.RangeResponse, origin: ResponseHeader) -> RangeAnswer:
     """What was read."""
     return RangeAnswer(origin, tuple(map(key_value, message.kvs)), message.count, message.more)
 
 
-def put_answer(message: pb.PutResponse, origin: Origin) -> PutAnswer:
+def put_answer(message: pb.PutResponse, origin: ResponseHeader) -> PutAnswer:
     """What was overwritten."""
     return PutAnswer(origin, key_value(message.prev_kv) if message.HasField("prev_kv") else None)
 
 
-def delete_answer(message: pb.DeleteRangeResponse, origin: Origin) -> DeleteAnswer:
+def delete_answer(message: pb.DeleteRangeResponse, origin: ResponseHeader) -> DeleteAnswer:
     """What was deleted."""
     return DeleteAnswer(origin, message.deleted, tuple(map(key_value, message.prev_kvs)))
 
@@ -157,7 +157,7 @@ def txn_answer(message: pb.TxnResponse) -> TxnAnswer:
     return TxnAnswer(origin, message.succeeded, tuple(_response_op(op, origin) for op in message.responses))
 
 
-def _response_op(op: pb.ResponseOp, origin: Origin) -> RangeAnswer | PutAnswer | DeleteAnswer:
+def _response_op(op: pb.ResponseOp, origin: ResponseHeader) -> RangeAnswer | PutAnswer | DeleteAnswer:
     match op.WhichOneof("response"):
         case "response_range":
             return range_answer(op.response_range, origin)

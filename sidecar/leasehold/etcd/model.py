@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Literal, TypedDict
 
-from leasehold.election.events import Origin
+from leasehold.election.events import ResponseHeader
 
 Key = str | bytes
 
@@ -149,7 +149,7 @@ class KeyValue:
 class Answered:
     """What every answer has."""
 
-    origin: Origin
+    origin: ResponseHeader
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from typing import Final
 
 from leasehold.clock import now as clock
 from leasehold.exec import boot_timer, kill_tree, process_tree
-from leasehold.exec.stop_schedule import LEASE_ENDS, LEASEHOLD_GONE, URGENT, Plan
+from leasehold.exec.stop_schedule import LEASE_ENDS, LEASEHOLD_GONE, URGENT, StopSchedule
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
@@ -53,7 +53,7 @@ class Guardian:
         self._control = control
         self._report = report
         self._terminal = terminal
-        self._plan = Plan(margin)
+        self._plan = StopSchedule(margin)
         self._buffer = b""
         self._child: int | None = None
         self._child_ended = False

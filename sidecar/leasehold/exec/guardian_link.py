@@ -25,11 +25,11 @@ START_PATIENCE: Final = 30.0
 """Seconds for the guardian to start, on a machine that is busy with other things."""
 
 
-class GuardError(Exception):
+class GuardianError(Exception):
     """The guardian could not be started; the text says why."""
 
 
-class Guard:
+class GuardianLink:
     """A guardian process and what it has reported. `changed` is called after each report and when it ends."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
@@ -69,14 +69,14 @@ class Guard:
         try:
             self._pid = _spawn(words, environ, (theirs_in, theirs_out))
         except OSError as error:
-            raise GuardError(f"the guardian process could not be started: {error.strerror}") from None
+            raise GuardianError(f"the guardian process could not be started: {error.strerror}") from None
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
         try:
             await asyncio.wait_for(self._ready, START_PATIENCE)
         except TimeoutError:
-            raise GuardError(f"the guardian process did not start within {START_PATIENCE:g} seconds") from None
+            raise GuardianError(f"the guardian process did not start within {START_PATIENCE:g} seconds") from None
 
     # --- to the guardian ------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Guard:
         self._read_rest()
         self.dead = not self.gone
         if self._ready and not self._ready.done():
-            self._ready.set_exception(GuardError("the guardian process ended at its start"))
+            self._ready.set_exception(GuardianError("the guardian process ended at its start"))
         self._changed()
 
     def _read_rest(self) -> None:

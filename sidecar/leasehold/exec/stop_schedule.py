@@ -13,7 +13,7 @@ URGENT: Final = (LEASE_ENDS, LEASEHOLD_GONE)
 """Reasons to stop that leave no more time than the lease has; with others it is still being renewed."""
 
 
-class Plan:
+class StopSchedule:
     """When to send what.
 
     `why` is the reason for the stop, empty until there is one.

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Final
 
 from leasehold import logs
 from leasehold.clock import now as clock
-from leasehold.election.events import Drained, Snapshot, Stop
+from leasehold.election.events import Snapshot, Stop, WorkStopped
 from leasehold.exec import process_tree
 from leasehold.exec.guardian import KEPT, NOT_EXECUTABLE, NOT_FOUND
-from leasehold.exec.guardian_link import Guard, GuardError
+from leasehold.exec.guardian_link import GuardianError, GuardianLink
 from leasehold.settings.config import KILL_MARGIN, ConfigError, ExecConfig, default_grace, exec_config, grace_mistake
 
 if TYPE_CHECKING:
-    from leasehold.run.app import Parts
+    from leasehold.run.app import RunningSidecar
 
 _log = logging.getLogger("leasehold.supervisor")
 
@@ -81,7 +81,7 @@ async def _supervise(wanted: ExecConfig, environ: Mapping[str, str]) -> int:
 
     process_tree.become_subreaper()
     changed = asyncio.Event()
-    guard = Guard(changed.set)
+    guard = GuardianLink(changed.set)
     terminal = _has_terminal()
     lock, identity = str(wanted.sidecar.lock), wanted.sidecar.record.identity
     try:
@@ -91,7 +91,7 @@ async def _supervise(wanted: ExecConfig, environ: Mapping[str, str]) -> int:
             signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         async with app.composed(wanted.sidecar, guarded=True) as parts:
             return await Execution(wanted, parts, guard, changed).run()
-    except GuardError as error:
+    except GuardianError as error:
         sys.stderr.write(f"leasehold: {error}.\n")
         return LOST
     finally:
@@ -103,7 +103,7 @@ async def _supervise(wanted: ExecConfig, environ: Mapping[str, str]) -> int:
 class Execution:
     """One stay in the queue, and the command that runs once it leads."""
 
-    def __init__(self, wanted: ExecConfig, parts: Parts, guard: Guard, changed: asyncio.Event) -> None:
+    def __init__(self, wanted: ExecConfig, parts: RunningSidecar, guard: GuardianLink, changed: asyncio.Event) -> None:
         self._wanted = wanted
         self._parts = parts
         self._guard = guard
@@ -125,7 +125,7 @@ class Execution:
                 self._look(clock())
                 await self._turn(election)
             self._parts.submit(Stop())
-            self._parts.submit(Drained())
+            self._parts.submit(WorkStopped())
             await election
         finally:
             election.cancel()

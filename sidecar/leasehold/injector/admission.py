@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from leasehold.http.lean_aiohttp import web
 from leasehold.http.server import refusal
 from leasehold.injector import patch
-from leasehold.injector.annotations import Asked, Refused
+from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import Sidecar
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.patch import Patch
@@ -70,7 +70,7 @@ class Wanted:
 
     uid: str
     namespace: str
-    asked: Asked | None
+    asked: InjectionRequest | None
     patch: Patch
     refused: str = ""
 
@@ -119,7 +119,7 @@ class Reviewer:
         try:
             asked = patch.asks(pod, namespace, require_lock=self._policy.require_lock)
             return Wanted(uid, namespace, asked, patch.patch(pod, asked, self._sidecar))
-        except Refused as refused:
+        except RequestRefused as refused:
             return Wanted(uid, namespace, None, [], str(refused))
         except (AttributeError, KeyError, TypeError):  # lists where objects should be, and the like
             raise _no_review() from None
@@ -128,7 +128,7 @@ class Reviewer:
         """The response, as the admission API has it."""
         try:
             await self._check(wanted)
-        except Refused as refused:
+        except RequestRefused as refused:
             self._metrics.reviewed("refused")
             log.info("refused a pod of %s: %s", wanted.namespace, refused)
             return _refusal(wanted.uid, HTTPStatus.FORBIDDEN, str(refused))
@@ -146,7 +146,7 @@ class Reviewer:
     async def _check(self, wanted: Wanted) -> None:
         """What only the API server knows. Raises Refused, KubeFailure."""
         if wanted.asked is None:
-            raise Refused(wanted.refused)
+            raise RequestRefused(wanted.refused)
         if self._policy.require_opt_in:
             await self._check_opted_in(wanted.namespace)
         if wanted.asked.require_lock:
@@ -156,14 +156,14 @@ class Reviewer:
         found = await self._kube.get(f"/api/v1/namespaces/{namespace}")
         patch.check_opted_in(namespace, found["metadata"].get("labels") or {})
 
-    async def _check_declared(self, asked: Asked) -> None:
+    async def _check_declared(self, asked: InjectionRequest) -> None:
         lock: LockName = asked.lock
         try:
             await self._kube.get(f"/apis/{API_VERSION}/namespaces/{lock.namespace}/locks/{lock.name}")
         except KubeError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-            raise Refused(
+            raise RequestRefused(
                 f"there is no Lock {lock.name} in the namespace {lock.namespace}: declare it first, or set the "
                 'annotation leasehold.dev/require-lock to "false" for a lock without a declaration'
             ) from None

@@ -28,12 +28,12 @@ GATES: Final = ("readiness", "label")
 T = TypeVar("T")
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The pod cannot be given what it asks for. The text is one sentence for its author."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InjectionRequest:
     """What one pod asks for. `ttl` in seconds; None or "" where the pod leaves it to the injector, or to the Lock."""
 
     lock: LockName
@@ -48,14 +48,14 @@ class Asked:
     """The label that tells the revision the pod belongs to; "" for a pod of none."""
 
 
-def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Asked:
+def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
     """What the pod asks for; `require_lock` unless it says so itself. Raises Refused."""
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     given = _given(metadata.get("annotations") or {})
     _check_labels(labels)
     revision = next((label for label in _REVISION_LABELS if label in labels), "")
-    asked = Asked(
+    asked = InjectionRequest(
         lock=_lock(given, namespace),
         gate=_value(given, "gate", parsers.one_of(*GATES), GATES[0]),
         app_health=_value(given, "app-health", _health, ""),
@@ -79,7 +79,7 @@ def _given(annotations: Mapping[str, str]) -> dict[str, str]:
             continue
         short = name.removeprefix(PREFIX)
         if short not in _KNOWN:
-            raise Refused(f"there is no annotation {name}: {_nearest(short)}")
+            raise RequestRefused(f"there is no annotation {name}: {_nearest(short)}")
         given[short] = text
     return given
 
@@ -93,27 +93,29 @@ def _nearest(short: str) -> str:
 
 def _check_labels(labels: Mapping[str, str]) -> None:
     if labels.get(LABEL) != "true":
-        raise Refused(f'the label {LABEL} is "{labels.get(LABEL, "")}": use "true", or take it away')
+        raise RequestRefused(f'the label {LABEL} is "{labels.get(LABEL, "")}": use "true", or take it away')
     for name in labels:
         if not name.startswith(PREFIX) or name == LABEL:
             continue
         if name == _LEADER:
-            raise Refused(f"the label {name} is the operator's to set, on the pod that leads: take it away")
+            raise RequestRefused(f"the label {name} is the operator's to set, on the pod that leads: take it away")
         if name.removeprefix(PREFIX) in _KNOWN:
-            raise Refused(f"{name} is an annotation, and stands among the labels: move it to the annotations")
-        raise Refused(f"there is no label {name}: use {LABEL} alone, and annotations")
+            raise RequestRefused(f"{name} is an annotation, and stands among the labels: move it to the annotations")
+        raise RequestRefused(f"there is no label {name}: use {LABEL} alone, and annotations")
 
 
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:
     name = given.get("lock")
     if name is None:
-        raise Refused(f"the annotation {PREFIX}lock is missing: name the Lock that the pod stands for")
+        raise RequestRefused(f"the annotation {PREFIX}lock is missing: name the Lock that the pod stands for")
     if "/" in name:
-        raise Refused(f"{PREFIX}lock is {_cut(name)}: use the name of a Lock of the pod's own namespace, without a /")
+        raise RequestRefused(
+            f"{PREFIX}lock is {_cut(name)}: use the name of a Lock of the pod's own namespace, without a /"
+        )
     try:
         return LockName(namespace, name)
     except ValueError as error:
-        raise Refused(f"{PREFIX}lock is {_cut(name)}: {error}") from None
+        raise RequestRefused(f"{PREFIX}lock is {_cut(name)}: {error}") from None
 
 
 def _value(given: Mapping[str, str], name: str, read: Callable[[str], T], default: T) -> T:
@@ -122,7 +124,7 @@ def _value(given: Mapping[str, str], name: str, read: Callable[[str], T], defaul
     try:
         return read(given[name])
     except ValueError as error:
-        raise Refused(f"{PREFIX}{name} is {_cut(given[name])}: {error}") from None
+        raise RequestRefused(f"{PREFIX}{name} is {_cut(given[name])}: {error}") from None
 
 
 def _cut(text: str) -> str:
@@ -145,13 +147,13 @@ def _secret(text: str) -> str:
     return text
 
 
-def _check_relations(asked: Asked) -> None:
+def _check_relations(asked: InjectionRequest) -> None:
     if asked.port == asked.control_port:
-        raise Refused(
+        raise RequestRefused(
             f"{PREFIX}port and {PREFIX}control-port are both {asked.port}: the two listeners need a port each"
         )
     if asked.revision_label and not asked.app_health:
-        raise Refused(
+        raise RequestRefused(
             f"the annotation {PREFIX}app-health is missing: a new revision takes the lock over from the old one, so it "
             "must say when it works; name the URL of the app's health check, such as :8080/healthz"
         )

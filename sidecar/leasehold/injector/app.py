@@ -21,7 +21,13 @@ from leasehold.http.lean_aiohttp import web
 from leasehold.http.listener import ListenError, bind_tcp, listen
 from leasehold.http.server import App
 from leasehold.injector.admission import Policy, Reviewer
-from leasehold.injector.certificate_keeper import FileKeeper, Keeper, SecretKeeper, Served, keep_for_ever
+from leasehold.injector.certificate_keeper import (
+    CertificateReader,
+    CertificateRotator,
+    Certificates,
+    Served,
+    keep_for_ever,
+)
 from leasehold.injector.config import CertificateFiles, InjectorConfig
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.tls_listener import TlsListener
@@ -81,11 +87,11 @@ async def _access(config: InjectorConfig) -> Access:
         raise ConfigError([str(error)]) from None
 
 
-def _keeper(config: InjectorConfig, kube: KubeCall, served: Served) -> Keeper:
+def _keeper(config: InjectorConfig, kube: KubeCall, served: Served) -> Certificates:
     wanted = config.certificate
     if isinstance(wanted, CertificateFiles):
-        return FileKeeper(served, wanted.certificate, wanted.key)
-    return SecretKeeper(
+        return CertificateReader(served, wanted.certificate, wanted.key)
+    return CertificateRotator(
         kube,
         served,
         host=wanted.host,
@@ -97,7 +103,11 @@ def _keeper(config: InjectorConfig, kube: KubeCall, served: Served) -> Keeper:
 
 
 async def _serve_health(
-    config: InjectorConfig, stack: AsyncExitStack, registry: CollectorRegistry, keeper: Keeper, over: asyncio.Event
+    config: InjectorConfig,
+    stack: AsyncExitStack,
+    registry: CollectorRegistry,
+    keeper: Certificates,
+    over: asyncio.Event,
 ) -> None:
     """Not ready any more from TERM on, so that no new connection is routed here."""
     app = health.make_app(registry, lambda: "", lambda: {"certificate": keeper.ready, "staying": not over.is_set()})

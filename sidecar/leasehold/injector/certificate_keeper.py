@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from leasehold.injector.certificate import Kept, Pair, step
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.operator.trouble import Trouble
+from leasehold.operator.trouble import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.injector.certificate_keeper")
 
@@ -80,7 +80,7 @@ def _memory() -> str | None:
     return next((place for place in ("/dev/shm",) if Path(place).is_dir()), None)
 
 
-class SecretKeeper:
+class CertificateRotator:
     """Keeps the Secret that all replicas share, and the authorities in the webhook's configuration."""
 
     def __init__(
@@ -128,7 +128,7 @@ class SecretKeeper:
         return kept
 
 
-class FileKeeper:
+class CertificateReader:
     """Serves what others keep in two files, and write the authority of into the configuration."""
 
     def __init__(self, served: Served, certificate: Path, key: Path) -> None:
@@ -143,12 +143,12 @@ class FileKeeper:
         self.ready = True
 
 
-Keeper = SecretKeeper | FileKeeper
+Certificates = CertificateRotator | CertificateReader
 
 
-async def keep_for_ever(keeper: Keeper) -> None:
+async def keep_for_ever(keeper: Certificates) -> None:
     """Look again and again."""
-    trouble = Trouble(_log, "the certificate cannot be looked after")
+    trouble = RepeatedFailureLog(_log, "the certificate cannot be looked after")
     while True:
         try:
             await keeper.look()

@@ -17,7 +17,7 @@ from leasehold.injector.container import Sidecar
 from leasehold.operator.config import KUBECONFIG, read_kubeconfig
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, LogConfig, open_settings
-from leasehold.settings.options import ConfigError, Given, Group, Option, Settings, sentence, strays
+from leasehold.settings.options import ConfigError, Given, Group, Option, SettingsReader, sentence, strays
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
@@ -237,7 +237,7 @@ def injector_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Inj
 _KNOWN: Final = (*flags.ALL, *(option for group in GROUPS for option in group.options))
 
 
-def _certificate(settings: Settings, namespace: str) -> OwnCertificate | CertificateFiles:
+def _certificate(settings: SettingsReader, namespace: str) -> OwnCertificate | CertificateFiles:
     certificate, key = settings.get(TLS_CERT), settings.get(TLS_KEY)
     own = [settings.get(option) for option in (SERVICE, SECRET, CONFIGURATION)]
     days = settings.get(DAYS)
@@ -252,7 +252,7 @@ def _certificate(settings: Settings, namespace: str) -> OwnCertificate | Certifi
     return OwnCertificate(f"{own[0]}.{namespace}.svc", own[1], own[2], days)
 
 
-def _sidecar(settings: Settings) -> Sidecar:
+def _sidecar(settings: SettingsReader) -> Sidecar:
     sidecar = Sidecar(
         image=settings.get(IMAGE),
         etcd=settings.get(ETCD),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from leasehold.injector.annotations import Asked
+from leasehold.injector.annotations import InjectionRequest
 
 NAME: Final = "leasehold"
 STATE: Final = "leasehold-state"
@@ -37,7 +37,7 @@ class Sidecar:
     resources: Mapping[str, Any] = field(default_factory=dict)
 
 
-def container(asked: Asked, sidecar: Sidecar, *, on_host: bool) -> Object:
+def container(asked: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> Object:
     """The container. `on_host`: the pod shares its node's network, and so its loopback with every process there."""
     return {
         "name": NAME,
@@ -73,7 +73,7 @@ def container(asked: Asked, sidecar: Sidecar, *, on_host: bool) -> Object:
     }
 
 
-def volumes(asked: Asked, sidecar: Sidecar) -> list[Object]:
+def volumes(asked: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     """Its volumes."""
     made: list[Object] = [{"name": STATE, "emptyDir": {}}]
     for name, secret in ((TLS, asked.etcd_secret or sidecar.etcd_secret), (AUTH, sidecar.password_secret)):
@@ -82,7 +82,7 @@ def volumes(asked: Asked, sidecar: Sidecar) -> list[Object]:
     return made
 
 
-def _arguments(asked: Asked, sidecar: Sidecar, on_host: bool) -> list[str]:
+def _arguments(asked: InjectionRequest, sidecar: Sidecar, on_host: bool) -> list[str]:
     control = "unix:/state/control.sock" if on_host else f"127.0.0.1:{asked.control_port}"
     wanted = [
         ("--require-lock", asked.require_lock),
@@ -107,7 +107,7 @@ _POD: Final = {
 }
 
 
-def _settings(asked: Asked, sidecar: Sidecar) -> list[Object]:
+def _settings(asked: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     values = {"LEASEHOLD_ETCD": ",".join(sidecar.etcd)}
     if asked.etcd_secret or sidecar.etcd_secret:
         values["LEASEHOLD_ETCD_CA"] = "/etcd-tls/ca.crt"
@@ -126,7 +126,7 @@ def _from_pod(entry: tuple[str, str]) -> Object:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _mounts(asked: Asked, sidecar: Sidecar) -> list[Object]:
+def _mounts(asked: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     places = {TLS: "/etcd-tls", AUTH: "/etcd-auth"}
     present = {volume["name"] for volume in volumes(asked, sidecar)}
     return [{"name": name, "mountPath": path, "readOnly": True} for name, path in places.items() if name in present]

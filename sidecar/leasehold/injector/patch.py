@@ -16,7 +16,7 @@ from typing import Any, Final
 from leasehold import __version__
 from leasehold.injector import annotations as reading
 from leasehold.injector import validation
-from leasehold.injector.annotations import INJECTED, PREFIX, Asked, Refused
+from leasehold.injector.annotations import INJECTED, PREFIX, InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, TLS, Sidecar, container, volumes
 
 Patch = list[dict[str, Any]]
@@ -28,14 +28,14 @@ _DECISIVE: Final = ("restartPolicy", "args", "env", "ports", "volumeMounts")
 set resources, or name images by another registry."""
 
 
-def asks(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Asked:
+def asks(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
     """What a pod asks for. Raises Refused."""
     if INJECTED in (pod["metadata"].get("annotations") or {}) and not is_injected(pod):
-        raise Refused(f"the annotation {INJECTED} is the injector's to set: take it away")
+        raise RequestRefused(f"the annotation {INJECTED} is the injector's to set: take it away")
     return reading.read(pod, namespace, require_lock=require_lock)
 
 
-def patch(pod: Mapping[str, Any], asked: Asked, sidecar: Sidecar) -> Patch:
+def patch(pod: Mapping[str, Any], asked: InjectionRequest, sidecar: Sidecar) -> Patch:
     """What is to be changed; nothing where all is as asked for already. Raises Refused."""
     bare = _bare(pod)
     validation.check(bare, asked, sidecar)
@@ -62,7 +62,7 @@ def is_injected(pod: Mapping[str, Any]) -> bool:
 def check_opted_in(namespace: str, labels: Mapping[str, str]) -> None:
     """Raises Refused for a namespace that has not opted in."""
     if labels.get(OPT_IN) != _OPTED_IN:
-        raise Refused(
+        raise RequestRefused(
             f"the namespace {namespace} has not opted in: kubectl label namespace {namespace} {OPT_IN}={_OPTED_IN}"
         )
 

@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from leasehold.injector.annotations import PREFIX, Asked, Refused
+from leasehold.injector.annotations import PREFIX, InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, STATE, TLS, Sidecar
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS: Final = "kubernetes.io/os"
 
 
-def check(pod: Mapping[str, Any], asked: Asked, sidecar: Sidecar) -> None:
+def check(pod: Mapping[str, Any], asked: InjectionRequest, sidecar: Sidecar) -> None:
     """Raises Refused."""
     spec: Mapping[str, Any] = pod["spec"]
     _check_kind(pod)
     _check_etcd(spec, asked, sidecar)
     everything = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     if any(each.get("name") == NAME for each in everything):
-        raise Refused(
+        raise RequestRefused(
             f"the pod has a container named {NAME} already: rename it, or take the label away if it is the sidecar"
         )
     for volume in spec.get("volumes") or ():
@@ -32,21 +32,23 @@ def check(pod: Mapping[str, Any], asked: Asked, sidecar: Sidecar) -> None:
 def _check_kind(pod: Mapping[str, Any]) -> None:
     spec: Mapping[str, Any] = pod["spec"]
     if _MIRROR in (pod["metadata"].get("annotations") or {}):
-        raise Refused(
+        raise RequestRefused(
             "the pod is a static one, which its kubelet runs as its file says, without a sidecar: take the label away"
         )
     if "windows" in ((spec.get("os") or {}).get("name"), (spec.get("nodeSelector") or {}).get(_OS)):
-        raise Refused("the pod is for Windows, and the sidecar for Linux: take the label away")
+        raise RequestRefused("the pod is for Windows, and the sidecar for Linux: take the label away")
 
 
-def _check_etcd(spec: Mapping[str, Any], asked: Asked, sidecar: Sidecar) -> None:
+def _check_etcd(spec: Mapping[str, Any], asked: InjectionRequest, sidecar: Sidecar) -> None:
     if asked.etcd_secret and not all(url.startswith("https://") for url in sidecar.etcd):
-        raise Refused(f"{PREFIX}etcd-secret is {asked.etcd_secret}, and etcd is reached without TLS: take it away")
+        raise RequestRefused(
+            f"{PREFIX}etcd-secret is {asked.etcd_secret}, and etcd is reached without TLS: take it away"
+        )
     if not spec.get("hostNetwork") or spec.get("dnsPolicy", "ClusterFirst") != "ClusterFirst":
         return
     for host in (urlsplit(url).hostname or "" for url in sidecar.etcd):
         if host.endswith(".svc") or ".svc." in host:
-            raise Refused(
+            raise RequestRefused(
                 f"the pod is on its node's network, whose DNS does not know etcd's {host}: "
                 "set dnsPolicy: ClusterFirstWithHostNet"
             )
@@ -55,12 +57,12 @@ def _check_etcd(spec: Mapping[str, Any], asked: Asked, sidecar: Sidecar) -> None
 def _check_volume(volume: Mapping[str, Any]) -> None:
     name = volume.get("name")
     if name == STATE and volume.get("emptyDir") is None:
-        raise Refused(f"the pod's volume {STATE} is no emptyDir, as the sidecar's is: make it one, or rename it")
+        raise RequestRefused(f"the pod's volume {STATE} is no emptyDir, as the sidecar's is: make it one, or rename it")
     if name in (TLS, AUTH):
-        raise Refused(f"the pod has a volume named {name} already, as the sidecar's is: rename it")
+        raise RequestRefused(f"the pod has a volume named {name} already, as the sidecar's is: rename it")
 
 
-def _taken(spec: Mapping[str, Any], asked: Asked) -> dict[int, str]:
+def _taken(spec: Mapping[str, Any], asked: InjectionRequest) -> dict[int, str]:
     """The ports that the sidecar listens on, and the annotations that choose others."""
     ports = {asked.port: f"{PREFIX}port"}
     if not spec.get("hostNetwork"):
@@ -70,10 +72,10 @@ def _taken(spec: Mapping[str, Any], asked: Asked) -> dict[int, str]:
 
 def _check_port(port: Mapping[str, Any], owner: str, taken: Mapping[int, str]) -> None:
     if port.get("name") == NAME:
-        raise Refused(f"the container {owner} has a port named {NAME}, as the sidecar's is: rename it")
+        raise RequestRefused(f"the container {owner} has a port named {NAME}, as the sidecar's is: rename it")
     number = port.get("containerPort")
     if isinstance(number, int) and number in taken and port.get("protocol", "TCP") == "TCP":
-        raise Refused(
+        raise RequestRefused(
             f"the container {owner} uses the port {number}, as the sidecar would: "
             f"set the annotation {taken[number]} to another"
         )

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from leasehold.kubectl import values
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd
-from leasehold.settings.options import ConfigError, Option, Settings, sentence
+from leasehold.settings.options import ConfigError, Option, SettingsReader, sentence
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -151,7 +151,7 @@ class Arguments:
     """What the command line said. `output` is empty when it said nothing; times are in seconds."""
 
     command: str
-    place: Place
+    place: ClusterRef
     all_namespaces: bool = False
     name: str = ""
     output: str = ""
@@ -200,7 +200,7 @@ def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) ->
     etcd, root = _etcd(given, environ, mistakes) if ETCD[0] in command.flags else (None, "")
     if mistakes:
         raise ConfigError(mistakes)
-    place = Place(*(found.pop(field, "") for field in ("kubeconfig", "context", "namespace")))
+    place = ClusterRef(*(found.pop(field, "") for field in ("kubeconfig", "context", "namespace")))
     found["goal"] = found.pop("for", "held")
     return Arguments(command.name, place, name=name, shell=shell, etcd=etcd, root=root, **found)
 
@@ -252,7 +252,7 @@ def _name(given: str, mistakes: list[str]) -> str:
 
 def _etcd(given: Mapping[str, Any], environ: Mapping[str, str], mistakes: list[str]) -> tuple[EtcdConfig | None, str]:
     """How to reach etcd, if it was said; with the variables that `leasehold status` knows."""
-    settings = Settings({flag.dest: given[flag.dest] for flag in ETCD}, environ)
+    settings = SettingsReader({flag.dest: given[flag.dest] for flag in ETCD}, environ)
     if settings.given(shared.ETCD)[1] is None:
         unused = [flag.names[0] for flag in ETCD if given[flag.dest] is not None]
         mistakes += [f"{name} is of no use without --etcd." for name in unused]

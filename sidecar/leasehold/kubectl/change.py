@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
-from leasehold.kubectl.lock import Holder, View, named, number, printable, text, who_holds
+from leasehold.kubectl.lock import Holder, LockView, named, number, printable, text, who_holds
 from leasehold.lock.keys import LockName
 
 HANDOVER: Final = "handoverUpToToken"
@@ -38,7 +38,7 @@ class Change:
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
-Decide = Callable[[View], Change]
+Decide = Callable[[LockView], Change]
 
 
 # --- deciding ---
@@ -52,7 +52,7 @@ class Target:
     holders: tuple[Holder, ...]
 
 
-def target(view: View, token: int) -> Target:
+def target(view: LockView, token: int) -> Target:
     """Who is meant by `token`, or by 0, which means all who hold now. Raises RefusedError when that is nobody."""
     lock = view.name
     if view.rolled_back:
@@ -86,7 +86,7 @@ def revoke(meant: Target) -> Decide:
     return lambda view: _raise_token(view, meant, REVOKE, "revoked", "had already been revoked")
 
 
-def _raise_token(view: View, meant: Target, name: str, done: str, before: str) -> Change:
+def _raise_token(view: LockView, meant: Target, name: str, done: str, before: str) -> Change:
     if not still(view, meant):
         return Change(f"{named(meant.holders)} had already given it up; it {who_holds(view)}")
     if number(view.spec, name) >= meant.token:
@@ -94,16 +94,16 @@ def _raise_token(view: View, meant: Target, name: str, done: str, before: str) -
     return Change(f"{named(meant.holders)} {done}", {name: meant.token})
 
 
-def still(view: View, meant: Target) -> bool:
+def still(view: LockView, meant: Target) -> bool:
     """Whether one of those who are meant holds, or may: what cannot be known counts as holding."""
     return view.held == "Unknown" or any(holder.token <= meant.token for holder in view.holders)
 
 
-def prefer(first: View, identity: str) -> Decide:
+def prefer(first: LockView, identity: str) -> Decide:
     """The candidate of this identity is preferred from now on; nobody, when it is empty."""
     before = text(first.spec, PREFERRED)
 
-    def decide(view: View) -> Change:
+    def decide(view: LockView) -> Change:
         present = text(view.spec, PREFERRED)
         if present == identity:
             return Change(
@@ -120,12 +120,12 @@ def prefer(first: View, identity: str) -> Decide:
     return decide
 
 
-def suspend(view: View) -> Change:
+def suspend(view: LockView) -> Change:
     """Nobody may hold."""
     return Change("suspended already") if view.suspended else Change("suspended", {"suspend": True})
 
 
-def resume(view: View) -> Change:
+def resume(view: LockView) -> Change:
     """Candidates may hold again."""
     return Change("resumed", {"suspend": False}) if view.suspended else Change("not suspended")
 
@@ -136,20 +136,20 @@ def resume(view: View) -> Change:
 class Writable(Protocol):
     """The part of a cluster that changes need."""
 
-    def get(self, lock: LockName) -> View:
+    def get(self, lock: LockName) -> LockView:
         """The Lock as it is now."""
 
-    def change(self, seen: View, spec: Mapping[str, Any]) -> View:
+    def change(self, seen: LockView, spec: Mapping[str, Any]) -> LockView:
         """Set these fields if it still is as seen."""
 
 
 def apply(
     cluster: Writable,
-    first: View,
+    first: LockView,
     decide: Decide,
     tell: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
-) -> tuple[View, Change]:
+) -> tuple[LockView, Change]:
     """Make the change, starting from the Lock as it was first read; returns the Lock as it is then.
 
     `tell` gets a sentence when another writer came between. Raises ClusterError and RefusedError.
@@ -169,7 +169,7 @@ def apply(
     raise ClusterError(f"{str(error).rstrip('.')}, {_TRIES} times in a row; try again later.")
 
 
-def _again(cluster: Writable, seen: View, error: ClusterError, tell: Callable[[str], None]) -> View:
+def _again(cluster: Writable, seen: LockView, error: ClusterError, tell: Callable[[str], None]) -> LockView:
     """Read the Lock anew after a change that failed, or of which nobody knows whether it did."""
     try:
         now = cluster.get(seen.name)
@@ -186,7 +186,7 @@ def _again(cluster: Writable, seen: View, error: ClusterError, tell: Callable[[s
     return now
 
 
-def what_changed(before: View, after: View) -> str:
+def what_changed(before: LockView, after: LockView) -> str:
     """The fields of the spec that differ; empty when only the status or metadata do, which is no news."""
     fields = sorted(before.spec.keys() | after.spec.keys())
     return ", ".join(f"spec.{name}" for name in fields if before.spec.get(name) != after.spec.get(name))

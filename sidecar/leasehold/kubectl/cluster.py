@@ -21,8 +21,8 @@ from kubernetes import client
 
 from leasehold.kubectl.errors import Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
-from leasehold.kubectl.lock import GROUP, PLURAL, VERSION, View, number, printable, table, text
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.lock import GROUP, PLURAL, VERSION, LockView, number, printable, table, text
+from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 
 _PAGE: Final = 500
@@ -52,31 +52,31 @@ class _Answer(Protocol):
 class Cluster:
     """One cluster. Every method raises ClusterError, or one of its kinds, with the sentence for the user."""
 
-    def __init__(self, place: Place, request_timeout: float) -> None:
+    def __init__(self, place: ClusterRef, request_timeout: float) -> None:
         """Read the configuration; no request is made yet. A `request_timeout` of 0 is none."""
         self._timeout = request_timeout or None
         configuration, self.namespace = configure(place)
         self.server = f"The API server at {printable(str(configuration.host))}"
         self._client = client.ApiClient(configuration)
 
-    def get(self, lock: LockName) -> View:
+    def get(self, lock: LockName) -> LockView:
         """The Lock as it is now. NotThereError when there is none."""
         answer = self._ask("GET", _path(lock.namespace, lock.name), Doing("get", f"Lock {lock}", self.server, lock))
-        return View(answer)
+        return LockView(answer)
 
-    def locks(self, namespace: str) -> list[View]:
+    def locks(self, namespace: str) -> list[LockView]:
         """All Locks of a namespace, or of all namespaces when it is empty."""
         items, _ = self._pages(_path(namespace), (), Doing("list", f"Locks{_in(namespace)}", self.server))
-        return [View(item) for item in items]
+        return [LockView(item) for item in items]
 
-    def find(self, lock: LockName) -> tuple[View | None, str]:
+    def find(self, lock: LockName) -> tuple[LockView | None, str]:
         """The Lock, None when there is none, and the point in history from which `watch` tells what comes after."""
         query = (("fieldSelector", f"metadata.name={lock.name}"),)
         doing = Doing("list", f"Locks{_in(lock.namespace)}", self.server)
         items, version = self._pages(_path(lock.namespace), query, doing)
-        return (View(items[0]) if items else None), version
+        return (LockView(items[0]) if items else None), version
 
-    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[View | None]:
+    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
         """Each state of the Lock after that point, None once it is gone, for about so many seconds.
 
         Ends without error when they are over. OutdatedError: find it again. UnreachableError: the connection is lost.
@@ -95,7 +95,7 @@ class Cluster:
             with contextlib.closing(answer.response) as lines:
                 yield from _states(lines, doing)
 
-    def change(self, seen: View, spec: Mapping[str, Any]) -> View:
+    def change(self, seen: LockView, spec: Mapping[str, Any]) -> LockView:
         """Set fields of the spec, if the Lock still is what was seen. ConflictError: it is not, nothing was changed.
 
         UnreachableError: it may have been changed or not.
@@ -103,9 +103,9 @@ class Cluster:
         lock = seen.name
         body = {"metadata": {"resourceVersion": seen.resource_version, "uid": seen.uid}, "spec": dict(spec)}
         doing = Doing("patch", f"Lock {lock}", self.server, lock)
-        return View(self._ask("PATCH", _path(lock.namespace, lock.name), doing, body=body))
+        return LockView(self._ask("PATCH", _path(lock.namespace, lock.name), doing, body=body))
 
-    def events(self, view: View) -> Sequence[Mapping[str, Any]]:
+    def events(self, view: LockView) -> Sequence[Mapping[str, Any]]:
         """The Events about this very Lock, as the API server keeps them (an hour, usually)."""
         namespace = view.name.namespace
         query = (("fieldSelector", f"involvedObject.uid={view.uid}"),)
@@ -175,14 +175,14 @@ class Cluster:
         return cast(_Answer, self._client.call_api(*made, _request_timeout=timeout))
 
 
-def _states(lines: Iterable[bytes], doing: Doing) -> Iterator[View | None]:
+def _states(lines: Iterable[bytes], doing: Doing) -> Iterator[LockView | None]:
     """What a watch tells, event by event."""
     for line in lines:
         event = _object(line)
         seen = table(event, "object")
         if event.get("type") == "ERROR":
             raise explain(number(seen, "code") or 500, json.dumps(seen).encode(), doing)
-        yield None if event.get("type") == "DELETED" else View(seen)
+        yield None if event.get("type") == "DELETED" else LockView(seen)
 
 
 def _pause(answer: _Answer) -> float:

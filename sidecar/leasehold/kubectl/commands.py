@@ -15,7 +15,7 @@ from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
-from leasehold.kubectl.lock import QUALIFIED, View, named, printable, text, who_holds
+from leasehold.kubectl.lock import QUALIFIED, LockView, named, printable, text, who_holds
 from leasehold.lock.keys import DEFAULT_ROOT, Keys, LockName
 
 DONE: Final = 0
@@ -60,7 +60,7 @@ def describe_lock(cluster: Cluster, given: Arguments) -> int:
     return NOT_DONE if told.queue_error else DONE
 
 
-def _find_out(cluster: Cluster, view: View, given: Arguments) -> describe.Told:
+def _find_out(cluster: Cluster, view: LockView, given: Arguments) -> describe.Told:
     found: dict[str, Any] = {}
     try:
         found["events"] = cluster.events(view)
@@ -71,7 +71,7 @@ def _find_out(cluster: Cluster, view: View, given: Arguments) -> describe.Told:
     return describe.Told(view, **found)
 
 
-def _queue(view: View, given: Arguments) -> dict[str, Any]:
+def _queue(view: LockView, given: Arguments) -> dict[str, Any]:
     """The queue in etcd, by the reading of `leasehold status`."""
     import asyncio
     import json
@@ -89,7 +89,7 @@ def _queue(view: View, given: Arguments) -> dict[str, Any]:
     return {"queue": queue_status.as_table(queue), "queue_data": json.loads(queue_status.as_json(queue))}
 
 
-def root_of(view: View) -> str:
+def root_of(view: LockView) -> str:
     """The root of the Lock's keys, by the key that its status names: the operator may use another than the usual."""
     key, usual = text(view.status, "key"), Keys(view.name, "").prefix
     return key.removesuffix(usual) if key.startswith("/") and key.endswith(usual) and key != usual else DEFAULT_ROOT
@@ -107,7 +107,7 @@ def handover(cluster: Cluster, given: Arguments) -> int:
     return DONE
 
 
-def _prefer(cluster: Cluster, view: View, given: Arguments, identity: str) -> int:
+def _prefer(cluster: Cluster, view: LockView, given: Arguments, identity: str) -> int:
     after = _change(cluster, view, change.prefer(view, identity), given)
     if given.wait and identity:
         missed = f"{printable(identity)} did not take over"
@@ -139,7 +139,7 @@ def revoke(cluster: Cluster, given: Arguments) -> int:
     return DONE
 
 
-def what_is_given_up(view: View, meant: Target) -> str:
+def what_is_given_up(view: LockView, meant: Target) -> str:
     """What a revocation costs."""
     return (
         f"Revoking deletes the key of {named(meant.holders)} in etcd: whoever waits for {view.name} leads at once, "
@@ -166,14 +166,14 @@ def wait(cluster: Cluster, given: Arguments) -> int:
 # --- what they share ---
 
 
-def _change(cluster: Cluster, view: View, decide: Decide, given: Arguments) -> View:
+def _change(cluster: Cluster, view: LockView, decide: Decide, given: Arguments) -> LockView:
     """Make a change and say what was done."""
     after, made = change.apply(cluster, view, decide, tell)
     _say(after, made.said, given)
     return after
 
 
-def _say(view: View, what: str, given: Arguments) -> None:
+def _say(view: LockView, what: str, given: Arguments) -> None:
     """A sentence as kubectl has them, or the Lock in the format that was asked for."""
     if given.output:
         sys.stdout.write(printing.one(view, given.output, now()))
@@ -185,7 +185,7 @@ def _say(view: View, what: str, given: Arguments) -> None:
 def _wait(
     cluster: Cluster,
     lock: LockName,
-    met: Callable[[View], bool],
+    met: Callable[[LockView], bool],
     given: Arguments,
     missed: str,
     *,

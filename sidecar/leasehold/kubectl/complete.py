@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from leasehold.kubectl.arguments import COMMANDS, FORMATS, SHELLS, Command, Flag
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.place import ClusterRef
 
 if TYPE_CHECKING:
     from leasehold.kubectl.cluster import Cluster
@@ -24,10 +24,10 @@ _PATIENCE: Final = 5.0
 """Seconds that the cluster has to answer."""
 
 
-class Asked:
+class Completions:
     """What only the cluster or the kubeconfig can tell. Asked of nobody before it is needed, and empty on any error."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterRef) -> None:
         self._place = place
 
     def contexts(self) -> list[str]:
@@ -54,7 +54,7 @@ class Asked:
             return []
 
 
-def main(words: Sequence[str], ask: Callable[[Place], Asked] = Asked) -> str:
+def main(words: Sequence[str], ask: Callable[[ClusterRef], Completions] = Completions) -> str:
     """The whole answer to these words, the last of which is to be completed."""
     *before, last = words or [""]
     choices, directive = _choices(before, last, ask)
@@ -63,14 +63,16 @@ def main(words: Sequence[str], ask: Callable[[Place], Asked] = Asked) -> str:
     return "\n".join([*lines, f":{directive}", ""])
 
 
-def _choices(before: Sequence[str], last: str, ask: Callable[[Place], Asked]) -> tuple[Iterable[Choice], int]:
+def _choices(
+    before: Sequence[str], last: str, ask: Callable[[ClusterRef], Completions]
+) -> tuple[Iterable[Choice], int]:
     if not before:
         return [(command.name, command.summary) for command in COMMANDS], NO_FILES
     command = next((one for one in COMMANDS if one.name == before[0]), None)
     if command is None:
         return [], NO_FILES
     given, arguments, open_flag = _read(command, before[1:])
-    asked = ask(Place(*(given.get(name, "") for name in ("kubeconfig", "context", "namespace"))))
+    asked = ask(ClusterRef(*(given.get(name, "") for name in ("kubeconfig", "context", "namespace"))))
     name, equals, _ = last.partition("=")
     if open_flag is None and equals and (flag := _flag(command, name)):
         values, directive = _values(flag, asked)
@@ -82,13 +84,13 @@ def _choices(before: Sequence[str], last: str, ask: Callable[[Place], Asked]) ->
     return ([] if arguments else _arguments(command, asked)), NO_FILES
 
 
-def _arguments(command: Command, asked: Asked) -> Iterable[Choice]:
+def _arguments(command: Command, asked: Completions) -> Iterable[Choice]:
     if command.takes == "SHELL":
         return [(shell, "") for shell in SHELLS]
     return [(name, "") for name in asked.locks()] if command.takes == "NAME" else []
 
 
-def _values(flag: Flag, asked: Asked) -> tuple[Iterable[Choice], int]:
+def _values(flag: Flag, asked: Completions) -> tuple[Iterable[Choice], int]:
     if flag.completes == "files":
         return [], FILES
     known: Mapping[str, Callable[[], Iterable[str]]] = {

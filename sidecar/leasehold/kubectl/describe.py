@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from leasehold.kubectl.change import HANDOVER, PREFERRED, REVOKE
-from leasehold.kubectl.lock import Holder, View, number, printable, table, text
+from leasehold.kubectl.lock import Holder, LockView, number, printable, table, text
 from leasehold.kubectl.printing import Row, aligned, whole
 from leasehold.kubectl.times import age, parse_time, since
 
@@ -22,7 +22,7 @@ class Told:
     `queue` is the queue in etcd as `leasehold status` prints it, for people and for programs; None when not asked for.
     """
 
-    view: View
+    view: LockView
     events: Sequence[Mapping[str, Any]] = ()
     events_error: str = ""
     queue: str | None = None
@@ -50,7 +50,7 @@ def as_text(told: Told, now: datetime) -> str:
     return "".join(parts)
 
 
-def _facts(view: View, now: datetime) -> list[tuple[str, str]]:
+def _facts(view: LockView, now: datetime) -> list[tuple[str, str]]:
     status, metadata = view.status, view.metadata
     token = number(status, "fencingToken")
     facts = [
@@ -71,12 +71,12 @@ def _facts(view: View, now: datetime) -> list[tuple[str, str]]:
     return [(name, printable(value)) for name, value in facts]
 
 
-def _held(view: View) -> str:
+def _held(view: LockView) -> str:
     stale = "" if view.observed else " (the operator has not seen the latest change of the spec yet)"
     return view.held + stale
 
 
-def _wanted(view: View) -> str:
+def _wanted(view: LockView) -> str:
     words = [f"lease {view.ttl}s", f"capacity {view.capacity}"]
     if view.suspended:
         words.append("suspended")
@@ -94,7 +94,7 @@ def _instant(written: str, now: datetime) -> str:
     return f"{since(written, now)} ago ({written})" if parse_time(written) else "-"
 
 
-def _holders(view: View, now: datetime) -> list[Row]:
+def _holders(view: LockView, now: datetime) -> list[Row]:
     rows = [_holder(holder, now) for holder in view.holders]
     return [("IDENTITY", "TOKEN", "SINCE", "POD", "NODE", "GROUP", "LEASE"), *rows] if rows else []
 
@@ -105,7 +105,7 @@ def _holder(holder: Holder, now: datetime) -> Row:
     return [printable(cell) or "-" for cell in cells]
 
 
-def _conditions(view: View, now: datetime) -> list[Row]:
+def _conditions(view: LockView, now: datetime) -> list[Row]:
     rows = [
         [printable(cell) for cell in (one.type, one.status, since(one.since, now), one.reason, one.message)]
         for one in view.conditions

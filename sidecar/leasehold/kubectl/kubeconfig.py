@@ -16,7 +16,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import printable, table, text
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 
 config: Any = untyped  # its functions have no annotations
@@ -24,7 +24,7 @@ _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _UNREADABLE: Final = (untyped.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError)
 
 
-def configure(place: Place) -> tuple[client.Configuration, str]:
+def configure(place: ClusterRef) -> tuple[client.Configuration, str]:
     """How to reach the cluster, and the namespace to use. Raises ClusterError."""
     logging.basicConfig(level=logging.ERROR, format="leasehold: %(message)s")  # how the client tells of login helpers
     warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)  # the user chose it in the kubeconfig
@@ -45,7 +45,7 @@ def _checked(namespace: str) -> str:
         raise ClusterError(f"In the kubeconfig {printable(str(error))}.") from None
 
 
-def _load(place: Place, made: client.Configuration) -> str:
+def _load(place: ClusterRef, made: client.Configuration) -> str:
     """Fill in the configuration; returns the namespace that it names."""
     path = place.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
     present = any(Path(part).expanduser().exists() for part in path.split(os.pathsep) if part)
@@ -63,7 +63,7 @@ def _load(place: Place, made: client.Configuration) -> str:
     return text(table(chosen, "context"), "namespace")
 
 
-def _unusable(place: Place, error: Exception) -> str:
+def _unusable(place: ClusterRef, error: Exception) -> str:
     said = printable(str(error)).removeprefix("Invalid kube-config file. ").rstrip(".")
     which = place.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
     return (
@@ -72,7 +72,7 @@ def _unusable(place: Place, error: Exception) -> str:
     )
 
 
-def contexts(place: Place) -> list[str]:
+def contexts(place: ClusterRef) -> list[str]:
     """The names of the kubeconfig's contexts, for completion; none when it cannot be read."""
     try:
         found, _ = config.list_kube_config_contexts(place.kubeconfig or None)

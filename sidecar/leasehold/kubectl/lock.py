@@ -45,7 +45,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class LockView:
     """A Lock resource. `body` is what the API server sent, for the outputs that show it whole."""
 
     body: Mapping[str, Any]
@@ -201,7 +201,7 @@ def named(holders: Iterable[Holder]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
-def who_holds(view: View) -> str:
+def who_holds(view: LockView) -> str:
     """The state of a lock as the end of a sentence that begins with its name."""
     if view.held == "True":
         return f"is held by {named(view.holders)}" if view.holders else "is held, its status does not say by whom"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ClusterRef:
     """Which cluster and namespace, as kubectl's flags of these names say; empty where they were not given."""
 
     kubeconfig: str = ""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from leasehold.kubectl.lock import QUALIFIED, View, number, printable, text
+from leasehold.kubectl.lock import QUALIFIED, LockView, number, printable, text
 from leasehold.kubectl.times import since
 
 Row = Sequence[str]
@@ -26,13 +26,13 @@ def aligned(rows: Sequence[Row], indent: str = "") -> str:
     return "".join(f"{indent}{line}\n" for line in lines)
 
 
-def locks_table(views: Sequence[View], now: datetime, *, wide: bool, namespaces: bool) -> str:
+def locks_table(views: Sequence[LockView], now: datetime, *, wide: bool, namespaces: bool) -> str:
     """Locks as `kubectl get locks` shows them, and so that they fit on a line."""
     head = (*(("NAMESPACE",) if namespaces else ()), *_COLUMNS, *(_WIDE if wide else ()))
     return aligned([head, *(_lock_row(view, now, wide=wide, namespaces=namespaces) for view in views)])
 
 
-def _lock_row(view: View, now: datetime, *, wide: bool, namespaces: bool) -> Row:
+def _lock_row(view: LockView, now: datetime, *, wide: bool, namespaces: bool) -> Row:
     status = view.status
     others = f" +{view.holder_count - 1}" if view.holder_count > 1 else ""
     row = [text(view.metadata, "namespace")] if namespaces else []
@@ -45,13 +45,13 @@ def _lock_row(view: View, now: datetime, *, wide: bool, namespaces: bool) -> Row
     return [printable(cell) or "-" for cell in row]
 
 
-def _reason(view: View) -> str:
+def _reason(view: LockView) -> str:
     """What is wrong, if anything is; else why it is well."""
     ready, degraded = view.condition("Ready"), view.condition("Degraded")
     return degraded.reason if ready.status == "True" and degraded.status == "True" else ready.reason
 
 
-def whole(view: View) -> Mapping[str, Any]:
+def whole(view: LockView) -> Mapping[str, Any]:
     """The resource as the API server sent it, less the record of who wrote which field: as kubectl shows it."""
     metadata = {name: value for name, value in view.metadata.items() if name != "managedFields"}
     return {**view.body, "metadata": metadata}
@@ -66,12 +66,12 @@ def as_data(body: Mapping[str, Any], output: str) -> str:
     return str(yaml.safe_dump(body, default_flow_style=False, sort_keys=False))
 
 
-def names(views: Iterable[View]) -> str:
+def names(views: Iterable[LockView]) -> str:
     """One name a line, in the form that kubectl takes them in."""
     return "".join(f"{QUALIFIED}/{printable(text(view.metadata, 'name'))}\n" for view in views)
 
 
-def many(views: Sequence[View], output: str, now: datetime, *, namespaces: bool) -> str:
+def many(views: Sequence[LockView], output: str, now: datetime, *, namespaces: bool) -> str:
     """The answer of `list`."""
     if output in ("json", "yaml"):
         return as_data({"apiVersion": "v1", "kind": "List", "items": [whole(view) for view in views]}, output)
@@ -80,7 +80,7 @@ def many(views: Sequence[View], output: str, now: datetime, *, namespaces: bool)
     return locks_table(views, now, wide=output == "wide", namespaces=namespaces)
 
 
-def one(view: View, output: str, now: datetime) -> str:
+def one(view: LockView, output: str, now: datetime) -> str:
     """A single Lock in the format that was asked for."""
     if output in ("json", "yaml"):
         return as_data(whole(view), output)

@@ -12,10 +12,10 @@ from typing import Final, Protocol
 
 from leasehold.kubectl.change import Target, still
 from leasehold.kubectl.errors import NotThereError, OutdatedError, UnreachableError
-from leasehold.kubectl.lock import View
+from leasehold.kubectl.lock import LockView
 from leasehold.lock.keys import LockName
 
-Met = Callable[[View], bool]
+Met = Callable[[LockView], bool]
 
 _SLICE: Final = 60.0
 """Seconds of one watch. A connection that died in silence is noticed when they are over, at the latest."""
@@ -30,12 +30,12 @@ def goal(text: str) -> Met:
     return held_by(text.removeprefix("holder=")) if text.startswith("holder=") else held
 
 
-def held(view: View) -> bool:
+def held(view: LockView) -> bool:
     """Somebody holds it."""
     return view.observed and view.held == "True"
 
 
-def free(view: View) -> bool:
+def free(view: LockView) -> bool:
     """Nobody holds it."""
     return view.observed and view.held == "False"
 
@@ -53,10 +53,10 @@ def given_up(meant: Target) -> Met:
 class Watchable(Protocol):
     """The part of a cluster that waiting needs."""
 
-    def find(self, lock: LockName) -> tuple[View | None, str]:
+    def find(self, lock: LockName) -> tuple[LockView | None, str]:
         """The Lock, and the point in history to watch from."""
 
-    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[View | None]:
+    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
         """Each later state."""
 
 
@@ -73,7 +73,7 @@ class Waiting:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.last: View | None = None
+        self.last: LockView | None = None
         self._cluster = cluster
         self._lock = lock
         self._met = met
@@ -126,7 +126,7 @@ class Waiting:
             if self._done() or self._clock() >= end:
                 return
 
-    def _see(self, found: View | None) -> None:
+    def _see(self, found: LockView | None) -> None:
         if found is None:
             gone = "was deleted meanwhile" if self.last else "does not exist"
             raise NotThereError(f"The Lock {self._lock.name} in the namespace {self._lock.namespace} {gone}.")

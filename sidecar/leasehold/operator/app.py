@@ -21,7 +21,7 @@ from leasehold.http.listener import ListenError, listen
 from leasehold.kube.access import Access, AccessError
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
-from leasehold.operator.controller import Clients, Parts
+from leasehold.operator.controller import Clients, Controller
 from leasehold.operator.reconcile.api import Kube
 from leasehold.operator.watch.informer import Informer
 from leasehold.settings.options import ConfigError
@@ -44,7 +44,7 @@ async def _run(config: OperatorConfig) -> int:
         registry = CollectorRegistry()
         kube = Kube.open(access, clock=clock.now, instance=config.record.identity)
         stack.push_async_callback(kube.close)
-        parts = Parts(config, registry, _clients(config, stack), kube)
+        parts = Controller(config, registry, _clients(config, stack), kube)
         await _serve(config, stack, registry, parts)
         informer = Informer(config.kubeconfig, parts.seen)
         informer.start()
@@ -55,7 +55,7 @@ async def _run(config: OperatorConfig) -> int:
         return await _until_the_end(stack, parts, informer)
 
 
-async def _until_the_end(stack: AsyncExitStack, parts: Parts, informer: Informer) -> int:
+async def _until_the_end(stack: AsyncExitStack, parts: Controller, informer: Informer) -> int:
     """0 when the replicas' lock was given up, as asked for; else what ended too early is in the log."""
     tasks = [asyncio.create_task(work, name=name) for name, work in parts.works().items()]
     stack.push_async_callback(_end, tasks)
@@ -85,7 +85,7 @@ def _clients(config: OperatorConfig, stack: AsyncExitStack) -> Clients:
     return made
 
 
-async def _serve(config: OperatorConfig, stack: AsyncExitStack, registry: CollectorRegistry, parts: Parts) -> None:
+async def _serve(config: OperatorConfig, stack: AsyncExitStack, registry: CollectorRegistry, parts: Controller) -> None:
     try:
         listener = await listen(health.make_app(registry, parts.problem, parts.readiness), config.listen)
     except ListenError as error:

@@ -15,7 +15,7 @@ from leasehold.lock.keys import LockName, Record
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, LogConfig, open_settings, read_record
 from leasehold.settings.etcd import EtcdConfig, read_etcd
-from leasehold.settings.options import ConfigError, Given, Group, Option, Settings, sentence, strays
+from leasehold.settings.options import ConfigError, Given, Group, Option, SettingsReader, sentence, strays
 
 OWN_LOCK: Final = "leasehold-operator"
 """The lock that the operator's replicas elect with; its namespace is the operator's own."""
@@ -135,7 +135,7 @@ def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Ope
 _KNOWN: Final = (*flags.ALL, *(option for group in GROUPS for option in group.options))
 
 
-def _own_lock(settings: Settings) -> LockName:
+def _own_lock(settings: SettingsReader) -> LockName:
     namespace = settings.get(NAMESPACE)
     try:
         return LockName(namespace, OWN_LOCK)
@@ -145,7 +145,7 @@ def _own_lock(settings: Settings) -> LockName:
     return LockName("default", OWN_LOCK)
 
 
-def read_kubeconfig(settings: Settings) -> Path | None:
+def read_kubeconfig(settings: SettingsReader) -> Path | None:
     """The file named, or None in a pod that has a service account's token."""
     path = settings.get(KUBECONFIG)
     if path is None and not settings.spoilt(KUBECONFIG) and not SERVICE_ACCOUNT.exists():

@@ -18,18 +18,18 @@ from leasehold.etcd import EtcdClient, EtcdError
 from leasehold.lock.keys import LockName
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
-from leasehold.operator.leader import Guard, Replicas
-from leasehold.operator.plan.observed import Store
+from leasehold.operator.leader import Guard, LeaderElection
+from leasehold.operator.plan.observed import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
 from leasehold.operator.reconcile.etcd_writer import Writer
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 from leasehold.operator.reconcile.ratelimit import RateLimiter
-from leasehold.operator.reconcile.reconciler import Known, Place, Reconciler
+from leasehold.operator.reconcile.reconciler import Caches, ClusterContext, Reconciler
 from leasehold.operator.reconcile.reports import Reports
-from leasehold.operator.reconcile.resync import Comparison
-from leasehold.operator.reconcile.retry_on_recovery import Stranded
+from leasehold.operator.reconcile.resync import Resync
+from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
 from leasehold.operator.reconcile.workqueue import WorkQueue
-from leasehold.operator.trouble import Trouble
+from leasehold.operator.trouble import RepeatedFailureLog
 from leasehold.operator.watch.etcd_canary import WritesRefused
 from leasehold.operator.watch.kopf_watch import Seen
 from leasehold.operator.watch.locks import Locks
@@ -58,21 +58,21 @@ class Clients(NamedTuple):
     writes: EtcdClient
 
 
-class Parts:
+class Controller:
     """One operator. Made without touching the network; `works` is what has to run for ever."""
 
     def __init__(self, config: OperatorConfig, registry: CollectorRegistry, clients: Clients, kube: Kube) -> None:
         self._config = config
         self._kube = kube
         self._canary_name = LockName(config.lock.namespace, CANARY)
-        self._canary = health.Canary()
+        self._canary = health.WatchCanary()
         self._queue: WorkQueue[LockName] = WorkQueue(clock.now)
-        self._stranded = Stranded()
-        self.replicas = Replicas(config, clients.election, registry, self._replicas_changed)
+        self._stranded = RetryOnRecovery()
+        self.replicas = LeaderElection(config, clients.election, registry, self._replicas_changed)
         self._replaced = asyncio.Event()
         self._caught_up: Guard | None = None
         self._metrics = OperatorMetrics(registry, self._gauges)
-        self._known = Known(Locks(self._canary_name), Mirror(config.root), Pods(), Followers())
+        self._known = Caches(Locks(self._canary_name), Mirror(config.root), Pods(), Followers())
         self._feed = self._make_feed(clients.mirror)
         self._last_store = self._feed.store
         self._writer = Writer(clients.writes, config.root, self.replicas.guard)
@@ -80,7 +80,7 @@ class Parts:
         self._reports = Reports(
             kube, self._known.locks, self._limiter, self._metrics, self._stranded, clock.now, self._queue.add
         )
-        self._comparison = Comparison(
+        self._comparison = Resync(
             self._known, kube, self._metrics, self._stranded, look=self._queue.add, every=config.compare_every
         )
 
@@ -113,7 +113,7 @@ class Parts:
         }
 
     async def _reconcile(self) -> None:
-        place = Place(clock.now, await self._cluster(), self._config.lock, self._config.root)
+        place = ClusterContext(clock.now, await self._cluster(), self._config.lock, self._config.root)
         reconciler = Reconciler(
             place,
             self._known,
@@ -131,7 +131,7 @@ class Parts:
 
     async def _cluster(self) -> str:
         """The UID that tells this cluster's Locks from another's; without it nothing can be decided."""
-        trouble = Trouble(_log, "the cluster's UID cannot be read")
+        trouble = RepeatedFailureLog(_log, "the cluster's UID cannot be read")
         while True:
             try:
                 uid = await self._kube.cluster_uid()
@@ -202,7 +202,7 @@ class Parts:
         self._known.followers.follow(name, self._known.mirror.get(name).queue)
         self._queue.add(name)
 
-    def _store_changed(self, store: Store) -> None:
+    def _store_changed(self, store: EtcdState) -> None:
         """Only what a status would say counts: each attempt to reach an etcd that is away may fail differently."""
         before, self._last_store = self._last_store, store
         if _standing(before) != _standing(store) or store.revision < before.revision:
@@ -246,7 +246,7 @@ class Parts:
         )
 
 
-def _standing(store: Store) -> tuple[bool, bool]:
+def _standing(store: EtcdState) -> tuple[bool, bool]:
     return store.reachable, bool(store.error)
 
 

@@ -21,8 +21,8 @@ from leasehold.http.scrape import Exposition
 from leasehold.http.server import App, answer
 from leasehold.operator.reconcile.api import Kube, KubeFailure
 from leasehold.operator.reconcile.metrics import OperatorMetrics
-from leasehold.operator.reconcile.retry_on_recovery import Stranded
-from leasehold.operator.trouble import Trouble
+from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
+from leasehold.operator.trouble import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.operator.health")
 
@@ -40,7 +40,7 @@ Question = Callable[[], str]
 """A sentence that says what is wrong, "" when nothing is."""
 
 
-class Canary:
+class WatchCanary:
     """What became of the marks. Pure."""
 
     def __init__(self) -> None:
@@ -62,10 +62,10 @@ class Canary:
 
 
 async def prove_for_ever(
-    canary: Canary, kube: Kube, namespace: str, identity: str, metrics: OperatorMetrics, stranded: Stranded
+    canary: WatchCanary, kube: Kube, namespace: str, identity: str, metrics: OperatorMetrics, stranded: RetryOnRecovery
 ) -> None:
     """Write marks for ever; one that cannot be written proves nothing."""
-    trouble = Trouble(_log, f"the canary in the namespace {namespace} cannot be written")
+    trouble = RepeatedFailureLog(_log, f"the canary in the namespace {namespace} cannot be written")
     for number in itertools.count(1):
         try:
             await kube.touch_canary(namespace, f"{identity}.{number}")

@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 from leasehold import clock
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import LONGEST_SLEEP, Runner
 from leasehold.election import events as ev
-from leasehold.election.election import Settings
+from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
 from leasehold.etcd import EtcdClient
 from leasehold.operator.config import OperatorConfig
@@ -31,7 +31,7 @@ Guard = tuple[str, int]
 """The own queue key, and its create revision, which is the fencing token."""
 
 
-class Replicas:
+class LeaderElection:
     """One replica's part in the election of the active one.
 
     `changed` is called on the loop whenever `active` may have changed.
@@ -45,13 +45,13 @@ class Replicas:
         changed: Callable[[], None],
     ) -> None:
         """`client` is the caller's to close."""
-        self._board = Board(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
+        self._board = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
         self._metrics = Metrics(registry, self._board)
         self._journal = Journal(self._board, "this replica")
         self._changed = changed
         self._was_active = False
         self._runner = Runner(
-            Settings(config.lock, config.record, root=config.root, ttl=config.ttl, max_drift=config.max_drift),
+            ElectionConfig(config.lock, config.record, root=config.root, ttl=config.ttl, max_drift=config.max_drift),
             client,
             self._board,
             self._metrics,

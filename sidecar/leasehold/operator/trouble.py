@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 
 
-class Trouble:
+class RepeatedFailureLog:
     """One thing that may fail for a while."""
 
     def __init__(self, log: logging.Logger, what: str) -> None:

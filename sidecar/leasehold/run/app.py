@@ -21,16 +21,16 @@ from leasehold import clock
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
 from leasehold.candidate.runner import LONGEST_SLEEP, Runner
 from leasehold.election import events as ev
-from leasehold.election.election import Settings
+from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
 from leasehold.http.listener import ListenError, listen
 from leasehold.http.server import App
 from leasehold.run import control, endpoint
-from leasehold.run.reaper import Orphans
+from leasehold.run.reaper import Reaper
 from leasehold.run.state_file import StateFile
 from leasehold.settings.config import Config, UnixAddress
 
@@ -41,10 +41,10 @@ STUCK: Final = 10 * LONGEST_SLEEP
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class RunningSidecar:
     """A running sidecar, as whoever composed it sees it."""
 
-    board: Board
+    board: Publisher
     runner: Runner
     tasks: Sequence[asyncio.Task[None]]
 
@@ -73,20 +73,20 @@ async def _run(config: Config) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _shut_down, parts, config.native_sidecar)
         if os.getpid() == 1:  # a container's first process: what its hooks leave behind becomes its own
-            Orphans().start()
+            Reaper().start()
         await parts.stopped()
     return 0
 
 
-def _shut_down(parts: Parts, native_sidecar: bool) -> None:
+def _shut_down(parts: RunningSidecar, native_sidecar: bool) -> None:
     """As a native sidecar we are told to stop after the app has: then there is no work left to wait for."""
     parts.submit(ev.Stop())
     if native_sidecar:
-        parts.submit(ev.Drained())
+        parts.submit(ev.WorkStopped())
 
 
 @asynccontextmanager
-async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[Parts]:
+async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[RunningSidecar]:
     """A sidecar, up; on leaving it is taken down, with /leader answering to the end. Raises ConfigError.
 
     With `guarded`, the caller alone knows when the work has stopped: `POST /drained` then only hands over.
@@ -99,7 +99,7 @@ async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[Pa
         files = _resume_file(config, stack)
         client = client_for(config.etcd)
         stack.push_async_callback(client.close)
-        board = Board(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
+        board = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
         registry = CollectorRegistry()
         metrics = Metrics(registry, board)
         stack.callback(metrics.close)
@@ -111,12 +111,12 @@ async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[Pa
             from leasehold.run.app_health import AppHealth  # memory is paid once per pod: only by those who want it
 
             tasks.append(_start(stack, AppHealth(config.app_health, runner.submit).run(), "app health"))
-        yield Parts(board, runner, tasks)
+        yield RunningSidecar(board, runner, tasks)
 
 
-def election_settings(config: Config) -> Settings:
+def election_settings(config: Config) -> ElectionConfig:
     """What the election needs of the configuration."""
-    return Settings(
+    return ElectionConfig(
         lock=config.lock,
         record=config.record,
         root=config.root,
@@ -145,7 +145,7 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
 async def _listeners(
     config: Config,
     stack: AsyncExitStack,
-    board: Board,
+    board: Publisher,
     registry: CollectorRegistry,
     runner: Runner,
     guarded: bool,
@@ -160,7 +160,7 @@ async def _listeners(
 
 def _but_drained(runner: Runner) -> Callable[[ev.Event], None]:
     def submit(event: ev.Event) -> None:
-        if not isinstance(event, ev.Drained):
+        if not isinstance(event, ev.WorkStopped):
             runner.submit(event)
 
     return submit
@@ -175,7 +175,7 @@ async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> 
     _log.info("listening", extra={"fields": {name: str(listener.address)}})
 
 
-def _followers(config: Config, stack: AsyncExitStack, board: Board) -> None:
+def _followers(config: Config, stack: AsyncExitStack, board: Publisher) -> None:
     """Those who only look: the log, the state file and the hooks."""
     journal = Journal(board)
     journal.start()

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from leasehold.candidate.publisher import Board
-from leasehold.election.events import Drained, Event, HandOver, Pause, Resume, State
+from leasehold.candidate.publisher import Publisher
+from leasehold.election.events import Event, HandOver, Pause, Resume, State, WorkStopped
 from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.listener import is_loopback
 from leasehold.http.server import App, answer, refusal
@@ -22,7 +22,7 @@ from leasehold.http.server import App, answer, refusal
 Submit = Callable[[Event], None]
 
 
-def make_app(submit: Submit, board: Board, *, tcp: bool = True) -> App:
+def make_app(submit: Submit, board: Publisher, *, tcp: bool = True) -> App:
     """The control routes. `submit` puts an event before the election; `tcp` is False on a Unix socket."""
     control = _Control(submit, board)
     app = App()
@@ -37,7 +37,7 @@ def make_app(submit: Submit, board: Board, *, tcp: bool = True) -> App:
 
 
 class _Control:
-    def __init__(self, submit: Submit, board: Board) -> None:
+    def __init__(self, submit: Submit, board: Publisher) -> None:
         self._submit = submit
         self._board = board
 
@@ -70,7 +70,7 @@ class _Control:
             self._submit(HandOver())
         elif self._state is not State.YIELDING:
             return self._conflict("This sidecar does not hold the lock, so there is no work to have stopped.")
-        self._submit(Drained())
+        self._submit(WorkStopped())
         return self._accepted("the lock is given up without waiting any longer")
 
     @property

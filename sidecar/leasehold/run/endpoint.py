@@ -17,8 +17,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from leasehold.candidate.leadership import Standing
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.leadership import LeadershipStatus
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import State
 from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.scrape import Exposition
@@ -29,7 +29,7 @@ READY_STATES: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
 
 
 def make_app(
-    board: Board,
+    board: Publisher,
     registry: CollectorRegistry,
     alive: Callable[[], bool],
     *,
@@ -54,14 +54,14 @@ def make_app(
 class _Endpoint:
     """The routes that a snapshot and the clock are enough for."""
 
-    def __init__(self, board: Board, alive: Callable[[], bool], wall: Callable[[], float]) -> None:
+    def __init__(self, board: Publisher, alive: Callable[[], bool], wall: Callable[[], float]) -> None:
         self._board = board
         self._alive = alive
         self._wall = wall
 
     async def leader(self, request: aio.BaseRequest) -> aio.Response:
         """200 while this sidecar holds the lock, else 503."""
-        standing = Standing.at(self._board.snapshot, self._board.clock())
+        standing = LeadershipStatus.at(self._board.snapshot, self._board.clock())
         more = {"Leasehold-Token": str(standing.token)} if standing.leading else None
         return answer(standing.fields(self._wall()), 200 if standing.leading else 503, more)
 
@@ -71,7 +71,7 @@ class _Endpoint:
         Its users compare the name with their own. So a holder names itself, also when several may hold; and
         whoever does not hold never does.
         """
-        standing = Standing.at(self._board.snapshot, self._board.clock())
+        standing = LeadershipStatus.at(self._board.snapshot, self._board.clock())
         return answer({"name": standing.identity if standing.leading else standing.leader or ""})
 
     async def livez(self, request: aio.BaseRequest) -> aio.Response:

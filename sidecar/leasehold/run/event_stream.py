@@ -22,8 +22,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.candidate.leadership import Change, ChangeFeed, Standing
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
+from leasehold.candidate.publisher import Publisher
 from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.server import headers, refusal
 
@@ -33,7 +33,7 @@ MAX_STREAMS: Final = 64
 QUEUE: Final = 32
 
 
-class Stream:
+class EventStream:
     """What one consumer has not been sent yet."""
 
     def __init__(self, size: int = QUEUE) -> None:
@@ -80,7 +80,7 @@ class Streams:
 
     def __init__(
         self,
-        board: Board,
+        board: Publisher,
         wall: Callable[[], float],
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
@@ -92,7 +92,7 @@ class Streams:
         self._heartbeat = heartbeat
         self._stall = stall
         self._limit = limit
-        self._streams: set[Stream] = set()
+        self._streams: set[EventStream] = set()
         self._feed: ChangeFeed | None = None
 
     @property
@@ -124,7 +124,7 @@ class Streams:
         for stream in self._streams:
             stream.end()
 
-    async def _serve(self, stream: Stream, response: aio.StreamResponse) -> None:
+    async def _serve(self, stream: EventStream, response: aio.StreamResponse) -> None:
         await self._send(response, b"retry: 1000\n" + self._event("state"))
         while not stream.ended:
             await stream.wait(self._heartbeat)
@@ -137,29 +137,29 @@ class Streams:
         async with asyncio.timeout(self._stall):
             await response.write(events)
 
-    def _open(self) -> Stream:
+    def _open(self) -> EventStream:
         if self._feed is None:  # only while somebody listens
             self._feed = ChangeFeed(self._board, self._tell)
             self._feed.start()
-        stream = Stream()
+        stream = EventStream()
         self._streams.add(stream)
         return stream
 
-    def _leave(self, stream: Stream) -> None:
+    def _leave(self, stream: EventStream) -> None:
         self._streams.discard(stream)
         if self._feed is not None and not self._streams:
             self._feed.stop()
             self._feed = None
 
-    def _tell(self, change: Change, before: Standing, after: Standing) -> None:
+    def _tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         event = _encode(change.value, after, self._wall())
         for stream in self._streams:
             stream.put(event)
 
     def _event(self, kind: str) -> bytes:
-        return _encode(kind, Standing.at(self._board.snapshot, self._board.clock()), self._wall())
+        return _encode(kind, LeadershipStatus.at(self._board.snapshot, self._board.clock()), self._wall())
 
 
-def _encode(kind: str, standing: Standing, wall: float) -> bytes:
+def _encode(kind: str, standing: LeadershipStatus, wall: float) -> bytes:
     # JSON on one line: json.dumps escapes the line ends that would end the event.
     return f"event: {kind}\ndata: {json.dumps(standing.fields(wall), ensure_ascii=False)}\n\n".encode()

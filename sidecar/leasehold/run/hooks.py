@@ -26,8 +26,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from leasehold.candidate.leadership import Change, ChangeFeed, Standing
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
+from leasehold.candidate.publisher import Publisher
 from leasehold.run.hook_output import OutputLog
 
 log = logging.getLogger("leasehold.hooks")
@@ -56,7 +56,7 @@ class Hooks:
 
     def __init__(
         self,
-        board: Board,
+        board: Publisher,
         on_gained: tuple[str, ...],
         on_lost: tuple[str, ...],
         *,
@@ -96,13 +96,13 @@ class Hooks:
             self._stop.set()
             await self._task  # at most the grace, after which everything is killed
 
-    def _tell(self, change: Change, before: Standing, after: Standing) -> None:
+    def _tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         if change is Change.LOST:
             self._lost(before, after)
         elif change is Change.GAINED:
             self._queue(change, after.token, after)
 
-    def _lost(self, before: Standing, after: Standing) -> None:
+    def _lost(self, before: LeadershipStatus, after: LeadershipStatus) -> None:
         if self._pending and self._pending[-1].change is Change.GAINED:
             job = self._pending.pop()
             log.info("the %s hook is skipped: the lead is lost again", job.name)
@@ -111,7 +111,7 @@ class Hooks:
             self._stop.set()
         self._queue(Change.LOST, before.token, after)
 
-    def _queue(self, change: Change, token: int | None, standing: Standing) -> None:
+    def _queue(self, change: Change, token: int | None, standing: LeadershipStatus) -> None:
         if not self._commands[change]:
             return
         if self._pending and self._pending[-1].change is change:  # without the other hook, nothing comes between
@@ -167,7 +167,7 @@ class Hooks:
         return await exit_
 
 
-def _told(change: Change, token: int | None, standing: Standing) -> dict[str, str]:
+def _told(change: Change, token: int | None, standing: LeadershipStatus) -> dict[str, str]:
     return {
         "LEASEHOLD_EVENT": change.value,
         "LEASEHOLD_LOCK": standing.lock,

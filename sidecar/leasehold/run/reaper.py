@@ -17,7 +17,7 @@ PATIENCE: Final = 1.0
 """Seconds that a dead child's own parent has to collect it; what waits for it here needs one turn of the loop."""
 
 
-class Orphans:
+class Reaper:
     """Looks when a child ends, and again until none is left; sleeps otherwise."""
 
     def __init__(self, patience: float = PATIENCE) -> None:

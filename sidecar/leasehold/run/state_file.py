@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from leasehold.candidate.leadership import Standing, iso
+from leasehold.candidate.leadership import LeadershipStatus, iso
 from leasehold.candidate.new_file import fresh
-from leasehold.candidate.publisher import Board
+from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Snapshot
 
 log = logging.getLogger("leasehold.state_file")
@@ -35,7 +35,7 @@ Write = Callable[[bytes], None]
 class StateFile:
     """Keeps `state.json` up to date from `start` until `close`."""
 
-    def __init__(self, directory: Path, board: Board, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: Path, board: Publisher, *, wall: Callable[[], float] = time.time) -> None:
         self._board = board
         self._wall = wall
         self._stop_listening: Callable[[], None] | None = None
@@ -61,7 +61,7 @@ class StateFile:
 
 
 def _fields(snapshot: Snapshot, now: float, wall: float, *, ended: bool) -> dict[str, Any]:
-    standing = Standing.at(snapshot, now)
+    standing = LeadershipStatus.at(snapshot, now)
     fields = standing.fields(wall) | {"state": snapshot.state.value, "ended": ended, "writtenAt": iso(wall)}
     del fields["validForSeconds"]  # of no meaning to one who cannot know when it was written
     if ended:

@@ -18,7 +18,7 @@ from typing import Final
 from leasehold.lock.keys import LockName, Record, sanitise
 from leasehold.settings import flags
 from leasehold.settings.etcd import EtcdConfig, read_etcd
-from leasehold.settings.options import ConfigError, Given, Group, Settings, parser, read_flags, sentence, strays
+from leasehold.settings.options import ConfigError, Given, Group, SettingsReader, parser, read_flags, sentence, strays
 from leasehold.settings.parsers import bracketed
 
 __all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "ExecConfig", "LogConfig", "UnixAddress"]
@@ -165,13 +165,13 @@ def open_settings(
     arguments: Sequence[str],
     environ: Mapping[str, str],
     usage: str = "",
-) -> Settings:
+) -> SettingsReader:
     """Split a command's arguments, noting unknown ones. `--help` prints and raises SystemExit(0)."""
     given, mistakes = read_flags(parser(command, summary, groups, usage), arguments)
-    return Settings(given, environ, mistakes)
+    return SettingsReader(given, environ, mistakes)
 
 
-def _sidecar(settings: Settings, environ: Mapping[str, str], *, app: bool) -> Config:
+def _sidecar(settings: SettingsReader, environ: Mapping[str, str], *, app: bool) -> Config:
     """All that run and exec share, and with `app` what concerns the app beside the sidecar."""
     listen, control = _listeners(settings)
     return Config(
@@ -196,7 +196,7 @@ def _sidecar(settings: Settings, environ: Mapping[str, str], *, app: bool) -> Co
     )
 
 
-def read_lock(settings: Settings) -> LockName:
+def read_lock(settings: SettingsReader) -> LockName:
     """Which lock; a placeholder after a mistake, which `settings` has noted."""
     namespace, lock = settings.get(flags.NAMESPACE), settings.get(flags.LOCK)
     wrong = flags.NAMESPACE
@@ -213,7 +213,7 @@ def read_lock(settings: Settings) -> LockName:
     return LockName("default", "unnamed")
 
 
-def read_record(settings: Settings, environ: Mapping[str, str], *, group: str = "", priority: int = 0) -> Record:
+def read_record(settings: SettingsReader, environ: Mapping[str, str], *, group: str = "", priority: int = 0) -> Record:
     """Who this process is, as it will say in the queue, with a fresh incarnation."""
     return Record(
         identity=settings.get(flags.IDENTITY) or sanitise(os.uname().nodename) or "unnamed",
@@ -227,7 +227,7 @@ def read_record(settings: Settings, environ: Mapping[str, str], *, group: str = 
     )
 
 
-def _listeners(settings: Settings) -> tuple[Address, Address | UnixAddress]:
+def _listeners(settings: SettingsReader) -> tuple[Address, Address | UnixAddress]:
     listen = Address(*settings.get(flags.LISTEN))
     read = settings.get(flags.CONTROL)
     if isinstance(read, Path):

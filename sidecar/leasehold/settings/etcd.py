@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leasehold.settings import flags
-from leasehold.settings.options import Option, Settings
+from leasehold.settings.options import Option, SettingsReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class EtcdConfig:
     password_file: Path | None = None
 
 
-def read_etcd(settings: Settings) -> EtcdConfig:
+def read_etcd(settings: SettingsReader) -> EtcdConfig:
     """How to reach etcd; mistakes are noted."""
     etcd = EtcdConfig(
         endpoints=settings.get(flags.ETCD),
@@ -42,14 +42,14 @@ def read_etcd(settings: Settings) -> EtcdConfig:
     return etcd
 
 
-def _check_pair(settings: Settings, one: Option[object], other: Option[object]) -> None:
+def _check_pair(settings: SettingsReader, one: Option[object], other: Option[object]) -> None:
     for given, missing in ((one, other), (other, one)):
         name, text = settings.given(given)
         if text is not None and settings.given(missing)[1] is None:
             settings.add(name, text, f"it is of no use alone; give {missing.flag} as well")
 
 
-def _check_tls(settings: Settings, etcd: EtcdConfig) -> None:
+def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
     if etcd.endpoints[0].startswith("https://"):
         _check_certificates(settings, etcd)
         return
@@ -63,7 +63,7 @@ def _check_tls(settings: Settings, etcd: EtcdConfig) -> None:
             )
 
 
-def _check_certificates(settings: Settings, etcd: EtcdConfig) -> None:
+def _check_certificates(settings: SettingsReader, etcd: EtcdConfig) -> None:
     import ssl  # costs memory and time that only users of TLS pay
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -98,7 +98,7 @@ def _key_pair_mistake(error: Exception) -> str:
     return "it and --etcd-key do not hold a PEM certificate and its PEM private key; name files that do"
 
 
-def _check_password(settings: Settings, etcd: EtcdConfig) -> None:
+def _check_password(settings: SettingsReader, etcd: EtcdConfig) -> None:
     if etcd.password_file is None:
         return
     try:

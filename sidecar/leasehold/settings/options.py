@@ -1,6 +1,6 @@
 """Settings of a command: each is a flag, or a `LEASEHOLD_*` variable of the same name; the flag goes first.
 
-`Settings` reads them and collects every mistake before it complains, so that a user mends them all at once. An
+`SettingsReader` reads them and collects every mistake before it complains, so that a user mends them all at once. An
 empty variable counts as not set, because that is what a template's missing value turns into.
 """
 
@@ -87,7 +87,7 @@ def sentence(name: str, text: str, what: str) -> str:
     return f"{name} is {shown!r}: {what.rstrip('.')}."
 
 
-class Settings:
+class SettingsReader:
     """The settings of one start of one command. `mistakes` grows while values are asked for."""
 
     def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str], mistakes: Sequence[str] = ()) -> None:
@@ -158,7 +158,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "") -> argparse.ArgumentParser:
-    """The parser of one command; it only splits and explains, values are read by `Settings`."""
+    """The parser of one command; it only splits and explains, values are read by `SettingsReader`."""
     made = _Parser(
         prog=f"leasehold {command}",
         usage=f"leasehold {command} [options]{usage}",

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leasehold.injector import patch
-from leasehold.injector.annotations import Refused
+from leasehold.injector.annotations import RequestRefused
 from tests.unit.injector.pods import SIDECAR, Pod, injected, pod
 
 REVISION = {"pod-template-hash": "7d4f"}
 
 
 def refusal(original: Pod) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         injected(original)
     return str(refused.value)
 
@@ -184,7 +184,7 @@ def test_a_static_pod_is_refused_since_no_sidecar_would_run() -> None:
 def test_on_the_node_s_network_etcd_s_name_must_be_known() -> None:
     inside = replace(SIDECAR, etcd=("https://leasehold-etcd-0.leasehold-etcd.leasehold-system.svc:2379",))
     on_host = pod(spec={"hostNetwork": True})
-    with pytest.raises(Refused, match="set dnsPolicy: ClusterFirstWithHostNet"):
+    with pytest.raises(RequestRefused, match="set dnsPolicy: ClusterFirstWithHostNet"):
         injected(on_host, inside)
     injected(pod(spec={"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}), inside)
     injected(pod(), inside)
@@ -197,7 +197,7 @@ def test_on_the_node_s_network_the_control_listener_takes_no_port() -> None:
 
 
 def test_a_secret_for_etcd_is_refused_where_nobody_reads_it() -> None:
-    with pytest.raises(Refused, match="etcd is reached without TLS"):
+    with pytest.raises(RequestRefused, match="etcd is reached without TLS"):
         injected(pod(etcd_secret="mine"), replace(SIDECAR, etcd=("http://etcd:2379",), etcd_secret=""))
 
 
@@ -207,7 +207,7 @@ def test_another_protocol_on_the_same_port_is_no_clash() -> None:
 
 def test_a_namespace_opts_in_by_its_label() -> None:
     patch.check_opted_in("apps", {"leasehold.dev/injection": "enabled"})
-    with pytest.raises(Refused, match=r"kubectl label namespace apps leasehold\.dev/injection=enabled"):
+    with pytest.raises(RequestRefused, match=r"kubectl label namespace apps leasehold\.dev/injection=enabled"):
         patch.check_opted_in("apps", {"leasehold.dev/injection": "true"})
 
 
@@ -232,7 +232,7 @@ def test_any_pod_is_given_one_sidecar_or_a_sentence(spec: dict[str, Any], labels
     before = json.dumps(original)
     try:
         changed = injected(original)
-    except Refused:
+    except RequestRefused:
         pass  # with the sentence that the tests above are about
     else:
         assert injected(changed) == changed

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from leasehold.injector.certificate import Pair, make
-from leasehold.injector.certificate_keeper import FileKeeper, Served
+from leasehold.injector.certificate_keeper import CertificateReader, Served
 from leasehold.injector.metrics import InjectorMetrics
 from tests.unit.injector.handshakes import HOST, believes
 
@@ -39,7 +39,7 @@ async def test_files_that_are_replaced_one_after_the_other_are_taken_up_together
     certificate.write_bytes(first.chain)
     key.write_bytes(first.key)
     serving = served()
-    keeper = FileKeeper(serving, certificate, key)
+    keeper = CertificateReader(serving, certificate, key)
     await keeper.look()
     certificate.write_bytes(second.chain)
     with pytest.raises(ssl.SSLError):

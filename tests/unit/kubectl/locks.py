@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from leasehold.kubectl.lock import View
+from leasehold.kubectl.lock import LockView
 
 
 def holder(identity: str, token: int, **more: Any) -> dict[str, Any]:
@@ -19,13 +19,13 @@ def view(
     observed: int = 1,
     status: Mapping[str, Any] | None = None,
     **spec: Any,
-) -> View:
+) -> LockView:
     """The Lock prod/db, held by these."""
     conditions = [{"type": "Held", "status": held or str(bool(holders)), "reason": "Seen", "message": "etcd is away."}]
     seen: dict[str, Any] = {"observedGeneration": observed, "conditions": conditions, "holders": list(holders)}
     seen |= {"holderCount": len(holders), "waiterCount": 2, **(status or {})}
     metadata = {"namespace": "prod", "name": "db", "uid": uid, "resourceVersion": version, "generation": 1}
-    return View({"kind": "Lock", "metadata": metadata, "spec": spec, "status": seen})
+    return LockView({"kind": "Lock", "metadata": metadata, "spec": spec, "status": seen})
 
 
 A, B = holder("a", 217), holder("b", 230)

@@ -3,7 +3,7 @@
 import pytest
 
 from leasehold.kubectl.arguments import COMMANDS, Arguments, Command, parse, parser
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.place import ClusterRef
 from leasehold.kubectl.values import A_WEEK
 from leasehold.settings.options import ConfigError
 
@@ -24,7 +24,9 @@ def mistakes(name: str, *words: str, **environ: str) -> tuple[str, ...]:
 
 def test_kubectls_own_flags() -> None:
     given = read("list", "-A", "-n", "prod", "--context=c", "--kubeconfig", "f", "-ojson", "--request-timeout=1m")
-    assert given == Arguments("list", Place("f", "c", "prod"), all_namespaces=True, output="json", request_timeout=60.0)
+    assert given == Arguments(
+        "list", ClusterRef("f", "c", "prod"), all_namespaces=True, output="json", request_timeout=60.0
+    )
 
 
 def test_a_lock_by_kubectls_names() -> None:

@@ -8,7 +8,7 @@ import pytest
 from leasehold.kubectl import change
 from leasehold.kubectl.change import RefusedError
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
-from leasehold.kubectl.lock import View
+from leasehold.kubectl.lock import LockView
 from leasehold.lock.keys import LockName
 from tests.unit.kubectl.locks import A, B, view
 
@@ -18,18 +18,18 @@ ROLLED_BACK = {"conditions": [{"type": "Degraded", "status": "True", "reason": "
 class Scripted:
     """What the API server answers to each change, one after the other: an error, or nothing when it is made."""
 
-    def __init__(self, *answers: tuple[ClusterError | None, View | None]) -> None:
+    def __init__(self, *answers: tuple[ClusterError | None, LockView | None]) -> None:
         self.answers = list(answers)
         self.writes: list[Mapping[str, Any]] = []
         self.now = view()
         self.away = False
 
-    def get(self, lock: LockName) -> View:
+    def get(self, lock: LockName) -> LockView:
         if self.away:
             raise UnreachableError("No answer.")
         return self.now
 
-    def change(self, seen: View, spec: Mapping[str, Any]) -> View:
+    def change(self, seen: LockView, spec: Mapping[str, Any]) -> LockView:
         self.writes.append(spec)
         error, then = self.answers.pop(0)
         self.now = then or seen
@@ -58,7 +58,7 @@ def test_a_handover_is_about_those_who_hold() -> None:
         (view(A, status={"holderCount": 40}), 0, "has 40 holders, of which its status lists 1; choose by --token"),
     ],
 )
-def test_whom_it_cannot_be_about(seen: View, token: int, said: str) -> None:
+def test_whom_it_cannot_be_about(seen: LockView, token: int, said: str) -> None:
     """A token that nobody has yet would hit holders to come, and can never be lowered again."""
     with pytest.raises(RefusedError, match=said):
         change.target(seen, token)
@@ -94,7 +94,7 @@ def test_suspension() -> None:
     assert change.resume(view(suspend=True)).spec == {"suspend": False}
 
 
-def make(cluster: Scripted, decide: Callable[[View], change.Change]) -> tuple[change.Change, list[str]]:
+def make(cluster: Scripted, decide: Callable[[LockView], change.Change]) -> tuple[change.Change, list[str]]:
     told: list[str] = []
     return change.apply(cluster, view(A), decide, told.append, lambda seconds: None)[1], told
 

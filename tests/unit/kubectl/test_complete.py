@@ -3,14 +3,14 @@
 import pytest
 
 from leasehold.kubectl.arguments import COMMANDS
-from leasehold.kubectl.complete import Asked, main
-from leasehold.kubectl.place import Place
+from leasehold.kubectl.complete import Completions, main
+from leasehold.kubectl.place import ClusterRef
 
 
-class Known(Asked):
+class Known(Completions):
     """A cluster with two Locks, that tells where it was asked."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ClusterRef) -> None:
         self.place = place
 
     def contexts(self) -> list[str]:

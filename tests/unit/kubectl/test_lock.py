@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leasehold.kubectl.describe import Told, as_object, as_text
-from leasehold.kubectl.lock import View, printable, who_holds
+from leasehold.kubectl.lock import LockView, printable, who_holds
 from leasehold.kubectl.printing import locks_table
 from leasehold.kubectl.waiting import free, held
 from tests.unit.kubectl.locks import A, B, view
@@ -22,7 +22,7 @@ def test_who_holds() -> None:
     assert who_holds(view()) == "is held by nobody"
     assert who_holds(view(suspend=True)) == "is suspended, and nobody holds it"
     assert who_holds(view(A, held="Unknown")) == "has an unknown holder: etcd is away"
-    assert who_holds(View({})) == "has an unknown holder: the operator has not reported any"
+    assert who_holds(LockView({})) == "has an unknown holder: the operator has not reported any"
     many = [{"identity": str(n), "fencingToken": n} for n in range(8)]
     assert who_holds(view(*many)).endswith("4 (token 4) and 3 more")
 
@@ -46,7 +46,7 @@ JSON = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(("metadata", "spec", "status")), JSON, max_size=3), st.lists(JSON, max_size=2))
 def test_no_body_breaks_it(body: dict[str, Any], events: list[Any]) -> None:
-    odd = View(body)
+    odd = LockView(body)
     told = [event for event in events if isinstance(event, dict)]
     assert held(odd) in (True, False)
     assert free(odd) in (True, False)

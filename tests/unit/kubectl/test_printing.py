@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import yaml
 
 from leasehold.kubectl.describe import Told, as_text
-from leasehold.kubectl.lock import View
+from leasehold.kubectl.lock import LockView
 from leasehold.kubectl.printing import many, one
 from tests.unit.kubectl.locks import A, B, view
 
@@ -34,7 +34,7 @@ def test_a_table() -> None:
 
 
 def test_a_new_lock_has_no_status() -> None:
-    new = View({"metadata": {"namespace": "prod", "name": "db", "creationTimestamp": "2026-01-02T03:04:00Z"}})
+    new = LockView({"metadata": {"namespace": "prod", "name": "db", "creationTimestamp": "2026-01-02T03:04:00Z"}})
     assert many([new], "wide", NOW, namespaces=False).splitlines() == [
         "NAME   HELD      HOLDER   HOLDERS   WAITERS   SINCE   AGE   TOKEN   KEY   REASON",
         "db     Unknown   -        0         0         -       5s    -       -     -",
@@ -91,7 +91,7 @@ def test_a_last_token_is_told_as_such() -> None:
 
 def test_for_programs() -> None:
     """Every odd character is escaped, and the record of field managers left out, as kubectl does it."""
-    odd = View({"metadata": {"name": "db", "managedFields": [1]}, "status": {"holderIdentity": "a\x1b\u202e"}})
+    odd = LockView({"metadata": {"name": "db", "managedFields": [1]}, "status": {"holderIdentity": "a\x1b\u202e"}})
     wanted = {"metadata": {"name": "db"}, "status": {"holderIdentity": "a\x1b\u202e"}}
     for output, read in (("json", json.loads), ("yaml", yaml.safe_load)):
         printed = one(odd, output, NOW)

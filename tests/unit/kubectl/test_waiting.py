@@ -6,13 +6,13 @@ import pytest
 
 from leasehold.kubectl import change
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError, UnreachableError
-from leasehold.kubectl.lock import View
+from leasehold.kubectl.lock import LockView
 from leasehold.kubectl.waiting import Waiting, free, given_up, goal, held, held_by
 from leasehold.lock.keys import LockName
 from tests.unit.kubectl.locks import A, B, view
 
 LOCK = LockName("prod", "db")
-Step = View | ClusterError | None
+Step = LockView | ClusterError | None
 
 
 def test_what_is_waited_for() -> None:
@@ -27,7 +27,7 @@ def test_what_is_waited_for() -> None:
 
 
 def test_what_is_not_known_or_not_of_this_spec_meets_nothing() -> None:
-    for seen in (view(A, held="Unknown"), view(held="Unknown"), view(observed=0), view(A, observed=0), View({})):
+    for seen in (view(A, held="Unknown"), view(held="Unknown"), view(observed=0), view(A, observed=0), LockView({})):
         assert not any(met(seen) for met in (held, free, held_by("a")))
 
 
@@ -48,13 +48,13 @@ class Scripted:
         self.now = 0.0
         self.slept: list[float] = []
 
-    def find(self, lock: LockName) -> tuple[View | None, str]:
+    def find(self, lock: LockName) -> tuple[LockView | None, str]:
         found = self.reads.pop(0) if len(self.reads) > 1 else self.reads[0]
         if isinstance(found, ClusterError):
             raise found
         return found, "7"
 
-    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[View | None]:
+    def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
         for step in self.watches.pop(0) if self.watches else []:
             self.now += 1
             if isinstance(step, ClusterError):

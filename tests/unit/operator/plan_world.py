@@ -13,9 +13,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from leasehold.lock.keys import Entry, Spec
-from leasehold.operator.plan.observed import Departed, Store, StoredLock, StoredSpec
+from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import LabelPod, Memory, Plan, Situation, plan
+from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
 from tests.unit.operator.planned import NOON, candidate, check_status, lock, situation
 
@@ -145,7 +145,7 @@ class World:
             None,
             active=active,
             stored=StoredLock(self.spec, tuple(self.queue)),
-            store=Store(self.away_since is None, self.revision, since, ""),
+            store=EtcdState(self.away_since is None, self.revision, since, ""),
             memory=replica.memory,
             departed=departed,
             ended_pods=frozenset(self.ended),
@@ -182,7 +182,7 @@ class World:
             return 0.0, True
         return wanted.again_in, bool(operations)
 
-    def _operations(self, wanted: Plan) -> Iterator[Callable[[], None]]:
+    def _operations(self, wanted: ReconcilePlan) -> Iterator[Callable[[], None]]:
         """In the shell's order: a round that writes to etcd patches no status."""
         finalizers = wanted.finalizers
         if finalizers is not None and FINALIZER in finalizers:

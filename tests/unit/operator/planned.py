@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
-from leasehold.operator.plan.observed import Store, StoredLock, StoredSpec
-from leasehold.operator.plan.plan import Memory, Plan, Situation, plan
+from leasehold.operator.plan.observed import EtcdState, StoredLock, StoredSpec
+from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, LockSpec
 
 NAME = LockName("team", "db")
@@ -59,7 +59,7 @@ def situation(resource: Lock | None, spec: StoredSpec | None = None, *queue: Ent
         "lock": resource,
         "stored": StoredLock(spec, queue),
         "departed": (),
-        "store": Store(True, 1000, 0.0, ""),
+        "store": EtcdState(True, 1000, 0.0, ""),
         "preferred_group": "",
         "ended_pods": frozenset(),
         "labelled": frozenset(),
@@ -81,21 +81,21 @@ def settled(resource: Lock, spec: StoredSpec | None, *queue: Entry, **changes: A
     return replace(resource, status=wanted.status or resource.status), wanted.memory
 
 
-def reason(wanted: Plan, kind: str) -> tuple[str, str]:
+def reason(wanted: ReconcilePlan, kind: str) -> tuple[str, str]:
     """Status and reason of a condition of the wanted status."""
     assert wanted.status is not None
     found = next(one for one in wanted.status["conditions"] if one["type"] == kind)
     return found["status"], found["reason"]
 
 
-def names(wanted: Plan) -> list[str]:
+def names(wanted: ReconcilePlan) -> list[str]:
     """The reasons of the events."""
     return [event.reason for event in wanted.events]
 
 
-def is_idle(wanted: Plan) -> bool:
+def is_idle(wanted: ReconcilePlan) -> bool:
     """Whether nothing is to be done, now or later."""
-    return wanted == Plan(memory=wanted.memory)
+    return wanted == ReconcilePlan(memory=wanted.memory)
 
 
 # --- the schema of the status ----------------------------------------------------------------------------------------

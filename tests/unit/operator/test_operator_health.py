@@ -1,10 +1,10 @@
 """What a restart would mend, and what it would not."""
 
-from leasehold.operator.health import MISSED, Canary
+from leasehold.operator.health import MISSED, WatchCanary
 
 
 def test_marks_that_come_back_are_well() -> None:
-    canary = Canary()
+    canary = WatchCanary()
     for _ in range(10 * MISSED):
         canary.written()
         canary.came()
@@ -12,7 +12,7 @@ def test_marks_that_come_back_are_well() -> None:
 
 
 def test_marks_that_were_written_and_never_came_are_told() -> None:
-    canary = Canary()
+    canary = WatchCanary()
     for _ in range(MISSED - 1):
         canary.written()
     assert canary.problem() == ""

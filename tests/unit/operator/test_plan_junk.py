@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold.lock.keys import Record, Spec
-from leasehold.operator.plan.observed import Departed, Store, StoredLock, StoredSpec
+from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import Memory, Plan, Situation, plan
+from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, parse
 from tests.unit.operator.planned import CLUSTER, NAME, candidate, check_status, situation
 
@@ -123,7 +123,7 @@ def situations(draw: st.DrawFn) -> Situation:
         departed=tuple(
             Departed(one, draw(st.sampled_from([True, False, None]))) for one in draw(st.lists(ENTRIES, max_size=2))
         ),
-        store=Store(draw(st.integers(0, 3)) > 0, draw(st.integers(0, 40)), draw(st.sampled_from([0.0, 95.0])), ""),
+        store=EtcdState(draw(st.integers(0, 3)) > 0, draw(st.integers(0, 40)), draw(st.sampled_from([0.0, 95.0])), ""),
         ended_pods=draw(st.frozensets(TEXTS, max_size=2)),
         labelled=draw(st.frozensets(st.tuples(st.just("team"), TEXTS, TEXTS), max_size=2)),
         active=draw(st.booleans()),
@@ -188,11 +188,11 @@ def test_what_was_done_is_not_done_again(given_one: Situation) -> None:
     assert again.events == ()
 
 
-def is_at_rest(wanted: Plan) -> bool:
+def is_at_rest(wanted: ReconcilePlan) -> bool:
     return (wanted.writes, wanted.finalizers, wanted.status, wanted.labels) == ((), None, None, ())
 
 
-def carried_out(before: Situation, wanted: Plan) -> Situation:
+def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
     """The situation after everything in the plan was done, as the shell does it."""
     stored, queue, lock = before.stored.spec, before.stored.queue, before.lock
     for write in wanted.writes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from leasehold.operator.plan.observed import Store
-from leasehold.operator.plan.plan import Memory, Plan, Situation, plan
+from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
 from leasehold.operator.plan.resource import Lock
 from tests.unit.operator.planned import (
     candidate,
@@ -20,7 +20,7 @@ from tests.unit.operator.planned import (
     situation,
 )
 
-AWAY = Store(False, 1000, 100.0, "no answer")
+AWAY = EtcdState(False, 1000, 100.0, "no answer")
 
 
 def away(resource: Lock, memory: Memory, **changes: Any) -> Situation:
@@ -28,7 +28,7 @@ def away(resource: Lock, memory: Memory, **changes: Any) -> Situation:
     return situation(resource, declared(), candidate(10), memory=memory, **{"store": AWAY, "now": 111.0, **changes})
 
 
-def shown(resource: Lock, wanted: Plan) -> Lock:
+def shown(resource: Lock, wanted: ReconcilePlan) -> Lock:
     """The resource after the status was written."""
     return replace(resource, status=wanted.status or resource.status, resource_version=resource.resource_version + "1")
 

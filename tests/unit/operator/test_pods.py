@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from leasehold.lock.keys import LockName
-from leasehold.operator.watch.pods import Pods, Touched
+from leasehold.operator.watch.pods import ChangedPod, Pods
 from leasehold.operator.watch.transform import Kind, trim
 from tests.unit.operator.bodies import Body, entry, pod, replicaset, statefulset, terminated
 
@@ -94,7 +94,7 @@ def test_a_replicaset_without_a_deployment_or_with_a_broken_revision_gives_no_wr
 def test_a_deleted_pods_owner_still_counts_while_its_key_stands_in_the_queue() -> None:
     """Otherwise the preference would come and go with each pod that is killed."""
     pods = index(("ReplicaSet", replicaset("one", "deployment", 1, "hash-1")), ("Pod", pod("a", "one")))
-    assert pods.apply("Pod", trim("Pod", pod("a", "one")), deleted=True) == Touched(frozenset({"a"}))
+    assert pods.apply("Pod", trim("Pod", pod("a", "one")), deleted=True) == ChangedPod(frozenset({"a"}))
     assert pods.preferred_group([entry(pod("a"))]) == "hash-1"
     assert pods.known("Pod") == frozenset()
 
@@ -156,7 +156,7 @@ def test_a_pod_is_labelled_for_every_lock_on_its_list() -> None:
     other = LockName("team", "other")
     assert pods.labelled(LOCK) == pods.labelled(other) == {("team", "pod-a", "a")}
     touched = pods.apply("Pod", trim("Pod", pod("a", leads="other", version=2)), deleted=False)
-    assert touched == Touched(frozenset({"a"}), frozenset({LOCK, other}))
+    assert touched == ChangedPod(frozenset({"a"}), frozenset({LOCK, other}))
     assert pods.labelled(LOCK) == frozenset()
     pods.apply("Pod", trim("Pod", pod("a", leads="other", version=3)), deleted=True)
     assert pods.labelled(other) == frozenset()
@@ -205,7 +205,7 @@ def test_objects_whose_deletion_was_missed_are_forgotten_with_all_that_hung_on_t
         ("StatefulSet", statefulset("set", "web-1")),
         ("Pod", pod("b", "set")),
     )
-    assert pods.forget("Pod", {"a", "never-seen"}) == Touched(frozenset({"a"}), frozenset({LOCK}))
+    assert pods.forget("Pod", {"a", "never-seen"}) == ChangedPod(frozenset({"a"}), frozenset({LOCK}))
     assert pods.forget("StatefulSet", pods.known("StatefulSet")).pods == {"b"}
     assert not pods.forget("ReplicaSet", pods.known("ReplicaSet")), "its one pod is gone"
     assert pods.known("ReplicaSet") == pods.known("StatefulSet") == frozenset()

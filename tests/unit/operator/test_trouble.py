@@ -4,12 +4,12 @@ import logging
 
 import pytest
 
-from leasehold.operator.trouble import Trouble
+from leasehold.operator.trouble import RepeatedFailureLog
 
 
 def test_what_lasts_is_told_when_it_begins_changes_and_ends(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="trouble")
-    trouble = Trouble(logging.getLogger("trouble"), "the Locks cannot be listed")
+    trouble = RepeatedFailureLog(logging.getLogger("trouble"), "the Locks cannot be listed")
     trouble.over()
     for reason in ("no answer", "no answer", "forbidden", "no answer"):
         trouble.because(reason)

@@ -7,14 +7,14 @@ from typing import Final
 
 from leasehold.operator.plan.holders import keeping
 from leasehold.operator.plan.resource import Lock
-from leasehold.operator.plan.situation import Event, Plan, Situation
+from leasehold.operator.plan.situation import Event, ReconcilePlan, Situation
 from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, condition, conditions, listed, stamp
 
 PATIENCE: Final = 10.0
 """Seconds for which etcd may be away before the statuses say so."""
 
 
-def away(lock: Lock, situation: Situation) -> Plan:
+def away(lock: Lock, situation: Situation) -> ReconcilePlan:
     """etcd is away: what was so is left standing, with a word that it may be so no longer.
 
     Any replica may say that, and one that alone has lost etcd must not argue with the active one: what the status once
@@ -25,16 +25,16 @@ def away(lock: Lock, situation: Situation) -> Plan:
         memory = replace(memory, tokens=None)
     left = store.since + PATIENCE - situation.now
     if left > 0:
-        return Plan(again_in=left, memory=memory)
+        return ReconcilePlan(again_in=left, memory=memory)
     text = _AWAY_DELETING if lock.deleting else _AWAY
     judged = [Condition("Ready", FALSE, "EtcdUnreachable", text), Condition("Held", UNKNOWN, "EtcdUnreachable", _AWAY)]
     outage = store.since, text
     if memory.outage == outage or condition(lock.status, "Ready").get("message") == text:
-        return Plan(memory=replace(memory, outage=outage))
+        return ReconcilePlan(memory=replace(memory, outage=outage))
     known = "EtcdUnreachable" in memory.told or condition(lock.status, "Held").get("reason") == "EtcdUnreachable"
     others = [dict(one) for one in listed(lock.status, "conditions") if one.get("type") not in ("Ready", "Held")]
     wanted = conditions(judged, lock.status, lock.generation, stamp(situation.wall)) + others
-    return Plan(
+    return ReconcilePlan(
         status={**lock.status, "conditions": wanted},
         events=() if known else (Event("EtcdUnavailable", _AWAY, warning=True),),
         memory=replace(memory, told=memory.told | {"EtcdUnreachable"}),

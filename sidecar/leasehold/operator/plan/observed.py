@@ -38,7 +38,7 @@ class Departed:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class EtcdState:
     """etcd as a whole; `since` is when `reachable` last changed, in seconds of the clock, and `error` one sentence.
 
     `revision` is that of the mirror. It falls when etcd was wiped, or restored from a backup.

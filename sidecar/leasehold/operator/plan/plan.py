@@ -36,17 +36,17 @@ from leasehold.operator.plan.holders import (
 )
 from leasehold.operator.plan.orders import Evict, PutSpec
 from leasehold.operator.plan.resource import FINALIZER, Lock
-from leasehold.operator.plan.situation import Event, LabelPod, Memory, Plan, Situation
+from leasehold.operator.plan.situation import Event, LabelPod, Memory, ReconcilePlan, Situation
 from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, condition, conditions, holders, stamp
 from leasehold.operator.plan.token_limits import highest_asked, in_force, is_rolled_back
 
-__all__ = ["Event", "LabelPod", "Memory", "Plan", "Situation", "plan"]
+__all__ = ["Event", "LabelPod", "Memory", "ReconcilePlan", "Situation", "plan"]
 
 AHEAD: Final = 2.0
 """Seconds until a token that nobody has yet is looked at again: the mirror may merely have been behind."""
 
 
-def plan(situation: Situation) -> Plan:
+def plan(situation: Situation) -> ReconcilePlan:
     """What is to be done about this lock now."""
     if (lock := situation.lock) is None:
         return _orphan(situation)
@@ -56,7 +56,7 @@ def plan(situation: Situation) -> Plan:
     if not situation.store.reachable:
         return away(lock, situation)
     if not situation.active:
-        return Plan(memory=remembering(situation, noticed(situation)))
+        return ReconcilePlan(memory=remembering(situation, noticed(situation)))
     if (refusal := refused(lock, situation)) is not None:
         return _refuse(lock, situation, refusal)
     return _serve(lock, situation)
@@ -74,7 +74,7 @@ def _of(lock: Lock, memory: Memory) -> Memory:
 # --- the usual -------------------------------------------------------------------------------------------------------
 
 
-def _serve(lock: Lock, situation: Situation) -> Plan:
+def _serve(lock: Lock, situation: Situation) -> ReconcilePlan:
     before = tokens_before(situation)
     now = holding(situation.stored, before)
     memory = learned(noticed(situation), situation, now)
@@ -94,12 +94,12 @@ def _keep(
     now: Holding,
     events: tuple[Event, ...],
     evictions: tuple[Evict, ...],
-) -> Plan:
+) -> ReconcilePlan:
     """A lock that stays."""
     writes, again, pending = _spec_writes(lock, situation, memory)
     judged = judge(lock, situation, now, pending=pending, rolled_back=memory.rolled_back)
     warnings, memory = _warnings(lock, judged, memory)
-    return Plan(
+    return ReconcilePlan(
         writes=(*writes, *evictions),
         finalizers=None if FINALIZER in lock.finalizers else (*lock.finalizers, FINALIZER),
         status=_status(lock, situation, memory, now, judged),
@@ -154,14 +154,14 @@ def _leave(
     now: Holding,
     events: tuple[Event, ...],
     evictions: tuple[Evict, ...],
-) -> Plan:
+) -> ReconcilePlan:
     """A resource that is to be deleted: nothing but its going."""
     if FINALIZER not in lock.finalizers:
-        return Plan(memory=memory, labels=_labels(lock, situation, now))
+        return ReconcilePlan(memory=memory, labels=_labels(lock, situation, now))
     step = deletion.next_step(lock, situation, memory)
     judged = judge(lock, situation, now, pending="", rolled_back=memory.rolled_back)
     status = None if step.done else _status(lock, situation, step.memory, now, judged)
-    return Plan(
+    return ReconcilePlan(
         writes=(*step.writes, *evictions),
         finalizers=tuple(one for one in lock.finalizers if one != FINALIZER) if step.done else None,
         status=status,
@@ -229,7 +229,7 @@ _QUIET: Final = ("Declaring", "CapacityHeldBack", "Deleting")
 # --- what is not served ----------------------------------------------------------------------------------------------
 
 
-def _orphan(situation: Situation) -> Plan:
+def _orphan(situation: Situation) -> ReconcilePlan:
     """Nobody declares this lock any more.
 
     Only a key that an operator of this cluster wrote for a resource is taken away: one written by hand, left by
@@ -237,15 +237,15 @@ def _orphan(situation: Situation) -> Plan:
     """
     labels = tuple(LabelPod(*pod, on=False) for pod in sorted(situation.labelled))
     if not (situation.active and situation.store.reachable):
-        return Plan(memory=situation.memory)
+        return ReconcilePlan(memory=situation.memory)
     stored = situation.stored.spec
     ours = (
         stored is not None and stored.spec is not None and stored.spec.uid and stored.spec.cluster == situation.cluster
     )
     step = deletion.sweep(situation) if ours else None
     if step is None:
-        return Plan(labels=labels)
-    return Plan(writes=step.writes, labels=labels, again_in=step.again_in, memory=step.memory)
+        return ReconcilePlan(labels=labels)
+    return ReconcilePlan(writes=step.writes, labels=labels, again_in=step.again_in, memory=step.memory)
 
 
 def refused(lock: Lock, situation: Situation) -> str | None:
@@ -261,7 +261,7 @@ def refused(lock: Lock, situation: Situation) -> str | None:
     return None
 
 
-def _refuse(lock: Lock, situation: Situation, sentence: str) -> Plan:
+def _refuse(lock: Lock, situation: Situation, sentence: str) -> ReconcilePlan:
     memory = remembering(situation, noticed(situation))
     labels = tuple(LabelPod(*pod, on=False) for pod in sorted(situation.labelled))
     if lock.deleting:
@@ -272,10 +272,12 @@ def _refuse(lock: Lock, situation: Situation, sentence: str) -> Plan:
         "observedGeneration": lock.generation,
         "conditions": conditions(judged, lock.status, lock.generation, stamp(situation.wall)),
     }
-    return Plan(status=None if status == dict(lock.status) else status, events=warnings, labels=labels, memory=memory)
+    return ReconcilePlan(
+        status=None if status == dict(lock.status) else status, events=warnings, labels=labels, memory=memory
+    )
 
 
-def _let_go(lock: Lock, situation: Situation) -> Plan:
+def _let_go(lock: Lock, situation: Situation) -> ReconcilePlan:
     """The resource may go at once, whatever is in etcd: a spec key that is left behind is swept as an orphan."""
     kept = tuple(one for one in lock.finalizers if one != FINALIZER)
-    return Plan(finalizers=kept if FINALIZER in lock.finalizers else None, memory=situation.memory)
+    return ReconcilePlan(finalizers=kept if FINALIZER in lock.finalizers else None, memory=situation.memory)

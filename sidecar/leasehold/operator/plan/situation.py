@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from leasehold.lock.keys import LockName
-from leasehold.operator.plan.observed import Departed, Store, StoredLock
+from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.plan.resource import Lock
 
@@ -61,7 +61,7 @@ class Situation:
     lock: Lock | None
     stored: StoredLock
     departed: tuple[Departed, ...]
-    store: Store
+    store: EtcdState
     preferred_group: str
     ended_pods: frozenset[str]
     labelled: frozenset[tuple[str, str, str]]
@@ -94,7 +94,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReconcilePlan:
     """What is to be done: etcd's `writes` in order, each only when all before it were done; then the rest.
 
     `finalizers` and `status` are the whole wanted values, None for "as they are". `again_in` are seconds until the lock

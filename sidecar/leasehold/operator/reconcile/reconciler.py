@@ -20,16 +20,16 @@ from typing import Final
 
 from leasehold.etcd import EtcdError
 from leasehold.lock.keys import LockName
-from leasehold.operator.plan.observed import Store, StoredLock
+from leasehold.operator.plan.observed import EtcdState, StoredLock
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import LabelPod, Memory, Plan, Situation, plan
+from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
 from leasehold.operator.reconcile.api import Kube, KubeError, KubeFailure
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
 from leasehold.operator.reconcile.metrics import OperatorMetrics
 from leasehold.operator.reconcile.ratelimit import RateLimiter
-from leasehold.operator.reconcile.reports import GONE, Reports, Wish
-from leasehold.operator.reconcile.retry_on_recovery import Stranded
+from leasehold.operator.reconcile.reports import GONE, DesiredStatus, Reports
+from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
 from leasehold.operator.reconcile.workqueue import WorkQueue
 from leasehold.operator.watch.locks import Locks
 from leasehold.operator.watch.mirror import Mirror
@@ -43,7 +43,7 @@ ECHO: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Caches:
     """All that is observed, kept up to date by those who watch."""
 
     locks: Locks
@@ -53,7 +53,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ClusterContext:
     """What does not change while this process runs: the clock, whose locks these are, and the operator's own lock."""
 
     clock: Callable[[], float]
@@ -67,18 +67,18 @@ class Reconciler:
 
     def __init__(
         self,
-        place: Place,
-        known: Known,
+        place: ClusterContext,
+        known: Caches,
         queue: WorkQueue[LockName],
         writer: Writer,
         kube: Kube,
         reports: Reports,
         limiter: RateLimiter,
         metrics: OperatorMetrics,
-        stranded: Stranded,
+        stranded: RetryOnRecovery,
         *,
         active: Callable[[], bool],
-        store: Callable[[], Store],
+        store: Callable[[], EtcdState],
     ) -> None:
         self._place = place
         self._known = known
@@ -195,24 +195,24 @@ class Reconciler:
 
     # --- what is done -------------------------------------------------------------------------------------------
 
-    async def _perform(self, name: LockName, lock: Lock | None, wanted: Plan) -> None:
+    async def _perform(self, name: LockName, lock: Lock | None, wanted: ReconcilePlan) -> None:
         removes = wanted.finalizers is not None and FINALIZER not in wanted.finalizers
         if lock is not None and wanted.finalizers is not None and not removes:
             await self._put_finalizers(lock, wanted.finalizers)
         try:
             await self._write_all(name, wanted)
         except EtcdError:
-            self._reports.want(name, Wish(lock, wanted.status, self._possible(wanted.labels)))
+            self._reports.want(name, DesiredStatus(lock, wanted.status, self._possible(wanted.labels)))
             raise
         if lock is not None and wanted.finalizers is not None and removes:
             await self._put_finalizers(lock, wanted.finalizers)
         self._report(name, lock, wanted)
 
-    def _report(self, name: LockName, lock: Lock | None, wanted: Plan) -> None:
+    def _report(self, name: LockName, lock: Lock | None, wanted: ReconcilePlan) -> None:
         if wanted.writes and wanted.status is not None:
             self._queue.add_at(name, ECHO)
         status = None if wanted.writes else wanted.status
-        self._reports.want(name, Wish(lock, status, self._possible(wanted.labels)))
+        self._reports.want(name, DesiredStatus(lock, status, self._possible(wanted.labels)))
 
     def _possible(self, labels: tuple[LabelPod, ...]) -> tuple[LabelPod, ...]:
         """Those of pods that are there: a candidate's key may name any pod at all, and outlive its own.
@@ -221,7 +221,7 @@ class Reconciler:
         """
         return tuple(one for one in labels if self._known.pods.is_there(one.namespace, one.name, one.uid))
 
-    async def _write_all(self, name: LockName, wanted: Plan) -> None:
+    async def _write_all(self, name: LockName, wanted: ReconcilePlan) -> None:
         for write in wanted.writes:
             match write:
                 case PutSpec():

@@ -21,7 +21,7 @@ from leasehold.operator.plan.resource import Lock
 from leasehold.operator.reconcile.api import Kube, KubeError, KubeFailure
 from leasehold.operator.reconcile.metrics import OperatorMetrics
 from leasehold.operator.reconcile.ratelimit import RateLimiter
-from leasehold.operator.reconcile.retry_on_recovery import Stranded
+from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
 from leasehold.operator.reconcile.workqueue import WorkQueue
 from leasehold.operator.watch.locks import Locks
 
@@ -36,7 +36,7 @@ GONE: Final = (404, 409)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DesiredStatus:
     """What a lock's newest plan wants to be seen. `lock` None: there is no resource, only labels to be taken off."""
 
     lock: Lock | None
@@ -57,7 +57,7 @@ class Reports:
         locks: Locks,
         limiter: RateLimiter,
         metrics: OperatorMetrics,
-        stranded: Stranded,
+        stranded: RetryOnRecovery,
         clock: Callable[[], float],
         look_again: Callable[[LockName], None],
     ) -> None:
@@ -69,7 +69,7 @@ class Reports:
         self._look_again = look_again
         self._queue: WorkQueue[LockName] = WorkQueue(clock)
         self._stranded = stranded
-        self._wishes: dict[LockName, Wish] = {}
+        self._wishes: dict[LockName, DesiredStatus] = {}
         self._not_before: dict[LockName, float] = {}
         self._events: deque[tuple[Lock, Event]] = deque(maxlen=MOST_EVENTS)
         self._more_events = asyncio.Event()
@@ -79,7 +79,7 @@ class Reports:
         """What waits to be sent or is being sent: locks with a status or labels, and events."""
         return len(self._wishes) + len(self._events) + self._sending
 
-    def want(self, name: LockName, wish: Wish) -> None:
+    def want(self, name: LockName, wish: DesiredStatus) -> None:
         """Have this seen, instead of whatever was wanted of the lock before."""
         if wish.status is None and not wish.labels:
             self._wishes.pop(name, None)
@@ -144,7 +144,7 @@ class Reports:
         finally:
             self._sending -= 1
 
-    async def _patch(self, name: LockName, wish: Wish) -> None:
+    async def _patch(self, name: LockName, wish: DesiredStatus) -> None:
         if wish.lock is None or wish.status is None:
             return
         body = await self._kube.patch_status(name, wish.lock.uid, wish.status)
@@ -152,7 +152,7 @@ class Reports:
         self._locks.seen(body)
         self._look_again(name)
 
-    async def _label(self, name: LockName, wish: Wish) -> None:
+    async def _label(self, name: LockName, wish: DesiredStatus) -> None:
         for label in wish.labels:
             try:
                 await self._kube.label_pod(name, label)

@@ -17,9 +17,9 @@ from typing import Final
 from leasehold.lock.keys import LockName
 from leasehold.operator.reconcile.api import Kube, KubeFailure
 from leasehold.operator.reconcile.metrics import OperatorMetrics
-from leasehold.operator.reconcile.reconciler import Known
-from leasehold.operator.reconcile.retry_on_recovery import Stranded
-from leasehold.operator.trouble import Trouble
+from leasehold.operator.reconcile.reconciler import Caches
+from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
+from leasehold.operator.trouble import RepeatedFailureLog
 from leasehold.operator.watch.transform import Kind
 
 _log = logging.getLogger("leasehold.operator.resync")
@@ -29,15 +29,15 @@ _LONGEST_RETRY: Final = 30.0
 _OTHERS: Final[tuple[Kind, ...]] = ("Pod", "ReplicaSet", "StatefulSet")
 
 
-class Comparison:
+class Resync:
     """Compares now and then. `look` queues a lock, `touched` those that a pod's or owner's disappearance concerns."""
 
     def __init__(
         self,
-        known: Known,
+        known: Caches,
         kube: Kube,
         metrics: OperatorMetrics,
-        stranded: Stranded,
+        stranded: RetryOnRecovery,
         *,
         look: Callable[[LockName], None],
         every: float,
@@ -57,7 +57,7 @@ class Comparison:
 
     async def run(self) -> None:
         """Compare for ever; an API server that does not answer is asked again."""
-        retry, trouble = _RETRY, Trouble(_log, "the Locks cannot be listed")
+        retry, trouble = _RETRY, RepeatedFailureLog(_log, "the Locks cannot be listed")
         while True:
             self._asked.clear()
             try:

@@ -11,7 +11,7 @@ from leasehold.operator.reconcile.api import KubeUnknown
 from leasehold.operator.reconcile.workqueue import WorkQueue
 
 
-class Stranded:
+class RetryOnRecovery:
     """The keys, of several queues, that wait for an answer of the API server, to whatever question."""
 
     def __init__(self) -> None:

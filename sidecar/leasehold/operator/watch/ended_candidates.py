@@ -24,7 +24,7 @@ _PATIENCE: Final = 0.25
 """Seconds after which the departure is told all the same."""
 
 
-class Departures:
+class EndedCandidates:
     """Asks after the leases of candidates that went, and calls `changed` when that is known, or takes too long."""
 
     def __init__(self, client: EtcdClient, mirror: Mirror, changed: Callable[[LockName], None]) -> None:

@@ -25,7 +25,7 @@ class WritesRefused(Exception):
     """etcd answered, but takes no writes: its space is used up, or a role is missing. Reads may well go on."""
 
 
-class Canary:
+class EtcdCanary:
     """Writes one replica's canary; knows nothing of the watch."""
 
     def __init__(self, client: EtcdClient, root: str, identity: str) -> None:

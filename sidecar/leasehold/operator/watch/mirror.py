@@ -25,7 +25,7 @@ _MOST_TEXTS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KeyOwner:
     """Whose a key is: the lock's name, and whether it is its spec key or, else, one of its queue."""
 
     lock: LockName
@@ -37,7 +37,7 @@ def locks_prefix(root: str) -> str:
     return f"{root}/locks/"
 
 
-def place_of(key: bytes, root: str) -> Place | None:
+def place_of(key: bytes, root: str) -> KeyOwner | None:
     """Whose key it is; None for one that is no lock's. All that is under a queue is a candidate, as for sidecars."""
     prefix = locks_prefix(root).encode()
     parts = key[len(prefix) :].split(b"/", 3)
@@ -47,7 +47,7 @@ def place_of(key: bytes, root: str) -> Place | None:
     if not is_spec and (parts[2] != b"queue" or len(parts) < 4):
         return None
     try:
-        return Place(LockName(parts[0].decode(), parts[1].decode()), is_spec)
+        return KeyOwner(LockName(parts[0].decode(), parts[1].decode()), is_spec)
     except ValueError:  # undecodable, or not by Kubernetes' rules
         return None
 
@@ -140,7 +140,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class ChangedQueue:
     """What an event changed: a lock, and the candidate that went, if one did."""
 
     lock: LockName
@@ -193,16 +193,16 @@ class Mirror:
                 self._note_departed(name, entry)
         return True
 
-    def apply(self, event: WatchEvent) -> Touched | None:
+    def apply(self, event: WatchEvent) -> ChangedQueue | None:
         """Take one event of the watch, in its order; None when it is no lock's."""
         self.revision = max(self.revision, event.kv.mod_revision)
         if not event.deleted:
             lock = self._locks.put(event.kv)
-            return Touched(lock) if lock else None
+            return ChangedQueue(lock) if lock else None
         lock, gone = self._locks.delete(event.kv.key)
         if lock and gone:
             self._note_departed(lock, gone)
-        return Touched(lock, gone) if lock else None
+        return ChangedQueue(lock, gone) if lock else None
 
     # --- those that went ----------------------------------------------------------------------------------------
 

@@ -20,9 +20,9 @@ from typing import Any, Final
 
 from leasehold.etcd import EtcdClient, EtcdError, KeyValue, Watcher, WatchLost
 from leasehold.lock.keys import LockName, prefix_end
-from leasehold.operator.plan.observed import Store
-from leasehold.operator.watch.ended_candidates import Departures
-from leasehold.operator.watch.etcd_canary import Canary, WritesRefused
+from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.watch.ended_candidates import EndedCandidates
+from leasehold.operator.watch.etcd_canary import EtcdCanary, WritesRefused
 from leasehold.operator.watch.mirror import Listing, Mirror, locks_prefix
 
 _log = logging.getLogger("leasehold.operator.mirror_feed")
@@ -48,7 +48,7 @@ class MirrorFeed:
         identity: str,
         clock: Callable[[], float],
         changed: Callable[[LockName], None],
-        store_changed: Callable[[Store], None],
+        store_changed: Callable[[EtcdState], None],
         silence: float,
     ) -> None:
         """`silence` is in seconds: how long a watch that no longer delivers can go unnoticed.
@@ -63,8 +63,8 @@ class MirrorFeed:
         self._changed = changed
         self._store_changed = store_changed
         self._step = silence / 3
-        self._canary = Canary(client, root, identity)
-        self._departures = Departures(client, mirror, changed)
+        self._canary = EtcdCanary(client, root, identity)
+        self._departures = EndedCandidates(client, mirror, changed)
         self._arrived = asyncio.Event()
         self._reachable = False
         self._since = self._turned = clock()
@@ -77,9 +77,9 @@ class MirrorFeed:
         self._watched: Watcher | None = None
 
     @property
-    def store(self) -> Store:
+    def store(self) -> EtcdState:
         """etcd as a whole, as far as known."""
-        return Store(self._reachable, self._mirror.revision, self._since, self._error)
+        return EtcdState(self._reachable, self._mirror.revision, self._since, self._error)
 
     def canary_age(self) -> float | None:
         """Seconds since the watch last brought a canary; None before the first. It grows while etcd is away."""

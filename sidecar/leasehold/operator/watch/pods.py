@@ -30,7 +30,7 @@ _GONE_KEPT: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class ChangedPod:
     """What may be decided otherwise now: by the pods that a queue's records name, and by the locks named on labels."""
 
     pods: frozenset[str] = frozenset()
@@ -40,7 +40,7 @@ class Touched:
         return bool(self.pods or self.locks)
 
 
-_NOTHING: Final = Touched()
+_NOTHING: Final = ChangedPod()
 
 
 class Pods:
@@ -59,7 +59,7 @@ class Pods:
         self.complete = False
         """Whether whole lists of all kinds were ever taken: until then a pod or owner that is not here may exist."""
 
-    def apply(self, kind: Kind, body: Mapping[str, Any], deleted: bool) -> Touched:
+    def apply(self, kind: Kind, body: Mapping[str, Any], deleted: bool) -> ChangedPod:
         """Take up an object as it is, or as it was when it was deleted. Gives what that touches."""
         uid = body["metadata"]["uid"]
         if kind == "Pod":
@@ -74,7 +74,7 @@ class Pods:
             return frozenset(self._pods)
         return frozenset(self._replicasets if kind == "ReplicaSet" else self._statefulsets)
 
-    def forget(self, kind: Kind, uids: Iterable[str]) -> Touched:
+    def forget(self, kind: Kind, uids: Iterable[str]) -> ChangedPod:
         """Drop objects whose deletion was missed: a watch says nothing of what was deleted while it was down."""
         pods: set[str] = set()
         locks: set[LockName] = set()
@@ -82,7 +82,7 @@ class Pods:
             touched = self._forget(kind, uid)
             pods |= touched.pods
             locks |= touched.locks
-        return Touched(frozenset(pods), frozenset(locks))
+        return ChangedPod(frozenset(pods), frozenset(locks))
 
     def preferred_group(self, queue: Iterable[Entry]) -> str:
         """The group of the current revision of the one Deployment or StatefulSet whose pods queue here.
@@ -131,7 +131,7 @@ class Pods:
         newest = max((each for each in siblings if each), key=lambda each: each.revision, default=None)
         return newest.group if newest else ""
 
-    def _put_pod(self, pod: Pod) -> Touched:
+    def _put_pod(self, pod: Pod) -> ChangedPod:
         before = self._pods.get(pod.uid)
         if pod.uid in self._gone or _is_older(pod, before):
             return _NOTHING
@@ -142,18 +142,18 @@ class Pods:
         self._link(pod.owner, pod.uid)
         for lock in _locks_of(pod):
             self._labelled.setdefault(lock, set()).add(pod.uid)
-        return _NOTHING if pod == before else Touched(frozenset({pod.uid}), _locks_of(before) | _locks_of(pod))
+        return _NOTHING if pod == before else ChangedPod(frozenset({pod.uid}), _locks_of(before) | _locks_of(pod))
 
-    def _pod_gone(self, pod: Pod) -> Touched:
+    def _pod_gone(self, pod: Pod) -> ChangedPod:
         self._gone[pod.uid] = pod
         if len(self._gone) > _GONE_KEPT:
             self._gone.popitem(last=False)
         if before := self._pods.pop(pod.uid, None):
             self._unlink(before.owner, pod.uid)
             self._unlabel(before)
-        return Touched(frozenset({pod.uid}), _locks_of(before))
+        return ChangedPod(frozenset({pod.uid}), _locks_of(before))
 
-    def _put_replicaset(self, uid: str, now: ReplicaSet | None) -> Touched:
+    def _put_replicaset(self, uid: str, now: ReplicaSet | None) -> ChangedPod:
         before = self._replicasets.get(uid)
         if _is_older(now, before):
             return _NOTHING
@@ -167,18 +167,18 @@ class Pods:
         if now == before:
             return _NOTHING
         touched |= self._siblings(now)
-        return Touched(frozenset(pod for each in touched for pod in self._owned.get(each, ())))
+        return ChangedPod(frozenset(pod for each in touched for pod in self._owned.get(each, ())))
 
-    def _put_statefulset(self, uid: str, now: StatefulSet | None) -> Touched:
+    def _put_statefulset(self, uid: str, now: StatefulSet | None) -> ChangedPod:
         before = self._statefulsets.get(uid)
         if _is_older(now, before):
             return _NOTHING
         self._statefulsets.pop(uid, None)
         if now:
             self._statefulsets[uid] = now
-        return _NOTHING if now == before else Touched(frozenset(self._owned.get(uid, ())))
+        return _NOTHING if now == before else ChangedPod(frozenset(self._owned.get(uid, ())))
 
-    def _forget(self, kind: Kind, uid: str) -> Touched:
+    def _forget(self, kind: Kind, uid: str) -> ChangedPod:
         if kind == "ReplicaSet":
             return self._put_replicaset(uid, None)
         if kind == "StatefulSet":
