@@ -1,6 +1,11 @@
 """From nothing to a leader: the chart is installed, a Lock declared, and exactly one pod works."""
 
+import base64
+import sys
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.installation import APPS, CLIENT, Installation, ready
@@ -27,6 +32,38 @@ def test_a_namespace_of_sidecars_has_the_clients_certificate_and_no_other(instal
     assert ca is not None
     assert given is not None
     assert ca["data"]["tls.key"] not in given["data"].values()
+
+
+# Asks a member for its peers, as another member would; prints the HTTP status, or that TLS was refused.
+_ASK_AS_A_PEER = """
+import http.client, ssl, sys
+address, port, folder = sys.argv[1:]
+context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+context.check_hostname = False  # its certificate names the member, not its address
+context.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
+connection = http.client.HTTPSConnection(address, int(port), timeout=30, context=context)
+try:
+    connection.request("GET", "/members")
+    print(connection.getresponse().status, flush=True)
+except (ssl.SSLError, ConnectionError):
+    print("refused", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("secret", "answer"), [(CLIENT, "refused"), ("leasehold-etcd-server", "200")])
+def test_etcds_peer_port_admits_members_only(secret: str, answer: str, installed: Installation, tmp_path: Path) -> None:
+    """Clients and members have one authority; the peer port has no users, so a client there could do anything."""
+    found = installed.cluster.get("secrets", secret, installed.namespace)
+    assert found is not None
+    for name, value in found["data"].items():
+        (tmp_path / name).write_bytes(base64.b64decode(value))
+    (member,) = installed.pods("etcd")
+    first, *_ = installed.cluster.pids(member["metadata"]["name"], installed.namespace, "etcd")
+    # From the member's own address: etcd compares a certificate's addresses, if it has any, with the caller's.
+    inside = ["nsenter", f"--net=/proc/{first}/ns/net"]
+    words = [*inside, sys.executable, "-c", _ASK_AS_A_PEER, "127.0.0.1", "2380", str(tmp_path)]
+    with installed.cluster.process(words, name="peer", lines=True) as peer:
+        assert peer.read_line() == answer
 
 
 def test_helm_test_declares_takes_and_releases_a_lock(installed: Installation) -> None:

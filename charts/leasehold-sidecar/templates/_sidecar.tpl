@@ -75,6 +75,13 @@ ports:
     containerPort: {{ $port }}
 readinessProbe:
   {{- include "leasehold-sidecar.readinessProbe" . | nindent 2 }}
+startupProbe:  # a start takes a third of a second of CPU time: half a minute under a limit of 10m
+  httpGet:
+    path: /livez
+    port: {{ $port }}
+  periodSeconds: 1
+  timeoutSeconds: 5
+  failureThreshold: 180
 livenessProbe:
   httpGet:
     path: /livez
@@ -83,7 +90,7 @@ livenessProbe:
   timeoutSeconds: 5
   failureThreshold: 3
 resources:
-  {{- .resources | default (dict "requests" (dict "cpu" "5m" "memory" "48Mi") "limits" (dict "memory" "96Mi")) | toYaml | nindent 2 }}
+  {{- .resources | default (dict "requests" (dict "cpu" "20m" "memory" "48Mi") "limits" (dict "memory" "96Mi")) | toYaml | nindent 2 }}
 securityContext:
   runAsNonRoot: true
   runAsUser: 65532
@@ -161,7 +168,7 @@ httpGet:
   path: {{ if eq .gate "readiness" }}/leader{{ else }}/readyz{{ end }}
   port: {{ .port | default 4040 | int }}
 periodSeconds: 1
-timeoutSeconds: 1
+timeoutSeconds: 3  # a leader that is short of CPU answers late, and nobody else may lead meanwhile
 failureThreshold: 1
 {{- end -}}
 

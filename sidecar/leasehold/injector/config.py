@@ -171,7 +171,7 @@ GROUPS: Final = (
 _SUMMARY: Final = (
     "Give pods with the label leasehold.dev/inject their sidecar, as a mutating webhook. Run two replicas."
 )
-_USUAL: Final = {"requests": {"cpu": "5m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
+_USUAL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,14 @@ def container(asked: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> Ob
         "readinessProbe": {
             "httpGet": {"path": "/leader" if asked.gate == "readiness" else "/readyz", "port": asked.port},
             "periodSeconds": 1,
-            "timeoutSeconds": 1,
+            "timeoutSeconds": 3,  # a leader that is short of CPU answers late, and nobody else may lead meanwhile
             "failureThreshold": 1,
+        },
+        "startupProbe": {  # a start takes a third of a second of CPU time: half a minute under a limit of 10m
+            "httpGet": {"path": "/livez", "port": asked.port},
+            "periodSeconds": 1,
+            "timeoutSeconds": 5,
+            "failureThreshold": 180,
         },
         "livenessProbe": {
             "httpGet": {"path": "/livez", "port": asked.port},

@@ -11,7 +11,7 @@ SIDECAR = Sidecar(
     image="leasehold:0.1.0",
     etcd=("https://etcd-0.etcd:2379", "https://etcd-1.etcd:2379"),
     etcd_secret="leasehold-etcd-client",
-    resources={"requests": {"cpu": "5m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}},
+    resources={"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}},
 )
 
 
