@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from leasehold.etcd import EtcdClient, NotSent, addresses
+from leasehold.etcd import addresses
 from leasehold.etcd.addresses import Address, Resolver
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import NotSent
 
 LOCAL = Address("127.0.0.1", socket.AF_INET)
 

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from leasehold.etcd import NotSent, TLSFiles, channel
+from leasehold.etcd import channel
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.endpoints import parse_endpoints
+from leasehold.etcd.errors import NotSent
+from leasehold.etcd.tls import TLSFiles
 from tests.support.http_client import until
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"

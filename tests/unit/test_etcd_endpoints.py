@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.etcd import BadSetting
 from leasehold.etcd.addresses import Address
 from leasehold.etcd.endpoints import LONGEST_PAUSE, Endpoint, Target, parse_endpoints
+from leasehold.etcd.errors import BadSetting
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from leasehold.clock import now
-from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import BadSetting
+from leasehold.etcd.tls import TLSFiles
 
 URL = "https://127.0.0.1:1"
 

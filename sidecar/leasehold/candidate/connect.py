@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from leasehold import clock
-from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import BadSetting
+from leasehold.etcd.tls import TLSFiles
 from leasehold.settings.etcd import EtcdConfig
 from leasehold.settings.options import ConfigError
 

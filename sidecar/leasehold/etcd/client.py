@@ -21,8 +21,6 @@ from leasehold.etcd.errors import Code, Refused
 from leasehold.etcd.lease import KeepAlives
 from leasehold.etcd.model import (
     Compare,
-    Delete,
-    DeleteAnswer,
     Get,
     GrantAnswer,
     KeepAliveAnswer,
@@ -75,26 +73,16 @@ class EtcdClient:
         return self._dialer.connects
 
     async def range(self, key: Key, *, timeout: float | None = None, **options: Unpack[RangeOptions]) -> RangeAnswer:
-        """Read a key, or the keys from it up to `end`, as `Get` describes. Linearizable unless `serializable`."""
+        """Read a key, or the keys from it up to `end`, as `Get` describes."""
         request = codec.range_request(Get(key, **options))
         answer, _ = await self._session.call(lambda c: c.kv.Range, request, timeout)
         return codec.range_answer(answer, codec.origin_of(answer.header))
 
-    async def put(
-        self, key: Key, value: bytes, *, lease: int = 0, prev: bool = False, timeout: float | None = None
-    ) -> PutAnswer:
+    async def put(self, key: Key, value: bytes, *, lease: int = 0, timeout: float | None = None) -> PutAnswer:
         """Write a key."""
-        request = codec.put_request(Put(key, value, lease, prev))
+        request = codec.put_request(Put(key, value, lease))
         answer, _ = await self._session.call(lambda c: c.kv.Put, request, timeout)
-        return codec.put_answer(answer, codec.origin_of(answer.header))
-
-    async def delete(
-        self, key: Key, *, end: Key | None = None, prev: bool = False, timeout: float | None = None
-    ) -> DeleteAnswer:
-        """Delete a key, or the keys from it up to `end`."""
-        request = codec.delete_request(Delete(key, end, prev))
-        answer, _ = await self._session.call(lambda c: c.kv.DeleteRange, request, timeout)
-        return codec.delete_answer(answer, codec.origin_of(answer.header))
+        return PutAnswer(codec.origin_of(answer.header))
 
     async def txn(
         self,
@@ -136,7 +124,8 @@ class EtcdClient:
     def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
         """A new watcher, with nothing watched yet; `timeout` limits connecting and the making of each watch.
 
-        `hear` is for who must know at once: it gets what iteration would bring, and may neither wait nor raise.
+        `hear` is for a caller that must know at once: it gets what iteration would bring. It must not block. An
+        exception that it raises ends the watcher, and iteration raises it.
         """
         return Watcher(self._session, timeout, hear)
 

@@ -18,7 +18,7 @@ from leasehold.etcd.codec import origin_of, raw, watch_event
 from leasehold.etcd.connection import Stream
 from leasehold.etcd.errors import EtcdError, Refused, WatchLost
 from leasehold.etcd.model import Key, WatchBatch
-from leasehold.etcd.rpc_pb2 import WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse
+from leasehold.etcd.rpc_pb2 import WatchCreateRequest, WatchRequest, WatchResponse
 from leasehold.etcd.session import Session
 
 MOST_BEHIND: Final = 100_000
@@ -34,6 +34,7 @@ class Watcher:
     """Watches on one stream. Iterate it for their batches; iteration raises WatchLost once, and ends after `close`.
 
     With `hear`, that is called with each batch, in the turn of the loop in which it comes, and iteration brings none.
+    An exception of `hear` ends the watcher as a loss does: iteration raises it.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class Watcher:
         self._batches: deque[WatchBatch] = deque()
         self._behind = 0
         self._arrived = asyncio.Event()
-        self._lost: WatchLost | None = None
+        self._lost: Exception | None = None
         self._closed = False
 
-    async def add(self, key: Key, *, end: Key | None = None, start_revision: int, prev: bool = False) -> int:
+    async def add(self, key: Key, *, end: Key | None = None, start_revision: int) -> int:
         """Watch a key or range from a revision on; the id its batches will carry.
 
         Does not wait for etcd's word that the watch was made: the start revision decides what is seen. But without
@@ -71,20 +72,10 @@ class Watcher:
             key=raw(key),
             range_end=raw(end),
             start_revision=start_revision,
-            prev_kv=prev,
             watch_id=watch_id,
         )
         stream.send(WatchRequest(create_request=request))
         return watch_id
-
-    async def cancel(self, watch_id: int) -> None:
-        """End one watch: none of its batches is given from now on. An id that is not watched is ignored."""
-        if watch_id not in self._active or self._stream is None:
-            return
-        self._active.discard(watch_id)
-        self._batches = deque(batch for batch in self._batches if batch.watch_id != watch_id)
-        self._behind = sum(len(batch.events) for batch in self._batches)
-        self._stream.send(WatchRequest(cancel_request=WatchCancelRequest(watch_id=watch_id)))
 
     async def close(self) -> None:
         """End all watches; a reader that waits is told so by the end of its iteration."""
@@ -132,8 +123,16 @@ class Watcher:
         if message.canceled:
             self._cancelled(message)
         elif message.events and message.watch_id in self._active:
-            events = tuple(map(watch_event, message.events))
-            self._give(WatchBatch(origin_of(message.header), message.watch_id, events))
+            self._hear(message)
+
+    def _hear(self, message: WatchResponse) -> None:
+        events = tuple(map(watch_event, message.events))
+        batch = WatchBatch(origin_of(message.header), message.watch_id, events)
+        try:
+            self._give(batch)
+        except Exception as error:
+            # The stream's reader is above us. It would close the connection, and all that others do on it would fail.
+            self._lose(error)
 
     def _created(self) -> None:
         """Etcd answers creations in the order they were asked for; one that it refuses it answers without the id."""
@@ -143,8 +142,6 @@ class Watcher:
             self._session.dialer.answered(self._stream.connection)
 
     def _cancelled(self, message: WatchResponse) -> None:
-        if not message.created and message.watch_id not in self._active:
-            return  # we asked for it
         if any(word in message.cancel_reason for word in _AUTH_REASONS):
             # The stream carries the token it was opened with, and etcd 3.4 calls an old one a lack of permission.
             self._session.auth.forget(self._metadata)
@@ -170,7 +167,7 @@ class Watcher:
             self._session.refused(error, self._metadata)
         self._lose(WatchLost(f"the watch was lost: {error.reason}"))
 
-    def _lose(self, lost: WatchLost) -> None:
+    def _lose(self, lost: Exception) -> None:
         if self._lost is None:
             self._lost = lost
             self._stop()
