@@ -48,7 +48,7 @@ async def server() -> AsyncIterator[tuple[Server, Dialer]]:
     made = Server()
     listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    dialer = Dialer(parse_endpoints([f"http://127.0.0.1:{port}"], tls_files=False), TLSFiles())
+    dialer = Dialer(parse_endpoints([f"http://127.0.0.1:{port}"]), TLSFiles())
     yield made, dialer
     await dialer.close()
     listening.close()

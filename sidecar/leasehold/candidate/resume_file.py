@@ -70,7 +70,7 @@ class ResumeFile:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            _log.warning("the resume file %s cannot be used, joining anew: %s", self._path, error)
+            _log.warning("the resume file %s cannot be used, joining as a new candidate: %s", self._path, error)
             return None
         self.ghost = kept.lease if bound and marked else None
         self._kept = kept if bound and not marked else None

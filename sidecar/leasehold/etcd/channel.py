@@ -19,10 +19,10 @@ from grpclib.client import Handler
 from grpclib.config import Configuration
 from grpclib.protocol import H2Protocol
 
-from leasehold.etcd.addresses import Address
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.gathering import GatheringTransport
 from leasehold.etcd.tls import handshake_failure
+from leasehold.resolver import Address
 
 if TYPE_CHECKING:  # grpclib's own dependency, not ours
     from h2.config import H2Configuration

@@ -60,7 +60,7 @@ class EtcdClient:
         timeout: float = 2.0,
     ) -> None:
         """Raise BadSetting, with one sentence, for endpoints or files that cannot work."""
-        parsed = parse_endpoints(endpoints, tls_files=tls is not None)
+        parsed = parse_endpoints(endpoints)
         if any(endpoint.tls for endpoint in parsed):
             client_context(tls or TLSFiles())
         self._dialer = Dialer(parsed, tls or TLSFiles())

@@ -19,11 +19,11 @@ from grpclib.client import Stream as GrpcStream
 from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
 from grpclib.exceptions import GRPCError, StreamTerminatedError
 
-from leasehold.etcd.addresses import Address
 from leasehold.etcd.channel import Channel
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, spoils_connection, translate
 from leasehold.etcd.rpc_grpc import AuthStub, KVStub, LeaseStub, MaintenanceStub, WatchStub
+from leasehold.resolver import Address
 
 Q = TypeVar("Q")
 A = TypeVar("A")

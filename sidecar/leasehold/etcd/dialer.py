@@ -13,12 +13,12 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from leasehold.etcd.addresses import Address
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
 from leasehold.etcd.errors import BadSetting, NotSent
 from leasehold.etcd.tls import TLSFiles, client_context
+from leasehold.resolver import Address
 
 _PATIENCE: Final = 0.5
 """Seconds that an attempt gets, as far as there are any: a TLS handshake in a throttled container takes some. What
