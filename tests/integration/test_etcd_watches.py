@@ -115,7 +115,7 @@ async def test_who_hears_at_once_has_all_before_the_loss_and_nothing_after_the_e
     def hear(batch: WatchBatch) -> None:
         heard.extend(event.kv.mod_revision for event in batch.events)
 
-    async with client.watch(hear=hear) as lasting, client.watch(hear=hear) as ended:
+    async with client.watch(on_batch=hear) as lasting, client.watch(on_batch=hear) as ended:
         await lasting.add(root, start_revision=start)
         await ended.add(root, start_revision=start)
         first = (await client.put(root, b"1")).origin.revision
@@ -137,7 +137,7 @@ async def test_a_bug_of_a_listener_ends_its_watcher_alone(client: EtcdClient, ro
         heard.append(batch)
         raise LookupError("a bug")
 
-    async with client.watch(hear=broken) as watcher, client.watch() as other:
+    async with client.watch(on_batch=broken) as watcher, client.watch() as other:
         await watcher.add(root, start_revision=start)
         await other.add(root, start_revision=start)
         for n in range(3):
@@ -255,7 +255,7 @@ async def test_events_larger_than_every_window(client: EtcdClient, root: str) ->
 async def test_a_reader_that_does_not_read_is_given_up_and_harms_no_other(
     client: EtcdClient, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "MOST_BEHIND", 50)
+    monkeypatch.setattr(watch_module, "MAX_PENDING_EVENTS", 50)
     lease = (await client.grant(60)).lease
     watcher = client.watch()
     start = await after_now(client, root)

@@ -50,8 +50,8 @@ class Client(EtcdClient):
     async def __aenter__(self) -> Self:
         return self
 
-    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
-        watcher = SilentWatcher(super().watch(timeout=timeout, hear=hear))
+    def watch(self, *, timeout: float | None = None, on_batch: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        watcher = SilentWatcher(super().watch(timeout=timeout, on_batch=on_batch))
         self.watchers = (*self.watchers, watcher)
         return watcher
 

@@ -1,4 +1,4 @@
-"""From settings to an etcd client: the same for run, exec, status and whoever comes."""
+"""From settings to an etcd client, for every command that speaks to etcd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from leasehold.settings.options import ConfigError
 
 
 def client_for(etcd: EtcdConfig) -> EtcdClient:
-    """A client, not connected yet; it is the caller's to close. Raises ConfigError."""
+    """A client that is not connected yet; the caller closes it. Raises ConfigError."""
     secured = etcd.endpoints[0].startswith("https://")
     tls = TLSFiles(etcd.ca, etcd.cert, etcd.key) if secured else None
     try:

@@ -129,15 +129,15 @@ class EtcdStore:
 
     # --- watches -----------------------------------------------------------------------------------------------------
 
-    async def follow(self, watch: ev.Watch, hear: Callable[[ev.Event], None]) -> ev.WatchLost:
-        """Tell `hear` of each change until some may have been missed."""
+    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+        """Tell `on_event` of each change until some may have been missed."""
 
-        def hear_batch(batch: WatchBatch) -> None:
+        def on_batch(batch: WatchBatch) -> None:
             for event in batch.events:
-                hear(self.event_of(event, batch.origin.revision))
+                on_event(self.event_of(event, batch.origin.revision))
 
         try:
-            async with self._client.watch(hear=hear_batch) as watcher:
+            async with self._client.watch(on_batch=on_batch) as watcher:
                 await self._add(watcher, watch)
                 await anext(watcher)  # it brings no batch, but raises when events may have been missed, or a bug
         except EtcdError as error:

@@ -216,11 +216,11 @@ class Runner:
         """Feed the changes that the watches report, and their loss; nothing of theirs once they are replaced."""
         following = asyncio.current_task()
 
-        def hear(event: ev.Event) -> None:
+        def on_event(event: ev.Event) -> None:
             if self._watch is following:
                 self.submit(event)
 
-        hear(await self._store.follow(command, hear))
+        on_event(await self._store.follow(command, on_event))
 
     def _remember(self) -> None:
         """A new candidate is in the queue: keep it for the process after us."""

@@ -48,12 +48,13 @@ class Store(Protocol):
         Raises nothing but what a bug raises.
         """
 
-    async def follow(self, watch: ev.Watch, hear: Callable[[ev.Event], None]) -> ev.WatchLost:
-        """Call `hear` with each change of what `watch` names, in the turn of the loop in which the change comes.
+    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+        """Call `on_event` with each change of what `watch` names, in the turn of the loop in which the change comes.
 
-        Returns when changes may have been missed; cancel it to end it before. `hear` does not block. If `hear` or the
-        decoding of a change raises, no later change is told, and the exception is raised here: it must not reach the
-        connection, which would take it for a fault of its own and be made again, and again meet the same change.
+        Returns when changes may have been missed; cancel it to end it before. `on_event` does not block.
+
+        If `on_event` or the decoding of a change raises, the exception is raised here, and no later change is reported.
+        It must not reach the connection: that would be closed, made again, and meet the same change again.
         """
 
     async def time_to_live(self, lease: int, timeout: float) -> int | None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # grpclib's own dependency, not ours
 _WINDOWS: Final = Configuration(http2_connection_window_size=64 * 2**20, http2_stream_window_size=4 * 2**20)
 
 _SETTINGS_FRAME: Final = 4
-_FRAME_HEADER: Final = 9
+_FRAME_HEADER_BYTES: Final = 9
 
 
 class Unreachable(Exception):
@@ -56,8 +56,8 @@ class _Protocol(H2Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self.answered.done():
-            self._first += data[:_FRAME_HEADER]
-            if len(self._first) >= _FRAME_HEADER:
+            self._first += data[:_FRAME_HEADER_BYTES]
+            if len(self._first) >= _FRAME_HEADER_BYTES:
                 self._judge()
         super().data_received(data)
 

@@ -1,9 +1,9 @@
-"""The etcd client: what the rest of Leasehold knows of etcd.
+"""The etcd client.
 
-One connection at a time carries everything, so that what follows on an answer goes through the same member: calls, the
-keep-alive stream, watches. Any failure on it (no answer in time, a lost connection, GOAWAY, an answer that says the
-member cannot serve) closes it, fails all that is under way, and the next call goes to the next endpoint. Nothing is
-ever sent twice: a failed call is its caller's to repeat, who alone knows whether that is safe.
+One connection at a time carries calls, the keep-alive stream and watches, so a request that follows an answer goes to
+the same member. Any failure on it (no answer in time, a lost connection, GOAWAY, an answer that says the member cannot
+serve) closes it and fails everything under way; the next call goes to the next endpoint. The client never sends a
+request twice: only the caller knows whether a failed call may be repeated.
 """
 
 from __future__ import annotations
@@ -121,13 +121,13 @@ class EtcdClient:
         """Renew a lease, over the one keep-alive stream; a ttl of 0 or less says that it is gone."""
         return await self._keep_alives.keep_alive(lease, timeout)
 
-    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
-        """A new watcher, with nothing watched yet; `timeout` limits connecting and the making of each watch.
+    def watch(self, *, timeout: float | None = None, on_batch: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        """A new watcher without watches. `timeout` limits connecting, and etcd's confirmation of each watch.
 
-        `hear` is for a caller that must know at once: it gets what iteration would bring. It must not block. An
-        exception that it raises ends the watcher, and iteration raises it.
+        `on_batch` gets the batches at once, instead of iteration. It must not block. An exception that it raises ends
+        the watcher, and iteration raises it.
         """
-        return Watcher(self._session, timeout, hear)
+        return Watcher(self._session, timeout, on_batch)
 
     async def status(self, *, timeout: float | None = None) -> StatusAnswer:
         """The state of the member at the other end."""

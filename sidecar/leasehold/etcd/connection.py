@@ -28,8 +28,8 @@ from leasehold.resolver import Address
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_LETTING_GO: Final = 1.0
-"""Seconds that a closed transport gets to let go of its socket."""
+_CLOSE_TIMEOUT_SECONDS: Final = 1.0
+"""How long to wait until a closed transport has released its socket."""
 
 
 class Connection:
@@ -129,7 +129,7 @@ class Connection:
     async def closed(self) -> None:
         """After `close`: wait until nothing of it is left, or a second has passed."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LETTING_GO):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
                 await self._channel.gone()
                 if self._tasks:
                     await asyncio.wait(set(self._tasks))

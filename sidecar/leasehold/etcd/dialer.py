@@ -20,9 +20,9 @@ from leasehold.etcd.errors import BadSetting, NotSent
 from leasehold.etcd.tls import TLSFiles, client_context
 from leasehold.resolver import Address
 
-_PATIENCE: Final = 0.5
-"""Seconds that an attempt gets, as far as there are any: a TLS handshake in a throttled container takes some. What
-that leaves untried is first in turn for the next call.
+_ATTEMPT_SECONDS: Final = 0.5
+"""The least that an attempt gets, if there is that much time: a TLS handshake in a throttled container takes some.
+Endpoints that are not tried for lack of time come first in the next call.
 """
 
 log = logging.getLogger("leasehold.etcd.dialer")
@@ -168,7 +168,7 @@ class Dialer:
 
 def _share(now: float, end: float, parts: int) -> float:
     """When the first of several attempts has had its part of the time until `end`, and what a handshake needs."""
-    return min(end, now + max(_PATIENCE, (end - now) / parts))
+    return min(end, now + max(_ATTEMPT_SECONDS, (end - now) / parts))
 
 
 def _text(error: Exception) -> str:
