@@ -141,7 +141,7 @@ async def test_half_a_rotation_heals(etcd_factory: Callable[..., EtcdServer], ce
     certs.client("app")
     new_key = pair.key.read_bytes()
     pair.key.write_bytes(old_key)
-    with pytest.raises(NotSent, match="does not belong to the certificate"):
+    with pytest.raises(NotSent, match="belongs to another certificate"):
         await client.status()
     pair.key.unlink()
     with pytest.raises(NotSent, match="cannot be read"):

@@ -142,6 +142,8 @@ class Watcher:
             self._session.dialer.answered(self._stream.connection)
 
     def _cancelled(self, message: WatchResponse) -> None:
+        if not message.created and message.watch_id not in self._active:
+            return  # not a watch of ours
         if any(word in message.cancel_reason for word in _AUTH_REASONS):
             # The stream carries the token it was opened with, and etcd 3.4 calls an old one a lack of permission.
             self._session.auth.forget(self._metadata)
