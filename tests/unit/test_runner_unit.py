@@ -22,6 +22,7 @@ from leasehold.election.election import ElectionConfig, IllegalEvent
 from leasehold.election.events import Snapshot, State
 from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys, LockName, Record
+from tests.support.other_store import OtherStore
 
 LOCK = LockName("shop", "billing")
 SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))
@@ -245,3 +246,28 @@ async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be
     assert after.load() is None
     assert after.ghost == left.lease
     after.close()
+
+
+# --- another store ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_any_store_will_do(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:
+    """The runner knows the port alone; what is known against the store is logged, a revocation is tried thrice."""
+    other, holding = OtherStore(LOCK), when(board, State.HOLDING)
+    made = Runner(SETTINGS, other, board)
+    running = asyncio.create_task(made.run())
+    await heard(holding)
+    assert board.snapshot.token == 5
+    made.submit(ev.Stop())
+    made.submit(ev.WorkStopped())
+    await finished(running)
+    assert other.revocations == 3
+    assert "known to forget" in caplog.text
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_bug_in_a_watch_ends_the_run(board: Publisher) -> None:
+    running = asyncio.create_task(Runner(SETTINGS, OtherStore(LOCK, LookupError("a bug")), board).run())
+    with pytest.raises(LookupError, match="a bug"):
+        await finished(running)

@@ -2,10 +2,13 @@
 
 Another store is one class with these methods. The guarantees of the election rest on what it promises:
 
+- Every write has a revision higher than all before it. The revision that created a key is the fencing token.
+- A key lives no longer than its lease. A lease is renewed by `KeepAlive`, else it ends after its TTL.
+- A question is answered as its class says, each transaction at one revision: all of it is done, or nothing.
 - Reads are linearizable: an answer shows every write that was done before the question was asked.
 - Each answer carries one header, with the cluster, the member that gave it, that member's raft term and the revision.
-  The keep-alive rule needs member and term: a renewed lease counts only if the member that renewed it also answers
-  reads in the same term.
+  The keep-alive rule (`election/lease.py`) needs member and term: a renewal counts only once the member that made it
+  has also answered a read in the same term. So a read after a keep-alive goes to the same member while it answers.
 - `Granted` and `KeptAlive` say when their request was *sent*, on the clock of `leasehold.clock`: a lease runs from the
   moment when the store may have begun to count, not from the answer.
 - Every question gets exactly one answer: the event that its class names, or `Failed`. No exception stands for one.
