@@ -59,7 +59,7 @@ def known_bug_of(version: str) -> str | None:
 
 
 def entry_of(kv: KeyValue) -> Entry:
-    """A key of the queue as a candidate, whoever wrote it."""
+    """A key of the queue as a candidate. Any writer may have put it there."""
     key = kv.key.decode(errors="surrogateescape")  # whatever bytes it is of, it can be watched, compared and deleted
     return Entry(key, kv.lease, kv.create_revision, kv.mod_revision, Record.decode(kv.value))
 

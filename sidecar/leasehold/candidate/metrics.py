@@ -34,7 +34,7 @@ class Metrics(Observer):
     """Counts, in the given registry, what the runner reports and what the publisher shows."""
 
     def __init__(self, registry: CollectorRegistry, board: Publisher) -> None:
-        # A second series per counter, with the time of its creation: nobody asks for it.
+        # These would be a second series per counter, with the time of its creation.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
         lock = str(board.snapshot.lock)
         terms = Counter("leasehold_terms", "Terms that this sidecar began.", ["lock"], registry=registry)

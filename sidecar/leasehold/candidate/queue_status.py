@@ -1,7 +1,7 @@
 """`leasehold status`: who holds a lock and who waits for it, read from etcd.
 
-Exit codes: 0 when the queue was printed, whoever holds; 1 when etcd could not be asked; 2 for settings. What is
-printed is one revision of etcd; whoever stands first there may have lost touch a moment ago, and not say 200 any more.
+Exit codes: 0 if the queue was printed; 1 if etcd could not be asked; 2 for settings. It prints one revision of etcd:
+the first candidate may have lost its connection a moment ago, and no longer answer 200.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Runner:
         self._saved: int | None = None
         self._cluster = 0
         self._keyless: int | None = None
-        """The lease whose key is gone for certain: nobody waits for its end."""
+        """The lease whose key is certainly gone: no candidate waits for its end."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None

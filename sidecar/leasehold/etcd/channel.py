@@ -1,8 +1,8 @@
 """One HTTP/2 connection to etcd, as a grpclib channel that is never reopened in place.
 
-grpclib's own channel reconnects by itself, to the same place, with the same certificates, in the middle of whatever
-call comes next. Ours is open or lost; what follows a loss is decided elsewhere. It counts as open only when etcd's
-first HTTP/2 frame has come: the kernel accepts connections for a process that is frozen, or speaks something else.
+grpclib's own channel reconnects automatically, to the same address, with the same certificates, in the middle of the
+next call. Ours is open or lost, and the dialer decides what follows a loss. It counts as open only after etcd's first
+HTTP/2 frame: the kernel also accepts connections for a process that is frozen or speaks another protocol.
 """
 
 from __future__ import annotations

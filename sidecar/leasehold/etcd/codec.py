@@ -1,4 +1,4 @@
-"""The plain values of `model` to and from etcd's messages. Pure; every field of ours is translated here."""
+"""The plain values of `model` to and from etcd's messages. Pure; every field of `model` is translated here."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _compare(compare: Compare) -> pb.Compare:
 
 
 def origin_of(header: pb.ResponseHeader) -> ResponseHeader:
-    """Who answered, and what it knew."""
+    """The header of an answer."""
     return ResponseHeader(header.cluster_id, header.member_id, header.raft_term, header.revision)
 
 
@@ -117,7 +117,7 @@ def range_answer(message: pb.RangeResponse, origin: ResponseHeader) -> RangeAnsw
 
 
 def txn_answer(message: pb.TxnResponse) -> TxnAnswer:
-    """What a transaction did. The answers in it have no more than a revision in their headers: its own counts."""
+    """The answer to a transaction. The answers in it have only a revision in their headers, so all get its header."""
     origin = origin_of(message.header)
     return TxnAnswer(origin, message.succeeded, tuple(_response_op(op, origin) for op in message.responses))
 

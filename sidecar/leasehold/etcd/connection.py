@@ -1,10 +1,10 @@
 """One connection to one etcd member: its calls and its streams, each bounded in time.
 
 It lives until something fails on it: a call without an answer in time, a lost or closing peer, an answer that says the
-member serves nobody. Then it is closed, all that is under way on it fails at once, and it is never used again.
+member serves no clients. Then it is closed, everything under way on it fails at once, and it is not used again.
 
-grpclib cancels the tasks that stand in a stream when the connection breaks. So every stream has a task of its own here:
-a caller's task is cancelled by nobody but its owner.
+When the connection breaks, grpclib cancels the tasks that wait on a stream. So every stream has a task of its own here,
+and the task of a caller is cancelled only by its owner.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which connection to use: one at a time for everything, to the next endpoint after each failure.
 
-There is no loop in the background. A connection is made when a call wants one, within that call's time; endpoints are
-tried in the order given, starting after the one that failed last. A call that finds all of them paused waits for the
-first to be ready, so that callers in a loop are slowed down here.
+There is no loop in the background. A connection is made when a call needs one, within that call's time. Endpoints are
+tried in the order given, starting after the one that failed last. If all of them are paused, a call waits for the first
+to be ready: this slows down callers in a loop.
 """
 
 from __future__ import annotations

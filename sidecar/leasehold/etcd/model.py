@@ -1,4 +1,4 @@
-"""What one can ask of etcd, and what it answers, as plain values.
+"""Requests to etcd and its answers, as plain values.
 
 Keys go in as text or bytes and come out as bytes; revisions and lease ids are integers, durations seconds. A range
 without `end` is one key. Every answer has an `origin`: the header that etcd puts on each.

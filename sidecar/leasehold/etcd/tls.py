@@ -1,7 +1,7 @@
 """TLS towards etcd: certificate files into an `ssl.SSLContext`, and failed handshakes into sentences.
 
-The files are read again for every new connection, so that rotated certificates are taken up without a restart. A
-connection that stands is left alone: TLS looks at certificates only when one is made.
+The files are read again for every new connection, so rotated certificates take effect without a restart. An open
+connection is not affected: TLS checks certificates only when a connection is made.
 """
 
 from __future__ import annotations
