@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPException
 
 from leasehold import clock
-from leasehold.etcd import EtcdClient, Watcher
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Keys, LockName, Record, prefix_end
 from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.bench.operator_world import HELD_EVERY, ROOT, World

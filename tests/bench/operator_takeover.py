@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from leasehold import clock
-from leasehold.etcd import EtcdClient
+from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys, LockName
 from tests.bench.figures import Sample, Table, percentiles, say, whole_seconds
 from tests.bench.operator_world import PATIENCE, ROOT, World

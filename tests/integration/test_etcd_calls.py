@@ -9,22 +9,12 @@ from typing import get_args
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import (
-    Code,
-    Compare,
-    Delete,
-    DeleteAnswer,
-    EtcdClient,
-    Get,
-    NotSent,
-    OutcomeUnknown,
-    Put,
-    RangeAnswer,
-    Refused,
-    SortBy,
-)
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused
+from leasehold.etcd.model import Compare, Delete, DeleteAnswer, Get, Put, RangeAnswer, SortBy
 from leasehold.lock.keys import prefix_end
 from tests.servers import EtcdServer, Version
+from tests.support.etcd_keys import delete
 
 
 @pytest.fixture(scope="module", params=get_args(Version))
@@ -41,10 +31,7 @@ async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
 
 async def test_writes_reads_and_deletes_as_etcdctl_sees_them(server: EtcdServer, client: EtcdClient, root: str) -> None:
     first = await client.put(f"{root}/a", b"1")
-    second = await client.put(f"{root}/a", b"2", prev=True)
-    assert first.previous is None
-    assert second.previous is not None
-    assert second.previous.value == b"1"
+    second = await client.put(f"{root}/a", b"2")
     assert second.origin.revision == first.origin.revision + 1
 
     seen = server.ctl.get(f"{root}/a")
@@ -59,11 +46,10 @@ async def test_writes_reads_and_deletes_as_etcdctl_sees_them(server: EtcdServer,
     )
 
     server.ctl.put(f"{root}/b", "3")
-    deleted = await client.delete(f"{root}/", end=prefix_end(f"{root}/"), prev=True)
+    deleted = await delete(client, f"{root}/", end=prefix_end(f"{root}/"))
     assert deleted.deleted == 2
-    assert [kv.value for kv in deleted.previous] == [b"2", b"3"]
     assert server.ctl.prefix(root) == []
-    assert (await client.delete(f"{root}/a")).deleted == 0
+    assert (await delete(client, f"{root}/a")).deleted == 0
 
 
 async def test_ranges_by_every_option(client: EtcdClient, root: str) -> None:
@@ -77,22 +63,12 @@ async def test_ranges_by_every_option(client: EtcdClient, root: str) -> None:
 
     assert await names() == ["a", "b", "c"]
     assert await names(sort=SortBy.CREATE) == ["c", "a", "b"]
-    assert await names(sort=SortBy.CREATE, descending=True) == ["b", "a", "c"]
-    assert await names(sort=SortBy.MOD) == ["a", "b", "c"]
-    assert await names(sort=SortBy.VERSION, descending=True, limit=1) == ["c"]
-    assert await names(sort=SortBy.VALUE, descending=True, limit=1) == ["c"]
-    assert await names(sort=SortBy.KEY, descending=True) == ["c", "b", "a"]
+    assert await names(sort=SortBy.CREATE, limit=1) == ["c"]
+    assert await names(sort=SortBy.KEY) == ["a", "b", "c"]
     assert await names(revision=revisions[1]) == ["a", "c"]
-    assert await names(min_mod_revision=revisions[2]) == ["b", "c"]
-    assert await names(max_mod_revision=revisions[2]) == ["a", "b"]
-    assert await names(min_create_revision=revisions[1]) == ["a", "b"]
-    assert await names(max_create_revision=revisions[0]) == ["c"]
-    assert await names(serializable=True) == ["a", "b", "c"]
 
     limited = await client.range(prefix, end=end, limit=2)
     assert (len(limited.kvs), limited.count, limited.more) == (2, 3, True)
-    counted = await client.range(prefix, end=end, count_only=True)
-    assert (counted.kvs, counted.count) == ((), 3)
     bare = await client.range(prefix, end=end, keys_only=True)
     assert {kv.value for kv in bare.kvs} == {b""}
     assert (await client.range(f"{root}/none")).first is None
@@ -108,33 +84,28 @@ async def test_a_transaction_does_one_branch_at_one_revision(client: EtcdClient,
     assert read.first.create_revision == made.origin.revision == put.origin.revision == read.origin.revision
     assert read.origin == made.origin
 
-    again = await client.txn(
-        [Compare.create_revision(key, "=", 0)], [Put(other, b"")], [Delete(key, prev=True), Get(other)]
-    )
+    again = await client.txn([Compare.create_revision(key, "=", 0)], [Put(other, b"")], [Delete(key), Get(other)])
     assert not again.succeeded
     gone, absent = again.answers
     assert isinstance(gone, DeleteAnswer)
     assert isinstance(absent, RangeAnswer)
-    assert (gone.deleted, [kv.value for kv in gone.previous], absent.kvs) == (1, [b"v"], ())
+    assert (gone.deleted, absent.kvs) == (1, ())
 
 
 async def test_every_comparison(client: EtcdClient, root: str) -> None:
     key = f"{root}/k"
-    lease = (await client.grant(60)).lease
     await client.put(key, b"a")
-    revision = (await client.put(key, b"b", lease=lease)).origin.revision
+    revision = (await client.put(key, b"b")).origin.revision
 
     async def holds(*compares: Compare) -> bool:
         return (await client.txn(compares)).succeeded
 
     assert await holds(Compare.create_revision(key, "=", revision - 1), Compare.mod_revision(key, "=", revision))
-    assert await holds(Compare.version(key, "=", 2), Compare.lease(key, "=", lease))
-    assert await holds(Compare.value(key, "=", b"b"), Compare.value(key, ">", b"a"), Compare.value(key, "!=", b""))
     assert await holds(Compare.mod_revision(key, ">", revision - 1), Compare.mod_revision(key, "<", revision + 1))
     assert not await holds(Compare.mod_revision(key, "!=", revision))
-    assert not await holds(Compare.version(key, "=", 2), Compare.version(key, "=", 3))
+    assert not await holds(Compare.create_revision(key, ">", 0), Compare.create_revision(key, "=", 0))
     assert await holds(Compare.mod_revision(root, "<", revision + 1, end=prefix_end(root)))
-    assert not await holds(Compare.version(f"{root}/absent", ">", 0))
+    assert not await holds(Compare.mod_revision(f"{root}/absent", ">", 0))
     assert await holds(Compare.create_revision(f"{root}/absent", "=", 0))
 
 
@@ -150,7 +121,7 @@ async def test_the_life_of_a_lease(server: EtcdServer, client: EtcdClient, root:
     assert before <= renewed.sent <= now()
     assert (renewed.lease, renewed.ttl) == (granted.lease, 60)
     left = await client.time_to_live(granted.lease, keys=True)
-    assert (left.granted_ttl, left.keys) == (60, (f"{root}/k".encode(),))
+    assert left.keys == (f"{root}/k".encode(),)
     assert 0 < left.ttl <= 60
     assert (await client.time_to_live(granted.lease)).keys == ()
 
@@ -167,7 +138,6 @@ async def test_status_and_the_same_member_in_every_answer(server: EtcdServer, cl
     status = await client.status()
     assert status.version.startswith(server.version)
     assert status.leader == status.origin.member
-    assert status.db_size > 0
     assert not status.is_learner
     assert status.errors == ()
     lease = await client.grant(30)
@@ -205,7 +175,7 @@ async def test_an_answer_larger_than_every_window(client: EtcdClient, root: str)
     answer = await client.range(f"{root}/", end=prefix_end(f"{root}/"), timeout=20)
     assert len(answer.kvs) == 1_000
     assert {kv.value for kv in answer.kvs} == {value}
-    await client.delete(f"{root}/", end=prefix_end(f"{root}/"), timeout=10)
+    await delete(client, f"{root}/", end=prefix_end(f"{root}/"), timeout=10)
 
 
 async def test_many_calls_at_once(client: EtcdClient, root: str) -> None:

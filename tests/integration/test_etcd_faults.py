@@ -10,8 +10,11 @@ from typing import TypeVar
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, Put
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
+from leasehold.etcd.model import Put
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy, release_port, reserve_port
+from tests.support.etcd_keys import delete
 from tests.support.loop_turns import turns
 
 T = TypeVar("T")
@@ -296,6 +299,6 @@ async def test_a_full_store_leaves_the_outcome_open_and_the_lease_alive(
     assert (await client.keep_alive(lease)).ttl == 60
     assert (await client.range(f"{root}/own")).count == 1
     assert any("NOSPACE" in alarm for alarm in (await client.status()).errors)
-    assert (await client.delete(f"{root}/own")).deleted == 1
+    assert (await delete(client, f"{root}/own")).deleted == 1
     await client.revoke(lease)
     assert client.connects == 1

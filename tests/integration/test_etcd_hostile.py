@@ -19,7 +19,8 @@ import h2.exceptions
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown, WatchLost
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, WatchLost
 from leasehold.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, WatchResponse
 from tests.support.loop_turns import turns
 

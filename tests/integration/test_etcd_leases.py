@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, EtcdError, NotSent, OutcomeUnknown
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
 
 

@@ -8,10 +8,14 @@ from typing import get_args
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, EtcdError, Put, WatchBatch, Watcher, WatchEvent, WatchLost
 from leasehold.etcd import watch as watch_module
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, WatchLost
+from leasehold.etcd.model import Put, WatchBatch, WatchEvent
+from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import prefix_end
 from tests.servers import EtcdCluster, EtcdServer, Version
+from tests.support.etcd_keys import delete
 from tests.support.http_client import until
 
 BOUND = 30.0
@@ -60,7 +64,7 @@ async def test_puts_and_deletes_with_their_revisions(client: EtcdClient, root: s
         lease = (await client.grant(60)).lease
         created = (await client.put(root, b"a", lease=lease)).origin.revision
         changed = (await client.put(root, b"b")).origin.revision
-        deleted = (await client.delete(root)).origin.revision
+        deleted = (await delete(client, root)).origin.revision
         (first, put), (_, second), (_, gone) = await take(watcher, 3)
     assert first == watch_id
     assert (put.deleted, put.kv.value, put.kv.create_revision, put.kv.mod_revision, put.kv.lease) == (
@@ -72,7 +76,6 @@ async def test_puts_and_deletes_with_their_revisions(client: EtcdClient, root: s
     )
     assert (second.kv.value, second.kv.create_revision, second.kv.mod_revision) == (b"b", created, changed)
     assert (gone.deleted, gone.kv.key, gone.kv.value, gone.kv.mod_revision) == (True, root.encode(), b"", deleted)
-    assert put.previous is None
 
 
 async def test_several_watches_on_one_stream(client: EtcdClient, root: str) -> None:
@@ -80,16 +83,13 @@ async def test_several_watches_on_one_stream(client: EtcdClient, root: str) -> N
     async with client.watch() as watcher:
         one = await watcher.add(f"{root}/1", start_revision=start)
         two = await watcher.add(f"{root}/2", start_revision=start)
-        every = await watcher.add(f"{root}/", end=prefix_end(f"{root}/"), start_revision=start, prev=True)
+        every = await watcher.add(f"{root}/", end=prefix_end(f"{root}/"), start_revision=start)
         await client.put(f"{root}/1", b"x")
         await client.txn([], [Put(f"{root}/2", b"y"), Put(f"{root}/3", b"z")])
-        await client.delete(f"{root}/1")
+        await delete(client, f"{root}/1")
         seen: dict[int, list[tuple[bytes, bool]]] = {one: [], two: [], every: []}
         for watch_id, event in await take(watcher, 7):
             seen[watch_id].append((event.kv.key.removeprefix(root.encode()), event.deleted))
-            if event.deleted and watch_id == every:
-                assert event.previous is not None
-                assert event.previous.value == b"x"
     assert seen == {
         one: [(b"/1", False), (b"/1", True)],
         two: [(b"/2", False)],
@@ -115,7 +115,7 @@ async def test_who_hears_at_once_has_all_before_the_loss_and_nothing_after_the_e
     def hear(batch: WatchBatch) -> None:
         heard.extend(event.kv.mod_revision for event in batch.events)
 
-    async with client.watch(hear=hear) as lasting, client.watch(hear=hear) as ended:
+    async with client.watch(on_batch=hear) as lasting, client.watch(on_batch=hear) as ended:
         await lasting.add(root, start_revision=start)
         await ended.add(root, start_revision=start)
         first = (await client.put(root, b"1")).origin.revision
@@ -128,36 +128,26 @@ async def test_who_hears_at_once_has_all_before_the_loss_and_nothing_after_the_e
     assert heard == [first, first, second]
 
 
-async def test_a_cancelled_watch_is_silent_at_once_and_the_others_go_on(client: EtcdClient, root: str) -> None:
+async def test_a_bug_of_a_listener_ends_its_watcher_alone(client: EtcdClient, root: str) -> None:
+    """The connection is not at fault: it goes on, and what others do on it."""
+    heard: list[WatchBatch] = []
     start = await after_now(client, root)
-    async with client.watch() as watcher:
-        silent = await watcher.add(root, start_revision=start)
-        other = await watcher.add(root, start_revision=start)
-        await client.put(root, b"1")
-        await take(watcher, 2)
-        await client.put(root, b"2")
-        await asyncio.sleep(0.05)  # its events may have come already: they must not be given any more
-        await watcher.cancel(silent)
-        await watcher.cancel(silent)
-        await watcher.cancel(999)
-        await client.put(root, b"3")
-        events = await take(watcher, 2)
-        assert {watch_id for watch_id, _ in events} == {other}
-        again = await watcher.add(root, start_revision=await after_now(client, root))
-        assert again not in (silent, other)
-        await client.put(root, b"4")
-        assert {watch_id for watch_id, _ in await take(watcher, 2)} == {other, again}
 
+    def broken(batch: WatchBatch) -> None:
+        heard.append(batch)
+        raise LookupError("a bug")
 
-async def test_watches_added_and_cancelled_without_a_pause(client: EtcdClient, root: str) -> None:
-    """The answers of etcd to both kinds of request interleave; the one that stays must be the one that counts."""
-    start = await after_now(client, root)
-    async with client.watch() as watcher:
-        for _ in range(50):
-            await watcher.cancel(await watcher.add(root, start_revision=start))
-        kept = await watcher.add(root, start_revision=start)
-        await client.put(root, b"")
-        assert [watch_id for watch_id, _ in await take(watcher, 1)] == [kept]
+    async with client.watch(on_batch=broken) as watcher, client.watch() as other:
+        await watcher.add(root, start_revision=start)
+        await other.add(root, start_revision=start)
+        for n in range(3):
+            await client.put(root, b"%d" % n)
+        async with asyncio.timeout(BOUND):
+            with pytest.raises(LookupError, match="a bug"):
+                await anext(watcher)
+        assert len(await take(other, 3)) == 3
+    assert len(heard) == 1
+    assert client.connects == 1
 
 
 async def test_compaction_under_a_watch(server: EtcdServer, client: EtcdClient, root: str) -> None:
@@ -265,7 +255,7 @@ async def test_events_larger_than_every_window(client: EtcdClient, root: str) ->
 async def test_a_reader_that_does_not_read_is_given_up_and_harms_no_other(
     client: EtcdClient, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "MOST_BEHIND", 50)
+    monkeypatch.setattr(watch_module, "MAX_PENDING_EVENTS", 50)
     lease = (await client.grant(60)).lease
     watcher = client.watch()
     start = await after_now(client, root)

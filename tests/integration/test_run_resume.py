@@ -166,7 +166,7 @@ def test_a_resume_file_that_was_damaged(sidecar_factory: Factory, stored: Stored
     (home / "resume.json").write_bytes(b'{"lease": 1}')
     a.start()
     assert a.wait_leading().token > token
-    assert a.log_since_start.count("cannot be used, joining anew") == 1
+    assert a.log_since_start.count("cannot be used, joining as a new candidate") == 1
     assert len(stored.entries()) == 1
 
 

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from leasehold import clock
+from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
-from leasehold.candidate.store import Store
 from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
-from leasehold.etcd import EtcdClient, WatchEvent
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.model import WatchEvent
 from leasehold.lock.keys import Keys, LockName, Record
 from tests.servers import EtcdServer
 from tests.support.http_client import until
@@ -23,14 +24,15 @@ async def test_a_bug_in_what_a_watch_tells_ends_the_run(
 ) -> None:
     """Taken for a fault of the connection, it would be met again and again."""
 
-    def broken(store: Store, event: WatchEvent, revision: int) -> None:
+    def broken(store: EtcdStore, event: WatchEvent, revision: int) -> None:
         raise LookupError("a bug")
 
-    monkeypatch.setattr(Store, "heard", broken)
+    monkeypatch.setattr(EtcdStore, "event_of", broken)
     board = Publisher(Snapshot(LOCK, "me", State.IDLE), clock.now)
     async with EtcdClient([etcd.url], clock=clock.now) as client:
         settings = ElectionConfig(LOCK, Record("me", incarnation="1"), root=root)
-        running = asyncio.create_task(Runner(settings, client, board).run())
+        store = EtcdStore(client, Keys(LOCK, root))
+        running = asyncio.create_task(Runner(settings, store, board).run())
         await until(lambda: board.snapshot.state is State.HOLDING)
         await client.put(Keys(LOCK, root).spec, b"{}")
         with pytest.raises(LookupError, match="a bug"):

@@ -35,7 +35,7 @@ class Sidecars:
         return [
             sys.executable,
             "-m",
-            "sidecar",
+            "leasehold",
             "run",
             *self.place,
             "--identity",

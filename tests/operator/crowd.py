@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from leasehold import clock
-from leasehold.etcd import EtcdClient
+from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys, LockName, Record
 from tests.cluster import ControlPlane, Object
 from tests.cluster.line import Line

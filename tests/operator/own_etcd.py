@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from leasehold import clock
-from leasehold.etcd import EtcdClient
+from leasehold.etcd.client import EtcdClient
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.operators import Operator

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from leasehold.candidate import runner
+from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.clock import now
@@ -14,8 +15,10 @@ from leasehold.election import election, yielding
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
-from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
-from leasehold.lock.keys import Entry, Record
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import OutcomeUnknown
+from leasehold.etcd.model import Compare, Delete, Op, TxnAnswer
+from leasehold.lock.keys import Entry, Keys, Record
 from tests.operator.watching import LOCK, watching
 from tests.servers import EtcdServer, wait_for
 from tests.support.http_client import until
@@ -38,7 +41,8 @@ def board() -> Publisher:
 @asynccontextmanager
 async def holding(client: EtcdClient, board: Publisher, root: str) -> AsyncIterator[tuple[Runner, asyncio.Task[None]]]:
     """A running election that holds the lock."""
-    made = Runner(ElectionConfig(LOCK, Record("me", incarnation="this-process"), root=root, ttl=600), client, board)
+    settings = ElectionConfig(LOCK, Record("me", incarnation="this-process"), root=root, ttl=600)
+    made = Runner(settings, EtcdStore(client, Keys(LOCK, root)), board)
     running = asyncio.create_task(made.run())
     try:
         await until(lambda: board.snapshot.is_holding(now()))
@@ -69,7 +73,7 @@ async def test_a_lock_that_was_given_up_is_seen_as_released(
     etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop does not wait for the revocation, and the mirror has its answer before that."""
-    monkeypatch.setattr(runner, "LINGER", NEVER)
+    monkeypatch.setattr(runner, "LEASE_LINGER_SECONDS", NEVER)
     async with watching(etcd.url, root) as mirrored, holding(client, board, root) as (made, running):
         (entry,) = await mirrored.queue("me")
         mirrored.changed.clear()
@@ -94,7 +98,7 @@ async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
     etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one waits for that: only after a deletion that is certain may a lease linger."""
-    monkeypatch.setattr(runner, "LINGER", NEVER)
+    monkeypatch.setattr(runner, "LEASE_LINGER_SECONDS", NEVER)
     for module in (election, yielding):
         monkeypatch.setattr(module, "STOP_PATIENCE", 1.0)
     async with Deaf([etcd.url], clock=now) as deaf, holding(deaf, board, root) as (made, running):

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import Compare, EtcdClient, EtcdError, Op, Put, RangeAnswer
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError
+from leasehold.etcd.model import Compare, Op, Put, RangeAnswer
 from leasehold.lock.keys import Keys, LockName, Spec
 from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
 from leasehold.operator.watch.mirror import locks_prefix
 from tests.operator.watching import LOCK, Client, Watching, join, keys_of, watching
 from tests.servers import EtcdServer
+from tests.support.etcd_keys import delete
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
@@ -42,10 +45,10 @@ async def test_it_reads_what_is_there_and_follows(etcd: EtcdServer, client: Etcd
         assert stored is not None
         assert (stored.value, stored.mod_revision, stored.spec) == (spec, revision, Spec(ttl=9, uid="1"))
         mirrored.changed.clear()
-        await client.delete(key)
+        await delete(client, key)
         await mirrored.told(LOCK)
         await mirrored.queue("a")
-        await client.delete(Keys(LOCK, root).spec)
+        await delete(client, Keys(LOCK, root).spec)
         await until(lambda: mirrored.mirror.declared() == ())
         assert mirrored.feed.store.revision >= revision
         assert mirrored.stores[-1].reachable
@@ -138,7 +141,7 @@ async def test_how_a_candidate_went(etcd: EtcdServer, client: EtcdClient, root: 
         await mirrored.queue("gives-up", "expires")
         await client.put(Keys(LOCK, root).queue + "by-hand", b"no lease")
         await mirrored.queue("gives-up", "expires", "no lease")
-        for how in (client.delete(key), client.revoke(lease), client.delete(Keys(LOCK, root).queue + "by-hand")):
+        for how in (delete(client, key), client.revoke(lease), delete(client, Keys(LOCK, root).queue + "by-hand")):
             before = len(mirrored.mirror.get(LOCK).queue)
             mirrored.changed.clear()
             await how
@@ -177,7 +180,7 @@ async def test_a_silent_watch_on_a_living_connection_is_found_out(
     """The server ends the watch without a word that counts: calls pass, events do not come any more."""
     async with Client([etcd.url], clock=now) as own, Watching(own, root).running() as mirrored:
         await mirrored.reachable()
-        await own.watchers[-1].cancel(1)
+        own.watchers[-1].silent = True
         await join(client, root, "unseen")
         await mirrored.queue("unseen")
         await until(lambda: len(own.watchers) == 2)

@@ -7,11 +7,14 @@ from itertools import groupby
 import pytest
 
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, EtcdError, RangeAnswer
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError
+from leasehold.etcd.model import RangeAnswer
 from leasehold.lock.keys import Keys, LockName
 from leasehold.operator.watch import mirror_feed
 from tests.operator.watching import LOCK, Client, Watching, join, watching
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy
+from tests.support.etcd_keys import delete
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
@@ -52,9 +55,9 @@ async def test_what_happened_while_the_way_was_cut_is_told(
         await mirrored.unreachable()
         old = mirrored.mirror.get(again).queue
         assert mirrored.changed == []
-        await client.delete(Keys(gone, root).queue, end=Keys(gone, root).queue + "\x7f")
+        await delete(client, Keys(gone, root).queue, end=Keys(gone, root).queue + "\x7f")
         await join(client, root, "b", lock=new)
-        await client.delete(key)
+        await delete(client, key)
         await client.put(key, b"successor", lease=lease)
         proxy.heal()
         await mirrored.reachable()
@@ -259,7 +262,7 @@ async def test_a_full_etcd_is_reachable_and_still_mirrored(etcd_factory: Servers
             await fill()
         await until(lambda: "takes no writes" in mirrored.feed.store.error)
         assert mirrored.feed.store.reachable
-        await writer.delete(key)
+        await delete(writer, key)
         await mirrored.queue()
         assert mirrored.feed.store.reachable
 

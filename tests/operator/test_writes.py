@@ -5,15 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from leasehold.candidate.store import entry_of
+from leasehold.candidate.etcd_store import entry_of
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, EtcdError, KeyValue, NotSent, OutcomeUnknown
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
+from leasehold.etcd.model import KeyValue
 from leasehold.lock.keys import Entry, Keys, LockName, Record
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.reconcile import etcd_writer
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
 from tests.operator.watching import LOCK, join
 from tests.servers import EtcdServer
+from tests.support.etcd_keys import delete
 
 OPERATORS = LockName("leasehold", "leasehold-operator")
 Write = Callable[[Writer], Awaitable[object]]
@@ -104,7 +107,7 @@ async def test_a_spec_that_moved_is_left_alone(operator: Operator) -> None:
 
 async def test_a_spec_that_is_gone_is_not_written_by_a_revision(operator: Operator) -> None:
     old = (await operator.spec()).mod_revision
-    await operator.client.delete(operator.keys.spec)
+    await delete(operator.client, operator.keys.spec)
     for refused in (
         operator.writer.put_spec(LOCK, PutSpec(b"new", old)),
         operator.writer.delete_spec(LOCK, DeleteSpec(old)),
@@ -122,7 +125,7 @@ async def test_a_candidate_is_evicted_alone(operator: Operator) -> None:
     (entry,) = await operator.queue()
     await join(operator.client, operator.root, "next")
     await operator.client.put(entry.key, Record("pod", incarnation="2").encode(), lease=entry.lease)
-    await operator.client.delete(operator.keys.spec)
+    await delete(operator.client, operator.keys.spec)
     await operator.writer.evict(LOCK, Evict(entry, "revoked"))
     assert [left.record.identity for left in await operator.queue()] == ["next"]
     with pytest.raises(Conflict):
@@ -132,7 +135,7 @@ async def test_a_candidate_is_evicted_alone(operator: Operator) -> None:
 async def test_the_next_candidate_under_the_same_key_is_spared(operator: Operator) -> None:
     """The same lease, the same key, another create revision: another candidate."""
     (entry,) = await operator.queue()
-    await operator.client.delete(entry.key)
+    await delete(operator.client, entry.key)
     await operator.client.put(entry.key, Record("pod", incarnation="2").encode(), lease=entry.lease)
     with pytest.raises(Conflict):
         await operator.writer.evict(LOCK, Evict(entry, "its pod has ended"))
@@ -154,7 +157,7 @@ async def test_no_key_outside_the_locks_queue_can_be_evicted(operator: Operator)
 async def lost(operator: Operator) -> None:
     """Its own key is gone: its lease ran out while it was paused."""
     assert operator.guard
-    await operator.client.delete(operator.guard[0])
+    await delete(operator.client, operator.guard[0])
 
 
 async def replaced(operator: Operator) -> None:

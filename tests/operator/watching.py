@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Self
 
 from leasehold.clock import now
-from leasehold.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.model import Key, KeyValue, WatchBatch
+from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Entry, Keys, LockName, Record
 from leasehold.operator.plan.observed import EtcdState
 from leasehold.operator.watch.mirror import Mirror
@@ -20,16 +22,36 @@ SILENCE = 9.0
 """Seconds; its third is what a busy machine's etcd has for an answer."""
 
 
+class SilentWatcher(Watcher):
+    """A watcher that a test can silence: as if etcd had ended its watches without a word that counts."""
+
+    def __init__(self, heard: Watcher) -> None:
+        self._heard = heard
+        self.silent = False
+
+    async def add(self, key: Key, *, end: Key | None = None, start_revision: int) -> int:
+        return await self._heard.add(key, end=end, start_revision=start_revision)
+
+    async def close(self) -> None:
+        await self._heard.close()
+
+    async def __anext__(self) -> WatchBatch:
+        while True:
+            batch = await anext(self._heard)
+            if not self.silent:
+                return batch
+
+
 class Client(EtcdClient):
     """The real client, whose watchers a test can get at."""
 
-    watchers: tuple[Watcher, ...] = ()
+    watchers: tuple[SilentWatcher, ...] = ()
 
     async def __aenter__(self) -> Self:
         return self
 
-    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
-        watcher = super().watch(timeout=timeout, hear=hear)
+    def watch(self, *, timeout: float | None = None, on_batch: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        watcher = SilentWatcher(super().watch(timeout=timeout, on_batch=on_batch))
         self.watchers = (*self.watchers, watcher)
         return watcher
 

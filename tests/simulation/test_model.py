@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from leasehold import clock
-from leasehold.candidate.store import Store as RealStore
+from leasehold.candidate.etcd_store import EtcdStore as RealStore
 from leasehold.election import events as ev
-from leasehold.etcd import EtcdClient, Watcher
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Entry, Record, Spec, prefix_end
+from tests.support.etcd_keys import delete
 
 from ..servers import EtcdServer
 from .cluster import Cluster
@@ -107,10 +109,10 @@ class Both:
             await self.client.put(KEYS.spec, spec.encode())
         elif luck < 0.5:
             store.declare(None)
-            await self.client.delete(KEYS.spec)
+            await delete(self.client, KEYS.spec)
         elif entry is not None and luck < 0.75:
             store.delete([entry.key])
-            await self.client.delete(entry.key)
+            await delete(self.client, entry.key)
         elif entry is not None and entry.lease in store.leases:
             store.revoke(entry.lease)
             self.leases.remove(entry.lease)
@@ -133,7 +135,7 @@ async def _history(watcher: AsyncIterator[Any], real: RealStore, last: int) -> l
     heard: list[ev.Event] = []
     async for batch in watcher:
         for event in batch.events:
-            heard.append(real.heard(event, batch.origin.revision))
+            heard.append(real.event_of(event, batch.origin.revision))
             if event.kv.mod_revision >= last:
                 return heard
     return heard

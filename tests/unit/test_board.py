@@ -57,4 +57,4 @@ def test_a_listener_that_fails_is_logged_and_stops_nobody(caplog: pytest.LogCapt
     with caplog.at_level(logging.ERROR):
         b.publish(WAITING)
     assert heard == [WAITING]
-    assert "a listener of the board failed" in caplog.text
+    assert "a listener of the election's snapshots failed" in caplog.text

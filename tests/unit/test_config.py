@@ -294,7 +294,7 @@ def test_mutual_tls_and_a_login(pems: Path) -> None:
         ("--etcd https://a --etcd-ca {}", "--etcd-ca", "not a file"),
         ("--etcd-user me", "--etcd-user", "give --etcd-password-file as well"),
         ("--etcd-password-file {}/password", "--etcd-password-file", "give --etcd-user as well"),
-        ("--etcd-user me --etcd-password-file {}/empty", "--etcd-password-file", "it is empty"),
+        ("--etcd-user me --etcd-password-file {}/empty", "--etcd-password-file", "is empty"),
         ("--etcd-user me --etcd-password-file {}/missing", "--etcd-password-file", "no such file"),
     ],
 )

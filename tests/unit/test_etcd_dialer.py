@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from leasehold.etcd import NotSent, TLSFiles, channel
+from leasehold.etcd import channel
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.endpoints import parse_endpoints
+from leasehold.etcd.errors import NotSent
+from leasehold.etcd.tls import TLSFiles
 from tests.support.http_client import until
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
@@ -46,7 +48,7 @@ async def server() -> AsyncIterator[tuple[Server, Dialer]]:
     made = Server()
     listening = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    dialer = Dialer(parse_endpoints([f"http://127.0.0.1:{port}"], tls_files=False), TLSFiles())
+    dialer = Dialer(parse_endpoints([f"http://127.0.0.1:{port}"]), TLSFiles())
     yield made, dialer
     await dialer.close()
     listening.close()

@@ -4,8 +4,7 @@ import pytest
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError
 
-from leasehold.etcd import Code, OutcomeUnknown, Refused
-from leasehold.etcd.errors import spoils_connection, translate
+from leasehold.etcd.errors import Code, OutcomeUnknown, Refused, spoils_connection, translate
 
 REFUSED = [
     (Status.INVALID_ARGUMENT, "etcdserver: key is not provided"),

@@ -8,7 +8,9 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from leasehold.clock import now
-from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import BadSetting
+from leasehold.etcd.tls import TLSFiles
 
 URL = "https://127.0.0.1:1"
 
@@ -70,7 +72,7 @@ def test_a_directory_instead_of_a_file(files: Files, tmp_path: Path) -> None:
 
 def test_a_key_of_another_certificate(files: Files) -> None:
     trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(str(files.key))
-    with pytest.raises(BadSetting, match=r"key\.pem does not belong to the certificate in .*cert\.pem"):
+    with pytest.raises(BadSetting, match=r"key\.pem belongs to another certificate than .*cert\.pem"):
         client(TLSFiles(files.ca, files.cert, files.key))
 
 
@@ -79,7 +81,7 @@ def test_a_key_with_a_password_asks_nobody_for_it(files: Files) -> None:
     secret = serialization.BestAvailableEncryption(b"secret")
     form = serialization.PrivateFormat.PKCS8
     files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, secret))
-    with pytest.raises(BadSetting, match="without a password"):
+    with pytest.raises(BadSetting, match="is encrypted"):
         client(TLSFiles(files.ca, files.cert, files.key))
 
 
@@ -91,11 +93,11 @@ def test_a_key_without_its_certificate(files: Files) -> None:
 def test_user_and_password_file_belong_together(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("secret\n")
-    EtcdClient(["a:1"], clock=now, user="u", password_file=password)
+    EtcdClient(["http://a:1"], clock=now, user="u", password_file=password)
     with pytest.raises(BadSetting, match="no password file"):
-        EtcdClient(["a:1"], clock=now, user="u")
+        EtcdClient(["http://a:1"], clock=now, user="u")
     with pytest.raises(BadSetting, match="without a user name"):
-        EtcdClient(["a:1"], clock=now, password_file=password)
+        EtcdClient(["http://a:1"], clock=now, password_file=password)
 
 
 @pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "UTF-8")])
@@ -103,9 +105,9 @@ def test_a_password_file_without_a_password(tmp_path: Path, content: bytes, word
     password = tmp_path / "password"
     password.write_bytes(content)
     with pytest.raises(BadSetting, match=f"{password}.*{words}"):
-        EtcdClient(["a:1"], clock=now, user="u", password_file=password)
+        EtcdClient(["http://a:1"], clock=now, user="u", password_file=password)
 
 
 def test_a_missing_password_file(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="cannot be read: No such file"):
-        EtcdClient(["a:1"], clock=now, user="u", password_file=tmp_path / "password")
+        EtcdClient(["http://a:1"], clock=now, user="u", password_file=tmp_path / "password")

@@ -32,7 +32,7 @@ def _without_version(code: str) -> str:
 
 def test_importing_the_client_warns_of_nothing_and_stays_small() -> None:
     """What is imported is paid once per pod: no gRPC server, no second HTTP library, no HTTP status packages."""
-    script = "import sys, leasehold.etcd; print(*sys.modules)"
+    script = "import sys, leasehold.etcd.client; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
     )

@@ -9,7 +9,7 @@ import pytest
 
 from leasehold.candidate.journal import QUIET_SECONDS, Journal
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
+from leasehold.election.events import Cause, Snapshot, State
 from leasehold.lock.keys import LockName
 from tests.support.http_client import until
 
@@ -51,8 +51,26 @@ async def test_a_term_is_told(board: Publisher, caplog: pytest.LogCaptureFixture
     assert said(caplog) == ["gained: this sidecar leads"]
     board.publish(replace(HOLDING, deadline=2e9))
     assert said(caplog) == []
-    board.publish(replace(IDLE, leader="other"))
-    assert said(caplog) == ["lost: this sidecar leads no more", "another leads"]
+    board.publish(replace(HOLDING, state=State.YIELDING, cause=Cause.REQUEST, leader="other"))
+    assert said(caplog) == ["lost leadership: request", "another leads"]
+
+
+@pytest.mark.parametrize(
+    ("after", "why"),
+    [
+        (replace(HOLDING, state=State.YIELDING, cause=Cause.SHUTDOWN), "shutdown"),
+        (replace(IDLE, last_error="our key was deleted."), "our key was deleted"),
+        (replace(HOLDING, state=State.UNSURE, last_error="no etcd"), "the lease deadline has passed (no etcd)"),
+        (replace(HOLDING, token=8), "a new term has begun"),
+    ],
+)
+async def test_a_loss_names_its_cause(
+    board: Publisher, caplog: pytest.LogCaptureFixture, after: Snapshot, why: str
+) -> None:
+    """On the one line that somebody greps for at night."""
+    board.publish(HOLDING)
+    board.publish(after)
+    assert f"lost leadership: {why}" in said(caplog)
 
 
 async def test_a_problem_is_told_once_and_its_end(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +79,7 @@ async def test_a_problem_is_told_once_and_its_end(board: Publisher, caplog: pyte
     board.publish(replace(broken, state=State.JOINING))
     assert said(caplog) == ["no connection to etcd; trying again"]
     board.publish(IDLE)
-    assert said(caplog) == ["the last problem is over"]
+    assert said(caplog) == ["recovered"]
 
 
 async def test_problems_that_take_turns_make_no_flood(
@@ -88,4 +106,4 @@ async def test_a_lapse_by_the_clock_alone_is_told(
     said(caplog)
     clock.now = 101.0
     await until(lambda: bool(caplog.records))
-    assert said(caplog)[0] == "lost: this sidecar leads no more"
+    assert said(caplog)[0] == "lost leadership: the lease deadline has passed"

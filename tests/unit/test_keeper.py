@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Iterator[ResumeFile]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine's disk may be slow; only the one that hangs is given up on."""
-    monkeypatch.setattr(module, "PATIENCE", 60.0)
+    monkeypatch.setattr(module, "DISK_TIMEOUT_SECONDS", 60.0)
 
 
 class HungDisk:
@@ -40,7 +40,7 @@ class HungDisk:
         self.hangs, self.back = threading.Event(), threading.Event()
         self._patch, self._sync = monkeypatch, os.fsync
         monkeypatch.setattr(os, "fsync", self._hang)
-        monkeypatch.setattr(module, "PATIENCE", 0.2)
+        monkeypatch.setattr(module, "DISK_TIMEOUT_SECONDS", 0.2)
 
     def _hang(self, descriptor: int) -> None:
         self.hangs.set()
@@ -48,7 +48,7 @@ class HungDisk:
         self._sync(descriptor)
 
     def comes_back(self) -> None:
-        self._patch.setattr(module, "PATIENCE", 60.0)
+        self._patch.setattr(module, "DISK_TIMEOUT_SECONDS", 60.0)
         self.back.set()
 
 
@@ -127,7 +127,7 @@ async def test_a_disk_that_hangs_at_the_start_means_joining_anew(
     """What an earlier process left expires."""
     monkeypatch.setattr(file, "_load", disk.back.wait)
     assert await ResumeStore(file).load() is None
-    assert "joining anew: the disk does not answer" in caplog.text
+    assert "joining as a new candidate: the disk does not answer" in caplog.text
 
 
 async def test_no_thread_left_costs_a_step_and_no_more(

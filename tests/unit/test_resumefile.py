@@ -314,7 +314,7 @@ def test_a_file_that_cannot_be_used_is_logged_once_and_the_next_save_replaces_it
 ) -> None:
     (tmp_path / "resume.json").write_bytes(contents)
     assert file.load() is None
-    assert [(r.levelno, "joining anew" in r.message) for r in caplog.records] == [(logging.WARNING, True)]
+    assert [(r.levelno, "joining as a new candidate" in r.message) for r in caplog.records] == [(logging.WARNING, True)]
     file.save(MINE)
     assert next_process(tmp_path, file) == MINE
 
@@ -324,7 +324,7 @@ def test_a_file_that_cannot_be_read_is_no_crash(
 ) -> None:
     (tmp_path / "resume.json").mkdir()
     assert file.load() is None
-    assert "joining anew" in caplog.text
+    assert "joining as a new candidate" in caplog.text
 
 
 # --- one process a directory -----------------------------------------------------------------------------------------

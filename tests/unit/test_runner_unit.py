@@ -11,15 +11,18 @@ import pytest
 
 from leasehold import clock
 from leasehold.candidate import runner
+from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.metrics import Observer
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.runner import Runner
+from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig, IllegalEvent
 from leasehold.election.events import Snapshot, State
-from leasehold.etcd import EtcdClient
-from leasehold.lock.keys import LockName, Record
+from leasehold.etcd.client import EtcdClient
+from leasehold.lock.keys import Keys, LockName, Record
+from tests.support.other_store import OtherStore
 
 LOCK = LockName("shop", "billing")
 SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))
@@ -46,9 +49,9 @@ def nobody() -> Iterator[str]:
 
 
 @pytest.fixture
-async def client(nobody: str) -> AsyncIterator[EtcdClient]:
+async def store(nobody: str) -> AsyncIterator[Store]:
     async with EtcdClient([nobody], clock=clock.now) as client:
-        yield client
+        yield EtcdStore(client, Keys(LOCK))
 
 
 @pytest.fixture
@@ -86,10 +89,10 @@ async def finished(running: asyncio.Task[None]) -> None:
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_it_runs_without_an_etcd_and_stops_when_told_to(client: EtcdClient, board: Publisher) -> None:
+async def test_it_runs_without_an_etcd_and_stops_when_told_to(store: Store, board: Publisher) -> None:
     """Nothing is in the queue: there is nothing to wait for."""
     counter, joining = Counter(), when(board, State.JOINING)
-    made = Runner(SETTINGS, client, board, counter)
+    made = Runner(SETTINGS, store, board, counter)
     running = asyncio.create_task(made.run())
     await heard(joining)
     await until(lambda: bool(counter.errors))
@@ -101,17 +104,17 @@ async def test_it_runs_without_an_etcd_and_stops_when_told_to(client: EtcdClient
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_stop_that_comes_before_it_runs_is_heard(client: EtcdClient, board: Publisher) -> None:
+async def test_a_stop_that_comes_before_it_runs_is_heard(store: Store, board: Publisher) -> None:
     """A TERM may come at any moment."""
-    made = Runner(SETTINGS, client, board)
+    made = Runner(SETTINGS, store, board)
     made.submit(ev.Stop())
     await finished(asyncio.create_task(made.run()))
     assert board.snapshot.state is State.IDLE
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_what_comes_after_the_end_is_not_heard(client: EtcdClient, board: Publisher) -> None:
-    made = Runner(SETTINGS, client, board)
+async def test_what_comes_after_the_end_is_not_heard(store: Store, board: Publisher) -> None:
+    made = Runner(SETTINGS, store, board)
     made.submit(ev.Stop())
     await finished(asyncio.create_task(made.run()))
     joining = when(board, State.JOINING)
@@ -121,10 +124,10 @@ async def test_what_comes_after_the_end_is_not_heard(client: EtcdClient, board: 
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_bug_ends_the_run_with_what_it_raised(client: EtcdClient, board: Publisher) -> None:
+async def test_a_bug_ends_the_run_with_what_it_raised(store: Store, board: Publisher) -> None:
     """An election that is fed nonsense must not go on as if nothing had happened."""
     joining = when(board, State.JOINING)
-    made = Runner(SETTINGS, client, board)
+    made = Runner(SETTINGS, store, board)
     running = asyncio.create_task(made.run())
     await heard(joining)
     made.submit(ev.Written(10**6, ev.ResponseHeader(1, 1, 1, 1), done=True))
@@ -133,9 +136,9 @@ async def test_a_bug_ends_the_run_with_what_it_raised(client: EtcdClient, board:
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_cancelling_it_leaves_nothing_behind(client: EtcdClient, board: Publisher) -> None:
+async def test_cancelling_it_leaves_nothing_behind(store: Store, board: Publisher) -> None:
     joining = when(board, State.JOINING)
-    running = asyncio.create_task(Runner(SETTINGS, client, board).run())
+    running = asyncio.create_task(Runner(SETTINGS, store, board).run())
     await heard(joining)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -144,10 +147,10 @@ async def test_cancelling_it_leaves_nothing_behind(client: EtcdClient, board: Pu
 
 @pytest.mark.usefixtures("tasks")
 async def test_a_listener_that_submits_is_heard_after_all_listeners_have_been_told(
-    client: EtcdClient, board: Publisher
+    store: Store, board: Publisher
 ) -> None:
     """Else the later ones would be told of the second change before the first."""
-    made = Runner(SETTINGS, client, board)
+    made = Runner(SETTINGS, store, board)
     told: list[tuple[str, State]] = []
 
     def pauses(before: Snapshot, after: Snapshot) -> None:
@@ -177,16 +180,16 @@ async def test_a_listener_that_submits_is_heard_after_all_listeners_have_been_to
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_its_loop_turns_though_nothing_happens(client: EtcdClient, board: Publisher) -> None:
+async def test_its_loop_turns_though_nothing_happens(store: Store, board: Publisher) -> None:
     """`/livez` asks how long ago that was: an idle election is called all the same."""
-    made = Runner(SETTINGS, client, board)
+    made = Runner(SETTINGS, store, board)
     made.submit(ev.Pause())
     running = asyncio.create_task(made.run())
     for _ in range(3):  # at the start, for the late answer to its first question, and for nothing at all
         begun = clock.now()
 
         def turned(since: float = begun) -> bool:
-            return made.beat_age() < clock.now() - since
+            return made.seconds_since_progress() < clock.now() - since
 
         await until(turned)
     made.submit(ev.Stop())
@@ -194,35 +197,35 @@ async def test_its_loop_turns_though_nothing_happens(client: EtcdClient, board: 
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_loop_that_does_not_turn_ages(client: EtcdClient) -> None:
+async def test_a_loop_that_does_not_turn_ages(store: Store) -> None:
     now = 100.0
     board = Publisher(Snapshot(LOCK, "me", State.IDLE), lambda: now)
-    made = Runner(SETTINGS, client, board)
-    assert made.beat_age() == 0.0
+    made = Runner(SETTINGS, store, board)
+    assert made.seconds_since_progress() == 0.0
     now += 7.0
-    assert made.beat_age() == 7.0
+    assert made.seconds_since_progress() == 7.0
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(client: EtcdClient) -> None:
+async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(store: Store) -> None:
     """The loop's own clock stands still while the machine sleeps: it must not be what wakes the election."""
     now = 100.0
     board = Publisher(Snapshot(LOCK, "me", State.IDLE), lambda: now)
-    made = Runner(SETTINGS, client, board)
+    made = Runner(SETTINGS, store, board)
     made.submit(ev.Pause())
     running = asyncio.create_task(made.run())
     await asyncio.sleep(0)
     for _ in range(2):
         now += 3600.0
-        await until(lambda: made.beat_age() == 0.0)
-    assert runner.LONGEST_SLEEP <= 1.0
+        await until(lambda: made.seconds_since_progress() == 0.0)
+    assert runner.LONGEST_SLEEP_SECONDS <= 1.0
     made.submit(ev.Stop())
     await finished(running)
 
 
 @pytest.mark.usefixtures("tasks")
 async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be_asked(
-    client: EtcdClient, board: Publisher, tmp_path: Path
+    store: Store, board: Publisher, tmp_path: Path
 ) -> None:
     """And marked when it is given back: the revocation may arrive though its answer does not."""
     left = ev.Resumable(0x71, 17, 1)
@@ -231,7 +234,7 @@ async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be
     before.close()
     file = ResumeFile(tmp_path, {})
     counter = Counter()
-    made = Runner(SETTINGS, client, board, counter, file)
+    made = Runner(SETTINGS, store, board, counter, file)
     running = asyncio.create_task(made.run())
     await until(lambda: bool(counter.errors))
     assert board.snapshot.state is State.JOINING
@@ -243,3 +246,28 @@ async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be
     assert after.load() is None
     assert after.ghost == left.lease
     after.close()
+
+
+# --- another store ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_any_store_will_do(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:
+    """The runner knows the port alone; what is known against the store is logged, a revocation is tried thrice."""
+    other, holding = OtherStore(LOCK), when(board, State.HOLDING)
+    made = Runner(SETTINGS, other, board)
+    running = asyncio.create_task(made.run())
+    await heard(holding)
+    assert board.snapshot.token == 5
+    made.submit(ev.Stop())
+    made.submit(ev.WorkStopped())
+    await finished(running)
+    assert other.revocations == 3
+    assert "known to forget" in caplog.text
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_bug_in_a_watch_ends_the_run(board: Publisher) -> None:
+    running = asyncio.create_task(Runner(SETTINGS, OtherStore(LOCK, LookupError("a bug")), board).run())
+    with pytest.raises(LookupError, match="a bug"):
+        await finished(running)

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold import clock
-from leasehold.candidate.store import Store, declared_of, entry_of, flaw_of, timeout_for
+from leasehold.candidate.etcd_store import EtcdStore, declared_of, entry_of, known_bug_of
+from leasehold.candidate.store import timeout_for
 from leasehold.election import events as ev
-from leasehold.etcd import EtcdClient, KeyValue, WatchEvent
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.model import KeyValue, WatchEvent
 from leasehold.lock.keys import Keys, LockName, Record, Spec
 
 quick = settings(deadline=None)
@@ -36,9 +38,9 @@ def nobody() -> Iterator[str]:
 
 
 @pytest.fixture
-async def store(nobody: str) -> Store:
+async def store(nobody: str) -> EtcdStore:
     """For conversions: nothing is sent."""
-    return Store(EtcdClient([nobody], clock=clock.now), KEYS)
+    return EtcdStore(EtcdClient([nobody], clock=clock.now), KEYS)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -82,18 +84,18 @@ def test_any_spec_key_is_either_declared_or_broken(value: bytes) -> None:
 # --- what watches tell -----------------------------------------------------------------------------------------------
 
 
-def test_watch_events_are_told_by_their_key(store: Store) -> None:
+def test_watch_events_are_told_by_their_key(store: EtcdStore) -> None:
     own, gone = kv(KEYS.entry(0x71), ME.encode()), kv(KEYS.entry(0x71), b"", created=0, modified=9, lease=0)
     spec, undeclared = kv(KEYS.spec, Spec(capacity=3).encode()), kv(KEYS.spec, b"", created=0, modified=9)
-    assert store.heard(WatchEvent(False, own, None), 7) == ev.EntryPut(entry_of(own))
-    assert store.heard(WatchEvent(True, gone, None), 9) == ev.EntryGone(KEYS.entry(0x71), 9)
-    assert store.heard(WatchEvent(False, spec, None), 7) == ev.SpecChanged(ev.Declared(Spec(capacity=3), 7), 7)
-    assert store.heard(WatchEvent(True, undeclared, None), 9) == ev.SpecChanged(ev.Declared(None), 9)
+    assert store.event_of(WatchEvent(False, own), 7) == ev.EntryPut(entry_of(own))
+    assert store.event_of(WatchEvent(True, gone), 9) == ev.EntryGone(KEYS.entry(0x71), 9)
+    assert store.event_of(WatchEvent(False, spec), 7) == ev.SpecChanged(ev.Declared(Spec(capacity=3), 7), 7)
+    assert store.event_of(WatchEvent(True, undeclared), 9) == ev.SpecChanged(ev.Declared(None), 9)
 
 
-def test_a_deletion_without_its_revision_has_that_of_its_batch(store: Store) -> None:
+def test_a_deletion_without_its_revision_has_that_of_its_batch(store: EtcdStore) -> None:
     gone = kv(KEYS.entry(0x71), b"", created=0, modified=0, lease=0)
-    assert store.heard(WatchEvent(True, gone, None), 12) == ev.EntryGone(KEYS.entry(0x71), 12)
+    assert store.event_of(WatchEvent(True, gone), 12) == ev.EntryGone(KEYS.entry(0x71), 12)
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
@@ -115,7 +117,7 @@ QUESTIONS: list[Any] = [
 async def test_what_never_left_this_process_was_certainly_not_done(nobody: str, question: Any) -> None:
     """The election counts on it: then nothing has to be read before the next try."""
     async with EtcdClient([nobody], clock=clock.now) as client:
-        answer = await Store(client, KEYS).perform(question, 5.0)
+        answer = await EtcdStore(client, KEYS).perform(question, 5.0)
     assert isinstance(answer, ev.Failed)
     assert (answer.op, answer.refused, answer.lease_gone, answer.unmarked) == (7, True, False, False)
     assert answer.reason
@@ -140,11 +142,11 @@ def test_a_member_that_hangs_costs_a_try_and_not_the_lease(ttl: int) -> None:
     "version", ["3.4.30", "3.5.0", "3.5.1", "3.5.12", "3.3.27", "3.5.12+git", "2.3.8", "3.4.9-rc.1"]
 )
 def test_versions_that_break_a_promise_are_named(version: str) -> None:
-    assert version in (flaw_of(version) or "")
+    assert version in (known_bug_of(version) or "")
 
 
 @pytest.mark.parametrize(
     "version", ["3.4.31", "3.5.13", "3.5.21", "3.6.0", "3.7.3", "4.0.0", "3.10.1", "", "not a one"]
 )
 def test_versions_that_do_not_or_cannot_be_read_are_not_complained_of(version: str) -> None:
-    assert flaw_of(version) is None
+    assert known_bug_of(version) is None

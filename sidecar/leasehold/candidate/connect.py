@@ -1,15 +1,17 @@
-"""From settings to an etcd client: the same for run, exec, status and whoever comes."""
+"""From settings to an etcd client, for every command that speaks to etcd."""
 
 from __future__ import annotations
 
 from leasehold import clock
-from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import BadSetting
+from leasehold.etcd.tls import TLSFiles
 from leasehold.settings.etcd import EtcdConfig
 from leasehold.settings.options import ConfigError
 
 
 def client_for(etcd: EtcdConfig) -> EtcdClient:
-    """A client, not connected yet; it is the caller's to close. Raises ConfigError."""
+    """A client that is not connected yet; the caller closes it. Raises ConfigError."""
     secured = etcd.endpoints[0].startswith("https://")
     tls = TLSFiles(etcd.ca, etcd.cert, etcd.key) if secured else None
     try:

@@ -1,7 +1,7 @@
-"""What a person should find in the log of the election: who leads, from when to when, and what is wrong.
+"""The log of the election: who leads, from when to when, why that ended, and what is wrong.
 
-Listens to the board and changes nothing. A problem is said when it begins, when it becomes another one, and when it
-is over; one that comes and goes, or two that take turns, are not said more than once a minute each.
+It listens to the publisher and changes nothing. A problem is logged when it begins, when it turns into another one, and
+when it is over. A problem that comes and goes, or two that alternate, are logged at most once a minute each.
 """
 
 from __future__ import annotations
@@ -18,49 +18,50 @@ from leasehold.logs import afterwards
 _log = logging.getLogger("leasehold.journal")
 
 QUIET_SECONDS: Final = 60.0
-_REMEMBERED: Final = 32
+_MAX_REMEMBERED_PROBLEMS: Final = 32
 
 
 class Journal:
     """The log of one sidecar's election, from `start` until `stop`."""
 
     def __init__(self, board: Publisher, who: str = "this sidecar") -> None:
-        """`who` is what the log calls the candidate that it is about."""
+        """`who` is how the log names the candidate."""
         self._board = board
         self._who = who
-        self._feed = ChangeFeed(board, self._tell, do=afterwards)  # not in the turn in which a lock changes hands
+        self._feed = ChangeFeed(board, self._on_change, do=afterwards)  # not in the turn in which a lock changes hands
         self._stop_listening: Callable[[], None] | None = None
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
         self._problem = False
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        self._stop_listening = self._board.listen(self._look)
+        self._stop_listening = self._board.listen(self._on_snapshot)
         self._feed.start()
 
     def stop(self) -> None:
-        """End. What comes from now on is not logged."""
+        """End. Nothing is logged from now on."""
         if self._stop_listening is not None:
             self._stop_listening()
         self._feed.stop()
 
-    def _tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
+    def _on_change(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         match change:
             case Change.GAINED:
                 fields = {"lock": after.lock, "token": after.token}
                 _log.info("gained: %s leads", self._who, extra={"fields": fields})
             case Change.LOST:
                 fields = {"lock": before.lock, "token": before.token}
-                _log.info("lost: %s leads no more", self._who, extra={"fields": fields})
+                why = after.not_leading_because or "a new term has begun"
+                _log.info("lost leadership: %s", why, extra={"fields": fields})
             case Change.LEADER if not after.leading:
                 _log.info("another leads", extra={"fields": {"lock": after.lock, "leader": after.leader}})
             case _:
                 return
 
-    def _look(self, before: Snapshot, after: Snapshot) -> None:
+    def _on_snapshot(self, before: Snapshot, after: Snapshot) -> None:
         if after.last_error is None:
             if self._problem:
-                _log.info("the last problem is over")
+                _log.info("recovered")
             self._problem = False
         elif after.last_error != before.last_error and self._is_news(after.last_error):
             self._problem = True
@@ -68,8 +69,8 @@ class Journal:
 
     def _is_news(self, problem: str) -> bool:
         now = self._board.clock()
-        self._said = {said: at for said, at in self._said.items() if now - at < QUIET_SECONDS}
-        if problem in self._said or len(self._said) >= _REMEMBERED:
+        self._logged_at = {logged: at for logged, at in self._logged_at.items() if now - at < QUIET_SECONDS}
+        if problem in self._logged_at or len(self._logged_at) >= _MAX_REMEMBERED_PROBLEMS:
             return False
-        self._said[problem] = now
+        self._logged_at[problem] = now
         return True

@@ -1,9 +1,8 @@
-"""What this sidecar tells others of itself at one instant, and what changed since it last did.
+"""What this sidecar reports of itself at one instant, and what has changed since its last report.
 
-A `LeadershipStatus` is a snapshot judged by the clock: the same words stand on `/leader`, in `/events`, in
-`state.json` and in the hooks' environment. A `ChangeFeed` turns the board's snapshots into changes, and
-notices by itself when a deadline passes with no newer snapshot. This module decides nothing: the snapshot and
-its deadline do.
+A `LeadershipStatus` is a snapshot judged by the clock: `/leader`, `/events`, `state.json` and the hooks' environment
+show the same values. A `ChangeFeed` turns the publisher's snapshots into changes, and also notices when a deadline
+passes without a newer snapshot. This module decides nothing: the snapshot and its deadline do.
 """
 
 from __future__ import annotations
@@ -39,10 +38,12 @@ class LeadershipStatus:
     leading_for: float | None
     """Seconds since this process first led under this token; None while not leading."""
     position: int | None
+    not_leading_because: str
+    """Why this sidecar does not lead, in words for a log; empty while it leads. It is no part of `fields`."""
 
     @classmethod
     def at(cls, snapshot: Snapshot, now: float) -> LeadershipStatus:
-        """Judge a snapshot at `now`, an instant of the board's clock."""
+        """Judge a snapshot at `now`, an instant of the publisher's clock."""
         leading = snapshot.is_holding(now)
         since = snapshot.term_since
         return cls(
@@ -55,10 +56,11 @@ class LeadershipStatus:
             leader=_leader(snapshot, leading),
             leading_for=now - since if leading and since is not None else None,
             position=snapshot.position,
+            not_leading_because="" if leading else _why_not(snapshot),
         )
 
     def fields(self, wall: float) -> dict[str, Any]:
-        """The standing as JSON fields. `wall`, the wall clock in seconds since 1970, is for display alone."""
+        """The status as JSON fields. `wall`, the wall clock in seconds since 1970, is for display alone."""
         since = None if self.leading_for is None else iso(wall - self.leading_for)
         return {
             "lock": self.lock,
@@ -77,9 +79,17 @@ class LeadershipStatus:
 def _leader(snapshot: Snapshot, leading: bool) -> str | None:
     if leading:
         return snapshot.leader or snapshot.identity
-    # Its own name would tell its app that it leads, while the sidecar only knows that its key was once the
-    # first.
+    # Its own name would tell its app that it leads. The sidecar only knows that its key was once the first.
     return snapshot.leader if snapshot.leader != snapshot.identity else None
+
+
+def _why_not(snapshot: Snapshot) -> str:
+    if snapshot.state in (State.HOLDING, State.UNSURE):  # the clock says so before any event does
+        problem = snapshot.last_error
+        return f"the lease deadline has passed ({problem.rstrip('.')})" if problem else "the lease deadline has passed"
+    if snapshot.cause is not None:
+        return snapshot.cause.value
+    return (snapshot.last_error or "this sidecar is not the holder").rstrip(".")
 
 
 def iso(wall: float) -> str:
@@ -88,7 +98,7 @@ def iso(wall: float) -> str:
 
 
 class Change(StrEnum):
-    """What can become different between two standings, in the order in which it is told."""
+    """What can differ between two statuses, in the order in which it is reported."""
 
     LOST = "lost"
     GAINED = "gained"
@@ -97,7 +107,7 @@ class Change(StrEnum):
 
 
 def changes(before: LeadershipStatus, after: LeadershipStatus) -> list[Change]:
-    """What one who knows `before` must hear to know `after`. A new token is a new term: lost, then gained."""
+    """The changes that lead from `before` to `after`. A new token is a new term: lost, then gained."""
     found = []
     same_term = (before.leading, before.token) == (after.leading, after.token)
     if before.leading and not same_term:
@@ -114,35 +124,35 @@ def _at_once(do: Callable[[], None]) -> None:
 
 
 class ChangeFeed:
-    """Calls `tell(change, before, after)` for each change from `start` until `stop`, both on the event loop."""
+    """Calls `report(change, before, after)` for each change from `start` until `stop`, both on the event loop."""
 
     def __init__(
         self,
         board: Publisher,
-        tell: Callable[[Change, LeadershipStatus, LeadershipStatus], None],
+        report: Callable[[Change, LeadershipStatus, LeadershipStatus], None],
         do: Callable[[Callable[[], None]], None] = _at_once,
     ) -> None:
-        """`do` calls what it is given, at once on the loop or later: in that order, in any thread, one at a time."""
+        """`do` calls its argument, at once on the loop or later: in the order given, in any thread, one at a time."""
         self._board = board
-        self._tell = tell
+        self._report = report
         self._do = do
         nothing = replace(board.snapshot, state=State.IDLE, leader=None)
-        self._told = LeadershipStatus.at(nothing, board.clock())
+        self._reported = LeadershipStatus.at(nothing, board.clock())
         self._stop_listening: Callable[[], None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin, on the running event loop. What already holds is told as a change from nothing."""
-        self._stop_listening = self._board.listen(lambda before, after: self._look())
-        self._look()
+        """Begin, on the running event loop. A lead or a leader that is known already is reported as a change."""
+        self._stop_listening = self._board.listen(lambda before, after: self._check())
+        self._check()
 
     def stop(self) -> None:
-        """End. What changes from now on is not told."""
+        """End. No later change is reported."""
         if self._stop_listening is not None:
             self._stop_listening()
         self._disarm()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         snapshot, now = self._board.snapshot, self._board.clock()
         self._disarm()
         if (left := snapshot.valid_for(now)) > 0:
@@ -150,9 +160,8 @@ class ChangeFeed:
         self._do(partial(self._compare, snapshot, now))
 
     def _arm(self, seconds: float) -> None:
-        # The loop's clock and the board's may differ a little: at least a millisecond, so as not to look in
-        # circles.
-        self._alarm = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._look)
+        # The loop's clock and the publisher's may differ a little: a delay of zero could repeat itself in a circle.
+        self._alarm = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._check)
 
     def _disarm(self) -> None:
         if self._alarm is not None:
@@ -160,8 +169,8 @@ class ChangeFeed:
             self._alarm = None
 
     def _compare(self, snapshot: Snapshot, now: float) -> None:
-        """Tell how what held by the clock at `now` differs from what was told before."""
-        before, after = self._told, LeadershipStatus.at(snapshot, now)
-        self._told = after
+        """Report how the status at `now` differs from the last one."""
+        before, after = self._reported, LeadershipStatus.at(snapshot, now)
+        self._reported = after
         for change in changes(before, after):
-            self._tell(change, before, after)
+            self._report(change, before, after)

@@ -1,8 +1,8 @@
-"""What a Prometheus server can scrape of this sidecar, and the no-op that the runner reports to where nobody does.
+"""What a Prometheus server can scrape of this sidecar, and a no-op observer for runners without metrics.
 
-Every metric but `leasehold_build_info` carries the label `lock`: a dashboard sums over the pods of a lock, whatever
-those are called. What depends on the clock (holding, time left) is decided when it is scraped. A token is exact as
-long as it is below 2^53, which is the precision of a sample.
+Every metric but `leasehold_build_info` has the label `lock`, so a dashboard can sum over the pods of a lock without
+knowing their names. Values that depend on the clock (holding, time left) are computed at the scrape. A token is exact
+below 2^53, which is the precision of a sample.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from leasehold import __version__
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.events import Cause, Snapshot, State
 
-KEEP_ALIVE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+KEEP_ALIVE_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Observer:
-    """What the runner reports beyond its snapshots. This one ignores it."""
+    """Takes what the runner reports beyond its snapshots. This one ignores it."""
 
     def keep_alive(self, seconds: float) -> None:
         """A keep-alive was answered `seconds` after it was sent."""
@@ -31,10 +31,10 @@ class Observer:
 
 
 class Metrics(Observer):
-    """Counts what is reported and what the board shows, in the given registry."""
+    """Counts, in the given registry, what the runner reports and what the publisher shows."""
 
     def __init__(self, registry: CollectorRegistry, board: Publisher) -> None:
-        # A second series per counter, with the time of its creation: nobody asks for it.
+        # These would be a second series per counter, with the time of its creation.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
         lock = str(board.snapshot.lock)
         terms = Counter("leasehold_terms", "Terms that this sidecar began.", ["lock"], registry=registry)
@@ -44,8 +44,8 @@ class Metrics(Observer):
             ["lock", "cause"],
             registry=registry,
         )
-        # A counter that appears with its first event hides that event from rate(): so all are there from the start.
-        # And looked up before they are needed: they count in the very turn in which the lock changes hands.
+        # A counter that appears with its first event hides that event from rate(), so all exist from the start.
+        # They are also looked up in advance: they count in the turn of the loop in which the lock changes hands.
         self._terms = terms.labels(lock)
         self._handovers = {cause: handovers.labels(lock, cause.value) for cause in Cause}
         self._errors = Counter("leasehold_errors", "Errors, by kind.", ["lock", "kind"], registry=registry)
@@ -54,7 +54,7 @@ class Metrics(Observer):
             "Time from sending a keep-alive to etcd until its answer.",
             ["lock"],
             registry=registry,
-            buckets=KEEP_ALIVE_BUCKETS,
+            buckets=KEEP_ALIVE_BUCKETS_SECONDS,
         ).labels(lock)
         self._lock = lock
         self._last_term: int | None = None
@@ -72,7 +72,7 @@ class Metrics(Observer):
         self._errors.labels(self._lock, kind).inc()
 
     def close(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         self._stop_listening()
 
     def _changed(self, before: Snapshot, after: Snapshot) -> None:

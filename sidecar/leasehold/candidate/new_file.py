@@ -8,14 +8,14 @@ from typing import BinaryIO
 
 
 def fresh(path: Path, mode: int) -> BinaryIO:
-    """Open a new, empty file of just these permissions for writing, in place of what has its name. Raises OSError.
+    """Open a new, empty file with exactly these permissions for writing, and remove a file of its name. Raises OSError.
 
-    The app beside us may share the directory, as another user. A link that it left under this name would have us write
-    to, and open up, whatever file of ours it names. So no file that was there is ever opened.
+    The app may share the directory as another user. If it left a link under this name, we would write to a file of ours
+    and change its permissions. So an existing file is never opened.
     """
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    file = open(descriptor, "wb")  # noqa: SIM115  # the caller's to close
+    file = open(descriptor, "wb")  # noqa: SIM115  # the caller closes it
     try:
         os.fchmod(descriptor, mode)  # whatever the umask says
     except OSError:

@@ -1,8 +1,7 @@
-"""Where the newest snapshot of the election is, and who wants to hear of a newer one. No I/O, no asyncio.
+"""The newest snapshot of the election, and the listeners to newer ones. No I/O, no asyncio.
 
-The runner publishes; endpoint, metrics, state file and hooks read and listen. Listeners are called
-synchronously on the election's own time: they note what they need and return, and whatever they raise is
-logged here, never passed on.
+The runner publishes; endpoint, metrics, state file and hooks read and listen. Listeners are called synchronously, in
+the election's own time: they take note and return. An exception of a listener is logged here and goes no further.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Listener = Callable[[Snapshot, Snapshot], None]
 
 
 class Publisher:
-    """The newest snapshot, and the clock by which its deadline is to be judged."""
+    """The newest snapshot, and the clock that its deadline is on."""
 
     def __init__(self, first: Snapshot, clock: Clock) -> None:
         self.snapshot = first
@@ -30,15 +29,15 @@ class Publisher:
         self._listeners: list[Listener] = []
 
     def publish(self, snapshot: Snapshot) -> None:
-        """Put this snapshot in force, and tell every listener if it is a new one. Raises nothing."""
+        """Put this snapshot in force, and notify every listener if it differs from the one before. Raises nothing."""
         before, self.snapshot = self.snapshot, snapshot
         if before == snapshot:
             return
-        for listener in tuple(self._listeners):  # a copy: a listener may stop listening while it is told
-            _tell(listener, before, snapshot)
+        for listener in tuple(self._listeners):  # a copy: a listener may stop listening when it is called
+            _notify(listener, before, snapshot)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` on each change from now on. Returns what ends that; twice does no harm."""
+        """Call `listener` on each change from now on. Returns a function that ends that; it may be called twice."""
         self._listeners.append(listener)
 
         def stop() -> None:
@@ -48,8 +47,8 @@ class Publisher:
         return stop
 
 
-def _tell(listener: Listener, before: Snapshot, after: Snapshot) -> None:
+def _notify(listener: Listener, before: Snapshot, after: Snapshot) -> None:
     try:
         listener(before, after)
-    except Exception:  # the election must go on whatever those who look at it do
-        log.exception("a listener of the board failed: %r", listener)
+    except Exception:  # a broken listener must not end the election
+        log.exception("a listener of the election's snapshots failed: %r", listener)

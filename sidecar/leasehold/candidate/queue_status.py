@@ -1,7 +1,7 @@
 """`leasehold status`: who holds a lock and who waits for it, read from etcd.
 
-Exit codes: 0 when the queue was printed, whoever holds; 1 when etcd could not be asked; 2 for settings. What is
-printed is one revision of etcd; whoever stands first there may have lost touch a moment ago, and not say 200 any more.
+Exit codes: 0 if the queue was printed; 1 if etcd could not be asked; 2 for settings. It prints one revision of etcd:
+the first candidate may have lost its connection a moment ago, and no longer answer 200.
 """
 
 from __future__ import annotations
@@ -15,17 +15,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leasehold.candidate.connect import client_for
-from leasehold.candidate.store import declared_of, entry_of
+from leasehold.candidate.etcd_store import EtcdStore
+from leasehold.candidate.store import Store
+from leasehold.election import events as ev
 from leasehold.election.events import Declared
-from leasehold.etcd import EtcdClient, EtcdError, Get, RangeAnswer, SortBy
-from leasehold.lock.keys import DEFAULT_TTL, Entry, Keys, Spec, prefix_end
+from leasehold.lock.keys import DEFAULT_TTL, Entry, Keys, Spec
 from leasehold.settings import flags
 from leasehold.settings.config import open_settings, read_lock
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 
 FAILED: Final = 1
-_AT_ONCE: Final = 16
+_REQUEST_TIMEOUT_SECONDS: Final = 2.0
+_PARALLEL_REQUESTS: Final = 16
 _SUMMARY: Final = "Print a lock's queue from etcd: who holds it, who waits, and how long their leases last."
+
+
+class QueueUnreadable(Exception):
+    """etcd could not be asked; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # what goes wrong is said below, once
     try:
         queue = asyncio.run(read_any(etcd, Keys(lock, root)))
-    except EtcdError as error:
+    except QueueUnreadable as error:
         sys.stderr.write(f"leasehold: The queue cannot be read: {why(etcd, error)}\n")
         return FAILED
     sys.stdout.write(as_json(queue) if output == "json" else as_table(queue))
@@ -73,34 +79,32 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
-    """Ask one member after the other. Raises EtcdError, the last one's, when none can be asked."""
+    """Ask one member after the other. Raises QueueUnreadable, with the last one's reason, if none answers."""
     client = client_for(etcd)
     try:
+        store = EtcdStore(client, keys)
         for _ in etcd.endpoints[1:]:
             try:
-                return await read(client, keys)
-            except EtcdError:
-                continue  # the client goes on to the next member by itself
-        return await read(client, keys)
+                return await read(store, keys)
+            except QueueUnreadable:
+                continue  # the client uses the next member after a failure
+        return await read(store, keys)
     finally:
         await client.close()
 
 
-async def read(client: EtcdClient, keys: Keys) -> Queue:
-    """The lock's queue and spec at one revision, and after that the leases. Raises EtcdError."""
-    whole = Get(keys.queue, end=prefix_end(keys.queue), sort=SortBy.CREATE)
-    answer = await client.txn((), (whole, Get(keys.spec)))
-    found, spec = answer.answers
-    assert isinstance(found, RangeAnswer)
-    assert isinstance(spec, RangeAnswer)
-    entries = [entry_of(kv) for kv in found.kvs]
-    declared = declared_of(spec.first)
-    left = await _leases(client, entries)
+async def read(store: Store, keys: Keys) -> Queue:
+    """The lock's queue and spec at one revision, and after that the leases. Raises QueueUnreadable."""
+    answer = await store.perform(ev.ReadQueue(0), _REQUEST_TIMEOUT_SECONDS)
+    if isinstance(answer, ev.Failed):
+        raise QueueUnreadable(answer.reason)
+    assert isinstance(answer, ev.QueueRead)
+    left = await _leases(store, answer.queue)
     candidates = tuple(
-        Candidate(position, _holds(position, entry, declared.spec or Spec()), entry, seconds)
-        for position, (entry, seconds) in enumerate(zip(entries, left, strict=True))
+        Candidate(position, _holds(position, entry, answer.declared.spec or Spec()), entry, seconds)
+        for position, (entry, seconds) in enumerate(zip(answer.queue, left, strict=True))
     )
-    return Queue(keys, declared, answer.origin.revision, candidates)
+    return Queue(keys, answer.declared, answer.origin.revision, candidates)
 
 
 def _holds(position: int, entry: Entry, spec: Spec) -> bool:
@@ -110,20 +114,17 @@ def _holds(position: int, entry: Entry, spec: Spec) -> bool:
     return position < spec.capacity and not spec.suspend
 
 
-async def _leases(client: EtcdClient, entries: Sequence[Entry]) -> list[int | None]:
-    at_once = asyncio.Semaphore(_AT_ONCE)
+async def _leases(store: Store, entries: Sequence[Entry]) -> list[int | None]:
+    turns = asyncio.Semaphore(_PARALLEL_REQUESTS)
 
     async def ask(entry: Entry) -> int | None:
-        async with at_once:
-            try:
-                return (await client.time_to_live(entry.lease)).ttl if entry.lease else None
-            except EtcdError:  # the queue is worth printing without
-                return None
+        async with turns:
+            return await store.time_to_live(entry.lease, _REQUEST_TIMEOUT_SECONDS) if entry.lease else None
 
     return await asyncio.gather(*(ask(entry) for entry in entries))
 
 
-def why(etcd: EtcdConfig, error: EtcdError) -> str:
+def why(etcd: EtcdConfig, error: QueueUnreadable) -> str:
     """The error, with the mend where it can be known."""
     said = str(error).rstrip(".")
     if not etcd.user and "demands a user name" in said:

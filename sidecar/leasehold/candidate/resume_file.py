@@ -1,9 +1,9 @@
-"""The candidate of this pod, on disk, so that a container that restarts can take its own term up again.
+"""The candidate of this pod, on disk, so that a container that restarts can resume its own term.
 
-The file binds the etcd cluster, root, lock, pod and lease. It holds no deadline: none is ever read from disk. It is
-marked, and the mark is on the disk, before a delete or revoke of its lease is sent; a marked lease is never resumed,
-since such a request may still be under way. The directory is locked for the life of the process.
-All methods block on the disk: call them from a thread.
+The file is bound to the etcd cluster, root, lock, pod and lease. It holds no deadline: a deadline is never read from
+disk. Before a delete or revoke of the lease is sent, the file is marked, and the mark is on the disk. A marked lease is
+never resumed, since such a request may still be under way. The directory is locked for the life of the process. All
+methods block on the disk: call them from a thread.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class DirectoryInUse(Exception):
 
 
 class ResumeFile:
-    """`resume.json` in a state directory that is ours alone."""
+    """`resume.json` in a state directory that only this process uses."""
 
     def __init__(self, directory: Path, binding: dict[str, str]) -> None:
-        """Lock the directory; `binding` is what must be the same for a candidate to be resumed.
+        """Lock the directory. A candidate is resumed only if the file has the same `binding`.
 
-        Raises DirectoryInUse when another process has it, OSError when it cannot be written.
+        Raises DirectoryInUse if another process has locked it, OSError if it cannot be written.
         """
         self._path = directory / FILE
         self._binding = binding
         self._kept: Resumable | None = None
-        self._turn = threading.Lock()  # a step that hangs holds it, whoever gave up waiting: none may overtake it
+        self._turn = threading.Lock()  # a step that hangs keeps it, though its caller gave up: none may overtake it
         self._marked: set[int] = set()
         self.ghost: int | None = None
-        """After `load`: the lease of a candidate that was given up; its key may still stand."""
+        """After `load`: the lease of a candidate that was given up; its key may still exist."""
         self._lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,7 +54,7 @@ class ResumeFile:
             raise DirectoryInUse(str(directory)) from None
 
     def load(self) -> Resumable | None:
-        """The candidate to resume, if there is one. A file that cannot be read is logged once and left behind."""
+        """The candidate to resume, if there is one. A file that cannot be used is logged and ignored."""
         with self._turn:
             return self._load()
 
@@ -62,15 +62,15 @@ class ResumeFile:
         try:
             fields = json.loads(self._path.read_bytes())
             kept = Resumable(
-                _whole(fields, "lease", MAX_LEASE),
-                _whole(fields, "token", MAX_LEASE),
-                _whole(fields, "cluster", _UINT64),
+                _integer(fields, "lease", MAX_LEASE),
+                _integer(fields, "token", MAX_LEASE),
+                _integer(fields, "cluster", _UINT64),
             )
             bound, marked = fields["binding"] == self._binding, fields["marked"] is not False
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            _log.warning("the resume file %s cannot be used, joining anew: %s", self._path, error)
+            _log.warning("the resume file %s cannot be used, joining as a new candidate: %s", self._path, error)
             return None
         self.ghost = kept.lease if bound and marked else None
         self._kept = kept if bound and not marked else None
@@ -81,12 +81,12 @@ class ResumeFile:
         with self._turn:
             if candidate.lease in self._marked:
                 return
-            self._kept = candidate  # from here on it may be on the disk, even if this fails half-way
+            self._kept = candidate  # from here on it may be on the disk, even if the write fails half-way
             self._write(candidate, marked=False)
 
     def mark(self, lease: int) -> None:
-        """See to it that this lease is never resumed: on return that is on the disk. Raises OSError."""
-        self._marked.add(lease)  # before our turn comes, so that a save that waits for its own sees it
+        """Ensure that this lease is never resumed: on return the mark is on the disk. Raises OSError."""
+        self._marked.add(lease)  # before the lock is taken, so that a `save` that waits for the lock sees it
         with self._turn:
             if self._kept is not None and self._kept.lease == lease:
                 if not self._mark_in_place(self._kept):
@@ -98,17 +98,17 @@ class ResumeFile:
         os.close(self._lock)
 
     def _content(self, candidate: Resumable, *, marked: bool) -> bytes:
-        """The mark comes first, and has one length: it can be set in place."""
+        """The mark comes first and has a fixed length, so it can be set in place."""
         fields = {"lease": candidate.lease, "token": candidate.token, "cluster": candidate.cluster}
         rest = json.dumps({**fields, "binding": self._binding})
         return b'{"marked": %-5b, %b' % (b"true" if marked else b"false", rest[1:].encode())
 
     def _mark_in_place(self, candidate: Resumable) -> bool:
-        """Overwrite the mark alone, if the file is just as we wrote it. Whether that was possible. Raises OSError.
+        """Overwrite the mark alone, if the file is as we wrote it. Returns whether it was. Raises OSError.
 
-        A handover waits for this: no block or name changes, so the disk is waited for once, and not for the journal of
-        the file system as well. A write that is cut short leaves what can be resumed, and nothing was sent then; or
-        what cannot be parsed, and nothing is resumed.
+        A handover waits for this. No block is allocated and no name changes, so it costs one sync of the data, without
+        the file system's journal. A write that is cut short leaves a file that is still unmarked (nothing was sent
+        then) or one that cannot be parsed (nothing is resumed then).
         """
         before, after = (self._content(candidate, marked=marked) for marked in (False, True))
         try:
@@ -139,8 +139,8 @@ class ResumeFile:
             os.close(descriptor)
 
 
-def _whole(fields: dict[str, Any], name: str, most: int) -> int:
+def _integer(fields: dict[str, Any], name: str, most: int) -> int:
     value = fields[name]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{name} is not a whole number from 0 to {most}")
+        raise ValueError(f"{name} is not an integer from 0 to {most}")
     return value

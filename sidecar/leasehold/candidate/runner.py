@@ -1,8 +1,8 @@
-"""The shell around the election: feeds it events with the time, performs its commands, publishes what it says.
+"""The shell around the election: feeds it events with the time, performs its commands, publishes its snapshots.
 
-It decides nothing. Whatever it feeds, it feeds synchronously on the loop, one event at a time: no await stands between
-an answer and the snapshot that follows from it. What goes to the disk or to etcd goes in tasks of its own; the answer
-comes back as an event.
+It decides nothing, and knows the store only as a `store.Store`. It feeds every event synchronously on the loop, one at
+a time: no await stands between an answer and the snapshot that follows from it. Requests to the disk and to the store
+run in tasks of their own; their answers come back as events.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from leasehold.candidate.metrics import Observer
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
-from leasehold.candidate.store import Store, flaw_of, timeout_for
+from leasehold.candidate.store import Question, Store, timeout_for
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.etcd import EtcdClient, EtcdError, WatchBatch, Watcher, WatchLost
-from leasehold.lock.keys import prefix_end
 from leasehold.logs import afterwards
 
 _log = logging.getLogger("leasehold.runner")
 
-LONGEST_SLEEP: Final = 1.0
-"""Seconds. The loop's clock stands still while the machine sleeps, the election's does not: so look again."""
-FAREWELL: Final = 2.0
-"""Seconds that revocations under way get at the end."""
-LINGER: Final = 0.2
-"""Seconds that a lease outlives its deleted key: so an onlooker can tell that from an expiry."""
-_LOUD: Final = {"lost", "usurped", "rolled-back", "unsure", "spec-broken", "left-to-expire", "not-resumed"}
+LONGEST_SLEEP_SECONDS: Final = 1.0
+"""The loop's clock stands still while the machine sleeps, the election's does not: so the election looks again."""
+LAST_REVOCATIONS_SECONDS: Final = 2.0
+"""How long `run` waits at its end for revocations that are under way."""
+LEASE_LINGER_SECONDS: Final = 0.2
+"""How long a lease outlives its deleted key, so that an observer can tell a deletion from an expiry."""
+_REVOKE_ATTEMPTS: Final = 3
+_WARNINGS: Final = {"lost", "usurped", "rolled-back", "unsure", "spec-broken", "left-to-expire", "not-resumed"}
 
 
 class Runner:
@@ -43,45 +42,44 @@ class Runner:
     def __init__(
         self,
         settings: ElectionConfig,
-        client: EtcdClient,
+        store: Store,
         board: Publisher,
         observer: Observer | None = None,
         resume_file: ResumeFile | None = None,
     ) -> None:
-        """`client` is the caller's to close; `resume_file` None means that nothing is ever resumed."""
+        """`store` is the lock that `settings` names; `resume_file` None means that nothing is ever resumed."""
         self.election = Election(settings, random.Random())
-        self._client = client
-        self._store = Store(client, self.election.keys)
+        self._store = store
         self._board = board
         self._observer = observer or Observer()
-        self._keeper = ResumeStore(resume_file)
+        self._resume = ResumeStore(resume_file)
         self._saved: int | None = None
         self._cluster = 0
         self._keyless: int | None = None
-        """The lease whose key is gone for certain: nobody waits for its end."""
+        """The lease whose key is certainly gone: no candidate waits for its end."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._events: deque[ev.Event] = deque()
         self._feeding = True  # until `run` begins: what is submitted before comes after Start
         self._wake: asyncio.TimerHandle | None = None
-        self._turned = board.clock()
+        self._progress_at = board.clock()
 
     async def run(self) -> None:
         """Take part until the election has stopped. Raises what a bug raises: then the process must end."""
         self._ended = asyncio.get_running_loop().create_future()
         try:
-            resume = await self._keeper.load()
+            resume = await self._resume.load()
             self._begin(ev.Start(resume))
             await self._ended
-            await self._farewell()
+            await self._finish_revocations()
         finally:
             await self._end()
 
     def _begin(self, start: ev.Start) -> None:
-        if self._keeper.ghost is not None:
-            self._spawn(self._revoke(self._keeper.ghost), "revoke")
-        self._spawn(self._look_at_version(), "version")
+        if self._resume.ghost is not None:
+            self._spawn(self._revoke(self._resume.ghost), "revoke")
+        self._spawn(self._warn_of_known_bug(), "version")
         self._events.appendleft(start)
         self._feeding = False
         self._feed_all()
@@ -92,7 +90,7 @@ class Runner:
         self._feed_all()
 
     def _feed_all(self) -> None:
-        """Feed what waits, unless that is being done: a listener that submits is heard after all have been told."""
+        """Feed what waits, unless that is being done: a listener that submits is fed after all have been told."""
         if self._feeding:
             return
         self._feeding = True
@@ -109,12 +107,12 @@ class Runner:
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(bug)
 
-    def beat_age(self) -> float:
-        """Seconds since the election was last fed: it is at least once in `LONGEST_SLEEP`, on a loop that turns."""
-        return self._board.clock() - self._turned
+    def seconds_since_progress(self) -> float:
+        """Seconds since the election was last fed. On a loop that runs, at most about `LONGEST_SLEEP_SECONDS`."""
+        return self._board.clock() - self._progress_at
 
     def _feed(self, event: ev.Event) -> None:
-        self._turned = now = self._board.clock()
+        self._progress_at = now = self._board.clock()
         if isinstance(event, ev.Answer):
             self._cluster = event.origin.cluster
         elif isinstance(event, ev.EntryGone) and event.key == self._own_key():
@@ -133,8 +131,10 @@ class Runner:
     def _set_alarm(self) -> None:
         if self._wake is not None:
             self._wake.cancel()
-        wanted = self.election.deadline()
-        delay = LONGEST_SLEEP if wanted is None else min(LONGEST_SLEEP, max(0.0, wanted - self._board.clock()))
+        due = self.election.deadline()
+        delay = LONGEST_SLEEP_SECONDS
+        if due is not None:
+            delay = min(delay, max(0.0, due - self._board.clock()))
         self._wake = asyncio.get_running_loop().call_later(delay, self.submit, ev.Tick())
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -149,12 +149,12 @@ class Runner:
             case ev.Watch():
                 self._rewatch(command)
             case ev.Revoke(lease):
-                self._spawn(self._revoke(lease, LINGER if lease == self._keyless else 0.0), "revoke")
+                self._spawn(self._revoke(lease, LEASE_LINGER_SECONDS if lease == self._keyless else 0.0), "revoke")
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
 
     def _note(self, kind: str, text: str) -> None:
-        if kind in _LOUD:
+        if kind in _WARNINGS:
             _log.warning("%s: %s", kind, text)
             self._observer.error(kind)
         else:
@@ -172,8 +172,8 @@ class Runner:
         if error is not None:
             self._fail(error)
 
-    async def _ask(self, command: Any) -> None:
-        if isinstance(command, ev.Resign) and not await self._keeper.mark(command.lease):
+    async def _ask(self, command: Question) -> None:
+        if isinstance(command, ev.Resign) and not await self._resume.mark(command.lease):
             self.submit(ev.Failed(command.op, "the resume file cannot be marked", refused=True, unmarked=True))
             return
         asked = self._board.clock()
@@ -187,29 +187,21 @@ class Runner:
             self._keyless = command.lease
         self.submit(answer)
 
-    async def _look_at_version(self) -> None:
-        """Say so once if this etcd is known to break a promise that the election rests on."""
-        try:
-            answer = await self._client.status(timeout=timeout_for(self.election.ttl))
-        except EtcdError:
-            return  # the election says what is wrong with etcd
-        flaw = flaw_of(answer.version)
-        if flaw:
-            _log.warning("%s", flaw)
+    async def _warn_of_known_bug(self) -> None:
+        bug = await self._store.known_bug(timeout_for(self.election.ttl))
+        if bug:
+            _log.warning("%s", bug)
 
     async def _revoke(self, lease: int, pause: float = 0.0) -> None:
         """Best effort, a few times: the lease expires in any case. `pause` is in seconds."""
-        if not await self._keeper.mark(lease):
+        if not await self._resume.mark(lease):
             return
         await asyncio.sleep(pause)
-        for _ in range(3):
-            try:
-                await self._client.revoke(lease, timeout=timeout_for(self.election.ttl))
+        for _ in range(_REVOKE_ATTEMPTS):
+            failure = await self._store.revoke(lease, timeout_for(self.election.ttl))
+            if failure is None:
                 return
-            except EtcdError as error:
-                if getattr(error, "lease_gone", False):
-                    return
-                _log.debug("revoking lease %x failed: %s", lease, error)
+            _log.debug("revoking lease %x failed: %s", lease, failure)
 
     # --- watches ------------------------------------------------------------------------------------------------
 
@@ -221,48 +213,29 @@ class Runner:
             self._watch = self._spawn(self._follow(command), "watch")
 
     async def _follow(self, command: ev.Watch) -> None:
-        """Feed what the watches tell, in the turn in which it comes; once they are replaced, nothing of theirs."""
+        """Feed the changes that the watches report, and their loss; nothing of theirs once they are replaced."""
         following = asyncio.current_task()
 
-        def hear(batch: WatchBatch) -> None:
-            try:
-                for event in batch.events:
-                    if self._watch is following:
-                        self.submit(self._store.heard(event, batch.origin.revision))
-            except Exception as error:  # whoever calls would take it for a fault of the connection
-                self._fail(error)
-
-        try:
-            async with self._client.watch(hear=hear) as watcher:
-                await self._add(watcher, command)
-                await anext(watcher)  # brings nothing, but says when events may have been missed
-        except (EtcdError, WatchLost) as error:
+        def on_event(event: ev.Event) -> None:
             if self._watch is following:
-                self.submit(ev.WatchLost(str(error)))
+                self.submit(event)
 
-    async def _add(self, watcher: Watcher, command: ev.Watch) -> None:
-        keys, revision = self.election.keys, command.revision
-        if command.queue:
-            await watcher.add(keys.queue, end=prefix_end(keys.queue), start_revision=revision)
-        for key in sorted(command.keys):
-            await watcher.add(key, start_revision=revision)
-        if command.spec:
-            await watcher.add(keys.spec, start_revision=revision)
+        on_event(await self._store.follow(command, on_event))
 
     def _remember(self) -> None:
         """A new candidate is in the queue: keep it for the process after us."""
         token, lease = self._board.snapshot.token, self.election.lease_id
         if token is not None and lease is not None and token != self._saved:
             self._saved = token
-            self._spawn(self._keeper.save(ev.Resumable(lease, token, self._cluster)), "save")
+            self._spawn(self._resume.save(ev.Resumable(lease, token, self._cluster)), "save")
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    async def _farewell(self) -> None:
-        """Let revocations under way come to their end."""
+    async def _finish_revocations(self) -> None:
+        """Wait, for a bounded time, for the revocations that are under way."""
         last = [task for task in self._tasks if task.get_name() == "election revoke"]
         if last:
-            await asyncio.wait(last, timeout=FAREWELL)
+            await asyncio.wait(last, timeout=LAST_REVOCATIONS_SECONDS)
 
     async def _end(self) -> None:
         if self._wake is not None:

@@ -1,199 +1,67 @@
-"""The election's questions as etcd requests, and etcd's answers as the election's events. No decisions.
+"""What the runner needs of the place that keeps the queue. `etcd_store.EtcdStore` is the one implementation.
 
-Every question gets exactly one answer: the event that fits it, or `Failed`. Whether a failure means that nothing was
-done is the client's word (`Refused`, `NotSent`); everything else is an unknown outcome.
+Another store is one class with these methods. The guarantees of the election rest on what it promises:
+
+- Every write has a revision higher than all before it. The revision that created a key is the fencing token.
+- A key lives no longer than its lease. A lease is renewed by `KeepAlive`, else it ends after its TTL.
+- A question is answered as its class says, each transaction at one revision: all of it is done, or nothing.
+- Reads are linearizable: an answer shows every write that was done before the question was asked.
+- Each answer carries one header, with the cluster, the member that gave it, that member's raft term and the revision.
+  The keep-alive rule (`election/lease.py`) needs member and term: a renewal counts only once the member that made it
+  has also answered a read in the same term. So a read after a keep-alive goes to the same member while it answers.
+- `Granted` and `KeptAlive` say when their request was *sent*, on the clock of `leasehold.clock`: a lease runs from the
+  moment when the store may have begun to count, not from the answer.
+- Every question gets exactly one answer: the event that its class names, or `Failed`. No exception stands for one.
+- `Failed.refused` is set only if it is certain that nothing was done and nothing will be. Without it the outcome is
+  unknown: the request may have been done, or may be done later.
+- Watch events come in the order of their revisions, from the revision that the watch names. If any of them may have
+  been missed, `follow` ends with `WatchLost`; the store does not resume a watch.
+- Every call ends within its `timeout` in seconds. `follow` alone lasts until the watch is lost; connecting is bounded.
+- Any call may be cancelled at any moment. That leaves its outcome unknown, and does no harm to the others.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from leasehold.election import events as ev
-from leasehold.etcd import (
-    Compare,
-    Delete,
-    EtcdClient,
-    EtcdError,
-    Get,
-    KeyValue,
-    NotSent,
-    Op,
-    Put,
-    RangeAnswer,
-    Refused,
-    SortBy,
-    WatchEvent,
-)
-from leasehold.lock.keys import Entry, Keys, Record, Spec, prefix_end
 
-_CEILING: Final = 2.0
-_FLOOR: Final = 0.5
+Question = ev.ReadSpec | ev.Grant | ev.Join | ev.ReadQueue | ev.ReadOwn | ev.KeepAlive | ev.Write | ev.Resign
+"""The commands of the election that ask for an answer; its class says which."""
+
+_LONGEST_TIMEOUT_SECONDS: Final = 2.0
+_SHORTEST_TIMEOUT_SECONDS: Final = 0.5
 
 
 def timeout_for(ttl: int) -> float:
     """Seconds that one request may take: a fifth of the TTL, so that a hung member costs one try, not the lease."""
-    return min(_CEILING, max(_FLOOR, ttl / 5))
+    return min(_LONGEST_TIMEOUT_SECONDS, max(_SHORTEST_TIMEOUT_SECONDS, ttl / 5))
 
 
-_SOUND: Final = {(3, 4): 31, (3, 5): 13}
-"""The first patch release of a minor version in which a replaced leader's revocations are refused."""
+class Store(Protocol):
+    """One lock, as the election asks about it."""
 
+    async def perform(self, question: Question, timeout: float) -> ev.Event:
+        """Ask, and return the answer: an event with the question's `op`. Raises nothing but what a bug raises."""
 
-def flaw_of(version: str) -> str | None:
-    """What is wrong with this version of etcd, for the log; None if nothing is known to be.
+    async def revoke(self, lease: int, timeout: float) -> str | None:
+        """End a lease, and with it its key. None if the lease is gone, else one sentence that says why it may not be.
 
-    Until 3.4.31 and 3.5.13 a leader whose disk hung, and that was replaced meanwhile, could pass on to its successor
-    the revocation of leases that had been renewed there; and a watch begun anew could miss events. For such a lease
-    the key is gone before the deadline, as if it had been deleted by hand.
+        Raises nothing but what a bug raises.
+        """
 
-    Later versions check first that they still lead, unless their raft clock ticked within the last 300 ms: a leader
-    that was stopped as a whole ticks first thing on waking, and revokes then all the same (seen with 3.7.3). That
-    takes a stopped process or machine, so no version is warned of for it.
-    """
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if found is None:
-        return None
-    major, minor, patch = (int(number) for number in found.groups())
-    if (major, minor) >= (3, 6) or patch >= _SOUND.get((major, minor), math.inf):
-        return None
-    return (
-        f"etcd {version} can revoke leases that are still being renewed, after its leader's disk has hung: two may "
-        "lead then until a deadline has passed; use 3.4.31, 3.5.13 or newer"
-    )
+    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+        """Call `on_event` with each change of what `watch` names, in the turn of the loop in which the change comes.
 
+        Returns when changes may have been missed; cancel it to end it before. `on_event` does not block.
 
-def entry_of(kv: KeyValue) -> Entry:
-    """A key of the queue as a candidate, whoever wrote it."""
-    key = kv.key.decode(errors="surrogateescape")  # whatever bytes it is of, it can be watched, compared and deleted
-    return Entry(key, kv.lease, kv.create_revision, kv.mod_revision, Record.decode(kv.value))
+        If `on_event` or the decoding of a change raises, the exception is raised here, and no later change is reported.
+        It must not reach the connection: that would be closed, made again, and meet the same change again.
+        """
 
+    async def time_to_live(self, lease: int, timeout: float) -> int | None:
+        """Whole seconds that are left of a lease, negative if it is gone; None if the store does not say."""
 
-def declared_of(kv: KeyValue | None) -> ev.Declared:
-    """The spec key's value, or what is wrong with it."""
-    if kv is None:
-        return ev.Declared(None)
-    try:
-        return ev.Declared(Spec.decode(kv.value), kv.mod_revision)
-    except ValueError as error:
-        return ev.Declared(None, kv.mod_revision, broken=str(error))
-
-
-class Store:
-    """One lock in etcd, as the election asks about it."""
-
-    def __init__(self, client: EtcdClient, keys: Keys) -> None:
-        self._client = client
-        self._keys = keys
-        self._how: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
-            ev.ReadSpec: self._read_spec,
-            ev.Grant: self._grant,
-            ev.Join: self._join,
-            ev.ReadQueue: self._read_queue,
-            ev.ReadOwn: self._read_own,
-            ev.KeepAlive: self._keep_alive,
-            ev.Write: self._write,
-            ev.Resign: self._give_up,
-        }
-
-    async def perform(self, command: Any, timeout: float) -> ev.Event:
-        """Ask etcd, within `timeout` seconds, and return the answer as an event."""
-        try:
-            return await self._how[type(command)](command, timeout)
-        except EtcdError as error:
-            nothing_done = isinstance(error, (Refused, NotSent))
-            gone = isinstance(error, Refused) and error.lease_gone
-            return ev.Failed(command.op, str(error), refused=nothing_done, lease_gone=gone)
-
-    async def _read_spec(self, command: ev.ReadSpec, timeout: float) -> ev.Event:
-        answer = await self._client.range(self._keys.spec, timeout=timeout)
-        return ev.SpecRead(command.op, answer.origin, declared_of(answer.first))
-
-    async def _grant(self, command: ev.Grant, timeout: float) -> ev.Event:
-        answer = await self._client.grant(command.ttl, timeout=timeout)
-        return ev.Granted(command.op, answer.origin, answer.lease, answer.ttl, answer.sent)
-
-    async def _join(self, command: ev.Join, timeout: float) -> ev.Event:
-        key = self._keys.entry(command.lease)
-        answer = await self._client.txn(
-            [
-                Compare.mod_revision(self._keys.spec, "=", command.spec_revision),
-                Compare.create_revision(key, "=", 0),
-            ],
-            [Put(key, command.record.encode(), lease=command.lease), self._whole_queue()],
-            timeout=timeout,
-        )
-        queue = _entries(answer.answers[1]) if answer.succeeded else ()
-        return ev.Joined(command.op, answer.origin, answer.succeeded, queue)
-
-    async def _read_queue(self, command: ev.ReadQueue, timeout: float) -> ev.Event:
-        answer = await self._client.txn((), [self._whole_queue(), Get(self._keys.spec)], timeout=timeout)
-        queue, spec = answer.answers
-        return ev.QueueRead(command.op, answer.origin, _entries(queue), declared_of(_first(spec)))
-
-    async def _read_own(self, command: ev.ReadOwn, timeout: float) -> ev.Event:
-        own = self._keys.entry(command.lease)
-        queue = self._keys.queue
-        head = Get(queue, end=prefix_end(queue), sort=SortBy.CREATE, limit=1)
-        wanted = [Get(own), Get(self._keys.spec), head, *([Get(command.ahead)] if command.ahead else [])]
-        answer = await self._client.txn((), wanted, timeout=timeout)
-        found = [_first(part) for part in answer.answers]
-        entries = [entry_of(kv) if kv else None for kv in (found[0], found[2], *found[3:4])]
-        ahead = entries[2] if command.ahead else None
-        count = _count(answer.answers[2])
-        return ev.OwnRead(command.op, answer.origin, entries[0], ahead, entries[1], declared_of(found[1]), count)
-
-    async def _keep_alive(self, command: ev.KeepAlive, timeout: float) -> ev.Event:
-        answer = await self._client.keep_alive(command.lease, timeout=timeout)
-        return ev.KeptAlive(command.op, answer.origin, answer.ttl, answer.sent)
-
-    async def _write(self, command: ev.Write, timeout: float) -> ev.Event:
-        key = self._keys.entry(command.lease)
-        answer = await self._client.txn(
-            [
-                Compare.create_revision(key, "=", command.token),
-                Compare.mod_revision(key, "=", command.mod_revision),
-            ],
-            [Put(key, command.record.encode(), lease=command.lease)],
-            timeout=timeout,
-        )
-        return ev.Written(command.op, answer.origin, answer.succeeded)
-
-    async def _give_up(self, command: ev.Resign, timeout: float) -> ev.Event:
-        key = self._keys.entry(command.lease)
-        compares = [Compare.create_revision(key, "=", command.token)]
-        compares += [Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.passed, *command.guards)]
-        if command.spec_revision is not None:
-            compares.append(Compare.mod_revision(self._keys.spec, "=", command.spec_revision))
-        deletes: list[Op] = [Delete(entry.key) for entry in command.passed]
-        if not command.keep_own:
-            deletes.append(Delete(key))
-        answer = await self._client.txn(compares, deletes, timeout=timeout)
-        return ev.Written(command.op, answer.origin, answer.succeeded)
-
-    def _whole_queue(self) -> Get:
-        return Get(self._keys.queue, end=prefix_end(self._keys.queue), sort=SortBy.CREATE)
-
-    def heard(self, event: WatchEvent, revision: int) -> ev.Event:
-        """One watch event. The watches are on the spec key and on keys of the queue."""
-        key = event.kv.key.decode(errors="surrogateescape")
-        if key == self._keys.spec:
-            return ev.SpecChanged(declared_of(None if event.deleted else event.kv), event.kv.mod_revision or revision)
-        if event.deleted:
-            return ev.EntryGone(key, event.kv.mod_revision or revision)
-        return ev.EntryPut(entry_of(event.kv))
-
-
-def _entries(answer: object) -> tuple[Entry, ...]:
-    return tuple(entry_of(kv) for kv in answer.kvs) if isinstance(answer, RangeAnswer) else ()
-
-
-def _first(answer: object) -> KeyValue | None:
-    return answer.first if isinstance(answer, RangeAnswer) else None
-
-
-def _count(answer: object) -> int:
-    """How many keys the range has in all, whatever its limit was."""
-    return answer.count if isinstance(answer, RangeAnswer) else 0
+    async def known_bug(self, timeout: float) -> str | None:
+        """One sentence if this version of the store is known to break a promise; None if not, or if it does not say."""

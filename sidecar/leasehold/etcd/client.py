@@ -1,9 +1,9 @@
-"""The etcd client: what the rest of Leasehold knows of etcd.
+"""The etcd client.
 
-One connection at a time carries everything, so that what follows on an answer goes through the same member: calls, the
-keep-alive stream, watches. Any failure on it (no answer in time, a lost connection, GOAWAY, an answer that says the
-member cannot serve) closes it, fails all that is under way, and the next call goes to the next endpoint. Nothing is
-ever sent twice: a failed call is its caller's to repeat, who alone knows whether that is safe.
+One connection at a time carries calls, the keep-alive stream and watches, so a request that follows an answer goes to
+the same member. Any failure on it (no answer in time, a lost connection, GOAWAY, an answer that says the member cannot
+serve) closes it and fails everything under way; the next call goes to the next endpoint. The client never sends a
+request twice: only the caller knows whether a failed call may be repeated.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from leasehold.etcd.errors import Code, Refused
 from leasehold.etcd.lease import KeepAlives
 from leasehold.etcd.model import (
     Compare,
-    Delete,
-    DeleteAnswer,
     Get,
     GrantAnswer,
     KeepAliveAnswer,
@@ -62,7 +60,7 @@ class EtcdClient:
         timeout: float = 2.0,
     ) -> None:
         """Raise BadSetting, with one sentence, for endpoints or files that cannot work."""
-        parsed = parse_endpoints(endpoints, tls_files=tls is not None)
+        parsed = parse_endpoints(endpoints)
         if any(endpoint.tls for endpoint in parsed):
             client_context(tls or TLSFiles())
         self._dialer = Dialer(parsed, tls or TLSFiles())
@@ -75,26 +73,16 @@ class EtcdClient:
         return self._dialer.connects
 
     async def range(self, key: Key, *, timeout: float | None = None, **options: Unpack[RangeOptions]) -> RangeAnswer:
-        """Read a key, or the keys from it up to `end`, as `Get` describes. Linearizable unless `serializable`."""
+        """Read a key, or the keys from it up to `end`, as `Get` describes."""
         request = codec.range_request(Get(key, **options))
         answer, _ = await self._session.call(lambda c: c.kv.Range, request, timeout)
         return codec.range_answer(answer, codec.origin_of(answer.header))
 
-    async def put(
-        self, key: Key, value: bytes, *, lease: int = 0, prev: bool = False, timeout: float | None = None
-    ) -> PutAnswer:
+    async def put(self, key: Key, value: bytes, *, lease: int = 0, timeout: float | None = None) -> PutAnswer:
         """Write a key."""
-        request = codec.put_request(Put(key, value, lease, prev))
+        request = codec.put_request(Put(key, value, lease))
         answer, _ = await self._session.call(lambda c: c.kv.Put, request, timeout)
-        return codec.put_answer(answer, codec.origin_of(answer.header))
-
-    async def delete(
-        self, key: Key, *, end: Key | None = None, prev: bool = False, timeout: float | None = None
-    ) -> DeleteAnswer:
-        """Delete a key, or the keys from it up to `end`."""
-        request = codec.delete_request(Delete(key, end, prev))
-        answer, _ = await self._session.call(lambda c: c.kv.DeleteRange, request, timeout)
-        return codec.delete_answer(answer, codec.origin_of(answer.header))
+        return PutAnswer(codec.origin_of(answer.header))
 
     async def txn(
         self,
@@ -133,12 +121,13 @@ class EtcdClient:
         """Renew a lease, over the one keep-alive stream; a ttl of 0 or less says that it is gone."""
         return await self._keep_alives.keep_alive(lease, timeout)
 
-    def watch(self, *, timeout: float | None = None, hear: Callable[[WatchBatch], None] | None = None) -> Watcher:
-        """A new watcher, with nothing watched yet; `timeout` limits connecting and the making of each watch.
+    def watch(self, *, timeout: float | None = None, on_batch: Callable[[WatchBatch], None] | None = None) -> Watcher:
+        """A new watcher without watches. `timeout` limits connecting, and etcd's confirmation of each watch.
 
-        `hear` is for who must know at once: it gets what iteration would bring, and may neither wait nor raise.
+        `on_batch` gets the batches at once, instead of iteration. It must not block. An exception that it raises ends
+        the watcher, and iteration raises it.
         """
-        return Watcher(self._session, timeout, hear)
+        return Watcher(self._session, timeout, on_batch)
 
     async def status(self, *, timeout: float | None = None) -> StatusAnswer:
         """The state of the member at the other end."""

@@ -1,8 +1,8 @@
 """Which connection to use: one at a time for everything, to the next endpoint after each failure.
 
-There is no loop in the background. A connection is made when a call wants one, within that call's time; endpoints are
-tried in the order given, starting after the one that failed last. A call that finds all of them paused waits for the
-first to be ready, so that callers in a loop are slowed down here.
+There is no loop in the background. A connection is made when a call needs one, within that call's time. Endpoints are
+tried in the order given, starting after the one that failed last. If all of them are paused, a call waits for the first
+to be ready: this slows down callers in a loop.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from leasehold.etcd.addresses import Address
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
 from leasehold.etcd.errors import BadSetting, NotSent
 from leasehold.etcd.tls import TLSFiles, client_context
+from leasehold.resolver import Address
 
-_PATIENCE: Final = 0.5
-"""Seconds that an attempt gets, as far as there are any: a TLS handshake in a throttled container takes some. What
-that leaves untried is first in turn for the next call.
+_ATTEMPT_SECONDS: Final = 0.5
+"""The least that an attempt gets, if there is that much time: a TLS handshake in a throttled container takes some.
+Endpoints that are not tried for lack of time come first in the next call.
 """
 
 log = logging.getLogger("leasehold.etcd.dialer")
@@ -168,7 +168,7 @@ class Dialer:
 
 def _share(now: float, end: float, parts: int) -> float:
     """When the first of several attempts has had its part of the time until `end`, and what a handshake needs."""
-    return min(end, now + max(_PATIENCE, (end - now) / parts))
+    return min(end, now + max(_ATTEMPT_SECONDS, (end - now) / parts))
 
 
 def _text(error: Exception) -> str:

@@ -1,8 +1,10 @@
 """etcd's endpoints: reading their URLs, and which of their addresses to try next.
 
-No connection is made here. An endpoint is used in the order given; one that failed is paused for a moment, so that no
-caller, however fast it loops, can burn CPU or hammer an etcd that is just starting. One that has not failed is never
-delayed.
+No connection is made here. Endpoints are used in the order given. One that failed is paused for a moment, so that no
+caller, however fast it loops, burns CPU or floods an etcd that is just starting. Others are not delayed.
+
+A program that takes URLs from people checks them where it reads them, in its own words. Here they only have to be
+usable.
 """
 
 from __future__ import annotations
@@ -10,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from leasehold.etcd.addresses import Address, Resolver
 from leasehold.etcd.errors import BadSetting
+from leasehold.resolver import Address, Resolver
 
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 1.0
+FIRST_PAUSE_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +32,24 @@ class Endpoint:
     path: str = ""
 
 
-def parse_endpoints(urls: Sequence[str], *, tls_files: bool) -> tuple[Endpoint, ...]:
-    """Read `http://host:port`, `https://host:port`, `host:port` or `unix:///path`. Raises BadSetting.
-
-    A bare `host:port` is encrypted when certificate files are given (`tls_files`), as etcdctl does it.
-    """
+def parse_endpoints(urls: Sequence[str]) -> tuple[Endpoint, ...]:
+    """Read `http://host:port`, `https://host:port` or `unix:///path`. Raises BadSetting."""
     if not urls:
-        raise BadSetting("no etcd endpoint was given: name at least one, such as http://127.0.0.1:2379")
-    endpoints = tuple(_parse(url.strip(), tls_files) for url in urls)
-    for endpoint in endpoints:
-        if tls_files and not endpoint.tls and not endpoint.path:
-            raise BadSetting(f"certificate files are given, but {endpoint.url} is not encrypted: use https://")
-    if len(set(endpoints)) < len(endpoints):
-        raise BadSetting(f"an etcd endpoint is named twice: {', '.join(e.url for e in endpoints)}")
-    return endpoints
+        raise BadSetting("no etcd endpoint was given")
+    return tuple(map(_parse, urls))
 
 
-def _parse(url: str, tls_files: bool) -> Endpoint:
-    if url.startswith("unix:"):
-        path = url.removeprefix("unix:").removeprefix("//")
-        if not path.startswith("/"):
-            raise BadSetting(f"the etcd endpoint {url!r} needs an absolute path: write unix:///run/etcd.sock")
-        return Endpoint(url, path=path)
-    full = url if "://" in url else f"{'https' if tls_files else 'http'}://{url}"
+def _parse(url: str) -> Endpoint:
     try:
-        parts = urlsplit(full)
-        port = parts.port
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 0
     except ValueError as error:
         raise BadSetting(f"the etcd endpoint {url!r} is not a URL: {error}") from error
-    _check(url, parts)
-    if not port:
-        raise BadSetting(f"the etcd endpoint {url!r} has no port: etcd's own is 2379")
-    return Endpoint(full.rstrip("/"), parts.hostname or "", port, parts.scheme == "https")
-
-
-def _check(url: str, parts: SplitResult) -> None:
-    if parts.scheme not in ("http", "https"):
-        raise BadSetting(f"the etcd endpoint {url!r} has the unknown scheme {parts.scheme!r}: use http or https")
-    if not parts.hostname or any(c.isspace() or not c.isprintable() for c in parts.hostname):
-        raise BadSetting(f"the etcd endpoint {url!r} has no host name: write http://host:2379")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise BadSetting(f"the etcd endpoint {url!r} must be a scheme, host and port, and nothing more")
+    if parts.scheme == "unix" and parts.path and not parts.netloc:
+        return Endpoint(url, path=parts.path)
+    if parts.scheme not in ("http", "https") or not host or not port:
+        raise BadSetting(f"the etcd endpoint {url!r} is not scheme://host:port")
+    return Endpoint(url.rstrip("/"), host, port, parts.scheme == "https")
 
 
 @dataclass(slots=True)
@@ -79,7 +58,7 @@ class _Health:
     ready_at: float = 0.0
 
     def fail(self, now: float) -> None:
-        self.ready_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 10))
+        self.ready_at = now + min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self.failures, 10))
         self.failures += 1
 
 

@@ -1,7 +1,7 @@
-"""What one can ask of etcd, and what it answers, as plain values.
+"""Requests to etcd and its answers, as plain values.
 
 Keys go in as text or bytes and come out as bytes; revisions and lease ids are integers, durations seconds. A range
-without `end` is one key. Every answer names its `origin`: the member that gave it, and what that member knew.
+without `end` is one key. Every answer has an `origin`: the header that etcd puts on each.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Literal, TypedDict
 
-from leasehold.election.events import ResponseHeader
-
 Key = str | bytes
 
 
@@ -19,10 +17,7 @@ class SortBy(Enum):
     """What a range is sorted by."""
 
     KEY = "key"
-    VERSION = "version"
     CREATE = "create revision"
-    MOD = "mod revision"
-    VALUE = "value"
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
@@ -35,19 +30,12 @@ class RangeOptions(TypedDict, total=False):
     limit: int
     revision: int
     sort: SortBy | None
-    descending: bool
     keys_only: bool
-    count_only: bool
-    serializable: bool
-    min_mod_revision: int
-    max_mod_revision: int
-    min_create_revision: int
-    max_create_revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Read a key, or the keys from it up to `end`. Keys outside the bounds on revisions are left out."""
+    """A linearizable read of a key, or of the keys from it up to `end`, in ascending order of `sort`."""
 
     key: Key
     _: KW_ONLY
@@ -55,53 +43,42 @@ class Get:
     limit: int = 0
     revision: int = 0
     sort: SortBy | None = None
-    descending: bool = False
     keys_only: bool = False
-    count_only: bool = False
-    serializable: bool = False
-    """Answered by the member alone, without asking the others: possibly stale."""
-    min_mod_revision: int = 0
-    max_mod_revision: int = 0
-    min_create_revision: int = 0
-    max_create_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Write a key, attached to a lease unless that is 0; `prev` asks for what it replaced."""
+    """Write a key, attached to a lease unless that is 0."""
 
     key: Key
     value: bytes
     lease: int = 0
-    prev: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete a key, or the keys from it up to `end`; `prev` asks for what was deleted."""
+    """Delete a key, or the keys from it up to `end`."""
 
     key: Key
     end: Key | None = None
-    prev: bool = False
 
 
 Op = Get | Put | Delete
 Relation = Literal["=", "!=", "<", ">"]
-Subject = Literal["create", "mod", "version", "lease", "value"]
+Subject = Literal["create", "mod"]
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
     """One condition of a transaction, best made by one of the class methods.
 
-    With `end` it must hold for every key of the range. A key that does not exist has revisions, version and lease 0;
-    a comparison of its value is always false.
+    With `end` it must hold for every key of the range. A key that does not exist has both revisions 0.
     """
 
     subject: Subject
     key: Key
     op: Relation
-    operand: int | bytes
+    revision: int
     end: Key | None = None
 
     @classmethod
@@ -114,23 +91,18 @@ class Compare:
         """Compare the revision of the key's last write."""
         return cls("mod", key, op, revision, end)
 
-    @classmethod
-    def version(cls, key: Key, op: Relation, version: int, *, end: Key | None = None) -> Compare:
-        """Compare the number of the key's writes since it was created."""
-        return cls("version", key, op, version, end)
-
-    @classmethod
-    def lease(cls, key: Key, op: Relation, lease: int, *, end: Key | None = None) -> Compare:
-        """Compare the id of the lease that the key is attached to."""
-        return cls("lease", key, op, lease, end)
-
-    @classmethod
-    def value(cls, key: Key, op: Relation, value: bytes, *, end: Key | None = None) -> Compare:
-        """Compare the key's value, byte by byte."""
-        return cls("value", key, op, value, end)
-
 
 # --- answers ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHeader:
+    """The header of an answer: the cluster and the member that gave it, that member's raft term, and the revision."""
+
+    cluster: int
+    member: int
+    term: int
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +140,14 @@ class RangeAnswer(Answered):
 
 @dataclass(frozen=True, slots=True)
 class PutAnswer(Answered):
-    """A key was written; `previous` is what it replaced, if that was asked for."""
-
-    previous: KeyValue | None
+    """A key was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteAnswer(Answered):
-    """How many keys were deleted, and which, if that was asked for."""
+    """How many keys were deleted."""
 
     deleted: int
-    previous: tuple[KeyValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +187,6 @@ class TimeToLiveAnswer(Answered):
 
     lease: int
     ttl: int
-    granted_ttl: int
     keys: tuple[bytes, ...]
 
 
@@ -227,10 +195,7 @@ class StatusAnswer(Answered):
     """A member's own state; `leader` is 0 when it knows none, `errors` its alarms."""
 
     version: str
-    db_size: int
     leader: int
-    raft_term: int
-    raft_index: int
     is_learner: bool
     errors: tuple[str, ...]
 
@@ -241,7 +206,6 @@ class WatchEvent:
 
     deleted: bool
     kv: KeyValue
-    previous: KeyValue | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """TLS towards etcd: certificate files into an `ssl.SSLContext`, and failed handshakes into sentences.
 
-The files are read again for every new connection, so that rotated certificates are taken up without a restart. A
-connection that stands is left alone: TLS looks at certificates only when one is made.
+The files are read again for every new connection, so rotated certificates take effect without a restart. An open
+connection is not affected: TLS checks certificates only when a connection is made.
 """
 
 from __future__ import annotations
@@ -30,24 +30,28 @@ def client_context(files: TLSFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
-    _load_authorities(context, files.ca)
-    _load_identity(context, files)
+    load_authorities(context, files.ca)
+    load_identity(context, files)
     return context
 
 
-def _load_authorities(context: ssl.SSLContext, ca: Path | None) -> None:
+def load_authorities(context: ssl.SSLContext, ca: Path | None) -> None:
+    """Trust the authorities in this file, or the system's. Raises BadSetting."""
     if ca is None:
         context.load_default_certs()
         return
     try:
         context.load_verify_locations(cafile=ca)
     except ssl.SSLError as error:
-        raise BadSetting(f"the CA file {ca} holds no usable certificate in PEM form ({_openssl(error)})") from error
+        raise BadSetting(
+            f"the CA file {ca} holds no PEM certificate ({_openssl(error)}); name the authority's certificate file"
+        ) from error
     except OSError as error:
         raise BadSetting(f"the CA file {ca} cannot be read: {error.strerror}") from error
 
 
-def _load_identity(context: ssl.SSLContext, files: TLSFiles) -> None:
+def load_identity(context: ssl.SSLContext, files: TLSFiles) -> None:
+    """Present the certificate of these files, if there is one. Raises BadSetting."""
     if files.cert is None:
         if files.key is not None:
             raise BadSetting(f"the key file {files.key} was given without a certificate file: give both, or neither")
@@ -57,15 +61,26 @@ def _load_identity(context: ssl.SSLContext, files: TLSFiles) -> None:
             _check_readable(name, path)
     key = files.key or files.cert
     try:
-        # The empty password keeps OpenSSL from asking for one on the terminal.
-        context.load_cert_chain(files.cert, files.key, password="")
+        # Without a callback OpenSSL asks for the passphrase on the terminal.
+        context.load_cert_chain(files.cert, files.key, password=_no_passphrase)
+    except _Encrypted as error:
+        raise BadSetting(f"the private key in {key} is encrypted; use one without a passphrase") from error
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise BadSetting(f"the key in {key} does not belong to the certificate in {files.cert}") from error
+            raise BadSetting(
+                f"the private key in {key} belongs to another certificate than {files.cert} holds; give a matching pair"
+            ) from error
         raise BadSetting(
-            f"the certificate {files.cert} with the key {key} is not a usable pair in PEM form, "
-            f"the key without a password ({_openssl(error)})"
+            f"{files.cert} and {key} do not hold a PEM certificate and its PEM private key ({_openssl(error)})"
         ) from error
+
+
+class _Encrypted(Exception):
+    """The private key asks for a passphrase."""
+
+
+def _no_passphrase() -> str:
+    raise _Encrypted
 
 
 def _check_readable(name: str, path: Path) -> None:

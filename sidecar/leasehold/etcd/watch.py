@@ -1,10 +1,10 @@
 """Watches: any number of them on one stream, read as one sequence of batches.
 
 A watcher ends as a whole, with WatchLost, as soon as events may have been missed: a lost connection, a cancelled watch,
-a compacted revision, a reader that fell too far behind. It never resumes by itself: what a caller knew may no longer be
-true, so it has to read again, and watch from the revision after that read.
+a compacted revision, a reader that fell too far behind. It does not resume: the caller's knowledge may be out of date,
+so the caller reads again and watches from the revision after that read.
 
-The silence of a watch proves nothing: a frozen member's looks like one with no events. Ask something now and then.
+A watch without events proves nothing: that of a frozen member looks the same. Make a call from time to time.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from leasehold.etcd.codec import origin_of, raw, watch_event
 from leasehold.etcd.connection import Stream
 from leasehold.etcd.errors import EtcdError, Refused, WatchLost
 from leasehold.etcd.model import Key, WatchBatch
-from leasehold.etcd.rpc_pb2 import WatchCancelRequest, WatchCreateRequest, WatchRequest, WatchResponse
+from leasehold.etcd.rpc_pb2 import WatchCreateRequest, WatchRequest, WatchResponse
 from leasehold.etcd.session import Session
 
-MOST_BEHIND: Final = 100_000
-"""Events that may wait to be read before the watcher is given up, rather than all of the memory."""
+MAX_PENDING_EVENTS: Final = 100_000
+"""If more events than this wait to be read, the watcher ends: else they would use up the memory."""
 
-# Asks etcd to end the stream when its member has lost touch with the cluster: it would go on in silence otherwise.
+# Asks etcd to end the stream if its member has lost touch with the cluster: else it would go on without events.
 _REQUIRE_LEADER: Final = {"hasleader": "true"}
 
 _AUTH_REASONS: Final = ("permission denied", "invalid auth token", "auth store is old", "user name is empty")
@@ -33,15 +33,16 @@ _AUTH_REASONS: Final = ("permission denied", "invalid auth token", "auth store i
 class Watcher:
     """Watches on one stream. Iterate it for their batches; iteration raises WatchLost once, and ends after `close`.
 
-    With `hear`, that is called with each batch, in the turn of the loop in which it comes, and iteration brings none.
+    `on_batch`, if given, is called with each batch in the turn of the loop in which the batch comes; iteration then
+    yields none. An exception of `on_batch` ends the watcher as a loss does: iteration raises it.
     """
 
     def __init__(
-        self, session: Session, timeout: float | None, hear: Callable[[WatchBatch], None] | None = None
+        self, session: Session, timeout: float | None, on_batch: Callable[[WatchBatch], None] | None = None
     ) -> None:
         self._session = session
         self._timeout = timeout
-        self._give = hear or self._push
+        self._on_batch = on_batch or self._push
         self._metadata: dict[str, str] = {}
         self._stream: Stream[WatchRequest, WatchResponse] | None = None
         self._opening = asyncio.Lock()
@@ -51,14 +52,14 @@ class Watcher:
         self._batches: deque[WatchBatch] = deque()
         self._behind = 0
         self._arrived = asyncio.Event()
-        self._lost: WatchLost | None = None
+        self._lost: Exception | None = None
         self._closed = False
 
-    async def add(self, key: Key, *, end: Key | None = None, start_revision: int, prev: bool = False) -> int:
-        """Watch a key or range from a revision on; the id its batches will carry.
+    async def add(self, key: Key, *, end: Key | None = None, start_revision: int) -> int:
+        """Watch a key or range from a revision on. Returns the id that its batches have.
 
-        Does not wait for etcd's word that the watch was made: the start revision decides what is seen. But without
-        that word within the time limit, the watcher is lost. Raises WatchLost, and EtcdError while it cannot connect.
+        It does not wait until etcd confirms the watch: the start revision decides which events come. If etcd does not
+        confirm it within the time limit, the watcher is lost. Raises WatchLost, or EtcdError if it cannot connect.
         """
         stream = await self._open()
         self._last_id += 1
@@ -71,23 +72,13 @@ class Watcher:
             key=raw(key),
             range_end=raw(end),
             start_revision=start_revision,
-            prev_kv=prev,
             watch_id=watch_id,
         )
         stream.send(WatchRequest(create_request=request))
         return watch_id
 
-    async def cancel(self, watch_id: int) -> None:
-        """End one watch: none of its batches is given from now on. An id that is not watched is ignored."""
-        if watch_id not in self._active or self._stream is None:
-            return
-        self._active.discard(watch_id)
-        self._batches = deque(batch for batch in self._batches if batch.watch_id != watch_id)
-        self._behind = sum(len(batch.events) for batch in self._batches)
-        self._stream.send(WatchRequest(cancel_request=WatchCancelRequest(watch_id=watch_id)))
-
     async def close(self) -> None:
-        """End all watches; a reader that waits is told so by the end of its iteration."""
+        """End all watches, and the iteration of a reader that waits."""
         self._closed = True
         self._batches.clear()
         self._stop()
@@ -117,7 +108,7 @@ class Watcher:
         return batch
 
     async def _open(self) -> Stream[WatchRequest, WatchResponse]:
-        async with self._opening:  # bounded by the time limit of whoever is opening
+        async with self._opening:  # bounded by the time limit of the caller that opens the stream
             if self._lost is not None or self._closed:
                 raise self._lost or WatchLost("the watcher was closed")
             if self._stream is None:
@@ -132,11 +123,19 @@ class Watcher:
         if message.canceled:
             self._cancelled(message)
         elif message.events and message.watch_id in self._active:
-            events = tuple(map(watch_event, message.events))
-            self._give(WatchBatch(origin_of(message.header), message.watch_id, events))
+            self._pass_on(message)
+
+    def _pass_on(self, message: WatchResponse) -> None:
+        events = tuple(map(watch_event, message.events))
+        batch = WatchBatch(origin_of(message.header), message.watch_id, events)
+        try:
+            self._on_batch(batch)
+        except Exception as error:
+            # The stream's reader is above us. It would close the connection, and all that others do on it would fail.
+            self._lose(error)
 
     def _created(self) -> None:
-        """Etcd answers creations in the order they were asked for; one that it refuses it answers without the id."""
+        """Etcd answers creations in the order of the requests. Its answer to one that it refuses has no id."""
         if self._creating:
             self._creating.pop(next(iter(self._creating))).cancel()
         if self._stream is not None:
@@ -144,7 +143,7 @@ class Watcher:
 
     def _cancelled(self, message: WatchResponse) -> None:
         if not message.created and message.watch_id not in self._active:
-            return  # we asked for it
+            return  # not a watch of ours
         if any(word in message.cancel_reason for word in _AUTH_REASONS):
             # The stream carries the token it was opened with, and etcd 3.4 calls an old one a lack of permission.
             self._session.auth.forget(self._metadata)
@@ -155,9 +154,9 @@ class Watcher:
 
     def _push(self, batch: WatchBatch) -> None:
         self._behind += len(batch.events)
-        if self._behind > MOST_BEHIND:
+        if self._behind > MAX_PENDING_EVENTS:
             self._batches.clear()
-            self._lose(WatchLost(f"more than {MOST_BEHIND} events of the watch were waiting to be read"))
+            self._lose(WatchLost(f"more than {MAX_PENDING_EVENTS} events of the watch were waiting to be read"))
             return
         self._batches.append(batch)
         self._arrived.set()
@@ -170,7 +169,7 @@ class Watcher:
             self._session.refused(error, self._metadata)
         self._lose(WatchLost(f"the watch was lost: {error.reason}"))
 
-    def _lose(self, lost: WatchLost) -> None:
+    def _lose(self, lost: Exception) -> None:
         if self._lost is None:
             self._lost = lost
             self._stop()

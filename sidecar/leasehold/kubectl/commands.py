@@ -78,13 +78,12 @@ def _queue(view: LockView, given: Arguments) -> dict[str, Any]:
     import logging
 
     from leasehold.candidate import queue_status  # brings the etcd client along, which only this needs
-    from leasehold.etcd import EtcdError
 
     assert given.etcd is not None
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # what goes wrong is said below, once
     try:
         queue = asyncio.run(queue_status.read_any(given.etcd, Keys(view.name, given.root or root_of(view))))
-    except EtcdError as error:
+    except queue_status.QueueUnreadable as error:
         return {"queue_error": f"The queue cannot be read: {printable(queue_status.why(given.etcd, error))}"}
     return {"queue": queue_status.as_table(queue), "queue_data": json.loads(queue_status.as_json(queue))}
 

@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from leasehold import clock
-from leasehold.etcd import EtcdClient, EtcdError
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import LockName
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig

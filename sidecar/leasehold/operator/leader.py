@@ -13,17 +13,19 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from leasehold import clock
+from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
-from leasehold.candidate.runner import LONGEST_SLEEP, Runner
+from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
-from leasehold.etcd import EtcdClient
+from leasehold.etcd.client import EtcdClient
+from leasehold.lock.keys import Keys
 from leasehold.operator.config import OperatorConfig
 
-STUCK: Final = 10 * LONGEST_SLEEP
+STUCK: Final = 10 * LONGEST_SLEEP_SECONDS
 """Seconds without a turn of the election after which this process cannot be trusted any more."""
 IN_QUEUE: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
 
@@ -52,7 +54,7 @@ class LeaderElection:
         self._was_active = False
         self._runner = Runner(
             ElectionConfig(config.lock, config.record, root=config.root, ttl=config.ttl, max_drift=config.max_drift),
-            client,
+            EtcdStore(client, Keys(config.lock, config.root)),
             self._board,
             self._metrics,
         )
@@ -77,7 +79,7 @@ class LeaderElection:
     @property
     def stuck(self) -> bool:
         """Whether the election has not turned for too long."""
-        return self._runner.beat_age() > STUCK
+        return self._runner.seconds_since_progress() > STUCK
 
     async def run(self) -> None:
         """Take part until `stop` has given the lock up. Raises what a bug raises: then the process must end."""

@@ -19,16 +19,18 @@ from prometheus_client import CollectorRegistry
 
 from leasehold import clock
 from leasehold.candidate.connect import client_for
+from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
-from leasehold.candidate.runner import LONGEST_SLEEP, Runner
+from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
 from leasehold.http.listener import ListenError, listen
 from leasehold.http.server import App
+from leasehold.lock.keys import Keys
 from leasehold.run import control, endpoint
 from leasehold.run.reaper import Reaper
 from leasehold.run.state_file import StateFile
@@ -36,7 +38,7 @@ from leasehold.settings.config import Config, UnixAddress
 
 _log = logging.getLogger("leasehold.app")
 
-STUCK: Final = 10 * LONGEST_SLEEP
+STUCK: Final = 10 * LONGEST_SLEEP_SECONDS
 """Seconds without a turn of the election's loop after which `/livez` says so."""
 
 
@@ -103,7 +105,8 @@ async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[Ru
         registry = CollectorRegistry()
         metrics = Metrics(registry, board)
         stack.callback(metrics.close)
-        runner = Runner(settings, client, board, metrics, files)
+        store = EtcdStore(client, Keys(config.lock, config.root))
+        runner = Runner(settings, store, board, metrics, files)
         await _listeners(config, stack, board, registry, runner, guarded)
         _followers(config, stack, board)
         tasks = [_start(stack, runner.run(), "election")]
@@ -152,7 +155,7 @@ async def _listeners(
 ) -> None:
     """Both listeners, before anything is joined: a port in use must not cost a failover."""
     local = not isinstance(config.control, UnixAddress)
-    public = endpoint.make_app(board, registry, lambda: runner.beat_age() < STUCK)
+    public = endpoint.make_app(board, registry, lambda: runner.seconds_since_progress() < STUCK)
     submit = _but_drained(runner) if guarded else runner.submit
     for name, app in (("control", control.make_app(submit, board, tcp=local)), ("listen", public)):
         await _serve(config, stack, name, app)

@@ -23,8 +23,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from leasehold.election.events import Event, Health
-from leasehold.etcd.addresses import Resolver
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
+from leasehold.resolver import Resolver
 
 log = logging.getLogger("leasehold.app_health")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,48 +67,29 @@ def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
 def _check_certificates(settings: SettingsReader, etcd: EtcdConfig) -> None:
     import ssl  # costs memory and time that only users of TLS pay
 
+    from leasehold.etcd.tls import TLSFiles, load_authorities, load_identity  # likewise
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if etcd.ca:
-        try:
-            context.load_verify_locations(etcd.ca)
-        except (ssl.SSLError, OSError):
-            settings.add(
-                *settings.seen["etcd_ca"],
-                "it holds no PEM certificate; name the authority's certificate file",
-            )
+        _note_mistake(settings, flags.ETCD_CA, lambda: load_authorities(context, etcd.ca))
     if etcd.cert and etcd.key:
-        try:
-            context.load_cert_chain(etcd.cert, etcd.key, password=_no_passphrase)
-        except (ssl.SSLError, OSError, _Encrypted) as error:
-            settings.add(*settings.seen["etcd_cert"], _key_pair_mistake(error))
-
-
-class _Encrypted(Exception):
-    """The private key asks for a passphrase."""
-
-
-def _no_passphrase() -> str:
-    raise _Encrypted
-
-
-def _key_pair_mistake(error: Exception) -> str:
-    if isinstance(error, _Encrypted):
-        return "its private key in --etcd-key is encrypted; use one without a passphrase"
-    if "MISMATCH" in str(error):
-        return "the private key in --etcd-key belongs to another certificate; give a matching pair"
-    return "it and --etcd-key do not hold a PEM certificate and its PEM private key; name files that do"
+        _note_mistake(settings, flags.ETCD_CERT, lambda: load_identity(context, TLSFiles(cert=etcd.cert, key=etcd.key)))
 
 
 def _check_password(settings: SettingsReader, etcd: EtcdConfig) -> None:
     if etcd.password_file is None:
         return
+    from leasehold.etcd.auth import read_password  # brings gRPC along, which `leasehold wait` has no use for
+
+    path = etcd.password_file
+    _note_mistake(settings, flags.ETCD_PASSWORD_FILE, lambda: read_password(path))
+
+
+def _note_mistake(settings: SettingsReader, option: Option[Path | None], check: Callable[[], object]) -> None:
+    """Run one of the client's own checks: what it will not take later is a mistake now, in the same words."""
+    from leasehold.etcd.errors import BadSetting
+
     try:
-        empty = not etcd.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, ValueError):
-        settings.add(
-            *settings.seen["etcd_password_file"],
-            "it cannot be read as UTF-8 text; store the password alone in it",
-        )
-        return
-    if empty:
-        settings.add(*settings.seen["etcd_password_file"], "it is empty; store the password in it")
+        check()
+    except BadSetting as error:
+        settings.add(*settings.seen[option.dest], str(error))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.etcd import KeyValue, WatchEvent
+from leasehold.etcd.model import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 from leasehold.operator.plan.observed import Departed, StoredLock
 from leasehold.operator.watch import mirror as mirror_module
@@ -26,11 +26,11 @@ def kv(key: str | bytes, value: bytes, created: int, modified: int = 0, lease: i
 
 
 def put(key: str | bytes, value: bytes, created: int, modified: int = 0) -> WatchEvent:
-    return WatchEvent(False, kv(key, value, created, modified), None)
+    return WatchEvent(False, kv(key, value, created, modified))
 
 
 def deleted(key: str | bytes, revision: int) -> WatchEvent:
-    return WatchEvent(True, kv(key, b"", 0, revision, 0), None)
+    return WatchEvent(True, kv(key, b"", 0, revision, 0))
 
 
 def record(identity: str) -> bytes:

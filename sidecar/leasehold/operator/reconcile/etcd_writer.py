@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.etcd import Compare, Delete, EtcdClient, Get, Op, Put, RangeAnswer, TxnAnswer
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.model import Compare, Delete, Get, Op, Put, RangeAnswer, TxnAnswer
 from leasehold.lock.keys import Keys, LockName
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from leasehold.etcd import EtcdError
+from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import LockName
 from leasehold.operator.plan.observed import EtcdState, StoredLock
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec

@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.candidate.runner import LINGER
-from leasehold.etcd import EtcdClient, EtcdError
+from leasehold.candidate.runner import LEASE_LINGER_SECONDS
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import Entry, LockName
 from leasehold.operator.watch.mirror import Mirror
 
@@ -72,5 +73,5 @@ class EndedCandidates:
             return True
         # A lease that is gone was revoked, by a sidecar or a foreign client that gave up, or has run out. Ours are
         # revoked later than this answer came, if it came soon.
-        soon = asyncio.get_running_loop().time() - seen < LINGER / 2
+        soon = asyncio.get_running_loop().time() - seen < LEASE_LINGER_SECONDS / 2
         return False if soon and not entry.record.foreign else None

@@ -10,7 +10,9 @@ import asyncio
 from typing import Final
 from urllib.parse import quote
 
-from leasehold.etcd import EtcdClient, OutcomeUnknown, PutAnswer, Refused
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import OutcomeUnknown, Refused
+from leasehold.etcd.model import PutAnswer
 
 _LEASE_TTL: Final = 60
 """Seconds that the key outlives its writer."""

@@ -14,8 +14,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
-from leasehold.candidate.store import entry_of
-from leasehold.etcd import KeyValue, WatchEvent
+from leasehold.candidate.etcd_store import entry_of
+from leasehold.etcd.model import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, LockName, Spec
 from leasehold.operator.plan.observed import Departed, StoredLock, StoredSpec
 

@@ -18,7 +18,10 @@ import random
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from leasehold.etcd import EtcdClient, EtcdError, KeyValue, Watcher, WatchLost
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, WatchLost
+from leasehold.etcd.model import KeyValue
+from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import LockName, prefix_end
 from leasehold.operator.plan.observed import EtcdState
 from leasehold.operator.watch.ended_candidates import EndedCandidates

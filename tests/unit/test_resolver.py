@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from leasehold.etcd import EtcdClient, NotSent, addresses
-from leasehold.etcd.addresses import Address, Resolver
+from leasehold import resolver
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import NotSent
+from leasehold.resolver import Address, Resolver
 
 LOCAL = Address("127.0.0.1", socket.AF_INET)
 
 
 async def test_a_literal_address_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(addresses, "_in_a_thread")
+    monkeypatch.delattr(resolver, "run_in_daemon_thread")
     assert await Resolver("127.0.0.1", 1).addresses() == [LOCAL]
     assert await Resolver("::1", 1).addresses() == [Address("::1", socket.AF_INET6)]
 
@@ -29,10 +31,10 @@ async def test_each_address_of_a_name_once() -> None:
 
 
 async def test_an_impossible_name() -> None:
-    resolver = Resolver("a" * 64, 1)  # longer than a label may be: no server needs to be asked
+    names = Resolver("a" * 64, 1)  # longer than a label may be: no server needs to be asked
     for _ in range(2):
         with pytest.raises(UnicodeError):
-            await resolver.addresses()
+            await names.addresses()
 
 
 async def test_what_a_slow_resolver_finds_is_for_the_next_caller(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,15 +48,15 @@ async def test_what_a_slow_resolver_finds_is_for_the_next_caller(monkeypatch: py
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))]
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
-    resolver = Resolver("slow", 1)
+    names = Resolver("slow", 1)
     for _ in range(3):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
-                await resolver.addresses()
+                await names.addresses()
     may_answer.set()
-    assert await resolver.addresses() == [LOCAL]
+    assert await names.addresses() == [LOCAL]
     assert asked == ["slow"]
-    await resolver.addresses()
+    await names.addresses()
     assert asked == ["slow"] * 2
 
 
@@ -65,14 +67,14 @@ async def test_no_thread_left_for_a_look_up_is_a_failure_that_passes(monkeypatch
         raise RuntimeError("can't start new thread")
 
     client = EtcdClient(["http://localhost:1"], clock=time.monotonic, timeout=0.2)
-    resolver = Resolver("localhost", 1)
+    names = Resolver("localhost", 1)
     with monkeypatch.context() as shortage:
         shortage.setattr(threading.Thread, "start", refuse)
         with pytest.raises(OSError, match="can't start new thread"):
-            await resolver.addresses()
+            await names.addresses()
         with pytest.raises(NotSent, match="can't start new thread"):
             await client.range("key")
-    assert LOCAL in await resolver.addresses()
+    assert LOCAL in await names.addresses()
     with pytest.raises(NotSent, match="refused"):
         await client.range("key", timeout=30)
     await client.close()
@@ -81,7 +83,7 @@ async def test_no_thread_left_for_a_look_up_is_a_failure_that_passes(monkeypatch
 def test_a_process_ends_while_its_resolver_hangs() -> None:
     script = """
 import asyncio, socket, time
-from leasehold.etcd.addresses import Resolver
+from leasehold.resolver import Resolver
 socket.getaddrinfo = lambda *a, **k: time.sleep(600)
 async def main():
     try:

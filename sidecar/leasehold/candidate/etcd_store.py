@@ -1,0 +1,251 @@
+"""The store on etcd: the election's questions as requests, and etcd's answers as the election's events. No decisions.
+
+`store.py` says what is promised. Whether a failure proves that nothing was done is the client's word (`Refused`,
+`NotSent`); the outcome of everything else is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from leasehold.candidate.store import Question
+from leasehold.election import events as ev
+from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.errors import EtcdError, NotSent, Refused
+from leasehold.etcd.model import (
+    Answered,
+    Compare,
+    Delete,
+    Get,
+    KeyValue,
+    Op,
+    Put,
+    RangeAnswer,
+    SortBy,
+    WatchBatch,
+    WatchEvent,
+)
+from leasehold.etcd.watch import Watcher
+from leasehold.lock.keys import Entry, Keys, Record, Spec, prefix_end
+
+_FIRST_SOUND_PATCH: Final = {(3, 4): 31, (3, 5): 13}
+"""The first patch release of a minor version in which a replaced leader's revocations are refused."""
+
+
+def known_bug_of(version: str) -> str | None:
+    """The bug of this version of etcd that the election suffers from, for the log; None if none is known.
+
+    Until 3.4.31 and 3.5.13, a leader whose disk hung, and which was replaced meanwhile, could hand its successor the
+    revocation of leases that had been renewed there. The key of such a lease is gone before the deadline, as if it had
+    been deleted by hand. A watch that is made again could also miss events.
+
+    Later versions first check that they still lead, unless their raft clock ticked within the last 300 ms. A leader
+    that was stopped as a whole ticks first when it wakes, so it still revokes then (seen with 3.7.3). That takes a
+    stopped process or machine, so no version is warned of for it.
+    """
+    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if found is None:
+        return None
+    major, minor, patch = (int(number) for number in found.groups())
+    if (major, minor) >= (3, 6) or patch >= _FIRST_SOUND_PATCH.get((major, minor), math.inf):
+        return None
+    return (
+        f"etcd {version} can revoke leases that are still being renewed, after its leader's disk has hung: two may "
+        "lead then until a deadline has passed; use 3.4.31, 3.5.13 or newer"
+    )
+
+
+def entry_of(kv: KeyValue) -> Entry:
+    """A key of the queue as a candidate. Any writer may have put it there."""
+    key = kv.key.decode(errors="surrogateescape")  # whatever bytes it is of, it can be watched, compared and deleted
+    return Entry(key, kv.lease, kv.create_revision, kv.mod_revision, Record.decode(kv.value))
+
+
+def declared_of(kv: KeyValue | None) -> ev.Declared:
+    """The spec key's value, or what is wrong with it."""
+    if kv is None:
+        return ev.Declared(None)
+    try:
+        return ev.Declared(Spec.decode(kv.value), kv.mod_revision)
+    except ValueError as error:
+        return ev.Declared(None, kv.mod_revision, broken=str(error))
+
+
+def header_of(answer: Answered) -> ev.ResponseHeader:
+    """The header of an answer, as the election's own value: the election knows nothing of the client."""
+    header = answer.origin
+    return ev.ResponseHeader(header.cluster, header.member, header.term, header.revision)
+
+
+class EtcdStore:
+    """One lock in etcd. `client` is the caller's to close."""
+
+    def __init__(self, client: EtcdClient, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._handlers: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
+            ev.ReadSpec: self._read_spec,
+            ev.Grant: self._grant,
+            ev.Join: self._join,
+            ev.ReadQueue: self._read_queue,
+            ev.ReadOwn: self._read_own,
+            ev.KeepAlive: self._keep_alive,
+            ev.Write: self._write,
+            ev.Resign: self._resign,
+        }
+
+    async def perform(self, question: Question, timeout: float) -> ev.Event:
+        """Ask etcd, within `timeout` seconds, and return the answer as an event."""
+        try:
+            return await self._handlers[type(question)](question, timeout)
+        except EtcdError as error:
+            nothing_done = isinstance(error, (Refused, NotSent))
+            return ev.Failed(question.op, str(error), refused=nothing_done, lease_gone=_is_lease_gone(error))
+
+    async def revoke(self, lease: int, timeout: float) -> str | None:
+        """End a lease. None if it is gone, else why it may not be."""
+        try:
+            await self._client.revoke(lease, timeout=timeout)
+        except EtcdError as error:
+            return None if _is_lease_gone(error) else str(error)
+        return None
+
+    async def time_to_live(self, lease: int, timeout: float) -> int | None:
+        """Seconds that are left of a lease, -1 if it is gone; None if etcd does not say."""
+        try:
+            return (await self._client.time_to_live(lease, timeout=timeout)).ttl
+        except EtcdError:
+            return None
+
+    async def known_bug(self, timeout: float) -> str | None:
+        """What is wrong with the version of the member that answers, if that is known."""
+        try:
+            return known_bug_of((await self._client.status(timeout=timeout)).version)
+        except EtcdError:
+            return None  # the election reports that etcd does not answer
+
+    # --- watches -----------------------------------------------------------------------------------------------------
+
+    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+        """Tell `on_event` of each change until some may have been missed."""
+
+        def on_batch(batch: WatchBatch) -> None:
+            for event in batch.events:
+                on_event(self.event_of(event, batch.origin.revision))
+
+        try:
+            async with self._client.watch(on_batch=on_batch) as watcher:
+                await self._add(watcher, watch)
+                await anext(watcher)  # it brings no batch, but raises when events may have been missed, or a bug
+        except EtcdError as error:
+            return ev.WatchLost(str(error))
+        raise AssertionError("a watcher with a listener brings no batches")
+
+    async def _add(self, watcher: Watcher, watch: ev.Watch) -> None:
+        keys, revision = self._keys, watch.revision
+        if watch.queue:
+            await watcher.add(keys.queue, end=prefix_end(keys.queue), start_revision=revision)
+        for key in sorted(watch.keys):
+            await watcher.add(key, start_revision=revision)
+        if watch.spec:
+            await watcher.add(keys.spec, start_revision=revision)
+
+    def event_of(self, event: WatchEvent, revision: int) -> ev.Event:
+        """One watch event, of a batch at `revision`. The watches are on the spec key and on keys of the queue."""
+        key = event.kv.key.decode(errors="surrogateescape")
+        if key == self._keys.spec:
+            return ev.SpecChanged(declared_of(None if event.deleted else event.kv), event.kv.mod_revision or revision)
+        if event.deleted:
+            return ev.EntryGone(key, event.kv.mod_revision or revision)
+        return ev.EntryPut(entry_of(event.kv))
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    async def _read_spec(self, command: ev.ReadSpec, timeout: float) -> ev.Event:
+        answer = await self._client.range(self._keys.spec, timeout=timeout)
+        return ev.SpecRead(command.op, header_of(answer), declared_of(answer.first))
+
+    async def _grant(self, command: ev.Grant, timeout: float) -> ev.Event:
+        answer = await self._client.grant(command.ttl, timeout=timeout)
+        return ev.Granted(command.op, header_of(answer), answer.lease, answer.ttl, answer.sent)
+
+    async def _join(self, command: ev.Join, timeout: float) -> ev.Event:
+        key = self._keys.entry(command.lease)
+        answer = await self._client.txn(
+            [
+                Compare.mod_revision(self._keys.spec, "=", command.spec_revision),
+                Compare.create_revision(key, "=", 0),
+            ],
+            [Put(key, command.record.encode(), lease=command.lease), self._whole_queue()],
+            timeout=timeout,
+        )
+        queue = _entries(answer.answers[1]) if answer.succeeded else ()
+        return ev.Joined(command.op, header_of(answer), answer.succeeded, queue)
+
+    async def _read_queue(self, command: ev.ReadQueue, timeout: float) -> ev.Event:
+        answer = await self._client.txn((), [self._whole_queue(), Get(self._keys.spec)], timeout=timeout)
+        queue, spec = answer.answers
+        return ev.QueueRead(command.op, header_of(answer), _entries(queue), declared_of(_first(spec)))
+
+    async def _read_own(self, command: ev.ReadOwn, timeout: float) -> ev.Event:
+        own = self._keys.entry(command.lease)
+        queue = self._keys.queue
+        head = Get(queue, end=prefix_end(queue), sort=SortBy.CREATE, limit=1)
+        wanted = [Get(own), Get(self._keys.spec), head, *([Get(command.ahead)] if command.ahead else [])]
+        answer = await self._client.txn((), wanted, timeout=timeout)
+        found = [_first(part) for part in answer.answers]
+        entries = [entry_of(kv) if kv else None for kv in (found[0], found[2], *found[3:4])]
+        ahead = entries[2] if command.ahead else None
+        count = _count(answer.answers[2])
+        return ev.OwnRead(command.op, header_of(answer), entries[0], ahead, entries[1], declared_of(found[1]), count)
+
+    async def _keep_alive(self, command: ev.KeepAlive, timeout: float) -> ev.Event:
+        answer = await self._client.keep_alive(command.lease, timeout=timeout)
+        return ev.KeptAlive(command.op, header_of(answer), answer.ttl, answer.sent)
+
+    async def _write(self, command: ev.Write, timeout: float) -> ev.Event:
+        key = self._keys.entry(command.lease)
+        answer = await self._client.txn(
+            [
+                Compare.create_revision(key, "=", command.token),
+                Compare.mod_revision(key, "=", command.mod_revision),
+            ],
+            [Put(key, command.record.encode(), lease=command.lease)],
+            timeout=timeout,
+        )
+        return ev.Written(command.op, header_of(answer), answer.succeeded)
+
+    async def _resign(self, command: ev.Resign, timeout: float) -> ev.Event:
+        key = self._keys.entry(command.lease)
+        compares = [Compare.create_revision(key, "=", command.token)]
+        compares += [Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.passed, *command.guards)]
+        if command.spec_revision is not None:
+            compares.append(Compare.mod_revision(self._keys.spec, "=", command.spec_revision))
+        deletes: list[Op] = [Delete(entry.key) for entry in command.passed]
+        if not command.keep_own:
+            deletes.append(Delete(key))
+        answer = await self._client.txn(compares, deletes, timeout=timeout)
+        return ev.Written(command.op, header_of(answer), answer.succeeded)
+
+    def _whole_queue(self) -> Get:
+        return Get(self._keys.queue, end=prefix_end(self._keys.queue), sort=SortBy.CREATE)
+
+
+def _is_lease_gone(error: EtcdError) -> bool:
+    return isinstance(error, Refused) and error.lease_gone
+
+
+def _entries(answer: object) -> tuple[Entry, ...]:
+    return tuple(entry_of(kv) for kv in answer.kvs) if isinstance(answer, RangeAnswer) else ()
+
+
+def _first(answer: object) -> KeyValue | None:
+    return answer.first if isinstance(answer, RangeAnswer) else None
+
+
+def _count(answer: object) -> int:
+    """How many keys the range has in all, whatever its limit was."""
+    return answer.count if isinstance(answer, RangeAnswer) else 0
