@@ -14,6 +14,7 @@ and what the library leaves to its caller:
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
 from collections import deque
@@ -24,7 +25,7 @@ from urllib.parse import unquote
 from jh2 import events
 from jh2.config import H2Configuration
 from jh2.connection import H2Connection
-from jh2.exceptions import H2Error
+from jh2.exceptions import H2Error, StreamClosedError
 from jh2.hpack import HPACKError
 from jh2.settings import SettingCodes, Settings
 
@@ -262,7 +263,10 @@ class GrpcConnection:
         if self._open.pop(call.stream, None) is None:
             return
         if reset:
-            self._http.reset_stream(call.stream, _CANCEL)
+            with contextlib.suppress(
+                StreamClosedError
+            ):  # both sides may have ended it in the frame that was just taken
+                self._http.reset_stream(call.stream, _CANCEL)
         self._open_waiting()
 
     def _open_waiting(self) -> None:
