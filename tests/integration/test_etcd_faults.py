@@ -257,7 +257,7 @@ async def test_a_connection_cut_during_calls(
 async def test_a_lost_connection_leaves_the_callers_task_alone(
     etcd_factory: Callable[..., EtcdServer], clients: Callable[..., EtcdClient]
 ) -> None:
-    """grpclib cancels the task that stands in a call. In a caller's, it would spoil its timeouts and task groups."""
+    """A task that is cancelled by somebody else than its owner would spoil its timeouts and task groups."""
     server = etcd_factory()
     client = clients(server.url)
     await client.status()

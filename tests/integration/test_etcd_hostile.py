@@ -29,7 +29,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """No exception that nobody asked for, no transport that nobody closed: asyncio and grpclib tell of such."""
+    """No exception that nobody asked for, no transport that nobody closed: asyncio tells of such."""
     yield
     gc.collect()
     assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
@@ -228,7 +228,7 @@ async def test_a_broken_watch_is_lost(answer: Answer) -> None:
 
 
 def test_nothing_of_that_rests_on_an_assertion() -> None:
-    """The image runs without them, and grpclib asserts that a call that ended well had an answer."""
+    """The image runs without them, and libraries assert what a peer may break."""
     words = ["-q", "-p", "no:cacheprovider", "-W", "ignore:assertions not in test modules", "-k", "broken", __file__]
     ran = subprocess.run([sys.executable, "-OO", "-m", "pytest", *words], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout

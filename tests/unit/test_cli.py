@@ -51,7 +51,7 @@ def test_a_mistake_needs_none_of_the_heavy_modules() -> None:
     """`--help` and mistakes answer at once: they import neither asyncio nor aiohttp nor gRPC nor TLS."""
     code = (
         "import sys; from leasehold.cli import main as cli; cli.main(['run', '--ttl', '0'], {});"
-        "print([name for name in ('asyncio', 'aiohttp', 'grpclib', 'ssl', 'logging') if name in sys.modules])"
+        "print([name for name in ('asyncio', 'aiohttp', 'jh2', 'ssl', 'logging') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

@@ -58,13 +58,13 @@ async def test_a_connection_whose_caller_is_cancelled_as_it_comes_about_is_close
     server: tuple[Server, Dialer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, dialer = server
-    judge = channel._Protocol._judge
+    judge = channel.Channel._judge
 
-    def judge_and_cancel(protocol: channel._Protocol) -> None:
+    def judge_and_cancel(protocol: channel.Channel) -> None:
         judge(protocol)
         caller.cancel()
 
-    monkeypatch.setattr(channel._Protocol, "_judge", judge_and_cancel)
+    monkeypatch.setattr(channel.Channel, "_judge", judge_and_cancel)
     caller = asyncio.create_task(dialer.connection(asyncio.get_running_loop().time() + 30))
     with pytest.raises(asyncio.CancelledError):
         await caller

@@ -1,24 +1,19 @@
 """The generated code is what the .proto generates, and etcd's numbers are etcd's."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import grpclib.client
-
 REPOSITORY = Path(__file__).parents[2]
-GENERATED = ("rpc_pb2.py", "rpc_pb2.pyi", "rpc_grpc.py")
+GENERATED = ("rpc_pb2.py", "rpc_pb2.pyi")
 
 
 def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
     """Apart from the version of the compiler, which stands in them."""
-    # Where pip puts grpclib's plugin, which protoc looks for on PATH.
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpclib_python")]
+    outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi")]
     command = [sys.executable, "-m", "grpc_tools.protoc", "-Isidecar", *outputs, "leasehold/etcd/rpc.proto"]
-    subprocess.run(command, cwd=REPOSITORY, env=env, check=True, timeout=60)
+    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=60)
     for name in GENERATED:
         made = (tmp_path / "leasehold/etcd" / name).read_text()
         kept = (REPOSITORY / "sidecar/leasehold/etcd" / name).read_text()
@@ -38,12 +33,4 @@ def test_importing_the_client_warns_of_nothing_and_stays_small() -> None:
     )
     modules = set(result.stdout.split())
     assert not result.stderr
-    assert not modules & {"grpclib.server", "grpc", "aiohttp", "requests", "google.rpc", "google.api"}
-
-
-def test_what_we_rely_on_inside_grpclib_is_still_there() -> None:
-    """`leasehold.etcd.channel` replaces the one method that reconnects, and reads these attributes."""
-    assert {"_create_connection", "_protocol"} <= vars(grpclib.client.Channel).keys()
-    handler = grpclib.client.Handler()
-    handler.close()
-    assert handler.connection_lost is True
+    assert not modules & {"grpclib", "h2", "grpc", "aiohttp", "requests", "google.rpc", "google.api"}

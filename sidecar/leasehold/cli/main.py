@@ -86,7 +86,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
     settings = config.run_config(arguments, environ)
     from leasehold import logs
-    from leasehold.run import app  # asyncio, aiohttp and grpclib: not before the settings are known to be good
+    from leasehold.run import app  # asyncio, aiohttp and jh2: not before the settings are known to be good
 
     logs.configure(settings.log)
     logs.warn(settings.warnings)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.errors import BadSetting, EtcdError, NotSent, OutcomeUnknown, Refused
+from leasehold.etcd.methods import AUTHENTICATE
 from leasehold.etcd.rpc_pb2 import AuthenticateRequest
 
 
@@ -59,7 +60,7 @@ class Authenticator:
         assert self._file is not None  # __init__ has seen to it
         try:
             request = AuthenticateRequest(name=self._user, password=read_password(self._file))
-            answer = await connection.call(connection.auth.Authenticate, request, {}, timeout)
+            answer = await connection.call(AUTHENTICATE, request, {}, timeout)
         except BadSetting as error:
             raise NotSent(str(error)) from error
         except Refused as error:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from leasehold.etcd import codec
+from leasehold.etcd import codec, methods
 from leasehold.etcd import rpc_pb2 as pb
 from leasehold.etcd.auth import Authenticator
 from leasehold.etcd.dialer import Dialer
@@ -75,13 +75,13 @@ class EtcdClient:
     async def range(self, key: Key, *, timeout: float | None = None, **options: Unpack[RangeOptions]) -> RangeAnswer:
         """Read a key, or the keys from it up to `end`, as `Get` describes."""
         request = codec.range_request(Get(key, **options))
-        answer, _ = await self._session.call(lambda c: c.kv.Range, request, timeout)
+        answer, _ = await self._session.call(methods.RANGE, request, timeout)
         return codec.range_answer(answer, codec.origin_of(answer.header))
 
     async def put(self, key: Key, value: bytes, *, lease: int = 0, timeout: float | None = None) -> PutAnswer:
         """Write a key."""
         request = codec.put_request(Put(key, value, lease))
-        answer, _ = await self._session.call(lambda c: c.kv.Put, request, timeout)
+        answer, _ = await self._session.call(methods.PUT, request, timeout)
         return PutAnswer(codec.origin_of(answer.header))
 
     async def txn(
@@ -94,13 +94,13 @@ class EtcdClient:
     ) -> TxnAnswer:
         """At one revision: `success` if all comparisons hold, else `failure`. No key may be written twice in it."""
         request = codec.txn_request(compares, success, failure)
-        answer, _ = await self._session.call(lambda c: c.kv.Txn, request, timeout)
+        answer, _ = await self._session.call(methods.TXN, request, timeout)
         return codec.txn_answer(answer)
 
     async def grant(self, ttl: int, *, timeout: float | None = None) -> GrantAnswer:
         """A fresh lease of `ttl` seconds, its id chosen by etcd."""
         request = pb.LeaseGrantRequest(TTL=ttl)
-        answer, sent = await self._session.call(lambda c: c.lease.LeaseGrant, request, timeout)
+        answer, sent = await self._session.call(methods.LEASE_GRANT, request, timeout)
         if answer.error:
             raise Refused(f"etcd granted no lease: {answer.error}", Code.UNKNOWN, answer.error)
         return GrantAnswer(codec.origin_of(answer.header), answer.ID, answer.TTL, sent)
@@ -108,13 +108,13 @@ class EtcdClient:
     async def revoke(self, lease: int, *, timeout: float | None = None) -> RevokeAnswer:
         """End a lease and delete its keys. Refused, with `lease_gone`, when there is none."""
         request = pb.LeaseRevokeRequest(ID=lease)
-        answer, _ = await self._session.call(lambda c: c.lease.LeaseRevoke, request, timeout)
+        answer, _ = await self._session.call(methods.LEASE_REVOKE, request, timeout)
         return RevokeAnswer(codec.origin_of(answer.header))
 
     async def time_to_live(self, lease: int, *, keys: bool = False, timeout: float | None = None) -> TimeToLiveAnswer:
         """What is left of a lease, and with `keys` what is attached to it."""
         request = pb.LeaseTimeToLiveRequest(ID=lease, keys=keys)
-        answer, _ = await self._session.call(lambda c: c.lease.LeaseTimeToLive, request, timeout)
+        answer, _ = await self._session.call(methods.LEASE_TIME_TO_LIVE, request, timeout)
         return codec.time_to_live_answer(answer)
 
     async def keep_alive(self, lease: int, *, timeout: float | None = None) -> KeepAliveAnswer:
@@ -131,7 +131,7 @@ class EtcdClient:
 
     async def status(self, *, timeout: float | None = None) -> StatusAnswer:
         """The state of the member at the other end."""
-        answer, _ = await self._session.call(lambda c: c.maintenance.Status, pb.StatusRequest(), timeout)
+        answer, _ = await self._session.call(methods.STATUS, pb.StatusRequest(), timeout)
         return codec.status_answer(answer)
 
     async def close(self) -> None:

@@ -1,10 +1,7 @@
 """One connection to one etcd member: its calls and its streams, each bounded in time.
 
 It lives until something fails on it: a call without an answer in time, a lost or closing peer, an answer that says the
-member serves no clients. Then it is closed, everything under way on it fails at once, and it is not used again.
-
-When the connection breaks, grpclib cancels the tasks that wait on a stream. So every stream has a task of its own here,
-and the task of a caller is cancelled only by its owner.
+member serves nobody. Then it is closed, all that is under way on it fails, and it is never used again.
 """
 
 from __future__ import annotations
@@ -12,23 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeVar
 
-from grpclib.client import Stream as GrpcStream
-from grpclib.client import StreamStreamMethod, UnaryUnaryMethod
-from grpclib.exceptions import GRPCError, StreamTerminatedError
+from google.protobuf.message import DecodeError, Message
 
 from leasehold.etcd.channel import Channel
 from leasehold.etcd.endpoints import Endpoint
-from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, spoils_connection, translate
-from leasehold.etcd.rpc_grpc import AuthStub, KVStub, LeaseStub, MaintenanceStub, WatchStub
+from leasehold.etcd.errors import Code, EtcdError, NotSent, OutcomeUnknown, RpcError, spoils_connection, translate
+from leasehold.etcd.grpc import Call
+from leasehold.etcd.methods import Method
 from leasehold.resolver import Address
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
 
-_CLOSE_TIMEOUT_SECONDS: Final = 1.0
+CLOSE_TIMEOUT_SECONDS: Final = 1.0
 """How long to wait until a closed transport has released its socket."""
 
 
@@ -42,13 +38,8 @@ class Connection:
         self.proven = False
         """Whether etcd has answered a call on it."""
         self._on_lost = on_lost
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._calls: set[Call] = set()
         self._channel = Channel(endpoint, self.close)
-        self.kv = KVStub(self._channel)
-        self.lease = LeaseStub(self._channel)
-        self.watch = WatchStub(self._channel)
-        self.auth = AuthStub(self._channel)
-        self.maintenance = MaintenanceStub(self._channel)
 
     def __str__(self) -> str:
         shown = self.endpoint.host not in (self.address.host, "") and self.address.host
@@ -58,31 +49,48 @@ class Connection:
         """Connect. Raises Unreachable; the caller bounds the time."""
         await self._channel.open(self.address, context)
 
-    async def call(self, method: UnaryUnaryMethod[Q, A], request: Q, metadata: Mapping[str, str], timeout: float) -> A:
+    async def call(self, method: Method[Q, A], request: Q, metadata: Mapping[str, str], timeout: float) -> A:
         """Make one call, answered within `timeout` seconds. Raises EtcdError. May be cancelled at any moment."""
         if self.lost is not None:
             raise NotSent(f"no connection to {self}: {self.lost}")
-        task = self.spawn(self._ask(method, request, metadata), f"etcd {method.name}")
+        unary = _Unary()
+        call = self.begin(method, metadata, unary.messages.append, unary.end)
+        self.send(call, request, end=True)
         try:
-            await asyncio.wait((task,), timeout=timeout)
-        finally:
-            answered = task.done()
-            task.cancel()
-        if not answered:
-            raise self.silent(timeout)
-        try:
-            return task.result()
-        except Exception as error:
+            async with asyncio.timeout(timeout):
+                return method.answer.FromString(await unary.answer)
+        except TimeoutError:
+            raise self.silent(timeout) from None
+        except (RpcError, DecodeError) as error:
             raise self.failure(error) from error
+        finally:
+            self.cancel(call)
 
-    async def _ask(self, method: UnaryUnaryMethod[Q, A], request: Q, metadata: Mapping[str, str]) -> A:
-        async with method.open(metadata=metadata) as stream:
-            await stream.send_message(request, end=True)
-            self.flush()
-            if (answer := await stream.recv_message()) is not None:
-                return answer
-            # Raised inside the block, it makes grpclib look for the status that etcd ended the call with.
-            raise StreamTerminatedError("etcd ended the call without an answer")
+    def begin(
+        self,
+        method: Method[Q, A],
+        metadata: Mapping[str, str],
+        on_message: Callable[[bytes], None],
+        on_end: Callable[[RpcError | None], None],
+    ) -> Call:
+        """Begin a call whose messages come as bytes; nothing is sent yet. `on_end` is called once, unless cancelled."""
+        call = self._channel.call(method.path, metadata, on_message, on_end)
+        if self.lost is not None:
+            asyncio.get_running_loop().call_soon(call.end, RpcError(Code.UNAVAILABLE, self.lost))
+        self._calls.add(call)
+        return call
+
+    def send(self, call: Call, request: Message, *, end: bool = False) -> None:
+        """Write a message now. Never waits, and raises nothing."""
+        if self.lost is None:
+            self._channel.send(call, request.SerializeToString(), end=end)
+
+    def cancel(self, call: Call) -> None:
+        """Be done with a call: nothing more is heard of it; the connection goes on."""
+        self._calls.discard(call)
+        if not call.ended and self.lost is None:
+            self._channel.cancel(call)
+        call.ended = True
 
     def silent(self, timeout: float) -> OutcomeUnknown:
         """Give the connection up because a request got no answer in time; the error to raise."""
@@ -90,33 +98,17 @@ class Connection:
         return OutcomeUnknown(f"{self} did not answer within {timeout:.3g} s")
 
     def failure(self, error: Exception) -> EtcdError:
-        """What an exception of grpclib means; gives the connection up where that is its fault."""
+        """What became of a call that ended so; gives the connection up where that is its fault."""
         if isinstance(error, EtcdError):
             return error
-        if isinstance(error, GRPCError):
+        if isinstance(error, RpcError) and self.lost is None:
             translated = translate(error, str(self))
             if spoils_connection(translated):
                 self.close(translated.reason)
             return translated
-        # Anything else: a lost connection, GOAWAY, a reset stream, a broken frame or message.
+        # A lost connection, a broken frame or message.
         self.close(str(error) or type(error).__name__)
         return OutcomeUnknown(f"the call to {self} broke off: {self.lost}")
-
-    def flush(self) -> None:
-        """Write now what was sent in this turn of the loop."""
-        self._channel.flush()
-
-    def spawn(self, coroutine: Coroutine[Any, Any, A], name: str) -> asyncio.Task[A]:
-        """Run something of this connection in a task of its own."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # its caller may be gone: then nobody else asks for it
 
     def close(self, reason: str) -> None:
         """Close at once; whatever is under way on it fails. The first reason counts."""
@@ -124,28 +116,49 @@ class Connection:
             return
         self.lost = reason
         self._channel.abort()
+        loop = asyncio.get_running_loop()
+        for call in self._calls:  # in turns of their own: whoever closes is in the middle of something
+            loop.call_soon(call.end, RpcError(Code.UNAVAILABLE, reason))
+        self._calls.clear()
         self._on_lost(self, reason)
 
     async def closed(self) -> None:
         """After `close`: wait until nothing of it is left, or a second has passed."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self._channel.gone()
-                if self._tasks:
-                    await asyncio.wait(set(self._tasks))
+
+
+class _Unary:
+    """The one answer to a call that has one."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def end(self, error: RpcError | None) -> None:
+        if self.answer.done():
+            return
+        if error is None and len(self.messages) != 1:
+            error = RpcError(Code.INTERNAL, f"etcd ended the call with {len(self.messages)} answers instead of one")
+        if error is None:
+            self.answer.set_result(self.messages[0])
+        else:
+            self.answer.set_exception(error)
+            self.answer.exception()  # its caller may be gone: then nobody else asks for it
 
 
 class Stream(Generic[Q, A]):
-    """An open stream in both directions, in a task of its own.
+    """An open stream in both directions.
 
     `on_answer` gets every message; `on_end` is called once, with the reason, unless we closed the stream ourselves.
-    Neither may block. What is to be sent is queued: `send` never waits.
+    Neither may block.
     """
 
     def __init__(
         self,
         connection: Connection,
-        method: StreamStreamMethod[Q, A],
+        method: Method[Q, A],
         metadata: Mapping[str, str],
         on_answer: Callable[[A], None],
         on_end: Callable[[EtcdError], None],
@@ -153,49 +166,34 @@ class Stream(Generic[Q, A]):
         self.connection = connection
         self.ended = False
         self._method = method
-        self._metadata = metadata
         self._on_answer = on_answer
         self._on_end = on_end
-        self._outbox: asyncio.Queue[tuple[Q, Callable[[], None] | None]] = asyncio.Queue()
-        self._task = connection.spawn(self._run(), f"etcd {method.name}")
+        self._call = connection.begin(method, metadata, self._take, self._over)
 
     def send(self, request: Q, about_to_send: Callable[[], None] | None = None) -> None:
-        """Queue a request; `about_to_send` is called at the instant before it is written."""
-        self._outbox.put_nowait((request, about_to_send))
+        """Write a request now; `about_to_send` is called at the instant before."""
+        if about_to_send is not None:
+            about_to_send()
+        self.connection.send(self._call, request)
 
     def close(self) -> None:
         """Reset the stream, without a word to `on_end`; the connection goes on."""
         self.ended = True
-        self._task.cancel()
+        self.connection.cancel(self._call)
 
-    async def _run(self) -> None:
+    def _take(self, message: bytes) -> None:
+        if self.ended:
+            return
         try:
-            await self._converse()
-        except Exception as error:
+            self._on_answer(self._method.answer.FromString(message))
+        except Exception as error:  # what cannot be read, or is believed by nobody: the count of answers is lost
             self._end(self.connection.failure(error))
+
+    def _over(self, error: RpcError | None) -> None:
+        self._end(self.connection.failure(error or RpcError(Code.UNKNOWN, "etcd ended the stream")))
 
     def _end(self, error: EtcdError) -> None:
         if not self.ended:
             self.ended = True
+            self.connection.cancel(self._call)
             self._on_end(error)
-
-    async def _converse(self) -> None:
-        async with self._method.open(metadata=self._metadata) as stream:
-            await stream.send_request()
-            writer = self.connection.spawn(self._write(stream), f"etcd {self._method.name} writer")
-            try:
-                while (answer := await stream.recv_message()) is not None:
-                    if not self.ended:
-                        self._on_answer(answer)
-            finally:
-                writer.cancel()
-            # Raised inside the block, it makes grpclib look for the status that etcd ended the stream with.
-            raise StreamTerminatedError("etcd ended the stream")
-
-    async def _write(self, stream: GrpcStream[Q, A]) -> None:
-        while True:
-            request, about_to_send = await self._outbox.get()
-            if about_to_send is not None:
-                about_to_send()
-            await stream.send_message(request)
-            self.connection.flush()

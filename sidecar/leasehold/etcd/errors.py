@@ -18,9 +18,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from grpclib.const import Status
-from grpclib.exceptions import GRPCError
-
 
 class Code(StrEnum):
     """The gRPC status of an answer, by its standard name."""
@@ -41,6 +38,15 @@ class Code(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
     DATA_LOSS = "DATA_LOSS"
     UNAUTHENTICATED = "UNAUTHENTICATED"
+
+
+class RpcError(Exception):
+    """etcd, or what stands before it, ended a call with a status other than OK; `message` is its own."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
 
 
 class BadSetting(ValueError):
@@ -138,10 +144,9 @@ _HINTS: Final = {
 }
 
 
-def translate(error: GRPCError, endpoint: str) -> Refused | OutcomeUnknown:
+def translate(error: RpcError, endpoint: str) -> Refused | OutcomeUnknown:
     """The error for a gRPC status from `endpoint`."""
-    code = _code(error.status)
-    message = error.message or ""
+    code, message = error.code, error.message
     said = _HINTS.get(message) or message.removeprefix("etcdserver: ") or "no reason given"
     if code is Code.UNIMPLEMENTED:
         return Refused(f"{endpoint} does not know this call: is it an etcd 3.4 or newer?", code, message)
@@ -164,7 +169,3 @@ def spoils_connection(error: EtcdError) -> bool:
 def _decided(code: Code, message: str) -> bool:
     own_words = message.startswith(("etcdserver: ", "auth: "))  # a proxy's 401 or 403 says nothing of the request
     return (code in _DECIDED and own_words) or message == _TOO_MANY or message.startswith(_TOO_LARGE)
-
-
-def _code(status: Status) -> Code:
-    return Code.__members__.get(status.name, Code.UNKNOWN)

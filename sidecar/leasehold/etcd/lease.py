@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from leasehold.etcd.codec import origin_of
 from leasehold.etcd.connection import Connection, Stream
 from leasehold.etcd.errors import EtcdError, Refused
+from leasehold.etcd.methods import LEASE_KEEP_ALIVE
 from leasehold.etcd.model import KeepAliveAnswer
 from leasehold.etcd.rpc_pb2 import LeaseKeepAliveRequest, LeaseKeepAliveResponse
 from leasehold.etcd.session import Deadline, Session
@@ -60,7 +61,7 @@ class _Lane:
         self._session = session
         self._metadata = metadata
         self._waiting: deque[_Renewal] = deque()
-        self._stream = Stream(connection, connection.lease.LeaseKeepAlive, metadata, self._on_answer, self._on_end)
+        self._stream = Stream(connection, LEASE_KEEP_ALIVE, metadata, self._on_answer, self._on_end)
 
     @property
     def ended(self) -> bool:

@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from grpclib.client import UnaryUnaryMethod
+from google.protobuf.message import Message
 
 from leasehold.etcd.auth import Authenticator
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.errors import Refused
+from leasehold.etcd.methods import Method
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
+R = TypeVar("R")
 
 _CONNECTING: Final = 0.75
 """The share of a call's time that connecting and authenticating may take. A call that is then sent with no time left
@@ -44,7 +46,7 @@ class Session:
         connection = await self.dialer.connection(deadline.for_connecting)
         return connection, await self.auth.metadata(connection, deadline.left_for_connecting())
 
-    async def with_token(self, attempt: Callable[[], Awaitable[A]]) -> A:
+    async def with_token(self, attempt: Callable[[], Awaitable[R]]) -> R:
         """Do something again when it was refused for its token: nothing was done the first time.
 
         A second refusal may be that of a token which another call has fetched, and which is old by now, too.
@@ -57,20 +59,16 @@ class Session:
                     raise
         return await attempt()
 
-    async def call(
-        self, pick: Callable[[Connection], UnaryUnaryMethod[Q, A]], request: Q, timeout: float | None
-    ) -> tuple[A, float]:
+    async def call(self, method: Method[Q, A], request: Q, timeout: float | None) -> tuple[A, float]:
         """Make one call; its answer, and the instant just before it was sent. Raises EtcdError."""
         deadline = self.deadline(timeout)
-        return await self.with_token(lambda: self._attempt(pick, request, deadline))
+        return await self.with_token(lambda: self._attempt(method, request, deadline))
 
-    async def _attempt(
-        self, pick: Callable[[Connection], UnaryUnaryMethod[Q, A]], request: Q, deadline: Deadline
-    ) -> tuple[A, float]:
+    async def _attempt(self, method: Method[Q, A], request: Q, deadline: Deadline) -> tuple[A, float]:
         connection, metadata = await self.ready(deadline)
         sent = self.clock()
         try:
-            answer = await connection.call(pick(connection), request, metadata, deadline.left())
+            answer = await connection.call(method, request, metadata, deadline.left())
         except Refused as error:
             self.refused(error, metadata)
             raise

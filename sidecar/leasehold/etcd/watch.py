@@ -17,6 +17,7 @@ from typing import Final
 from leasehold.etcd.codec import origin_of, raw, watch_event
 from leasehold.etcd.connection import Stream
 from leasehold.etcd.errors import EtcdError, Refused, WatchLost
+from leasehold.etcd.methods import WATCH
 from leasehold.etcd.model import Key, WatchBatch
 from leasehold.etcd.rpc_pb2 import WatchCreateRequest, WatchRequest, WatchResponse
 from leasehold.etcd.session import Session
@@ -114,7 +115,7 @@ class Watcher:
             if self._stream is None:
                 connection, token = await self._session.ready(self._session.deadline(self._timeout))
                 self._metadata = {**token, **_REQUIRE_LEADER}
-                self._stream = Stream(connection, connection.watch.Watch, self._metadata, self._on_answer, self._on_end)
+                self._stream = Stream(connection, WATCH, self._metadata, self._on_answer, self._on_end)
             return self._stream
 
     def _on_answer(self, message: WatchResponse) -> None:

@@ -1,0 +1,374 @@
+"""gRPC over one HTTP/2 connection, without I/O: bytes in, callbacks and bytes out.
+
+HTTP/2 itself (frames, HPACK, stream states, window arithmetic) is the library's. What stands here is what gRPC adds,
+and what the library leaves to its caller:
+
+* Bytes are cut into frames first, and the library gets one at a time: it forgets the events of a chunk in which a later
+  frame is an error.
+* GOAWAY is kept from the library, which closes its state at any: etcd sends a PING in the same write, and answers that
+  are done may follow. All of a chunk is taken; then the connection is over, and the caller dials again.
+* What is sent is split by the peer's frame size, and waits for its windows and for its limit of streams.
+* The library remembers every closed stream, up to 65,536 of them (13 MiB); here it is a hundred, far more than can have
+  frames under way when they are closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import struct
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, ParamSpec, TypeVar
+from urllib.parse import unquote
+
+from jh2 import events
+from jh2.config import H2Configuration
+from jh2.connection import H2Connection
+from jh2.exceptions import H2Error, StreamClosedError
+from jh2.hpack import HPACKError
+from jh2.settings import SettingCodes, Settings
+
+from leasehold.etcd.errors import Code, RpcError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FRAME_BYTES: Final = 16_384
+"""The largest payload of a frame that we announce, the least that HTTP/2 allows."""
+MESSAGE_BYTES: Final = 64 * 2**20
+"""The largest message that is taken: ten thousand locks are four million bytes."""
+STREAM_WINDOW_BYTES: Final = 4 * 2**20
+CONNECTION_WINDOW_BYTES: Final = 64 * 2**20
+"""One stream whose reader is slow must not hold up the others by using up the connection's window."""
+HEADER_LIST_BYTES: Final = 65_536
+DEFAULT_WINDOW_BYTES: Final = 65_535
+"""Both windows of a peer that has not said otherwise."""
+HEADER_TABLE_BYTES: Final = 4_096
+_FRAME_HEADER: Final = 9
+_GOAWAY: Final = 7
+_CANCEL: Final = 8
+_PREFIX: Final = struct.Struct(">?I")
+
+_HTTP_STATUS: Final = {
+    "400": Code.INTERNAL,
+    "401": Code.UNAUTHENTICATED,
+    "403": Code.PERMISSION_DENIED,
+    "404": Code.UNIMPLEMENTED,
+    "429": Code.UNAVAILABLE,
+    "502": Code.UNAVAILABLE,
+    "503": Code.UNAVAILABLE,
+    "504": Code.UNAVAILABLE,
+}
+"""What gRPC has a client make of an answer that is none of gRPC's: a proxy's, mostly."""
+
+
+class Broken(Exception):
+    """The connection is of no more use: the text says what the other side did."""
+
+
+class _Http2(H2Connection):  # type: ignore[misc]  # the library ships no types
+    MAX_CLOSED_STREAMS = 100
+
+
+def _or_broken(method: Callable[P, R]) -> Callable[P, R]:
+    """Make a Broken of the library's errors, which all mean the same: the connection is over."""
+
+    @functools.wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except (H2Error, HPACKError, ValueError) as error:
+            raise Broken(f"etcd broke the protocol ({error})") from error
+
+    return guarded
+
+
+class Call:
+    """One call, unary or streaming.
+
+    `on_message` gets each message's bytes. `on_end` is called once, when the other side has ended the call: with None
+    for the status OK, else with the error. Neither is called after `GrpcConnection.cancel`, nor may either block.
+    """
+
+    __slots__ = ("_head", "_headers", "_received", "ended", "on_end", "on_message", "outbox", "sent_end", "stream")
+
+    def __init__(
+        self,
+        headers: Sequence[tuple[str, str]],
+        on_message: Callable[[bytes], None],
+        on_end: Callable[[RpcError | None], None],
+    ) -> None:
+        self._headers = headers
+        self.on_message = on_message
+        self.on_end = on_end
+        self.stream = 0
+        """The stream's id; 0 until it may be opened."""
+        self.outbox: deque[memoryview] = deque()
+        self.sent_end = False
+        self.ended = False
+        self._received = bytearray()
+        self._head = False
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """What opens the stream."""
+        return self._headers
+
+    def end(self, error: RpcError | None) -> None:
+        """Tell the caller that the call is over; only the first time counts."""
+        if not self.ended:
+            self.ended = True
+            self.on_end(error)
+
+    def take_head(self, headers: Mapping[str, str]) -> None:
+        """The answer's headers; those of an answer without a message bring the status along. Raises RpcError."""
+        self._head = True
+        status, kind = headers.get(":status", ""), headers.get("content-type", "")
+        if status != "200":
+            raise RpcError(_HTTP_STATUS.get(status, Code.UNKNOWN), f"HTTP status {status or 'missing'}, not gRPC's")
+        if not kind.startswith("application/grpc"):
+            raise RpcError(Code.UNKNOWN, f"content type {kind or 'missing'}, not gRPC's")
+
+    def take_data(self, data: bytes) -> None:
+        """A part of the answer's body; whole messages go to `on_message`. Raises RpcError."""
+        if not self._head:
+            raise RpcError(Code.INTERNAL, "a body without headers")
+        self._received += data
+        while len(self._received) >= _PREFIX.size and not self.ended:
+            compressed, length = _PREFIX.unpack_from(self._received)
+            if compressed:
+                raise RpcError(Code.INTERNAL, "a compressed message, which was not asked for")
+            if length > MESSAGE_BYTES:
+                raise RpcError(Code.RESOURCE_EXHAUSTED, f"a message of {length:,} bytes")
+            if len(self._received) < _PREFIX.size + length:
+                return
+            message = bytes(self._received[_PREFIX.size : _PREFIX.size + length])
+            del self._received[: _PREFIX.size + length]
+            self.on_message(message)
+
+    def take_trailers(self, headers: Mapping[str, str]) -> RpcError | None:
+        """The error that the status stands for; None for OK."""
+        code = code_of(headers.get("grpc-status", ""))
+        if code is None and self._received:
+            return RpcError(Code.INTERNAL, "the call ended within a message")
+        return RpcError(code, unquote(headers.get("grpc-message", ""))) if code else None
+
+
+def code_of(status: str) -> Code | None:
+    """The code of a `grpc-status` header; None for OK. What is not a number of gRPC's is UNKNOWN."""
+    if status == "0":
+        return None
+    return _CODES[int(status)] if status.isascii() and status.isdigit() and 0 < int(status) < 17 else Code.UNKNOWN
+
+
+_CODES: Final = (
+    Code.UNKNOWN,  # 0 is OK
+    Code.CANCELLED,
+    Code.UNKNOWN,
+    Code.INVALID_ARGUMENT,
+    Code.DEADLINE_EXCEEDED,
+    Code.NOT_FOUND,
+    Code.ALREADY_EXISTS,
+    Code.PERMISSION_DENIED,
+    Code.RESOURCE_EXHAUSTED,
+    Code.FAILED_PRECONDITION,
+    Code.ABORTED,
+    Code.OUT_OF_RANGE,
+    Code.UNIMPLEMENTED,
+    Code.INTERNAL,
+    Code.UNAVAILABLE,
+    Code.DATA_LOSS,
+    Code.UNAUTHENTICATED,
+)
+
+
+class GrpcConnection:
+    """The calls of one connection. After each method that can make output, `take_output` is to be written."""
+
+    def __init__(self, scheme: str, authority: str) -> None:
+        self._http = _Http2(H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=False))
+        self._http.local_settings = Settings(
+            client=True,
+            initial_values={
+                SettingCodes.HEADER_TABLE_SIZE: HEADER_TABLE_BYTES,
+                SettingCodes.ENABLE_PUSH: 0,
+                SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
+                SettingCodes.MAX_FRAME_SIZE: FRAME_BYTES,
+                SettingCodes.MAX_HEADER_LIST_SIZE: HEADER_LIST_BYTES,
+            },
+        )
+        # The library takes a peer to allow 6 MiB until its SETTINGS come. HTTP/2 says 65,535, and etcd resets a stream
+        # that sends more (FLOW_CONTROL_ERROR).
+        self._http.remote_settings = Settings(
+            client=False,
+            initial_values={
+                SettingCodes.HEADER_TABLE_SIZE: HEADER_TABLE_BYTES,
+                SettingCodes.INITIAL_WINDOW_SIZE: DEFAULT_WINDOW_BYTES,
+            },
+        )
+        self._http.initiate_connection()
+        self._http.increment_flow_control_window(CONNECTION_WINDOW_BYTES - DEFAULT_WINDOW_BYTES)
+        self._common = (
+            (":method", "POST"),
+            (":scheme", scheme),
+            (":authority", authority),
+            ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", "leasehold"),
+        )
+        self._input = bytearray()
+        self._open: dict[int, Call] = {}
+        self._waiting: deque[Call] = deque()
+        self._leaving = ""
+
+    def take_output(self) -> bytes:
+        """What is to be written now."""
+        output: bytes = self._http.data_to_send()
+        return output
+
+    # --- calls ----------------------------------------------------------------------------------------------
+
+    def call(
+        self,
+        path: str,
+        metadata: Mapping[str, str],
+        on_message: Callable[[bytes], None],
+        on_end: Callable[[RpcError | None], None],
+    ) -> Call:
+        """Begin a call. Its stream is opened with its first message, once the peer allows one more."""
+        return Call([(":path", path), *self._common, *metadata.items()], on_message, on_end)
+
+    @_or_broken
+    def send(self, call: Call, message: bytes, *, end: bool = False) -> None:
+        """Send one message; `end`: it is the last. Raises Broken."""
+        call.outbox.append(memoryview(_PREFIX.pack(False, len(message)) + message))
+        call.sent_end = end
+        if call.stream:
+            self._flush(call)
+        elif call not in self._waiting:
+            self._waiting.append(call)
+            self._open_waiting()
+
+    @_or_broken
+    def cancel(self, call: Call) -> None:
+        """Give a call up: nothing more is heard of it. Raises Broken."""
+        call.ended = True
+        if call in self._waiting:
+            self._waiting.remove(call)
+        self._drop(call, reset=True)
+
+    def _drop(self, call: Call, *, reset: bool) -> None:
+        """Be done with a call's stream; `reset` unless both sides have ended it."""
+        if self._open.pop(call.stream, None) is None:
+            return
+        if reset:
+            with contextlib.suppress(
+                StreamClosedError
+            ):  # both sides may have ended it in the frame that was just taken
+                self._http.reset_stream(call.stream, _CANCEL)
+        self._open_waiting()
+
+    def _open_waiting(self) -> None:
+        while self._waiting and len(self._open) < self._http.remote_settings.max_concurrent_streams:
+            call = self._waiting.popleft()
+            call.stream = self._http.get_next_available_stream_id()
+            self._open[call.stream] = call
+            self._http.send_headers(call.stream, call.headers)
+            self._flush(call)
+
+    def _flush(self, call: Call) -> None:
+        """Send what the windows allow; the rest goes when they open."""
+        while call.outbox and call.stream in self._open:
+            allowed = min(self._http.local_flow_control_window(call.stream), self._http.max_outbound_frame_size)
+            if allowed <= 0:
+                return
+            part, rest = call.outbox[0][:allowed], call.outbox[0][allowed:]
+            if rest:
+                call.outbox[0] = rest
+            else:
+                call.outbox.popleft()
+            end = call.sent_end and not call.outbox
+            self._http.send_data(call.stream, bytes(part), end_stream=end)
+
+    # --- what comes -----------------------------------------------------------------------------------------
+
+    @_or_broken
+    def receive(self, data: bytes) -> None:
+        """Take bytes of the peer's. Raises Broken, when all that counts in them has been taken."""
+        self._input += data
+        for frame in self._frames():
+            if frame[3] == _GOAWAY:
+                self._leaving = "etcd is going away (GOAWAY)"
+                continue
+            for event in self._http.receive_data(frame):
+                self._treat(event)
+        if self._leaving:
+            raise Broken(self._leaving)
+
+    def _frames(self) -> Iterator[bytes]:
+        """Whole frames, as far as they have come."""
+        while len(self._input) >= _FRAME_HEADER:
+            length = int.from_bytes(self._input[:3], "big")
+            if length > FRAME_BYTES:
+                raise Broken(f"etcd broke the protocol: a frame of {length:,} bytes")
+            whole = _FRAME_HEADER + length
+            if len(self._input) < whole:
+                return
+            frame = bytes(self._input[:whole])
+            del self._input[:whole]
+            yield frame
+
+    def _treat(self, event: events.Event) -> None:
+        match event:
+            case events.DataReceived():
+                self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                self._judge(event.stream_id, lambda call: call.take_data(event.data))
+            case events.ResponseReceived():
+                self._head(event)
+            case events.TrailersReceived():
+                self._trailers(event.stream_id, dict(event.headers))
+            case events.StreamEnded():
+                self._end(event.stream_id, RpcError(Code.UNKNOWN, "the call ended without a status"))
+            case events.StreamReset():
+                self._end(
+                    event.stream_id,
+                    RpcError(Code.UNKNOWN, f"the call was reset (code {event.error_code})"),
+                    reset=False,
+                )
+            case events.WindowUpdated() | events.RemoteSettingsChanged():
+                self._resume()
+
+    def _head(self, event: events.ResponseReceived) -> None:
+        headers = dict(event.headers)
+        self._judge(event.stream_id, lambda call: call.take_head(headers))
+        if "grpc-status" in headers:  # trailers only: an error, most often
+            self._trailers(event.stream_id, headers)
+
+    def _trailers(self, stream: int, headers: Mapping[str, str]) -> None:
+        call = self._open.get(stream)
+        if call is not None:
+            self._end(stream, call.take_trailers(headers))
+
+    def _judge(self, stream: int, take: Callable[[Call], None]) -> None:
+        call = self._open.get(stream)
+        if call is None:
+            return
+        try:
+            take(call)
+        except RpcError as error:
+            self._drop(call, reset=True)
+            call.end(error)
+
+    def _end(self, stream: int, error: RpcError | None, *, reset: bool | None = None) -> None:
+        """The other side has ended a call. HTTP/2 wants a reset from a side that had more to send."""
+        call = self._open.get(stream)
+        if call is not None:
+            unfinished = bool(call.outbox) or not call.sent_end
+            self._drop(call, reset=unfinished if reset is None else reset)
+            call.end(error)
+
+    def _resume(self) -> None:
+        for call in list(self._open.values()):
+            self._flush(call)
+        self._open_waiting()

@@ -1,0 +1,378 @@
+"""gRPC's framing without I/O, against another HTTP/2 library as the peer, and against another gRPC client."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import pytest
+from grpclib.client import Channel, UnaryUnaryMethod
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+
+from leasehold.etcd.errors import Code, RpcError
+from leasehold.etcd.grpc import DEFAULT_WINDOW_BYTES, MESSAGE_BYTES, Broken, GrpcConnection
+from leasehold.etcd.rpc_pb2 import RangeRequest, RangeResponse
+
+HEAD = [(":status", "200"), ("content-type", "application/grpc")]
+OK = [("grpc-status", "0")]
+PATH = "/etcdserverpb.KV/Range"
+Http = h2.connection.H2Connection
+Answer = Callable[[Http, int], None]
+
+
+def framed(message: bytes, *, compressed: bool = False) -> bytes:
+    return struct.pack(">?I", compressed, len(message)) + message
+
+
+@dataclass
+class Heard:
+    """What one call has brought."""
+
+    messages: list[bytes] = field(default_factory=list)
+    ends: list[RpcError | None] = field(default_factory=list)
+
+    @property
+    def error(self) -> RpcError:
+        (error,) = self.ends
+        assert error is not None
+        return error
+
+
+class Pair:
+    """Our side and a peer, which hands whole requests to `answer`. `cut`: so many bytes at a time reach our side."""
+
+    def __init__(self, answer: Answer, *, cut: int = 0, settings: dict[int, int] | None = None) -> None:
+        self.ours = GrpcConnection("http", "etcd:2379")
+        self.peer = Http(h2.config.H2Configuration(client_side=False))
+        self.peer.local_settings = h2.settings.Settings(client=False, initial_values=settings or {})
+        self.peer.initiate_connection()
+        self.requests: dict[int, bytes] = {}
+        self.open = self.most_open = 0
+        self._answer = answer
+        self._cut = cut
+
+    def call(self, message: bytes = b"", metadata: dict[str, str] | None = None) -> Heard:
+        heard = Heard()
+        call = self.ours.call(PATH, metadata or {}, heard.messages.append, heard.ends.append)
+        self.ours.send(call, message, end=True)
+        self.talk()
+        return heard
+
+    def talk(self) -> None:
+        """Let both sides hear each other until neither has more to say. Raises Broken."""
+        while True:
+            ours, theirs = self.ours.take_output(), self.peer.data_to_send()
+            if not ours and not theirs:
+                return
+            for start in range(0, len(theirs), self._cut or len(theirs) or 1):
+                self.ours.receive(theirs[start : start + (self._cut or len(theirs))])
+            for event in self.peer.receive_data(ours):
+                self._hear(event)
+
+    def _hear(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.RequestReceived():
+                self.open += 1
+                self.most_open = max(self.most_open, self.open)
+            case h2.events.DataReceived():
+                self.requests[event.stream_id] = self.requests.get(event.stream_id, b"") + event.data
+                self.peer.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case h2.events.StreamEnded():
+                self.open -= 1
+                self._answer(self.peer, event.stream_id)
+
+
+def saying(message: bytes, *, trailers: list[tuple[str, str]] | None = None) -> Answer:
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, HEAD)
+        body = framed(message)
+        for start in range(0, len(body), 16_384):
+            http.send_data(stream, body[start : start + 16_384])
+        http.send_headers(stream, trailers or OK, end_stream=True)
+
+    return answer
+
+
+def trailers_only(http: Http, stream: int) -> None:
+    http.send_headers(stream, [*HEAD, ("grpc-status", "5"), ("grpc-message", "no%20lease")], end_stream=True)
+
+
+def status(code: str) -> Answer:
+    return lambda http, stream: http.send_headers(stream, [(":status", code)], end_stream=True)
+
+
+def no_status(http: Http, stream: int) -> None:
+    http.send_headers(stream, HEAD)
+    http.send_data(stream, framed(b"x"), end_stream=True)
+
+
+def half(http: Http, stream: int) -> None:
+    http.send_headers(stream, HEAD)
+    http.send_data(stream, framed(bytes(100))[:50])
+    http.send_headers(stream, OK, end_stream=True)
+
+
+def compressed(http: Http, stream: int) -> None:
+    http.send_headers(stream, HEAD)
+    http.send_data(stream, framed(b"x", compressed=True))
+
+
+def other_type(http: Http, stream: int) -> None:
+    http.send_headers(stream, [(":status", "200"), ("content-type", "text/html")])
+    http.send_data(stream, b"<html>", end_stream=True)
+
+
+def reset(http: Http, stream: int) -> None:
+    http.reset_stream(stream, 7)
+
+
+def test_a_call_brings_its_answer() -> None:
+    pair = Pair(saying(b"answer"))
+    heard = pair.call(b"question", {"token": "t"})
+    assert (heard.messages, heard.ends) == ([b"answer"], [None])
+    assert list(pair.requests.values()) == [framed(b"question")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        (trailers_only, Code.NOT_FOUND, "no lease"),
+        (status("503"), Code.UNAVAILABLE, "503"),
+        (status("401"), Code.UNAUTHENTICATED, "401"),
+        (status("301"), Code.UNKNOWN, "301"),
+        (other_type, Code.UNKNOWN, "text/html"),
+        (no_status, Code.UNKNOWN, "without a status"),
+        (half, Code.INTERNAL, "within a message"),
+        (compressed, Code.INTERNAL, "compressed"),
+        (reset, Code.UNKNOWN, "code 7"),
+        (saying(b"", trailers=[("grpc-status", "99")]), Code.UNKNOWN, ""),
+        (saying(b"", trailers=[("grpc-status", "-1")]), Code.UNKNOWN, ""),
+        (saying(b"", trailers=[("grpc-status", "14"), ("grpc-message", "%zz %")]), Code.UNAVAILABLE, "%zz %"),
+    ],
+)
+def test_each_bad_end_has_a_code_and_words(answer: Answer, code: Code, words: str) -> None:
+    """And the connection goes on: whether it is to be left is for others to decide."""
+    pair = Pair(answer)
+    for _ in range(2):
+        error = pair.call().error
+        assert error.code is code
+        assert words in error.message
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 7, 9, 10, 1000])
+def test_bytes_may_come_in_any_pieces(cut: int) -> None:
+    pair = Pair(saying(bytes(range(256)) * 100), cut=cut)
+    heard = pair.call(b"q")
+    assert (heard.messages, heard.ends) == ([bytes(range(256)) * 100], [None])
+
+
+def test_a_large_request_waits_for_windows() -> None:
+    """Of the stream and of the connection, and is split by the peer's frame size."""
+    message = bytes(20 * DEFAULT_WINDOW_BYTES)
+    pair = Pair(saying(b"ok"))
+    assert pair.call(message).messages == [b"ok"]
+    assert list(pair.requests.values()) == [framed(message)]
+
+
+def test_no_window_is_taken_for_granted_before_settings() -> None:
+    """HTTP/2's default counts until the peer's SETTINGS come; more would be a flow control error."""
+    ours = GrpcConnection("http", "etcd:2379")
+    ours.send(ours.call(PATH, {}, lambda _: None, lambda _: None), bytes(3 * DEFAULT_WINDOW_BYTES), end=True)
+    assert len(ours.take_output()) < DEFAULT_WINDOW_BYTES + 2_000
+
+
+def test_a_small_window_of_the_peers_is_kept() -> None:
+    pair = Pair(saying(b"ok"), settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 10})
+    pair.talk()
+    assert pair.call(bytes(1_000)).messages == [b"ok"]
+
+
+def test_a_large_answer_opens_our_windows() -> None:
+    """Far more than the connection's window in all, with each part taken as it comes."""
+    part = bytes(16_000)
+
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, HEAD)
+        http.send_data(stream, framed(part))
+        http.send_headers(stream, OK, end_stream=True)
+
+    pair = Pair(answer)
+    for _ in range(4_500):
+        assert pair.call().messages == [part]
+
+
+def test_headers_in_several_frames() -> None:
+    """What does not fit goes on in CONTINUATION frames."""
+    many = [(f"x-{number}", "v" * 1_000) for number in range(40)]
+
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, [*HEAD, *many])
+        http.send_data(stream, framed(b"ok"))
+        http.send_headers(stream, [*OK, *many], end_stream=True)
+
+    assert Pair(answer, cut=1_000).call().messages == [b"ok"]
+
+
+def test_endless_headers_are_refused() -> None:
+    many = [(f"x-{number}", "v" * 10_000) for number in range(10)]
+
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, [*HEAD, *many])
+
+    with pytest.raises(Broken):
+        Pair(answer).call()
+
+
+def test_settings_may_come_at_any_time() -> None:
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, HEAD)
+        http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 60_000})
+        http.send_data(stream, framed(b"ok"))
+        http.update_settings({h2.settings.SettingCodes.MAX_FRAME_SIZE: 20_000})
+        http.send_headers(stream, OK, end_stream=True)
+
+    pair = Pair(answer)
+    for _ in range(3):
+        assert pair.call(bytes(50_000)).messages == [b"ok"]
+
+
+def test_a_limit_of_one_stream_has_calls_wait() -> None:
+    pair = Pair(saying(b"ok"), settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    pair.talk()
+    heard = [Heard() for _ in range(5)]
+    for each in heard:
+        pair.ours.send(pair.ours.call(PATH, {}, each.messages.append, each.ends.append), b"q", end=True)
+    pair.talk()
+    assert [each.messages for each in heard] == [[b"ok"]] * 5
+    assert pair.most_open == 1
+
+
+def test_a_cancelled_call_frees_its_stream() -> None:
+    """Whether it waits or is open; nothing is heard of it any more."""
+    pair = Pair(lambda http, stream: None, settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    pair.talk()
+    heard = [Heard() for _ in range(3)]
+    calls = [pair.ours.call(PATH, {}, each.messages.append, each.ends.append) for each in heard]
+    for call in calls:
+        pair.ours.send(call, b"q", end=True)
+    pair.ours.cancel(calls[1])
+    pair.ours.cancel(calls[0])
+    pair.talk()
+    assert len(pair.requests) == 2
+    assert [each.ends for each in heard] == [[], [], []]
+
+
+def test_what_is_done_before_goaway_is_taken() -> None:
+    """etcd sends GOAWAY and PING in one write, behind answers that are done."""
+
+    def answer(http: Http, stream: int) -> None:
+        saying(b"done")(http, stream)
+        http.ping(bytes(8))
+
+    pair = Pair(answer)
+    heard = Heard()
+    pair.talk()
+    pair.ours.send(pair.ours.call(PATH, {}, heard.messages.append, heard.ends.append), b"q", end=True)
+    for event in pair.peer.receive_data(pair.ours.take_output()):
+        pair._hear(event)
+    goaway = bytes([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0])
+    with pytest.raises(Broken, match="GOAWAY"):
+        pair.ours.receive(pair.peer.data_to_send()[:-17] + goaway + pair.peer.data_to_send()[-17:])
+    assert (heard.messages, heard.ends) in (([b"done"], [None]), ([], []))
+
+
+def test_a_message_without_bound_is_refused() -> None:
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, HEAD)
+        http.send_data(stream, struct.pack(">?I", False, MESSAGE_BYTES + 1))
+
+    assert Pair(answer).call().error.code is Code.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(range(256)) * 9, b"\xff" * 30])
+def test_what_is_no_http2_breaks_the_connection(data: bytes) -> None:
+    with pytest.raises(Broken):
+        GrpcConnection("http", "etcd:2379").receive(data)
+
+
+def test_closed_streams_are_forgotten() -> None:
+    """Six days of an idle pair are 100,000 calls; the peer here remembers its own, which is not counted."""
+
+    def grown() -> int:
+        snapshot = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*jh2*")])
+        return sum(each.size for each in snapshot.statistics("filename"))
+
+    pair = Pair(saying(b"ok"))
+    tracemalloc.start()
+    try:
+        for _ in range(500):
+            pair.call()
+        before = grown()
+        for _ in range(1_000):
+            pair.call()
+        assert grown() - before < 20_000
+    finally:
+        tracemalloc.stop()
+
+
+# --- beside another client -------------------------------------------------------------------------------------------
+
+
+async def outcome_of_ours(answer: Answer) -> object:
+    heard = Pair(answer).call()
+    if heard.ends == [None]:
+        return heard.messages[0] if heard.messages else "no answer"
+    return heard.error.code.value
+
+
+async def outcome_of_grpclib(answer: Answer) -> object:
+    served = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = Http(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        writer.write(http.data_to_send())
+        while data := await reader.read(65536):
+            for event in http.receive_data(data):
+                if isinstance(event, h2.events.StreamEnded):
+                    answer(http, event.stream_id)
+            writer.write(http.data_to_send())
+        writer.close()
+        served.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    channel = Channel("127.0.0.1", server.sockets[0].getsockname()[1])
+    method: UnaryUnaryMethod[Any, Any] = UnaryUnaryMethod(channel, PATH, RangeRequest, RangeResponse)
+    try:
+        return (await method(RangeRequest())).SerializeToString()
+    except GRPCError as error:
+        return error.status.name
+    except (StreamTerminatedError, ProtocolError, AssertionError, NotImplementedError):
+        return "broken"
+    finally:
+        channel.close()
+        server.close()
+        await served.wait()
+
+
+SAME = {
+    "an answer": saying(RangeResponse(count=7).SerializeToString()),
+    "an empty answer": saying(b""),
+    "trailers only": trailers_only,
+    "a status behind an answer": saying(b"", trailers=[("grpc-status", "14"), ("grpc-message", "gone")]),
+    **{f"HTTP {code}": status(code) for code in ("400", "401", "403", "404", "429", "502", "503", "504")},
+}
+
+
+@pytest.mark.parametrize("what", SAME)
+async def test_another_client_makes_the_same_of_it(what: str) -> None:
+    """grpclib, over a socket; where gRPC says what an answer means, both must say it."""
+    assert await outcome_of_ours(SAME[what]) == await outcome_of_grpclib(SAME[what])
