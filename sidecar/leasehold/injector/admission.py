@@ -23,9 +23,9 @@ from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import Sidecar
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.patch import Patch
+from leasehold.kube.api import PREFIX, locks_path
 from leasehold.kube.call import Body, KubeError, KubeFailure
 from leasehold.lock.keys import LockName
-from leasehold.operator.reconcile.api import API_VERSION
 
 log = logging.getLogger("leasehold.injector.admission")
 
@@ -159,13 +159,13 @@ class Reviewer:
     async def _check_declared(self, asked: InjectionRequest) -> None:
         lock: LockName = asked.lock
         try:
-            await self._kube.get(f"/apis/{API_VERSION}/namespaces/{lock.namespace}/locks/{lock.name}")
+            await self._kube.get(locks_path(lock.namespace, lock.name))
         except KubeError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             raise RequestRefused(
                 f"there is no Lock {lock.name} in the namespace {lock.namespace}: declare it first, or set the "
-                'annotation leasehold.dev/require-lock to "false" for a lock without a declaration'
+                f'annotation {PREFIX}require-lock to "false" for a lock without a declaration'
             ) from None
 
 

@@ -11,17 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from leasehold.kube.api import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
 from leasehold.lock.keys import LockName
 from leasehold.settings import parsers
 
-PREFIX: Final = "leasehold.dev/"
-LABEL: Final = f"{PREFIX}inject"
-INJECTED: Final = f"{PREFIX}injected"
-"""Set by the injector: the version that has done it."""
-_OURS: Final = (INJECTED, f"{PREFIX}leader-of")
+_OURS: Final = (INJECTED, LEADER_OF)
 """Annotations that are Leasehold's own to set."""
 _KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
-_LEADER: Final = f"{PREFIX}leader"
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 GATES: Final = ("readiness", "label")
 
@@ -92,16 +88,16 @@ def _nearest(short: str) -> str:
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
-    if labels.get(LABEL) != "true":
-        raise RequestRefused(f'the label {LABEL} is "{labels.get(LABEL, "")}": use "true", or take it away')
+    if (found := labels.get(INJECT_LABEL, "")) != "true":
+        raise RequestRefused(f'the label {INJECT_LABEL} is "{found}": use "true", or remove it')
     for name in labels:
-        if not name.startswith(PREFIX) or name == LABEL:
+        if not name.startswith(PREFIX) or name == INJECT_LABEL:
             continue
-        if name == _LEADER:
+        if name == LEADER_LABEL:
             raise RequestRefused(f"the label {name} is the operator's to set, on the pod that leads: take it away")
         if name.removeprefix(PREFIX) in _KNOWN:
             raise RequestRefused(f"{name} is an annotation, and stands among the labels: move it to the annotations")
-        raise RequestRefused(f"there is no label {name}: use {LABEL} alone, and annotations")
+        raise RequestRefused(f"there is no label {name}: use {INJECT_LABEL} alone, and annotations")
 
 
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:
@@ -131,7 +127,7 @@ def _cut(text: str) -> str:
     return repr(text[:120])
 
 
-_port = parsers.whole(1, 65_535, "a port")
+_port = parsers.integer(1, 65_535, "a port")
 
 
 def _health(text: str) -> str:

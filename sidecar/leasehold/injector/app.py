@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from leasehold.http.lean_aiohttp import web
 from leasehold.http.listener import ListenError, bind_tcp, listen
+from leasehold.http.probes import make_app
 from leasehold.http.server import App
 from leasehold.injector.admission import Policy, Reviewer
 from leasehold.injector.certificate_keeper import (
@@ -31,10 +32,8 @@ from leasehold.injector.certificate_keeper import (
 from leasehold.injector.config import CertificateFiles, InjectorConfig
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.tls_listener import TlsListener
-from leasehold.kube.access import Access, AccessError
+from leasehold.kube.access import access_at_start
 from leasehold.kube.call import KubeCall
-from leasehold.operator import health
-from leasehold.settings.options import ConfigError
 
 _log = logging.getLogger("leasehold.injector.app")
 
@@ -60,7 +59,7 @@ async def _run(config: InjectorConfig) -> int:
     async with AsyncExitStack() as stack:
         registry = CollectorRegistry()
         metrics = InjectorMetrics(registry)
-        kube = KubeCall(await _access(config), CALL_TIMEOUT)
+        kube = KubeCall(await access_at_start(config.kubeconfig), CALL_TIMEOUT)
         stack.push_async_callback(kube.close)
         served = Served(metrics)
         keeper = _keeper(config, kube, served)
@@ -78,13 +77,6 @@ async def _run(config: InjectorConfig) -> int:
         _log.info("ending; requests are answered for %g s more", LINGER)
         await asyncio.sleep(LINGER)
     return 0
-
-
-async def _access(config: InjectorConfig) -> Access:
-    try:
-        return await Access.load(config.kubeconfig)
-    except AccessError as error:
-        raise ConfigError([str(error)]) from None
 
 
 def _keeper(config: InjectorConfig, kube: KubeCall, served: Served) -> Certificates:
@@ -110,7 +102,7 @@ async def _serve_health(
     over: asyncio.Event,
 ) -> None:
     """Not ready any more from TERM on, so that no new connection is routed here."""
-    app = health.make_app(registry, lambda: "", lambda: {"certificate": keeper.ready, "staying": not over.is_set()})
+    app = make_app(registry, lambda: "", lambda: {"certificate": keeper.ready, "staying": not over.is_set()})
     try:
         listener = await listen(app, config.health_listen)
     except ListenError as error:

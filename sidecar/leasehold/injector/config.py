@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from leasehold.injector.container import Sidecar
-from leasehold.operator.config import KUBECONFIG, read_kubeconfig
+from leasehold.kube.api import INJECT_LABEL, OPT_IN_LABEL
 from leasehold.settings import flags, parsers
-from leasehold.settings.config import Address, LogConfig, open_settings
-from leasehold.settings.options import ConfigError, Given, Group, Option, SettingsReader, sentence, strays
+from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
+from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
+from leasehold.settings.options import Group, Option, SettingsReader
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
@@ -91,7 +92,7 @@ DAYS: Final = Option[int](
     "--certificate-days",
     "DAYS",
     "how long a certificate is valid; it is renewed at two thirds, 1 to 3650 (default: 90)",
-    parsers.whole(1, 3650, "a whole number of days"),
+    parsers.integer(1, 3650, "a whole number of days"),
     90,
 )
 TLS_CERT: Final = Option[Path | None](
@@ -113,7 +114,7 @@ REQUIRE_LOCK: Final = Option[bool](
 REQUIRE_OPT_IN: Final = Option[bool](
     "--require-opt-in",
     "",
-    "refuse pods of namespaces without the label leasehold.dev/injection=enabled (default: any may)",
+    f"refuse pods of namespaces without the label {OPT_IN_LABEL}=enabled (default: any may)",
     parsers.switch,
     False,
     switch=True,
@@ -168,9 +169,7 @@ GROUPS: Final = (
     Group("listeners", (LISTEN, HEALTH_LISTEN)),
     flags.LOG_GROUP,
 )
-_SUMMARY: Final = (
-    "Give pods with the label leasehold.dev/inject their sidecar, as a mutating webhook. Run two replicas."
-)
+_SUMMARY: Final = f"Give pods with the label {INJECT_LABEL} their sidecar, as a mutating webhook. Run two replicas."
 _USUAL: Final = {"requests": {"cpu": "5m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
 
 
@@ -193,7 +192,7 @@ class CertificateFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class InjectorConfig:
+class InjectorConfig(CommonConfig):
     """Everything that an injector was asked for. `kubeconfig` None: the pod's own account."""
 
     kubeconfig: Path | None
@@ -204,13 +203,6 @@ class InjectorConfig:
     require_opt_in: bool
     listen: Address
     health_listen: Address
-    log: LogConfig
-    warnings: tuple[str, ...]
-    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
-
-    def mistake(self, name: str, what: str) -> ConfigError:
-        """The error that says what is wrong with the setting `name`, such as `listen`, and the mend."""
-        return ConfigError([sentence(*self.given[name], what)])
 
 
 def injector_config(arguments: Sequence[str], environ: Mapping[str, str]) -> InjectorConfig:
@@ -226,15 +218,10 @@ def injector_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Inj
         require_opt_in=settings.get(REQUIRE_OPT_IN),
         listen=Address(*settings.get(LISTEN)),
         health_listen=Address(*settings.get(HEALTH_LISTEN)),
-        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
-        warnings=tuple(strays(environ, _KNOWN)),
-        given=settings.seen,
+        **read_common(settings, environ, GROUPS),
     )
     settings.finish()
     return config
-
-
-_KNOWN: Final = (*flags.ALL, *(option for group in GROUPS for option in group.options))
 
 
 def _certificate(settings: SettingsReader, namespace: str) -> OwnCertificate | CertificateFiles:
@@ -243,8 +230,8 @@ def _certificate(settings: SettingsReader, namespace: str) -> OwnCertificate | C
     days = settings.get(DAYS)
     if certificate and key and not any(own):
         return CertificateFiles(certificate, key)
-    spoilt = any(settings.spoilt(option) for option in (SERVICE, SECRET, CONFIGURATION, TLS_CERT, TLS_KEY))
-    if not spoilt and not (all(own) and not certificate and not key):
+    invalid = any(settings.is_invalid(option) for option in (SERVICE, SECRET, CONFIGURATION, TLS_CERT, TLS_KEY))
+    if not invalid and not (all(own) and not certificate and not key):
         settings.mistakes.append(
             "No certificate is named: give --tls-cert and --tls-key, or else --service, --certificate-secret and "
             "--webhook-configuration."
@@ -265,7 +252,7 @@ def _sidecar(settings: SettingsReader) -> Sidecar:
         resources=settings.get(RESOURCES) or _USUAL,
     )
     for option, value in ((IMAGE, sidecar.image), (ETCD, sidecar.etcd)):
-        if not value and not settings.spoilt(option):
+        if not value and not settings.is_invalid(option):
             settings.mistakes.append(f"{option.flag} is missing: {option.help.removesuffix(' (required)')}.")
     if bool(sidecar.etcd_user) != bool(sidecar.password_secret):
         settings.mistakes.append("--sidecar-etcd-user and --sidecar-etcd-password-secret need each other: give both.")

@@ -16,12 +16,12 @@ from typing import Any, Final
 from leasehold import __version__
 from leasehold.injector import annotations as reading
 from leasehold.injector import validation
-from leasehold.injector.annotations import INJECTED, PREFIX, InjectionRequest, RequestRefused
+from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, TLS, Sidecar, container, volumes
+from leasehold.kube.api import INJECTED, OPT_IN_LABEL
 
 Patch = list[dict[str, Any]]
 """A JSON patch, RFC 6902."""
-OPT_IN: Final = f"{PREFIX}injection"
 _OPTED_IN: Final = "enabled"
 _DECISIVE: Final = ("restartPolicy", "args", "env", "ports", "volumeMounts")
 """What makes a container the sidecar that is asked for. The rest is for other webhooks to change, which rewrite probes,
@@ -61,9 +61,10 @@ def is_injected(pod: Mapping[str, Any]) -> bool:
 
 def check_opted_in(namespace: str, labels: Mapping[str, str]) -> None:
     """Raises Refused for a namespace that has not opted in."""
-    if labels.get(OPT_IN) != _OPTED_IN:
+    if labels.get(OPT_IN_LABEL) != _OPTED_IN:
         raise RequestRefused(
-            f"the namespace {namespace} has not opted in: kubectl label namespace {namespace} {OPT_IN}={_OPTED_IN}"
+            f"the namespace {namespace} has not opted in: "
+            f"kubectl label namespace {namespace} {OPT_IN_LABEL}={_OPTED_IN}"
         )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from leasehold.injector.annotations import PREFIX, InjectionRequest, RequestRefused
+from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, STATE, TLS, Sidecar
+from leasehold.kube.api import PREFIX
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS: Final = "kubernetes.io/os"

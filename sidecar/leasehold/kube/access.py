@@ -26,6 +26,8 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config.incluster_config import load_incluster_config
 from kubernetes.aio.config.kube_config import load_kube_config
 
+from leasehold.settings.options import ConfigError
+
 log = logging.getLogger("leasehold.kube.access")
 
 RENEW_EVERY: Final = 60.0
@@ -136,6 +138,14 @@ class Access:
     def _hook(self) -> None:
         hook: Any = self._renew  # typed as if it were always None
         self.configuration.refresh_api_key_hook = hook
+
+
+async def access_at_start(kubeconfig: Path | None) -> Access:
+    """The same as `Access.load`, for a process that cannot start without it. Raises ConfigError."""
+    try:
+        return await Access.load(kubeconfig)
+    except AccessError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def _check(server: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from leasehold.kube.api import KUBECTL_NAMES
 from leasehold.kubectl import values
 from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
@@ -244,7 +245,7 @@ def _read(read: Callable[[str], Any], name: str, given: str, default: Any, mista
 def _name(given: str, mistakes: list[str]) -> str:
     """A Lock's name, or the TYPE/NAME that kubectl prints and takes."""
     kind, slash, name = given.rpartition("/")
-    if slash and kind not in ("lk", "lock", "locks", "lock.leasehold.dev", "locks.leasehold.dev"):
+    if slash and kind not in KUBECTL_NAMES:
         mistakes.append(sentence("NAME", given, "it is no Lock's name; give its namespace by --namespace"))
         return "unnamed"
     return str(_read(values.lock_name, "NAME", name, "unnamed", mistakes))

@@ -19,9 +19,10 @@ from typing import Any, Final, Protocol, cast
 import urllib3.exceptions
 from kubernetes import client
 
+from leasehold.kube.api import locks_path
 from leasehold.kubectl.errors import Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
-from leasehold.kubectl.lock import GROUP, PLURAL, VERSION, LockView, number, printable, table, text
+from leasehold.kubectl.lock import LockView, number, printable, table, text
 from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 
@@ -61,19 +62,19 @@ class Cluster:
 
     def get(self, lock: LockName) -> LockView:
         """The Lock as it is now. NotThereError when there is none."""
-        answer = self._ask("GET", _path(lock.namespace, lock.name), Doing("get", f"Lock {lock}", self.server, lock))
-        return LockView(answer)
+        doing = Doing("get", f"Lock {lock}", self.server, lock)
+        return LockView(self._ask("GET", locks_path(lock.namespace, lock.name), doing))
 
     def locks(self, namespace: str) -> list[LockView]:
         """All Locks of a namespace, or of all namespaces when it is empty."""
-        items, _ = self._pages(_path(namespace), (), Doing("list", f"Locks{_in(namespace)}", self.server))
+        items, _ = self._pages(locks_path(namespace), (), Doing("list", f"Locks{_in(namespace)}", self.server))
         return [LockView(item) for item in items]
 
     def find(self, lock: LockName) -> tuple[LockView | None, str]:
         """The Lock, None when there is none, and the point in history from which `watch` tells what comes after."""
         query = (("fieldSelector", f"metadata.name={lock.name}"),)
         doing = Doing("list", f"Locks{_in(lock.namespace)}", self.server)
-        items, version = self._pages(_path(lock.namespace), query, doing)
+        items, version = self._pages(locks_path(lock.namespace), query, doing)
         return (LockView(items[0]) if items else None), version
 
     def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
@@ -89,7 +90,7 @@ class Cluster:
         ]
         doing = Doing("watch", f"Lock {lock}", self.server)
         with _translated(self.server):
-            answer = self._send("GET", _path(lock.namespace), query, None, seconds + _SLACK)
+            answer = self._send("GET", locks_path(lock.namespace), query, None, seconds + _SLACK)
             if answer.status != 200:
                 raise explain(answer.status, answer.read(), doing)
             with contextlib.closing(answer.response) as lines:
@@ -103,7 +104,7 @@ class Cluster:
         lock = seen.name
         body = {"metadata": {"resourceVersion": seen.resource_version, "uid": seen.uid}, "spec": dict(spec)}
         doing = Doing("patch", f"Lock {lock}", self.server, lock)
-        return LockView(self._ask("PATCH", _path(lock.namespace, lock.name), doing, body=body))
+        return LockView(self._ask("PATCH", locks_path(lock.namespace, lock.name), doing, body=body))
 
     def events(self, view: LockView) -> Sequence[Mapping[str, Any]]:
         """The Events about this very Lock, as the API server keeps them (an hour, usually)."""
@@ -189,12 +190,6 @@ def _pause(answer: _Answer) -> float:
     """Seconds after which to ask again, by the answer's Retry-After; one when it does not say."""
     said = answer.headers.get("Retry-After", "")
     return min(max(float(said), 0.1), 60.0) if said.isascii() and said.isdigit() else 1.0
-
-
-def _path(namespace: str, name: str = "") -> str:
-    """The path of one Lock, of a namespace's, or of all. Both names were checked: neither can hold a slash."""
-    where = f"/namespaces/{namespace}" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}" + (f"/{name}" if name else "")
 
 
 def _in(namespace: str) -> str:

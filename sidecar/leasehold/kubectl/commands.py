@@ -10,12 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from leasehold.kube.api import QUALIFIED
 from leasehold.kubectl import change, describe, printing, waiting
 from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
-from leasehold.kubectl.lock import QUALIFIED, LockView, named, printable, text, who_holds
+from leasehold.kubectl.lock import LockView, named, printable, text, who_holds
 from leasehold.lock.keys import DEFAULT_ROOT, Keys, LockName
 
 DONE: Final = 0

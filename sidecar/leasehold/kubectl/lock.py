@@ -8,16 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from leasehold.lock.keys import DEFAULT_TTL, MAX_IDENTITY, LockName, sanitise
-
-GROUP: Final = "leasehold.dev"
-VERSION: Final = "v1alpha1"
-PLURAL: Final = "locks"
-KIND: Final = "Lock"
-QUALIFIED: Final = "lock.leasehold.dev"
-"""How kubectl names a Lock in `-o name` and in its messages, before the slash."""
 
 
 @dataclass(frozen=True, slots=True)

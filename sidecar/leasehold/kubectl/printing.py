@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from leasehold.kubectl.lock import QUALIFIED, LockView, number, printable, text
+from leasehold.kube.api import QUALIFIED
+from leasehold.kubectl.lock import LockView, number, printable, text
 from leasehold.kubectl.times import since
 
 Row = Sequence[str]

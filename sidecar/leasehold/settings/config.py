@@ -13,12 +13,21 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from leasehold.lock.keys import LockName, Record, sanitise
 from leasehold.settings import flags
 from leasehold.settings.etcd import EtcdConfig, read_etcd
-from leasehold.settings.options import ConfigError, Given, Group, SettingsReader, parser, read_flags, sentence, strays
+from leasehold.settings.options import (
+    ConfigError,
+    Given,
+    Group,
+    SettingsReader,
+    parser,
+    read_flags,
+    sentence,
+    unknown_variables,
+)
 from leasehold.settings.parsers import bracketed
 
 __all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "ExecConfig", "LogConfig", "UnixAddress"]
@@ -57,9 +66,41 @@ class LogConfig:
     format: str = "text"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonConfig:
+    """The settings of every long-running command. `warnings` are sentences for its log."""
+
+    log: LogConfig = LogConfig()
+    warnings: tuple[str, ...] = ()
+    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
+    """Each setting as the user wrote it, by its name in code."""
+
+    def mistake(self, name: str, what: str) -> ConfigError:
+        """The error for the setting `name`, such as `etcd_ca`; `what` says what is wrong and how to fix it."""
+        return ConfigError([sentence(*self.given[name], what)])
+
+
+class Common(TypedDict):
+    """The fields of `CommonConfig`, to be passed on to a subclass."""
+
+    log: LogConfig
+    warnings: tuple[str, ...]
+    given: Mapping[str, Given]
+
+
+def read_common(settings: SettingsReader, environ: Mapping[str, str], groups: Sequence[Group] = ()) -> Common:
+    """What every long-running command reads. `groups` hold options that `flags.ALL` does not."""
+    known = (*flags.ALL, *(option for group in groups for option in group.options))
+    return Common(
+        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
+        warnings=tuple(unknown_variables(environ, known)),
+        given=settings.seen,
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Everything that a sidecar was asked for. Durations are in seconds; `drain` is infinite for exec."""
+class Config(CommonConfig):
+    """All settings of a sidecar. Durations are in seconds; `drain` is infinite for exec."""
 
     etcd: EtcdConfig
     lock: LockName
@@ -76,13 +117,6 @@ class Config:
     app_health: str | None = None
     on_gained: tuple[str, ...] = ()
     on_lost: tuple[str, ...] = ()
-    log: LogConfig = LogConfig()
-    warnings: tuple[str, ...] = ()
-    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
-
-    def mistake(self, name: str, what: str) -> ConfigError:
-        """The error that says what is wrong with the setting `name`, such as `etcd_ca`, and the mend."""
-        return ConfigError([sentence(*self.given[name], what)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +224,7 @@ def _sidecar(settings: SettingsReader, environ: Mapping[str, str], *, app: bool)
         app_health=(settings.get(flags.APP_HEALTH) or None) if app else None,
         on_gained=settings.get(flags.ON_GAINED) if app else (),
         on_lost=settings.get(flags.ON_LOST) if app else (),
-        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
-        warnings=tuple(strays(environ, flags.ALL)),
-        given=settings.seen,
+        **read_common(settings, environ),
     )
 
 

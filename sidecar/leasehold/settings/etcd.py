@@ -55,7 +55,7 @@ def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
         return
     for option in (flags.ETCD_CA, flags.ETCD_CERT, flags.ETCD_KEY):
         name, text = settings.given(option)
-        if text is not None and not settings.spoilt(flags.ETCD):
+        if text is not None and not settings.is_invalid(flags.ETCD):
             settings.add(
                 name,
                 text,

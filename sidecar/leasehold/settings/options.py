@@ -16,7 +16,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 PREFIX: Final = "LEASEHOLD_"
-TOLD_TO_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
+SET_FOR_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
 """Variables that exec's command and hooks are given, and so may be there when one of them starts leasehold again."""
 
 # What Kubernetes sets for every Service whose name starts with "leasehold": none of it is meant for us.
@@ -95,7 +95,7 @@ class SettingsReader:
         self._environ = environ
         self.mistakes = list(mistakes)
         self.seen: dict[str, Given] = {}
-        self._spoilt: set[str] = set()
+        self._invalid: set[str] = set()
 
     def get(self, option: Option[T]) -> T:
         """The option's value; after a mistake its default, so that the next option can be read too."""
@@ -107,13 +107,13 @@ class SettingsReader:
             _check_resolved(option, text)
             return option.read(text)
         except ValueError as error:
-            self._spoilt.add(option.dest)
+            self._invalid.add(option.dest)
             self.add(name, text, str(error))
             return option.default
 
-    def spoilt(self, option: Option[T]) -> bool:
+    def is_invalid(self, option: Option[T]) -> bool:
         """Whether the option's text was a mistake, so that relations to it mean nothing."""
-        return option.dest in self._spoilt
+        return option.dest in self._invalid
 
     def given(self, option: Option[T]) -> tuple[str, str | None]:
         """Under which name the option was given, and its text; the flag's name and None when it was not."""
@@ -201,12 +201,12 @@ def _closest(word: str, words: Sequence[str]) -> str:
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=0.75)), "")
 
 
-def strays(environ: Mapping[str, str], known: Sequence[Option[object]]) -> list[str]:
+def unknown_variables(environ: Mapping[str, str], known: Sequence[Option[object]]) -> list[str]:
     """A warning for each LEASEHOLD_* variable that is no setting, nor set by Kubernetes for a Service."""
     names = [option.variable for option in known]
     found = []
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in (*names, *TOLD_TO_CHILDREN) and not _INJECTED.fullmatch(name):
+        if name.startswith(PREFIX) and name not in (*names, *SET_FOR_CHILDREN) and not _INJECTED.fullmatch(name):
             meant = _closest(name, names)
             found.append(
                 f"{name} is no setting of leasehold and is ignored" + (f"; {meant} may be meant." if meant else ".")

@@ -23,7 +23,7 @@ MAX_ROOT = 512
 MAX_SOCKET_PATH = 107  # bytes of sockaddr_un.sun_path on Linux, less the closing zero
 ETCD_PORT = 2379
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?\.?")
 _ROOT = re.compile(r"(/[A-Za-z0-9._~:@+=-]+)+")
@@ -31,11 +31,11 @@ _ROOT = re.compile(r"(/[A-Za-z0-9._~:@+=-]+)+")
 T = TypeVar("T")
 
 
-def whole(low: int, high: int, what: str) -> Callable[[str], int]:
+def integer(low: int, high: int, what: str) -> Callable[[str], int]:
     """A reader of whole numbers in ASCII digits from `low` to `high`."""
 
     def read(text: str) -> int:
-        if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
             raise ValueError(f"use {what} from {low} to {high}")
         return int(text)
 
@@ -53,8 +53,8 @@ def seconds(low: float, high: float = MAX_SECONDS) -> Callable[[str], float]:
     return read
 
 
-ttl = whole(MIN_TTL, MAX_TTL, "a whole number of seconds")
-priority = whole(-(2**31), 2**31 - 1, "a whole number")
+ttl = integer(MIN_TTL, MAX_TTL, "a whole number of seconds")
+priority = integer(-(2**31), 2**31 - 1, "a whole number")
 
 
 def max_drift(text: str) -> float:
