@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
-from leasehold.kubectl.lock import Holder, LockView, named, number, printable, text, who_holds
+from leasehold.kubectl.lock import Holder, LockView, named, number, text, who_holds
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
 HANDOVER: Final = "handoverUpToToken"
 REVOKE: Final = "revokeUpToToken"
@@ -106,16 +107,14 @@ def prefer(first: LockView, identity: str) -> Decide:
     def decide(view: LockView) -> Change:
         present = text(view.spec, PREFERRED)
         if present == identity:
-            return Change(
-                f"{printable(identity)} was preferred already" if identity else "nobody was preferred already"
-            )
+            return Change(f"{one_line(identity)} was preferred already" if identity else "nobody was preferred already")
         if present != before:
             raise RefusedError(
                 f"Another writer set {PREFERRED} of the Lock {view.name} to {present!r} meanwhile: nothing was changed."
             )
         if not identity:
-            return Change(f"{printable(present)} no longer preferred", {PREFERRED: ""})
-        return Change(f"{printable(identity)} preferred from now on", {PREFERRED: identity})
+            return Change(f"{one_line(present)} no longer preferred", {PREFERRED: ""})
+        return Change(f"{one_line(identity)} preferred from now on", {PREFERRED: identity})
 
     return decide
 

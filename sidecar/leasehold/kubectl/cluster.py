@@ -22,9 +22,10 @@ from kubernetes import client
 from leasehold.kube.api import locks_path
 from leasehold.kubectl.errors import Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
-from leasehold.kubectl.lock import LockView, number, printable, table, text
+from leasehold.kubectl.lock import LockView, number, table, text
 from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
 _PAGE: Final = 500
 _MOST_EVENTS: Final = 500
@@ -57,7 +58,7 @@ class Cluster:
         """Read the configuration; no request is made yet. A `request_timeout` of 0 is none."""
         self._timeout = request_timeout or None
         configuration, self.namespace = configure(place)
-        self.server = f"The API server at {printable(str(configuration.host))}"
+        self.server = f"The API server at {one_line(str(configuration.host))}"
         self._client = client.ApiClient(configuration)
 
     def get(self, lock: LockName) -> LockView:
@@ -227,6 +228,6 @@ def _why(error: BaseException) -> str:
     while (deeper := cause.__cause__ or cause.__context__) is not None and deeper is not cause:
         cause = deeper
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({printable(cause.verify_message)[:200].rstrip('.')})"
+        return f"its certificate is not trusted ({one_line(cause.verify_message)[:200].rstrip('.')})"
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    return printable(reason or type(cause).__name__)[:300].rstrip(".").lower()
+    return one_line(reason or type(cause).__name__)[:300].rstrip(".").lower()

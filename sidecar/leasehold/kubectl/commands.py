@@ -16,8 +16,9 @@ from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
-from leasehold.kubectl.lock import LockView, named, printable, text, who_holds
+from leasehold.kubectl.lock import LockView, named, text, who_holds
 from leasehold.lock.keys import DEFAULT_ROOT, Keys, LockName
+from leasehold.terminal import one_line
 
 DONE: Final = 0
 NOT_DONE: Final = 1
@@ -78,7 +79,7 @@ def _queue(view: LockView, given: Arguments) -> dict[str, Any]:
     import json
     import logging
 
-    from leasehold.candidate import queue_status  # brings the etcd client along, which only this needs
+    from leasehold.candidate import queue_report, queue_status  # with the etcd client, which only this needs
     from leasehold.etcd import EtcdError
 
     assert given.etcd is not None
@@ -86,8 +87,8 @@ def _queue(view: LockView, given: Arguments) -> dict[str, Any]:
     try:
         queue = asyncio.run(queue_status.read_any(given.etcd, Keys(view.name, given.root or root_of(view))))
     except EtcdError as error:
-        return {"queue_error": f"The queue cannot be read: {printable(queue_status.why(given.etcd, error))}"}
-    return {"queue": queue_status.as_table(queue), "queue_data": json.loads(queue_status.as_json(queue))}
+        return {"queue_error": f"The queue cannot be read: {one_line(queue_status.why(given.etcd, error))}"}
+    return {"queue": queue_report.as_table(queue), "queue_data": json.loads(queue_report.as_json(queue))}
 
 
 def root_of(view: LockView) -> str:
@@ -111,7 +112,7 @@ def handover(cluster: Cluster, given: Arguments) -> int:
 def _prefer(cluster: Cluster, view: LockView, given: Arguments, identity: str) -> int:
     after = _change(cluster, view, change.prefer(view, identity), given)
     if given.wait and identity:
-        missed = f"{printable(identity)} did not take over"
+        missed = f"{one_line(identity)} did not take over"
         return _wait(cluster, after.name, waiting.held_by(identity), given, missed)
     return DONE
 
@@ -160,7 +161,7 @@ def wait(cluster: Cluster, given: Arguments) -> int:
     wanted = {"held": "held by anybody", "free": "free"}.get(
         given.goal, f"held by {given.goal.removeprefix('holder=')}"
     )
-    missed = f"it was not {printable(wanted)}"
+    missed = f"it was not {one_line(wanted)}"
     return _wait(cluster, given.lock(cluster.namespace), waiting.goal(given.goal), given, missed, say=True)
 
 

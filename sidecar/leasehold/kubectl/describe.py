@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from leasehold.kubectl.change import HANDOVER, PREFERRED, REVOKE
-from leasehold.kubectl.lock import Holder, LockView, number, printable, table, text
-from leasehold.kubectl.printing import Row, aligned, whole
+from leasehold.kubectl.lock import Holder, LockView, number, table, text
+from leasehold.kubectl.printing import GAP, manifest
 from leasehold.kubectl.times import age, parse_time, since
+from leasehold.terminal import Row, aligned, one_line
 
 _INDENT: Final = "  "
 
@@ -32,7 +33,7 @@ class Told:
 
 def as_object(told: Told) -> Mapping[str, Any]:
     """The description for programs."""
-    made: dict[str, Any] = {"lock": whole(told.view), "events": [dict(event) for event in told.events]}
+    made: dict[str, Any] = {"lock": manifest(told.view), "events": [dict(event) for event in told.events]}
     if told.queue_data is not None:
         made["queue"] = told.queue_data
     return made
@@ -41,7 +42,7 @@ def as_object(told: Told) -> Mapping[str, Any]:
 def as_text(told: Told, now: datetime) -> str:
     """The description for people."""
     view = told.view
-    parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)])]
+    parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)], gap=GAP)]
     parts += [_section("Holders", _holders(view, now), "none"), _section("Conditions", _conditions(view, now), "none")]
     if told.queue is not None or told.queue_error:
         parts.append("Queue in etcd:\n" + _indented(told.queue_error or told.queue or ""))
@@ -68,7 +69,7 @@ def _facts(view: LockView, now: datetime) -> list[tuple[str, str]]:
     ]
     if view.deleting:
         facts.append(("Deleting", _instant(text(metadata, "deletionTimestamp"), now)))
-    return [(name, printable(value)) for name, value in facts]
+    return [(name, one_line(value)) for name, value in facts]
 
 
 def _held(view: LockView) -> str:
@@ -102,12 +103,12 @@ def _holders(view: LockView, now: datetime) -> list[Row]:
 def _holder(holder: Holder, now: datetime) -> Row:
     held = since(holder.since, now) if holder.since else ""
     cells = (holder.identity, str(holder.token), held, holder.pod, holder.node, holder.group, holder.lease)
-    return [printable(cell) or "-" for cell in cells]
+    return [one_line(cell) or "-" for cell in cells]
 
 
 def _conditions(view: LockView, now: datetime) -> list[Row]:
     rows = [
-        [printable(cell) for cell in (one.type, one.status, since(one.since, now), one.reason, one.message)]
+        [one_line(cell) for cell in (one.type, one.status, since(one.since, now), one.reason, one.message)]
         for one in view.conditions
     ]
     return [("TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"), *rows] if rows else []
@@ -136,11 +137,11 @@ def _event(event: Mapping[str, Any], now: datetime) -> Row:
     first = parse_time(text(event, "firstTimestamp") or text(event, "eventTime"))
     if count > 1 and first:
         seen += f" (x{count} over {age((now - first).total_seconds())})"
-    return [seen, *(printable(text(event, name)) for name in ("type", "reason", "message"))]
+    return [seen, *(one_line(text(event, name)) for name in ("type", "reason", "message"))]
 
 
 def _section(title: str, rows: list[Row], nothing: str) -> str:
-    return f"{title}:\n{aligned(rows, _INDENT)}" if rows else f"{title}:   {nothing}\n"
+    return f"{title}:\n{aligned(rows, gap=GAP, indent=_INDENT)}" if rows else f"{title}:   {nothing}\n"
 
 
 def _indented(block: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leasehold.kubectl.lock import printable, table, text
+from leasehold.kubectl.lock import table, text
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
 _SHOWN = 500
 
@@ -47,7 +48,7 @@ def explain(status: int, body: bytes, doing: Doing) -> ClusterError:
     """The error of an answer whose HTTP status is no success."""
     answer = _status_object(body)
     plain = body[:_SHOWN].decode(errors="replace") if not answer else ""  # not an API server's, or one of a proxy's
-    said = printable(text(answer, "message") or plain)[:_SHOWN].rstrip(".")
+    said = one_line(text(answer, "message") or plain)[:_SHOWN].rstrip(".")
     if status == 401:
         return ClusterError(
             f"{doing.server} does not know these credentials (401 Unauthorized): log in again, or choose another "

@@ -15,9 +15,10 @@ from kubernetes import config as untyped
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
 from leasehold.kubectl.errors import ClusterError
-from leasehold.kubectl.lock import printable, table, text
+from leasehold.kubectl.lock import table, text
 from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
 config: Any = untyped  # its functions have no annotations
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -42,7 +43,7 @@ def _checked(namespace: str) -> str:
     try:
         return LockName(namespace, "any").namespace if namespace else ""
     except ValueError as error:
-        raise ClusterError(f"In the kubeconfig {printable(str(error))}.") from None
+        raise ClusterError(f"In the kubeconfig {one_line(str(error))}.") from None
 
 
 def _load(place: ClusterRef, made: client.Configuration) -> str:
@@ -57,17 +58,17 @@ def _load(place: ClusterRef, made: client.Configuration) -> str:
     contexts, current = config.list_kube_config_contexts(path)
     chosen = next((one for one in contexts if one["name"] == place.context), None) if place.context else current
     if chosen is None:
-        names = ", ".join(printable(one["name"]) for one in contexts)
+        names = ", ".join(one_line(one["name"]) for one in contexts)
         raise config.ConfigException(f"it has no context {place.context!r}; there are: {names}")
     config.load_kube_config(path, place.context or None, client_configuration=made)
     return text(table(chosen, "context"), "namespace")
 
 
 def _unusable(place: ClusterRef, error: Exception) -> str:
-    said = printable(str(error)).removeprefix("Invalid kube-config file. ").rstrip(".")
+    said = one_line(str(error)).removeprefix("Invalid kube-config file. ").rstrip(".")
     which = place.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
     return (
-        f"No cluster can be found by the kubeconfig {printable(which)}: {said}; give --kubeconfig and --context, or "
+        f"No cluster can be found by the kubeconfig {one_line(which)}: {said}; give --kubeconfig and --context, or "
         "set KUBECONFIG."
     )
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leasehold.lock.keys import DEFAULT_TTL, MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.keys import DEFAULT_TTL, LockName
+from leasehold.terminal import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +181,9 @@ def number(body: Mapping[str, Any], name: str) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def printable(words: str) -> str:
-    """Text from elsewhere for a terminal, on one line: nothing invisible, nothing that moves the cursor."""
-    one_line = " ".join(words.split())
-    pieces = (one_line[start : start + MAX_IDENTITY] for start in range(0, len(one_line), MAX_IDENTITY))
-    return "".join(sanitise(piece) for piece in pieces)
-
-
 def named(holders: Iterable[Holder]) -> str:
     """Holders in a sentence, each with its token."""
-    known = [f"{printable(holder.identity) or '(no name)'} (token {holder.token})" for holder in holders]
+    known = [f"{one_line(holder.identity) or '(no name)'} (token {holder.token})" for holder in holders]
     shown, more = known[:5], len(known) - 5
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
@@ -199,6 +193,6 @@ def who_holds(view: LockView) -> str:
     if view.held == "True":
         return f"is held by {named(view.holders)}" if view.holders else "is held, its status does not say by whom"
     if view.held == "Unknown":
-        reason = printable(view.condition("Held").message).rstrip(".")
+        reason = one_line(view.condition("Held").message).rstrip(".")
         return f"has an unknown holder: {reason or 'the operator has not reported any'}"
     return "is suspended, and nobody holds it" if view.suspended else "is held by nobody"
