@@ -1,20 +1,17 @@
 """The resume file as the runner uses it: off the loop, one step after the other, never waited for without a limit.
 
-A disk may hang for ever, and a thread that waits for it cannot be ended. So the threads are daemons, which a process
-does not wait for at its end.
+A disk may hang, and a thread that waits for it cannot be ended: the process does not wait for these threads.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import logging
-import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from leasehold.candidate.resume_file import ResumeFile
+from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.election.events import Resumable
 
 _log = logging.getLogger("leasehold.resume")
@@ -71,31 +68,8 @@ class ResumeStore:
 
 
 async def _off_loop(work: Callable[[], T]) -> T:
-    """Run `work` in a thread. Raises what it raises, or TimeoutError after PATIENCE; then it goes on unheard.
+    """Run `work` in a thread. Raises what it raises, or TimeoutError after PATIENCE; it then goes on unobserved.
 
-    Raises OSError when there can be no more threads.
+    Raises OSError if no thread can be started.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def tell(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]  # the result of `work` when there is no error
-
-    def run() -> None:
-        try:
-            outcome: tuple[T | None, BaseException | None] = (work(), None)
-        except BaseException as error:
-            outcome = (None, error)
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody listens any more
-            loop.call_soon_threadsafe(tell, *outcome)
-
-    try:
-        threading.Thread(target=run, name="resume file", daemon=True).start()
-    except RuntimeError as error:  # the container is out of process ids: it passes, like any failure out there
-        raise OSError(errno.EAGAIN, str(error)) from None
-    return await asyncio.wait_for(done, PATIENCE)
+    return await asyncio.wait_for(run_in_daemon_thread(work, "resume file"), PATIENCE)

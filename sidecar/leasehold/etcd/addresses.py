@@ -7,13 +7,11 @@ hang with the resolver. Ours run in a thread that nobody waits for, one at a tim
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import ipaddress
 import socket
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+
+from leasehold.daemon_thread import run_in_daemon_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Resolver:
         if literal is not None:
             return [literal]
         if self._pending is None:
-            self._pending = _in_a_thread(lambda: _look_up(self._host, self._port))
+            self._pending = run_in_daemon_thread(lambda: _look_up(self._host, self._port), "resolver")
         pending = self._pending
         try:
             return await asyncio.shield(pending)
@@ -62,31 +60,3 @@ def _literal(host: str) -> Address | None:
 def _look_up(host: str, port: int) -> list[Address]:
     infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(Address(str(info[4][0]), info[0]) for info in infos))
-
-
-def _in_a_thread(work: Callable[[], list[Address]]) -> asyncio.Future[list[Address]]:
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[list[Address]] = loop.create_future()
-
-    def run() -> None:
-        found: list[Address] = []
-        failure: Exception | None = None
-        try:
-            found = work()
-        except Exception as error:
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(finish, found, failure)
-
-    def finish(found: list[Address], failure: Exception | None) -> None:
-        if failure is None:
-            future.set_result(found)
-        else:
-            future.set_exception(failure)
-            future.exception()  # whoever asked may have given up
-
-    try:
-        threading.Thread(target=run, name="resolver", daemon=True).start()
-    except RuntimeError as error:  # the container is out of process ids: it passes, like any failure out there
-        raise OSError(errno.EAGAIN, str(error)) from None
-    return future

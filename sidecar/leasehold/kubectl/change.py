@@ -8,12 +8,12 @@ the Lock anew and decides again.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from leasehold.backoff import Backoff
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
 from leasehold.kubectl.lock import Holder, LockView, named, number, text, who_holds
 from leasehold.lock.keys import LockName
@@ -24,7 +24,8 @@ REVOKE: Final = "revokeUpToToken"
 PREFERRED: Final = "preferredHolder"
 
 _TRIES: Final = 8
-_FIRST_PAUSE: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.15
+_LONGEST_PAUSE_SECONDS: Final = 3.0
 
 
 class RefusedError(Exception):
@@ -153,7 +154,8 @@ def apply(
 
     `tell` gets a sentence when another writer came between. Raises ClusterError and RefusedError.
     """
-    view, pause, error = first, _FIRST_PAUSE, ClusterError("")
+    view, error = first, ClusterError("")
+    backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=2 / 3)
     for _ in range(_TRIES):
         change = decide(view)
         if not change.spec:
@@ -162,8 +164,7 @@ def apply(
             return cluster.change(view, change.spec), change
         except (ConflictError, UnreachableError) as caught:
             error = caught
-        sleep(pause * random.uniform(0.5, 1.5))
-        pause = min(2 * pause, 2.0)
+        sleep(backoff.next_pause())
         view = _again(cluster, view, error, tell)
     raise ClusterError(f"{str(error).rstrip('.')}, {_TRIES} times in a row; try again later.")
 

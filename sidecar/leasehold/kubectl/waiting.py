@@ -5,11 +5,11 @@ The conditions are pure. A status that is older than the spec, or that does not 
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
+from leasehold.backoff import Backoff
 from leasehold.kubectl.change import Target, still
 from leasehold.kubectl.errors import NotThereError, OutdatedError, UnreachableError
 from leasehold.kubectl.lock import LockView
@@ -19,8 +19,10 @@ Met = Callable[[LockView], bool]
 
 _SLICE: Final = 60.0
 """Seconds of one watch. A connection that died in silence is noticed when they are over, at the latest."""
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 5.0
+_FIRST_PAUSE_SECONDS: Final = 0.3
+_LONGEST_PAUSE_SECONDS: Final = 7.5
+_WORKING_WATCH_SECONDS: Final = 5.0
+"""A watch that lasted for longer counts as a success, and pauses start over."""
 
 
 def goal(text: str) -> Met:
@@ -87,14 +89,15 @@ class Waiting:
         Other ClusterErrors when the first read fails: later ones are borne until the time is over.
         """
         end = self._clock() + self._timeout
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=2 / 3)
         while True:
             began = self._clock()
             self._turn(end)
             if self._done() or (left := end - self._clock()) <= 0:
                 return self._done()
-            pause = _FIRST_PAUSE if self._clock() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
-            self._sleep(min(left, pause * random.uniform(0.5, 1.5)))
+            if self._clock() - began > _WORKING_WATCH_SECONDS:
+                backoff.reset()
+            self._sleep(min(left, backoff.next_pause()))
 
     def _turn(self, end: float) -> None:
         """Look, and follow what comes after, until the connection or this watch's share of the time ends."""

@@ -22,6 +22,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from leasehold.backoff import Backoff
 from leasehold.election.events import Event, Health
 from leasehold.etcd.addresses import Resolver
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
@@ -54,7 +55,7 @@ class Judge:
         self._bad = 0
         self._since = 0.0
         self._not_before = 0.0
-        self._backoff = pace.backoff
+        self._backoff = Backoff(pace.backoff, pace.longest, jitter=0.0)
 
     def answered(self, good: bool, now: float) -> bool:
         """Take an answer into account; whether the verdict has changed by it."""
@@ -79,9 +80,8 @@ class Judge:
     def _fail(self, now: float) -> None:
         self.healthy = False
         if now - self._since >= self._pace.forgiven:
-            self._backoff = self._pace.backoff
-        self._not_before = now + self._backoff
-        self._backoff = min(self._backoff * 2, self._pace.longest)
+            self._backoff.reset()
+        self._not_before = now + self._backoff.next_pause()
 
 
 class AppHealth:
