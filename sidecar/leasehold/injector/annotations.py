@@ -1,7 +1,7 @@
-"""What a pod asks for by its annotations, checked as strictly as `leasehold run` checks its flags. Pure.
+"""What a pod requests by its annotations, checked as strictly as `leasehold run` checks its flags. Pure.
 
-Whoever misspells an annotation has not said what they think they have said. So one that is not known is refused, by
-its name and with the nearest that is known.
+A misspelt annotation must not be ignored: its author relies on it. An unknown annotation is an error that names the
+closest known one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from leasehold.lock.keys import LockName
 from leasehold.settings import parsers
 
 _OURS: Final = (INJECTED, LEADER_OF)
-"""Annotations that are Leasehold's own to set."""
+"""Annotations that only Leasehold sets."""
 _KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 GATES: Final = ("readiness", "label")
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 
 class RequestRefused(Exception):
-    """The pod cannot be given what it asks for. The text is one sentence for its author."""
+    """The injector cannot do what the pod requests. The text is one sentence for the pod's author."""
 
 
 @dataclass(frozen=True, slots=True)
 class InjectionRequest:
-    """What one pod asks for. `ttl` in seconds; None or "" where the pod leaves it to the injector, or to the Lock."""
+    """What one pod requests. `ttl` in seconds; None or "" means the injector's default, or the Lock's."""
 
     lock: LockName
     gate: str
@@ -41,17 +41,17 @@ class InjectionRequest:
     control_port: int
     etcd_secret: str
     revision_label: str
-    """The label that tells the revision the pod belongs to; "" for a pod of none."""
+    """The label that holds the pod's revision; "" if it has none."""
 
 
 def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
-    """What the pod asks for; `require_lock` unless it says so itself. Raises Refused."""
+    """What the pod requests; `require_lock` applies unless an annotation says otherwise. Raises RequestRefused."""
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     given = _given(metadata.get("annotations") or {})
     _check_labels(labels)
     revision = next((label for label in _REVISION_LABELS if label in labels), "")
-    asked = InjectionRequest(
+    request = InjectionRequest(
         lock=_lock(given, namespace),
         gate=_value(given, "gate", parsers.one_of(*GATES), GATES[0]),
         app_health=_value(given, "app-health", _health, ""),
@@ -63,12 +63,12 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
         etcd_secret=_value(given, "etcd-secret", _secret, ""),
         revision_label=revision,
     )
-    _check_relations(asked)
-    return asked
+    _check_relations(request)
+    return request
 
 
 def _given(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Ours among the annotations, without the prefix."""
+    """Leasehold's annotations, without the prefix. Raises RequestRefused for an unknown one."""
     given = {}
     for name, text in annotations.items():
         if not name.startswith(PREFIX) or name in _OURS:
@@ -94,9 +94,9 @@ def _check_labels(labels: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX) or name == INJECT_LABEL:
             continue
         if name == LEADER_LABEL:
-            raise RequestRefused(f"the label {name} is the operator's to set, on the pod that leads: take it away")
+            raise RequestRefused(f"the label {name} is set by the operator on the pod that leads: remove it")
         if name.removeprefix(PREFIX) in _KNOWN:
-            raise RequestRefused(f"{name} is an annotation, and stands among the labels: move it to the annotations")
+            raise RequestRefused(f"{name} is an annotation, not a label: move it to the annotations")
         raise RequestRefused(f"there is no label {name}: use {INJECT_LABEL} alone, and annotations")
 
 
@@ -143,12 +143,12 @@ def _secret(text: str) -> str:
     return text
 
 
-def _check_relations(asked: InjectionRequest) -> None:
-    if asked.port == asked.control_port:
+def _check_relations(request: InjectionRequest) -> None:
+    if request.port == request.control_port:
         raise RequestRefused(
-            f"{PREFIX}port and {PREFIX}control-port are both {asked.port}: the two listeners need a port each"
+            f"{PREFIX}port and {PREFIX}control-port are both {request.port}: the two listeners need a port each"
         )
-    if asked.revision_label and not asked.app_health:
+    if request.revision_label and not request.app_health:
         raise RequestRefused(
             f"the annotation {PREFIX}app-health is missing: a new revision takes the lock over from the old one, so it "
             "must say when it works; name the URL of the app's health check, such as :8080/healthz"

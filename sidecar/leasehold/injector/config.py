@@ -1,7 +1,6 @@
-"""What a start of `leasehold injector` was asked for, checked, as a frozen dataclass.
+"""The settings of `leasehold injector`, checked, as a frozen dataclass.
 
-Read as the operator's settings are. Nothing here imports more than the standard library, so that `--help` and mistakes
-answer at once.
+Only the standard library is imported here, so that `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def _resources(text: str) -> Mapping[str, Any]:
 
 
 def _amounts(found: object) -> bool:
-    """Whether it is Kubernetes' quantities by resource."""
+    """Whether this maps resources to quantities as Kubernetes writes them."""
     return isinstance(found, dict) and all(_QUANTITY.fullmatch(str(amount)) for amount in found.values())
 
 
@@ -170,14 +169,18 @@ GROUPS: Final = (
     flags.LOG_GROUP,
 )
 _SUMMARY: Final = f"Give pods with the label {INJECT_LABEL} their sidecar, as a mutating webhook. Run two replicas."
-_USUAL: Final = {"requests": {"cpu": "5m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
+_DEFAULT_RESOURCES: Final = {"requests": {"cpu": "5m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCertificate:
-    """A certificate that the injector makes itself, for the DNS name `host`."""
+    """A certificate that the injector makes itself, for the DNS name `host`, and where its parts are kept.
+
+    `secret` is in `namespace`; `configuration` names the MutatingWebhookConfiguration.
+    """
 
     host: str
+    namespace: str
     secret: str
     configuration: str
     days: int
@@ -185,7 +188,7 @@ class OwnCertificate:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate that somebody else looks after."""
+    """A certificate that somebody else renews."""
 
     certificate: Path
     key: Path
@@ -193,10 +196,9 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class InjectorConfig(CommonConfig):
-    """Everything that an injector was asked for. `kubeconfig` None: the pod's own account."""
+    """All settings of an injector. With `kubeconfig` None, it uses the pod's service account."""
 
     kubeconfig: Path | None
-    namespace: str
     certificate: OwnCertificate | CertificateFiles
     sidecar: Sidecar
     require_lock: bool
@@ -208,11 +210,9 @@ class InjectorConfig(CommonConfig):
 def injector_config(arguments: Sequence[str], environ: Mapping[str, str]) -> InjectorConfig:
     """The settings of `leasehold injector`. Raises ConfigError with every mistake."""
     settings = open_settings("injector", _SUMMARY, GROUPS, arguments, environ)
-    namespace = settings.get(NAMESPACE)
     config = InjectorConfig(
         kubeconfig=read_kubeconfig(settings),
-        namespace=namespace,
-        certificate=_certificate(settings, namespace),
+        certificate=_certificate(settings, settings.get(NAMESPACE)),
         sidecar=_sidecar(settings),
         require_lock=settings.get(REQUIRE_LOCK),
         require_opt_in=settings.get(REQUIRE_OPT_IN),
@@ -236,7 +236,7 @@ def _certificate(settings: SettingsReader, namespace: str) -> OwnCertificate | C
             "No certificate is named: give --tls-cert and --tls-key, or else --service, --certificate-secret and "
             "--webhook-configuration."
         )
-    return OwnCertificate(f"{own[0]}.{namespace}.svc", own[1], own[2], days)
+    return OwnCertificate(f"{own[0]}.{namespace}.svc", namespace, own[1], own[2], days)
 
 
 def _sidecar(settings: SettingsReader) -> Sidecar:
@@ -249,7 +249,7 @@ def _sidecar(settings: SettingsReader) -> Sidecar:
         etcd_user=settings.get(USER),
         password_secret=settings.get(PASSWORD),
         root=settings.get(ROOT),
-        resources=settings.get(RESOURCES) or _USUAL,
+        resources=settings.get(RESOURCES) or _DEFAULT_RESOURCES,
     )
     for option, value in ((IMAGE, sidecar.image), (ETCD, sidecar.etcd)):
         if not value and not settings.is_invalid(option):

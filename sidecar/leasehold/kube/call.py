@@ -62,7 +62,7 @@ class KubeCall:
         self._date = ""
 
     @property
-    def told(self) -> datetime | None:
+    def server_time(self) -> datetime | None:
         """The time by the API server's own clock, in its last answer; None before the first."""
         try:
             return parsedate_to_datetime(self._date)
