@@ -65,7 +65,7 @@ class App:
     def __init__(self) -> None:
         self._routes: dict[str, dict[str, Handler]] = {}
         self._closers: list[Callable[[], None]] = []
-        self.guards: list[Callable[[web.BaseRequest], web.Response | None]] = []
+        self.filters: list[Callable[[web.BaseRequest], web.Response | None]] = []
         """Each may refuse any request before its route is looked at."""
         self.streams: set[str] = set()
         """Paths whose answers last, and are bounded in number by their handlers."""
@@ -99,8 +99,8 @@ class App:
             return refusal("This process failed to answer; its log says why.", 500)
 
     def _find(self, request: web.BaseRequest) -> Handler | web.Response:
-        for guard in self.guards:
-            if (refused := guard(request)) is not None:
+        for check in self.filters:
+            if (refused := check(request)) is not None:
                 return refused
         methods = self._routes.get(request.path)
         if methods is None:

@@ -32,9 +32,9 @@ from leasehold.settings.parsers import bracketed
 
 __all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "ExecConfig", "LogConfig", "UnixAddress"]
 
-KILL_MARGIN = 0.5
+KILL_MARGIN_SECONDS = 0.5
 """Seconds before the lease deadline at which nothing of exec's command may run any more."""
-MAX_DEFAULT_GRACE = 10.0
+MAX_DEFAULT_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +138,12 @@ def longest_grace(ttl: float, max_drift: float) -> float:
     renewal and the next one's end at the earliest, so that one which is merely slow does not stop the command.
     """
     believed = ttl * (1 - max_drift) / (1 + max_drift)
-    return (believed - ttl / 3) / 2 - KILL_MARGIN
+    return (believed - ttl / 3) / 2 - KILL_MARGIN_SECONDS
 
 
 def default_grace(ttl: float, max_drift: float) -> float:
     """The `--grace` of a lease of `ttl` seconds where none was set."""
-    return min(MAX_DEFAULT_GRACE, longest_grace(ttl, max_drift))
+    return min(MAX_DEFAULT_GRACE_SECONDS, longest_grace(ttl, max_drift))
 
 
 def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str, str] | None:
