@@ -53,7 +53,7 @@ def _ask_cluster(given: Arguments) -> int:
     from leasehold.kubectl.errors import ClusterError
 
     try:
-        cluster = Cluster(given.place, given.request_timeout)
+        cluster = Cluster(given.cluster_ref, given.request_timeout)
         try:
             return FUNCTIONS[given.command](cluster, given)
         finally:

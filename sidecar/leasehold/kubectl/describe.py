@@ -1,4 +1,4 @@
-"""`kubectl leasehold describe`: all there is to say about one Lock. Pure: what time it is, is an argument."""
+"""`kubectl leasehold describe`: everything about one Lock. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _INDENT: Final = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What was found out. `events_error` and `queue_error` are sentences, empty when there is nothing to complain of.
+class Description:
+    """What is known about a Lock. `events_error` and `queue_error` are sentences, or empty.
 
-    `queue` is the queue in etcd as `leasehold status` prints it, for people and for programs; None when not asked for.
+    `queue` and `queue_data` are the queue in etcd as `leasehold status` prints it, as a table and as JSON; None if it
+    was not requested.
     """
 
     view: LockView
@@ -31,23 +32,23 @@ class Told:
     queue_error: str = ""
 
 
-def as_object(told: Told) -> Mapping[str, Any]:
+def as_object(description: Description) -> Mapping[str, Any]:
     """The description for programs."""
-    made: dict[str, Any] = {"lock": manifest(told.view), "events": [dict(event) for event in told.events]}
-    if told.queue_data is not None:
-        made["queue"] = told.queue_data
+    made: dict[str, Any] = {"lock": manifest(description.view), "events": [dict(event) for event in description.events]}
+    if description.queue_data is not None:
+        made["queue"] = description.queue_data
     return made
 
 
-def as_text(told: Told, now: datetime) -> str:
+def as_text(description: Description, now: datetime) -> str:
     """The description for people."""
-    view = told.view
+    view = description.view
     parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)], gap=GAP)]
     parts += [_section("Holders", _holders(view, now), "none"), _section("Conditions", _conditions(view, now), "none")]
-    if told.queue is not None or told.queue_error:
-        parts.append("Queue in etcd:\n" + _indented(told.queue_error or told.queue or ""))
-    nothing = told.events_error or "none that the API server still has"
-    parts.append(_section("History", _history(told.events, now), nothing))
+    if description.queue is not None or description.queue_error:
+        parts.append("Queue in etcd:\n" + _indented(description.queue_error or description.queue or ""))
+    nothing = description.events_error or "none that the API server still has"
+    parts.append(_section("History", _history(description.events, now), nothing))
     return "".join(parts)
 
 
@@ -65,7 +66,7 @@ def _facts(view: LockView, now: datetime) -> list[tuple[str, str]]:
         ("Queue", f"{view.holder_count} {_plural(view.holder_count, 'holder')}, {view.waiter_count} waiting"),
         ("Transitions", str(number(status, "transitionCount"))),
         ("Key", text(status, "key") or "-"),
-        ("Wanted", _wanted(view)),
+        ("Wanted", _desired(view)),
     ]
     if view.deleting:
         facts.append(("Deleting", _instant(text(metadata, "deletionTimestamp"), now)))
@@ -77,7 +78,7 @@ def _held(view: LockView) -> str:
     return view.held + stale
 
 
-def _wanted(view: LockView) -> str:
+def _desired(view: LockView) -> str:
     words = [f"lease {view.ttl}s", f"capacity {view.capacity}"]
     if view.suspended:
         words.append("suspended")
@@ -121,7 +122,7 @@ def _history(events: Sequence[Mapping[str, Any]], now: datetime) -> list[Row]:
 
 
 def _last(event: Mapping[str, Any]) -> str:
-    """When it was last seen: Events of the older API and of the newer one say so in different fields."""
+    """When it was last seen: the two Event APIs have different fields for that."""
     series = text(table(event, "series"), "lastObservedTime")
     created = text(table(event, "metadata"), "creationTimestamp")
     return series or text(event, "lastTimestamp") or text(event, "eventTime") or created

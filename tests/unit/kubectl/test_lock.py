@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.kubectl.describe import Told, as_object, as_text
+from leasehold.kubectl.describe import Description, as_object, as_text
 from leasehold.kubectl.lock import LockView, who_holds
 from leasehold.kubectl.printing import locks_table
 from leasehold.kubectl.waiting import free, held
@@ -46,9 +46,9 @@ def test_no_body_breaks_it(body: dict[str, Any], events: list[Any]) -> None:
     assert held(odd) in (True, False)
     assert free(odd) in (True, False)
     for printed in (
-        as_text(Told(odd, told), NOW),
+        as_text(Description(odd, told), NOW),
         locks_table([odd], NOW, wide=True, namespaces=True),
         who_holds(odd),
     ):
         assert all(character.isprintable() or character in "\n�" for character in printed)
-    assert as_object(Told(odd, told))["lock"]
+    assert as_object(Description(odd, told))["lock"]
