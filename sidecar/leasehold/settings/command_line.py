@@ -19,7 +19,7 @@ from leasehold.settings.options import ConfigError
 USAGE_ERROR: Final = 2
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-_SHOWN: Final = 120
+_MAX_SHOWN: Final = 120
 
 
 class Named(Protocol):
@@ -58,7 +58,7 @@ class Program(Generic[C]):
         command = next((one for one in self.commands if one.name == first), None)
         if command is None:
             names = ", ".join(one.name for one in self.commands)
-            return report([f"There is no command {first[:_SHOWN]!r}; use one of {names}, or --help."])
+            return report([f"There is no command {first[:_MAX_SHOWN]!r}; use one of {names}, or --help."])
         return _guarded(lambda: call(command, words[1:]))
 
     def help(self) -> str:

@@ -1,4 +1,4 @@
-"""How to reach etcd: the settings that run, exec and status share, and the relations between them."""
+"""How to reach etcd: the settings that run, exec and status share, and the checks between them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from leasehold.settings.options import Option, SettingsReader
 class EtcdConfig:
     """How to reach etcd. All endpoints are `scheme://host:port` of one scheme.
 
-    The files were readable at the start. An empty `user` means no login. The password is what its file holds, less
-    the line end, at each login: it may be rotated.
+    The files were readable at the start. An empty `user` means no login. The password is read from its file at each
+    login, without the line end: it may be rotated.
     """
 
     endpoints: tuple[str, ...] = flags.ETCD.default
@@ -64,7 +64,7 @@ def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
 
 
 def _check_certificates(settings: SettingsReader, etcd: EtcdConfig) -> None:
-    import ssl  # costs memory and time that only users of TLS pay
+    import ssl  # costs memory and time, and only TLS needs it
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if etcd.ca:

@@ -1,7 +1,7 @@
-"""The table of all settings: every flag of every command, with its unit, default and reader.
+"""The table of settings: the flags that several commands share, and those of run, exec, wait and status.
 
-A setting's name ends neither in `_PORT` nor in `_SERVICE_HOST` or the like: Kubernetes sets such variables by
-itself in every pod of a namespace that has a Service named `leasehold`.
+No setting's name ends in `_PORT`, `_SERVICE_HOST` or the like: Kubernetes sets such variables in every pod of a
+namespace that has a Service named `leasehold`.
 """
 
 from __future__ import annotations
