@@ -97,7 +97,7 @@ def sidecar(etcd: EtcdServer, root: str, spawn: Callable[..., Process], tmp_path
         *few,
         sys.executable,
         "-m",
-        "sidecar",
+        "leasehold",
         "run",
         "--etcd",
         etcd.url,

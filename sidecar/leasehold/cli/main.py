@@ -27,7 +27,7 @@ class Command:
 
 
 COMMANDS: Final = (
-    Command("run", "stand for a lock and answer GET /leader: the sidecar", "leasehold.cli.commands", "run"),
+    Command("run", "queue for a lock and answer GET /leader: the sidecar", "leasehold.cli.commands", "run"),
     Command("exec", "run a command only while leading", "leasehold.exec.supervisor"),
     Command("wait", "block until this pod leads, then print its fencing token", "leasehold.cli.wait"),
     Command("status", "print a lock's queue from etcd", "leasehold.cli.status"),

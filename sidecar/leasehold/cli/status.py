@@ -1,7 +1,6 @@
 """`leasehold status`: print who holds a lock and who waits for it.
 
-Exit codes: 0 when the queue was printed, whether the lock is held or not; 1 when etcd could not be asked; 2 for
-settings.
+Exit codes: 0 if the queue was printed, whether the lock is held or not; 1 if etcd cannot be read; 2 for settings.
 """
 
 from __future__ import annotations

@@ -82,13 +82,13 @@ class Watchman:
 
     async def post(self, url: str) -> int:
         """POST to a control listener; returns the status."""
-        assert self._session is not None, "asked before it was entered"
+        assert self._session is not None, "only usable inside the context"
         async with self._session.post(url) as answer:
             return answer.status
 
     async def ask(self, candidate: Candidate) -> Seen | None:
         """One question; None when there is no answer."""
-        assert self._session is not None, "asked before it was entered"
+        assert self._session is not None, "only usable inside the context"
         sent = time.monotonic()
         try:
             async with self._session.get(f"{candidate.url}/leader") as answer:

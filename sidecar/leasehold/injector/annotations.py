@@ -103,7 +103,7 @@ def _check_labels(labels: Mapping[str, str]) -> None:
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:
     name = given.get("lock")
     if name is None:
-        raise RequestRefused(f"the annotation {PREFIX}lock is missing: name the Lock that the pod stands for")
+        raise RequestRefused(f"the annotation {PREFIX}lock is missing: name the Lock to queue for")
     if "/" in name:
         raise RequestRefused(
             f"{PREFIX}lock is {_cut(name)}: use the name of a Lock of the pod's own namespace, without a /"

@@ -76,14 +76,14 @@ SERVICE: Final = Option[str](
 SECRET: Final = Option[str](
     "--certificate-secret",
     "NAME",
-    "Secret that its replicas share their certificate by; it must exist",
+    "Secret through which its replicas share their certificate; it must exist",
     _object_name,
     "",
 )
 CONFIGURATION: Final = Option[str](
     "--webhook-configuration",
     "NAME",
-    "MutatingWebhookConfiguration whose caBundle it keeps right; it must exist",
+    "MutatingWebhookConfiguration whose caBundle it keeps up to date; it must exist",
     _object_name,
     "",
 )
@@ -97,7 +97,7 @@ DAYS: Final = Option[int](
 TLS_CERT: Final = Option[Path | None](
     "--tls-cert",
     "FILE",
-    "a certificate that others look after, PEM; read again when it changes",
+    "a certificate that somebody else renews, PEM; read again when it changes",
     parsers.readable_file,
     None,
 )
@@ -105,7 +105,7 @@ TLS_KEY: Final = Option[Path | None]("--tls-key", "FILE", "its private key, PEM"
 REQUIRE_LOCK: Final = Option[bool](
     "--require-lock",
     "",
-    "refuse pods whose Lock does not exist (default: do not look)",
+    "refuse pods whose Lock does not exist (default: do not check)",
     parsers.switch,
     False,
     switch=True,

@@ -156,10 +156,10 @@ def _refusal(status: int, headers: Mapping[str, str], answer: Body | None) -> Ku
     return KubeError(status, _one_line(message), _seconds(pause), len(details.get("causes") or ()))
 
 
-def _seconds(asked: object) -> float:
+def _seconds(pause: object) -> float:
     """Retry-After in seconds; a date, which the API server never sends, counts as 0."""
     try:
-        return min(max(float(str(asked)), 0.0), 600.0)
+        return min(max(float(str(pause)), 0.0), 600.0)
     except ValueError:
         return 0.0
 

@@ -130,7 +130,7 @@ class AppHealth:
             log.info("the app is healthy")
         else:
             wait = self._judge.excluded_until - now
-            log.warning("the app is unhealthy (%s); it is not asked to lead for at least %.0f s", problem, wait)
+            log.warning("the app is unhealthy (%s); it cannot lead for at least %.0f s", problem, wait)
         self._submit(Health(self._judge.healthy))
 
 

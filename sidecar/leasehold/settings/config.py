@@ -158,7 +158,7 @@ def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str,
 
 def run_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config:
     """The settings of `leasehold run`. Raises ConfigError with every mistake."""
-    settings = open_settings("run", "Stand for a lock and answer GET /leader.", flags.RUN, arguments, environ)
+    settings = open_settings("run", "Queue for a lock and answer GET /leader.", flags.RUN, arguments, environ)
     config = _sidecar(settings, environ, app=True)
     settings.finish()
     return config
@@ -240,8 +240,8 @@ def read_lock(settings: SettingsReader) -> LockName:
             return LockName.parse(lock, namespace)
         settings.mistakes.append("No lock is named: give --lock NAME, or set LEASEHOLD_LOCK.")
     except ValueError as error:
-        mend = re.sub(r"^(the [a-z ]+?) '.*' is not", r"\1 is not", str(error), flags=re.DOTALL)
-        settings.add(*settings.seen[wrong.dest], mend)  # without the value, which add() shows in shortened form
+        rule = re.sub(r"^(the [a-z ]+?) '.*' is not", r"\1 is not", str(error), flags=re.DOTALL)
+        settings.add(*settings.seen[wrong.dest], rule)  # without the value, which add() shows in shortened form
     return LockName("default", "unnamed")
 
 
