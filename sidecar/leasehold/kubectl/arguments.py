@@ -17,7 +17,8 @@ from leasehold.lock.keys import LockName
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd
-from leasehold.settings.options import ConfigError, Option, SettingsReader, sentence
+from leasehold.settings.options import ConfigError, Option, SettingsReader, argparse_sentence, sentence
+from leasehold.settings.parsers import one_of
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -70,7 +71,7 @@ OUTPUT: Final = Flag(
     ("-o", "--output"),
     "FORMAT",
     f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: for people)",
-    values.one_of(*FORMATS),
+    one_of(*FORMATS),
     completes="formats",
 )
 REQUEST_TIMEOUT: Final = Flag(
@@ -184,9 +185,7 @@ def _mistake(message: str) -> str:
         return f"There is no option or argument {message.partition(': ')[2][:120]!r} here; see --help."
     if message.startswith("the following arguments are required: "):
         return f"{message.partition(': ')[2]} is missing; see --help."
-    flag, _, rest = message.removeprefix("argument ").partition(": ")
-    rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
-    return f"{flag}: {rest}." if rest else f"{flag}."
+    return argparse_sentence(message)
 
 
 def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) -> Arguments:
@@ -195,7 +194,7 @@ def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) ->
     mistakes: list[str] = []
     found = {flag.dest: _value(flag, given[flag.dest], mistakes) for flag in command.flags if flag not in ETCD}
     name = _name(given["name"], mistakes) if command.takes == "NAME" else ""
-    shell = _read(values.one_of(*SHELLS), "SHELL", given["name"], "", mistakes) if command.takes == "SHELL" else ""
+    shell = _read(one_of(*SHELLS), "SHELL", given["name"], "", mistakes) if command.takes == "SHELL" else ""
     if found.get("to") is not None and found.get("token"):
         mistakes.append("--to and --token cannot be used together: a preference concerns every holder.")
     etcd, root = _etcd(given, environ, mistakes) if ETCD[0] in command.flags else (None, "")

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from leasehold.kubectl.times import parse_duration
 from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, LockName, sanitise
 
 WEEK_SECONDS: Final = 7 * 86400.0
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A parser for one of these words."""
-
-    def read(given: str) -> str:
-        if given not in choices:
-            raise ValueError(f"use one of {', '.join(choices)}")
-        return given
-
-    return read
 
 
 def token(given: str) -> int:

@@ -148,13 +148,18 @@ def _check_resolved(option: Option[T], text: str) -> None:
         raise ValueError(f"Kubernetes could not fill in {missing[0]}; define that variable above its use")
 
 
+def argparse_sentence(message: str) -> str:
+    """argparse's message about a flag as a sentence that begins with the flag's long name."""
+    flag, _, rest = message.removeprefix("argument ").partition(": ")
+    flag = flag.rpartition("/")[2] if rest else flag
+    rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
+    return f"{flag}: {rest}." if rest else f"{flag}."
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError with one sentence, instead of printing the usage."""
-        flag, _, rest = message.removeprefix("argument ").partition(": ")
-        flag = flag.rpartition("/")[2] if rest else flag
-        rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
-        raise ConfigError([f"{flag}: {rest}." if rest else f"{flag}."])
+        raise ConfigError([argparse_sentence(message)])
 
 
 def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "") -> argparse.ArgumentParser:
