@@ -78,27 +78,29 @@ def target(view: LockView, token: int) -> Target:
     return Target(token or highest, meant)
 
 
-def handover(who: Target) -> Decide:
+def handover(targets: Target) -> Decide:
     """The targets hand over."""
-    return lambda view: _raise_token(view, who, HANDOVER, "asked to hand over", "had already been asked to hand over")
+    return lambda view: _raise_token(
+        view, targets, HANDOVER, "asked to hand over", "had already been asked to hand over"
+    )
 
 
-def revoke(who: Target) -> Decide:
+def revoke(targets: Target) -> Decide:
     """The targets' keys are deleted."""
-    return lambda view: _raise_token(view, who, REVOKE, "revoked", "had already been revoked")
+    return lambda view: _raise_token(view, targets, REVOKE, "revoked", "had already been revoked")
 
 
-def _raise_token(view: LockView, who: Target, name: str, done: str, before: str) -> Change:
-    if not still(view, who):
-        return Change(f"{named(who.holders)} had already given it up; it {who_holds(view)}")
-    if number(view.spec, name) >= who.token:
-        return Change(f"{named(who.holders)} {before}")
-    return Change(f"{named(who.holders)} {done}", {name: who.token})
+def _raise_token(view: LockView, targets: Target, name: str, done: str, before: str) -> Change:
+    if not still(view, targets):
+        return Change(f"{named(targets.holders)} had already given it up; it {who_holds(view)}")
+    if number(view.spec, name) >= targets.token:
+        return Change(f"{named(targets.holders)} {before}")
+    return Change(f"{named(targets.holders)} {done}", {name: targets.token})
 
 
-def still(view: LockView, who: Target) -> bool:
+def still(view: LockView, targets: Target) -> bool:
     """Whether a target still holds; an unknown holder counts as one."""
-    return view.held == "Unknown" or any(holder.token <= who.token for holder in view.holders)
+    return view.held == "Unknown" or any(holder.token <= targets.token for holder in view.holders)
 
 
 def prefer(first: LockView, identity: str) -> Decide:

@@ -104,10 +104,12 @@ def handover(cluster: Cluster, given: Arguments) -> int:
     view = _read(cluster, given)
     if given.to is not None:
         return _prefer(cluster, view, given, given.to)
-    who = change.target(view, given.token)
-    after = _change(cluster, view, change.handover(who), given)
+    targets = change.target(view, given.token)
+    after = _change(cluster, view, change.handover(targets), given)
     if given.wait:
-        return _wait(cluster, after.name, waiting.given_up(who), given, f"{named(who.holders)} did not hand over")
+        return _wait(
+            cluster, after.name, waiting.given_up(targets), given, f"{named(targets.holders)} did not hand over"
+        )
     return DONE
 
 
@@ -134,19 +136,19 @@ def resume(cluster: Cluster, given: Arguments) -> int:
 def revoke(cluster: Cluster, given: Arguments) -> int:
     """`revoke`. The targets are fixed before the question, however long the answer takes."""
     view = _read(cluster, given)
-    who = change.target(view, given.token)
-    notify(revocation_risk(view, who))
+    targets = change.target(view, given.token)
+    notify(revocation_risk(view, targets))
     if not given.yes and not _confirmed():
         notify("Nothing was changed.")
         return NOT_DONE
-    _change(cluster, view, change.revoke(who), given)
+    _change(cluster, view, change.revoke(targets), given)
     return DONE
 
 
-def revocation_risk(view: LockView, who: Target) -> str:
+def revocation_risk(view: LockView, targets: Target) -> str:
     """The risk of a revocation, as a sentence."""
     return (
-        f"Revoking deletes the key of {named(who.holders)} in etcd: the next in {view.name}'s queue leads at once, "
+        f"Revoking deletes the key of {named(targets.holders)} in etcd: the next in {view.name}'s queue leads at once, "
         f"while a holder that is cut off may act as leader for up to {view.ttl} more seconds; until then only fencing "
         "tokens keep the two apart."
     )

@@ -47,9 +47,9 @@ def held_by(identity: str) -> Met:
     return lambda view: held(view) and any(holder.identity == identity for holder in view.holders)
 
 
-def given_up(who: Target) -> Met:
+def given_up(targets: Target) -> Met:
     """None of the targets holds any more."""
-    return lambda view: view.observed and not still(view, who)
+    return lambda view: view.observed and not still(view, targets)
 
 
 class Watchable(Protocol):

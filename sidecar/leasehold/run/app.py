@@ -111,9 +111,8 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         _observers(config, stack, publisher)
         tasks = [_start(stack, runner.run(), "election")]
         if config.app_health is not None:
-            from leasehold.run.app_health import (
-                AppHealth,  # its memory is paid once per pod, and only with --app-health
-            )
+            # Only here: the memory of imports is paid once per pod.
+            from leasehold.run.app_health import AppHealth
 
             tasks.append(_start(stack, AppHealth(config.app_health, runner.submit).run(), "app health"))
         yield RunningSidecar(publisher, runner, tasks)
@@ -179,7 +178,7 @@ def _observers(config: Config, stack: AsyncExitStack, publisher: Publisher) -> N
         state_file.start()
         stack.callback(state_file.close)
     if config.on_gained or config.on_lost:
-        from leasehold.run.hooks import Hooks  # likewise only with hooks
+        from leasehold.run.hooks import Hooks  # only here, for its memory
 
         hooks = Hooks(publisher, config.on_gained, config.on_lost)
         hooks.start()
