@@ -9,7 +9,7 @@ def main() -> int:
         import os
 
         if os.getpid() == 1:
-            _heed_term()
+            _handle_term()
         from leasehold.cli import main as cli
 
         return cli.main(sys.argv[1:], os.environ)
@@ -17,9 +17,9 @@ def main() -> int:
         return 130
 
 
-def _heed_term() -> None:
-    """The kernel drops every TERM that a container's first process has no handler for: then the pod would be stopped
-    by KILL, at the end of its grace period. A command that has more to do on TERM sets a handler of its own.
+def _handle_term() -> None:
+    """For a container's first process, the kernel drops every TERM without a handler: the pod would end by KILL, at the
+    end of its grace period. Commands that have more to do on TERM replace this handler.
     """
     import signal
 

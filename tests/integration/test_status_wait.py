@@ -32,19 +32,8 @@ class Sidecars:
 
     def command(self, name: str, port: int, *settings: str) -> list[str]:
         where = ("--listen", f"127.0.0.1:{port}", "--control", "127.0.0.1:0")
-        return [
-            sys.executable,
-            "-m",
-            "leasehold",
-            "run",
-            *self.place,
-            "--identity",
-            name,
-            "--ttl",
-            "3",
-            *where,
-            *settings,
-        ]
+        words = [sys.executable, "-m", "leasehold", "run", *self.place, "--identity", name, "--ttl", "3"]
+        return [*words, *where, *settings]
 
     def start(self, name: str, *settings: str, port: int | None = None) -> tuple[Process, int]:
         port = port or reserve_port()

@@ -45,7 +45,7 @@ def test_the_injector_takes_what_is_labelled_for_it(name: str) -> None:
     template = workload["spec"]["template"]
     label = "pod-template-hash" if workload["kind"] == "Deployment" else "controller-revision-hash"
     template["metadata"]["labels"][label] = "x"
-    asked = patch.asks(template, "default", require_lock=True)
+    asked = patch.injection_request(template, "default", require_lock=True)
     assert asked.lock.name == by_kind["Lock"]["metadata"]["name"]
     assert patch.patch(template, asked, SIDECAR)
 

@@ -283,7 +283,7 @@ async def test_a_rotated_token_file_is_taken_up(
         with pytest.raises(KubeError, match="401"):
             await kube.cluster_uid()
         token.write_text(api.token())
-        monkeypatch.setattr(access_module, "RENEW_EVERY", 0)
+        monkeypatch.setattr(access_module, "RENEW_INTERVAL_SECONDS", 0)
         assert await kube.cluster_uid()
         token.unlink()
         assert await kube.cluster_uid(), "what was read last serves while nothing can be read"

@@ -12,8 +12,8 @@ import pytest
 from leasehold.kubectl import change
 from leasehold.kubectl.change import RefusedError
 from leasehold.kubectl.cluster import Cluster
+from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import NotThereError
-from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, condition, ended, holder, running, status_of
@@ -160,7 +160,7 @@ def test_a_handover_is_never_turned_against_the_next_holder(plugin: Plugin, clus
     plugin.set("db", status_of(B))
     for decide in (change.handover, change.revoke):
         _, made = change.apply(cluster, seen, decide(change.target(seen, 0)), told.append)
-        assert made.said == "a (token 217) had already given it up; it is held by b (token 230)"
+        assert made.summary == "a (token 217) had already given it up; it is held by b (token 230)"
     assert told == []
     assert plugin.spec("db")["handoverUpToToken"] == plugin.spec("db")["revokeUpToToken"] == 0
 
@@ -171,7 +171,7 @@ def test_tokens_only_grow(plugin: Plugin, cluster: Cluster) -> None:
     seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
     plugin.api.patch("locks", "db", {"spec": {"handoverUpToToken": 230}}, plugin.namespace)
     after, made = change.apply(cluster, seen, change.handover(change.target(seen, 217)), told.append)
-    assert "had already been asked" in made.said
+    assert "had already been asked" in made.summary
     assert after.spec["handoverUpToToken"] == 230
 
 
@@ -191,6 +191,6 @@ def test_a_lock_that_was_made_anew_is_another(plugin: Plugin, cluster: Cluster) 
     with pytest.raises(NotThereError):
         change.apply(cluster, seen, change.suspend, lambda _: None)
     plugin.make("db")
-    with pytest.raises(RefusedError, match="made anew"):
+    with pytest.raises(RefusedError, match="created again"):
         change.apply(cluster, seen, change.suspend, lambda _: None)
     assert plugin.spec("db")["suspend"] is False

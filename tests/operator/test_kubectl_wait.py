@@ -8,9 +8,9 @@ import pytest
 
 from leasehold.kubectl import waiting
 from leasehold.kubectl.cluster import Cluster
+from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError
 from leasehold.kubectl.lock import LockView
-from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, ended, holder, running, status_of

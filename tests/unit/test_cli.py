@@ -12,6 +12,7 @@ import pytest
 
 from leasehold import __version__
 from leasehold.cli import main
+from leasehold.settings.command_line import BROKEN_PIPE, USAGE_ERROR
 
 
 def leasehold(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +30,7 @@ def test_help_lists_every_command() -> None:
     done = leasehold("--help")
     assert done.returncode == 0
     assert all(f"  {command.name}" in done.stdout for command in main.COMMANDS)
-    assert leasehold().returncode == main.USAGE_ERROR
+    assert leasehold().returncode == USAGE_ERROR
 
 
 def test_a_command_explains_its_flags() -> None:
@@ -79,4 +80,4 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     process.stdout.close()
     with process.stderr as errors:
         assert errors.read() == b""
-    assert process.wait(60) == main.BROKEN_PIPE
+    assert process.wait(60) == BROKEN_PIPE

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from leasehold.lock.keys import LockName
 from leasehold.settings import flags
 from leasehold.settings.config import (
-    KILL_MARGIN,
+    KILL_MARGIN_SECONDS,
     Address,
     Config,
     ConfigError,
@@ -360,7 +360,7 @@ def test_the_grace_fits_into_every_lease(ttl: int, max_drift: float) -> None:
     believed = ttl * (1 - max_drift) / (1 + max_drift)
     if grace_mistake(None, ttl, max_drift) is None:
         assert longest >= 0
-        assert believed - longest - KILL_MARGIN > ttl / 3
+        assert believed - longest - KILL_MARGIN_SECONDS > ttl / 3
         assert grace_mistake(longest + 0.1, ttl, max_drift) is not None
 
 

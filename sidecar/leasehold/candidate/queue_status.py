@@ -1,33 +1,25 @@
-"""`leasehold status`: who holds a lock and who waits for it, read from etcd.
+"""A lock's queue and spec, read from etcd at one revision, for `leasehold status` and `kubectl leasehold describe`.
 
-Exit codes: 0 if the queue was printed; 1 if etcd could not be asked; 2 for settings. It prints one revision of etcd:
-the first candidate may have lost its connection a moment ago, and no longer answer 200.
+A candidate that is first in the queue there may have lost contact a moment ago, and no longer answer 200.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
-from leasehold.lock.keys import DEFAULT_TTL, Entry, Keys, Spec
-from leasehold.settings import flags
-from leasehold.settings.config import open_settings, read_lock
-from leasehold.settings.etcd import EtcdConfig, read_etcd
+from leasehold.lock.keys import Entry, Keys, Spec
+from leasehold.settings.etcd import EtcdConfig
 
-FAILED: Final = 1
-_REQUEST_TIMEOUT_SECONDS: Final = 2.0
 _PARALLEL_REQUESTS: Final = 16
-_SUMMARY: Final = "Print a lock's queue from etcd: who holds it, who waits, and how long their leases last."
+_REQUEST_TIMEOUT_SECONDS: Final = 2.0
 
 
 class QueueUnreadable(Exception):
@@ -57,25 +49,6 @@ class Queue:
     def spec(self) -> Spec:
         """What the lock was declared as; the defaults where it was not."""
         return self.declared.spec or Spec()
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """`leasehold status`. Raises ConfigError."""
-    settings = open_settings("status", _SUMMARY, flags.STATUS, arguments, environ)
-    etcd, lock = read_etcd(settings), read_lock(settings)
-    root, output = settings.get(flags.ROOT), settings.get(flags.OUTPUT)
-    settings.finish()
-    logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # what goes wrong is said below, once
-    try:
-        queue = asyncio.run(read_any(etcd, Keys(lock, root)))
-    except QueueUnreadable as error:
-        sys.stderr.write(f"leasehold: The queue cannot be read: {why(etcd, error)}\n")
-        return FAILED
-    sys.stdout.write(as_json(queue) if output == "json" else as_table(queue))
-    return 0
-
-
-# --- reading ---
 
 
 async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
@@ -130,116 +103,3 @@ def why(etcd: EtcdConfig, error: QueueUnreadable) -> str:
     if not etcd.user and "demands a user name" in said:
         return f"{said}; give --etcd-user and --etcd-password-file."
     return f"{said}."
-
-
-# --- printing ---
-
-
-def as_json(queue: Queue) -> str:
-    """The queue for programs; absent where nothing is known, with the names of the Lock resource."""
-    spec = queue.spec
-    named = {
-        "lock": str(queue.keys.lock),
-        "key": queue.keys.prefix,
-        "revision": queue.revision,
-        "declared": queue.declared.revision > 0,
-        "specError": queue.declared.broken or None,
-        "leaseDurationSeconds": spec.ttl,
-        "capacity": spec.capacity,
-        "suspend": spec.suspend,
-        "deleting": spec.deleting,
-        "preferredHolder": spec.preferred_holder or None,
-        "preferredGroup": spec.preferred_group or None,
-        "candidates": [_fields(candidate) for candidate in queue.candidates],
-    }
-    return json.dumps({name: value for name, value in named.items() if value is not None}, indent=2) + "\n"
-
-
-def _fields(candidate: Candidate) -> dict[str, Any]:
-    entry, record = candidate.entry, candidate.entry.record
-    named = {
-        "position": candidate.position,
-        "holds": candidate.holds,
-        "identity": record.identity,
-        "token": entry.create_revision,
-        "leaseID": f"{entry.lease:x}",
-        "leaseSecondsLeft": candidate.seconds_left,
-        "priority": record.priority,
-        "group": record.group or None,
-        "pod": record.pod or None,
-        "podNamespace": record.pod_namespace or None,
-        "podUID": record.pod_uid or None,
-        "node": record.node or None,
-        "yieldTo": record.yield_to or None,
-        "foreign": record.foreign,
-    }
-    return {name: value for name, value in named.items() if value is not None}
-
-
-_COLUMNS: Final = ("POSITION", "HOLDS", "IDENTITY", "TOKEN", "GROUP", "PRIORITY", "POD", "NODE", "LEASE LEFT")
-
-
-def as_table(queue: Queue) -> str:
-    """The queue for people."""
-    lines = [_headline(queue), _declaration(queue)]
-    if queue.candidates:
-        rows = [_COLUMNS, *(_row(candidate) for candidate in queue.candidates)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-        lines.append("")
-        padded = [[f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)] for row in rows]
-        lines += ["  ".join(cells).rstrip() for cells in padded]
-    return "\n".join(lines) + "\n"
-
-
-def _headline(queue: Queue) -> str:
-    holders = [c.entry.record.identity for c in queue.candidates if c.holds]
-    waiting = len(queue.candidates) - len(holders)
-    if holders:
-        state = "held by " + ", ".join(_printable(holder) for holder in holders)
-    elif queue.spec.suspend:
-        state = "suspended: nobody may hold it"
-    else:
-        state = "vacant"
-    return f"Lock {queue.keys.lock}: {state}; {waiting or 'nobody'} waiting."
-
-
-def _declaration(queue: Queue) -> str:
-    spec, declared = queue.spec, queue.declared
-    if declared.broken:
-        return f"Declared, but {_printable(declared.broken)}. Sidecars keep to the last one they could read."
-    if not declared.revision:
-        return f"Not declared: no Lock resource stands behind it. TTL: each sidecar's own, else {DEFAULT_TTL} s."
-    words = [f"TTL {spec.ttl} s" if spec.ttl else f"TTL each sidecar's own, else {DEFAULT_TTL} s"]
-    words.append(f"capacity {spec.capacity}")
-    if spec.suspend:
-        words.append("being deleted" if spec.deleting else "suspended")
-    if spec.preferred_holder:
-        words.append(f"preferred holder {_printable(spec.preferred_holder)}")
-    if spec.preferred_group:
-        words.append(f"preferred group {_printable(spec.preferred_group)}")
-    return f"Declared: {', '.join(words)}."
-
-
-def _row(candidate: Candidate) -> tuple[str, ...]:
-    entry, record = candidate.entry, candidate.entry.record
-    holds = "yes" if candidate.holds else "no"
-    if record.yield_to:
-        holds = f"yields to {_printable(record.yield_to)}"
-    priority = "(foreign)" if record.foreign else str(record.priority)
-    group, pod, node = (_printable(text) or "-" for text in (record.group, record.pod, record.node))
-    identity = _printable(record.identity) or "-"
-    token = str(entry.create_revision)
-    return str(candidate.position), holds, identity, token, group, priority, pod, node, _left(candidate)
-
-
-def _left(candidate: Candidate) -> str:
-    if not candidate.entry.lease:
-        return "no lease"
-    if candidate.seconds_left is None:
-        return "unknown"
-    return f"{candidate.seconds_left} s" if candidate.seconds_left >= 0 else "expired"
-
-
-def _printable(text: str) -> str:
-    """Text from etcd on a terminal: nothing invisible, and nothing that changes the direction of the rest."""
-    return "".join(character if character.isprintable() else "�" for character in text)

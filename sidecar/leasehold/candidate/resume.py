@@ -1,6 +1,6 @@
 """The resume file as the runner uses it: off the event loop, one step after the other, each within a time limit.
 
-A disk may hang and never answer, so each step runs in a daemon thread, which the end of the process does not wait for.
+A disk may hang, and a thread that waits for it cannot be ended: the process does not wait for these threads.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""`leasehold` itself: the commands there are, and the small ones."""
+"""The command line of `leasehold`: it finds the command; `wait` and `status` are here themselves."""

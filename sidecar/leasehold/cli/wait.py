@@ -1,9 +1,9 @@
-"""`leasehold wait`: block until this pod leads, by asking the sidecar of the pod.
+"""`leasehold wait`: block until this pod leads, by asking the pod's sidecar.
 
-`GET /events` says when to look, `GET /leader` alone decides. Prints the fencing token. Exit codes: 0 this pod leads
-(it may have lost the lock by the time you read this: pass the token on), 1 the timeout has passed, 2 settings.
+`GET /events` says when to ask, only `GET /leader` decides. Prints the fencing token. Exit codes: 0 this pod leads (it
+may have lost the lock by the time you read this: pass the token on), 1 the timeout has passed, 2 settings.
 
-The standard library's HTTP client only: this command is started anew each time, and starts in a fraction of the time.
+It uses the standard library's HTTP client, because importing aiohttp would take most of the command's time.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from leasehold.settings import flags
 from leasehold.settings.config import open_settings
 
 TIMED_OUT: Final = 1
-ANSWER_TIMEOUT: Final = 5.0
-"""Seconds for the sidecar to answer."""
-SILENCE: Final = 30.0
-"""Seconds without even a heartbeat after which the stream of events is opened anew."""
-PAUSE: Final = 0.2
-"""Seconds between two attempts at a sidecar that is not there yet."""
-_LONGEST_BODY: Final = 65536
+ANSWER_TIMEOUT_SECONDS: Final = 5.0
+"""For the sidecar to answer."""
+SILENCE_SECONDS: Final = 30.0
+"""Without even a heartbeat for so long, the stream of events is opened again."""
+RETRY_PAUSE_SECONDS: Final = 0.2
+"""Between two attempts while the sidecar is not up."""
+_MAX_BODY_BYTES: Final = 65536
 _SUMMARY: Final = "Block until this pod leads, then print its fencing token."
 
 
 class _NotYet(Exception):
-    """The sidecar has not answered as one that leads; the text says what it did."""
+    """The sidecar has not answered that it leads; the text says what it did."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 class Wait:
-    """One wait until an instant of `leasehold.clock`. `last` says why the pod did not lead when last asked."""
+    """One wait until a time of `leasehold.clock`. `last` says why the pod did not lead at the last try."""
 
     def __init__(self, url: str, until: float) -> None:
         split = urlsplit(url)
@@ -62,9 +62,9 @@ class Wait:
         self.last = f"{url} was not asked"
 
     def for_token(self) -> int | None:
-        """The token once this pod leads; None when the time is over. Asks at least once."""
+        """The token once this pod leads; None after the time is over. Asks at least once."""
         while True:
-            for _ in self._occasions():
+            for _ in self._times_to_ask():
                 try:
                     return self._ask()
                 except _NotYet as error:
@@ -74,43 +74,43 @@ class Wait:
                 if clock() >= self._until:
                     return None
 
-    def _occasions(self) -> Iterator[None]:
-        """When asking may be worth it: now, and at each event until the stream of them breaks."""
+    def _times_to_ask(self) -> Iterator[None]:
+        """Yield whenever the answer may have changed: now, and at each event until the stream breaks."""
         yield
-        # Not up yet, gone, or silent for too long: what /leader answers next will say more.
+        # The sidecar is not up, gone, or silent for too long: the next answer of /leader says more.
         with contextlib.suppress(OSError, http.client.HTTPException):
             yield from self._events()
-        time.sleep(max(0.0, min(PAUSE, self._until - clock())))
+        time.sleep(max(0.0, min(RETRY_PAUSE_SECONDS, self._until - clock())))
 
     def _events(self) -> Iterator[None]:
-        """Open the stream of events and yield at each, heartbeats too. Raises OSError and HTTPException."""
-        connection = self._connect(min(SILENCE, self._until - clock()))
+        """Open the stream of events and yield at each, including heartbeats. Raises OSError and HTTPException."""
+        connection = self._connect(min(SILENCE_SECONDS, self._until - clock()))
         try:
             connection.request("GET", "/events")
             answer = connection.getresponse()
-            while answer.status == http.client.OK and (line := answer.readline(_LONGEST_BODY)):
+            while answer.status == http.client.OK and (line := answer.readline(_MAX_BODY_BYTES)):
                 if line.startswith(b"event:"):
                     yield
-                if connection.sock is not None:  # no later than the end of the wait
-                    connection.sock.settimeout(_positive(min(SILENCE, self._until - clock())))
+                if connection.sock is not None:  # never longer than the rest of the wait
+                    connection.sock.settimeout(_positive(min(SILENCE_SECONDS, self._until - clock())))
         finally:
             connection.close()
 
     def _ask(self) -> int:
         """The token, if the sidecar says that it leads. Raises _NotYet, OSError and HTTPException."""
-        connection = self._connect(min(ANSWER_TIMEOUT, self._until - clock()))
+        connection = self._connect(min(ANSWER_TIMEOUT_SECONDS, self._until - clock()))
         try:
             connection.request("GET", "/leader", headers={"Connection": "close"})
             answer = connection.getresponse()
-            body = answer.read(_LONGEST_BODY)
+            body = answer.read(_MAX_BODY_BYTES)
         finally:
             connection.close()
-        return self._judge(answer.status, body)
+        return self._token(answer.status, body)
 
-    def _judge(self, status: int, body: bytes) -> int:
+    def _token(self, status: int, body: bytes) -> int:
         try:
-            said = json.loads(body)
-            leading, token, leader = said["leading"], said["token"], said["leader"]
+            fields = json.loads(body)
+            leading, token, leader = fields["leading"], fields["token"], fields["leader"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise _NotYet(f"{self._url} does not answer as a Leasehold sidecar does") from None
         if status == http.client.OK and leading is True and isinstance(token, int):
@@ -122,7 +122,7 @@ class Wait:
 
 
 def _positive(seconds: float) -> float:
-    """A socket's timeout: 0 would mean not to wait at all, which is an error of its own."""
+    """A socket's timeout: 0 would make it non-blocking."""
     return max(0.01, seconds)
 
 

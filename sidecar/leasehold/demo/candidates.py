@@ -1,4 +1,4 @@
-"""The demo's three sidecars: real `leasehold run` processes, which it kills, freezes and starts again."""
+"""The demo's three sidecars: real `leasehold run` processes, which the tour kills, freezes and restarts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from typing import Final
 
 NAMES: Final = ("anna", "bert", "carl")
 LOCK: Final = "demo/tour"
-_TTLS: Final = (3, 8)
-"""Seconds: the least, so that the tour is short; and the most, so that it ends within a minute."""
+_TTL_LIMITS_SECONDS: Final = (3, 8)
+"""The lowest keeps the tour short; with the highest it still ends within a minute."""
 _STARTS_PER_TTL: Final = 4
 """A lease that is renewed each third of its TTL must outlast a restart, with room to spare."""
-_START_PATIENCE: Final = 20.0
+_START_TIMEOUT_SECONDS: Final = 20.0
 
 
 class Candidate:
-    """One sidecar process, which may be a later one of the same name."""
+    """One sidecar; after a restart it is another process."""
 
     def __init__(self, name: str, etcd_url: str, ttl: int, directory: Path) -> None:
         self.name = name
@@ -47,7 +47,7 @@ class Candidate:
         return self._process.pid if self._process is not None and self.alive else 0
 
     async def start(self) -> None:
-        """Start its process, and return when it listens. Raises RuntimeError with the end of its log if it does not."""
+        """Start its process, and wait until it listens. Raises RuntimeError with the end of its log if it does not."""
         flags = {
             "--etcd": self._etcd_url,
             "--lock": LOCK,
@@ -68,7 +68,7 @@ class Candidate:
 
     async def _wait_listening(self) -> None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _START_PATIENCE
+        end = loop.time() + _START_TIMEOUT_SECONDS
         while loop.time() < end and self.alive:
             found = _addresses(self._log)
             if len(found) == 2:
@@ -104,28 +104,28 @@ class Candidate:
 
 
 def _addresses(log: Path) -> dict[str, str]:
-    """Where the sidecar says that it listens: `listen` and `control`, as far as they are in its log."""
+    """The addresses in the sidecar's log: `listen` and `control`, as far as they are there."""
     found = {}
     for line in log.read_text(errors="replace").splitlines():
         try:
             fields = json.loads(line)
-        except ValueError:  # the last line may still be being written
+        except ValueError:  # the last line may be incomplete
             continue
         found.update({name: str(fields[name]) for name in ("listen", "control") if name in fields})
     return found
 
 
 async def fitting_ttl() -> int:
-    """The TTL, in seconds, within which this machine restarts a sidecar, busy as it is: most of a start is imports."""
+    """A TTL in seconds that is long enough for a restart on this machine, by the time that the imports take."""
     started = time.monotonic()
     importing = await asyncio.create_subprocess_exec(sys.executable, "-c", "import leasehold.run.app")
     await importing.wait()
-    least, most = _TTLS
+    least, most = _TTL_LIMITS_SECONDS
     return min(max(least, math.ceil((time.monotonic() - started) * _STARTS_PER_TTL)), most)
 
 
 async def start_candidates(etcd_url: str, ttl: int, directory: Path) -> Sequence[Candidate]:
-    """All three, one after the other, so that their order in the queue is that of their names."""
+    """Start all three, one after the other: their order in the queue is that of their names."""
     candidates = [Candidate(name, etcd_url, ttl, directory) for name in NAMES]
     try:
         for candidate in candidates:

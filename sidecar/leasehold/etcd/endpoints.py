@@ -10,10 +10,11 @@ usable.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
+from leasehold.backoff import Backoff
 from leasehold.etcd.errors import BadSetting
 from leasehold.resolver import Address, Resolver
 
@@ -54,12 +55,15 @@ def _parse(url: str) -> Endpoint:
 
 @dataclass(slots=True)
 class _Health:
-    failures: int = 0
+    backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=0.0))
     ready_at: float = 0.0
 
     def fail(self, now: float) -> None:
-        self.ready_at = now + min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self.failures, 10))
-        self.failures += 1
+        self.ready_at = now + self.backoff.next_pause()
+
+    def succeed(self) -> None:
+        self.ready_at = 0.0
+        self.backoff.reset()
 
 
 class Target:
@@ -79,14 +83,19 @@ class Target:
     async def addresses(self) -> list[Address]:
         """Look the name up; the one whose last failure is longest ago comes first. Raises OSError or UnicodeError."""
         found = [Address()] if self.endpoint.path else await self._resolver.addresses()
-        self._known = {address: self._known.get(address, _Health()) for address in found}
+        self._known = {address: self._known.get(address) or _Health() for address in found}
         return sorted(self._known, key=lambda address: self._known[address].ready_at)
 
     def failed(self, address: Address | None, now: float) -> None:
         """Note a failure of one address, or of the look-up (None)."""
-        (self._lookup if address is None else self._known.setdefault(address, _Health())).fail(now)
+        (self._lookup if address is None else self._health(address)).fail(now)
 
     def answered(self, address: Address) -> None:
         """Note that etcd answered a call there."""
-        self._lookup = _Health()
-        self._known[address] = _Health()
+        self._lookup.succeed()
+        self._health(address).succeed()
+
+    def _health(self, address: Address) -> _Health:
+        if address not in self._known:
+            self._known[address] = _Health()
+        return self._known[address]

@@ -1,4 +1,4 @@
-"""A timer on CLOCK_BOOTTIME, to be waited for with poll: after a suspend it fires at once, where poll's own would not.
+"""A timer on CLOCK_BOOTTIME for poll: after a suspend it fires at once, unlike poll's own timeout.
 
 The standard library has this from Python 3.13 on.
 """
@@ -22,7 +22,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def create() -> int | None:
-    """A descriptor of a timer, not armed yet; None where the kernel has none on this clock."""
+    """The descriptor of a timer that is not armed yet; None if the kernel has none on this clock."""
     descriptor = int(_libc.timerfd_create(_CLOCK_BOOTTIME, _TFD_FLAGS))
     return descriptor if descriptor >= 0 else None
 

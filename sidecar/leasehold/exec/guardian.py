@@ -1,22 +1,22 @@
 """Stops a command's whole process tree before the lease deadline: the guardian of `leasehold exec`.
 
-A process of its own, because leasehold itself may be frozen or killed at any instant. It is told every confirmed
-deadline through a pipe and needs nothing else: no etcd, no network, no event loop. When no later deadline arrives in
-time, it sends TERM at `deadline - grace - margin` and KILL at `deadline - margin`; when the pipe closes, because
-leasehold has died, TERM at once. It is the subreaper of the tree (see `process_tree.py`), and ends when nothing of the
-tree is left. Should the guardian itself be killed, the kernel kills the command, and leasehold, which is a subreaper
-too, the rest.
+It is a separate process because leasehold itself may be frozen or killed at any time. It receives each confirmed
+deadline through a pipe and needs nothing else: no etcd, no network, no event loop. If no later deadline arrives in
+time, it sends TERM at `deadline - grace - margin` and KILL at `deadline - margin`; if the pipe closes because leasehold
+has died, it sends TERM at once. It is the subreaper of the tree (see `process_tree.py`), and ends when no process of
+the tree is left. If the guardian itself is killed, the kernel kills the command, and leasehold, which is a subreaper
+too, kills the rest.
 
-Its limits: if both are killed or frozen in the same instant, if the machine stands still, or if the command keeps the
-guardian from the processor for longer than the margin (a hundred busy processes under a small CPU limit can), the
-command may run on past the deadline: then only the fencing token helps. What a command has others start for it, such
-as containers, is not its descendant, and what runs as another user is not the guardian's to signal.
+Its limits: the command may run past the deadline if both processes are killed or frozen at the same time, if the
+machine stands still, or if the command keeps the guardian off the processor for longer than the margin (a hundred busy
+processes under a small CPU limit can). Then only the fencing token helps. Programs that the command has others start,
+such as containers, are not its descendants; the guardian may not signal processes of another user.
 
 Lines from leasehold: `deadline SECONDS`, `grace SECONDS`, `start TOKEN`, `signal NUMBER`, `stop`.
 Lines to it: `ready`, `ended CODE` (the command's own exit code, 128 + n for signal n), `stopping WHY`,
-`failed CODE TEXT` (the command could not be started), `gone` (nothing of the tree is left).
+`failed CODE TEXT` (the command could not be started), `gone` (no process of the tree is left).
 
-It must stay quick to start and small: nothing but a few modules of the standard library.
+It must start quickly and stay small: it imports only a few modules of the standard library.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from leasehold.exec.stop_schedule import LEASE_ENDS, LEASEHOLD_GONE, URGENT, Sto
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
-RETRY_KILL: Final = 0.01
-"""Seconds between two looks for what is left of a killed tree."""
+RETRY_KILL_SECONDS: Final = 0.01
+"""Between two searches for survivors of a killed tree."""
 
-# Not to be caught: KILL and STOP; to be left alone: those that tell of a fault of this very process, and CHLD.
+# KILL and STOP cannot be caught. The others are CHLD, and signals that report a fault of this process itself.
 KEPT: Final = frozenset(
     getattr(signal, f"SIG{name}")
     for name in ("KILL", "STOP", "CHLD", "SEGV", "BUS", "FPE", "ILL", "ABRT", "TRAP", "SYS")
@@ -46,43 +46,43 @@ KEPT: Final = frozenset(
 
 
 class Guardian:
-    """The loop around the plan: the pipe, the children and the clock in, signals out."""
+    """The loop around the schedule: input from the pipe, the children and the clock; output in signals."""
 
     def __init__(self, command: list[str], control: int, report: int, margin: float, terminal: bool) -> None:
         self._command = command
         self._control = control
         self._report = report
         self._terminal = terminal
-        self._plan = StopSchedule(margin)
+        self._schedule = StopSchedule(margin)
         self._buffer = b""
         self._child: int | None = None
         self._child_ended = False
-        self._early: list[int] = []
-        """Signals that came after the order to start, before the start."""
+        self._early_signals: list[int] = []
+        """Signals that arrived before the command was started; it gets them after that."""
         self._token = ""
         self._orphaned = False
         self._finished = False
         self._ignored = {number for number in _signals() if signal.getsignal(number) == signal.SIG_IGN}
         self._timer = boot_timer.create()
-        self._waked, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
 
     def run(self) -> None:
-        """Guard until nothing is left to guard."""
-        for number in _signals():  # whoever stops the whole container or session leaves the stopping to us
+        """Run until no process of the tree is left."""
+        for number in _signals():  # a signal to the whole container or session must not end us: we do the stopping
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        self._tell("ready")
+        self._send("ready")
         while not self._finished:
             self._wait()
-            now = clock()  # before the pipe is read: a deadline that was in it by now counts
+            now = clock()  # read before the pipe: a deadline that had arrived by then counts
             self._read()
             self._act(now)
 
     # --- what to do -----------------------------------------------------------------------------------------
 
     def _act(self, now: float) -> None:
-        plan = self._plan
+        schedule = self._schedule
         if self._child is None:
             self._before_start(now)
             return
@@ -90,30 +90,30 @@ class Guardian:
         if not children_left:
             self._finish("gone")
             return
-        if now >= plan.term_at:
+        if now >= schedule.term_at:
             self._stop(LEASE_ENDS, now)
-        if plan.why and now >= plan.kill_at:
+        if schedule.why and now >= schedule.kill_at:
             kill_tree.kill(self._group())
 
     def _before_start(self, now: float) -> None:
-        if self._plan.why:
+        if self._schedule.why:
             self._finish("gone")
-        elif self._token and now < self._plan.term_at:
+        elif self._token and now < self._schedule.term_at:
             self._start()
         elif self._token:
             self._stop(LEASE_ENDS, now)
             self._finish("gone")
 
     def _stop(self, why: str, now: float) -> None:
-        """Send TERM to all of the tree, once: what it starts for its own clean-up is left to work."""
-        if not self._plan.stop(why, now):
+        """Send TERM to the whole tree, once: processes that it starts for its clean-up are left alone."""
+        if not self._schedule.stop(why, now):
             return
-        self._tell(f"stopping {why}")
-        # A tree that fills the machine slows us down too: KILL must not wait for the last TERM.
-        kill_tree.terminate(self._group(), lambda: clock() < self._plan.kill_at, urgent=why in URGENT)
+        self._send(f"stopping {why}")
+        # A tree that fills the machine slows us down as well: KILL must not wait for the last TERM.
+        kill_tree.terminate(self._group(), lambda: clock() < self._schedule.kill_at, urgent=why in URGENT)
 
     def _group(self) -> int | None:
-        """The command's process group, as long as its number is sure to be its own: until its leader is reaped."""
+        """The command's process group, until its leader is reaped: after that, the number may be another's."""
         return None if self._child_ended else self._child
 
     def _ended(self, pid: int, status: int) -> None:
@@ -125,56 +125,56 @@ class Guardian:
                 os.killpg(pid, signal.SIGCONT)
             return
         self._child_ended = True
-        self._tell(f"ended {exit_code(status)}")
+        self._send(f"ended {exit_code(status)}")
         self._stop("the command has ended", clock())
 
     def _finish(self, line: str) -> None:
-        self._tell(line)
+        self._send(line)
         self._finished = True
 
     # --- the command ----------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         guardian = os.getpid()
-        # Blocked, a signal waits until the command can die of it; ours are ignored, and so would be the child's.
+        # A blocked signal waits until the child has the command's handlers; until then it would be ignored, as in us.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._child = os.fork()
         except OSError as error:  # no more processes allowed, or no memory
-            self._tell(f"failed {NOT_EXECUTABLE} {error.strerror}")
-            self._tell(f"ended {NOT_EXECUTABLE}")
+            self._send(f"failed {NOT_EXECUTABLE} {error.strerror}")
+            self._send(f"ended {NOT_EXECUTABLE}")
             self._finish("gone")
             return
         if self._child == 0:
             self._become_command(guardian, before)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        for number in self._early:
+        for number in self._early_signals:
             self._pass_on(number)
 
     def _become_command(self, guardian: int, mask: Iterable[int]) -> None:
-        """In the child: the command's process group, terminal, signals and environment. Never returns."""
+        """In the child: set up the command's process group, terminal, signals and environment. Never returns."""
         code = NOT_EXECUTABLE
         try:
             process_tree.die_with_parent(guardian)
             if self._terminal:
                 os.setpgid(0, 0)
-                os.tcsetpgrp(0, os.getpid())  # SIGTTOU is ignored yet: else this would stop us
+                os.tcsetpgrp(0, os.getpid())  # SIGTTOU is still ignored here; otherwise it would stop us
             else:
-                os.setsid()  # Linux may share the processor out by sessions: the guardian's part is its own then
+                os.setsid()  # Linux may schedule by session: in its own session, the guardian gets its own share
             for number in _signals() - self._ignored | {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD}:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.execvpe(self._command[0], self._command, {**os.environ, "LEASEHOLD_TOKEN": self._token})
         except OSError as error:
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-            self._tell(f"failed {code} {error.strerror}")
+            self._send(f"failed {code} {error.strerror}")
         finally:
             os._exit(code)
 
     # --- the pipes ------------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Take everything that leasehold has written; the end of it means that leasehold has died."""
+        """Read everything that leasehold has written; the end of the pipe means that leasehold has died."""
         while not self._orphaned:
             try:
                 data = os.read(self._control, 65536)
@@ -186,14 +186,14 @@ class Guardian:
                 return
             *lines, self._buffer = (self._buffer + data).split(b"\n")
             for line in lines:
-                self._obey(line.decode())
+                self._handle(line.decode())
 
-    def _obey(self, line: str) -> None:
+    def _handle(self, line: str) -> None:
         word, _, value = line.partition(" ")
         if word == "deadline":
-            self._plan.extend(float(value))
+            self._schedule.extend(float(value))
         elif word == "grace":
-            self._plan.grace = float(value)
+            self._schedule.grace = float(value)
         elif word == "start":
             self._token = value
         elif word == "signal":
@@ -203,45 +203,45 @@ class Guardian:
 
     def _pass_on(self, number: int) -> None:
         if self._child is None:
-            self._early.append(number)
-        elif not self._child_ended:  # nobody else reaps it: the id is still its own
+            self._early_signals.append(number)
+        elif not self._child_ended:  # only we reap it, so the id is still its own
             try:
                 os.kill(self._child, number)
             except PermissionError:
-                return  # it has taken other credentials
+                return  # it has changed its credentials
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         try:
             os.write(self._report, line.encode() + b"\n")
         except (BrokenPipeError, BlockingIOError):
-            return  # nobody listens any more, or has for thousands of lines; the work is the same
+            return  # leasehold is gone, or has read nothing for thousands of lines; the work goes on
 
     def _wait(self) -> None:
-        """Sleep until the pipe, a child or the clock has something for us."""
+        """Sleep until the pipe, a child or the clock needs attention."""
         until = self._next()
         timeout = None if until is None else max(0.0, until - clock()) * 1000
         watched = select.poll()
         if not self._orphaned:  # a closed pipe is always readable
             watched.register(self._control, select.POLLIN)
-        watched.register(self._waked, select.POLLIN)
+        watched.register(self._woken, select.POLLIN)
         if self._timer is not None and until is not None:
-            # poll's own clock stands still while the machine is suspended; this one wakes us at once after it.
+            # poll's own clock stops while the machine is suspended; this timer fires right after it.
             boot_timer.arm(self._timer, until)
             watched.register(self._timer, select.POLLIN)
         watched.poll(timeout)
         try:
-            os.read(self._waked, 4096)
+            os.read(self._woken, 4096)
         except BlockingIOError:
             return
 
     def _next(self) -> float | None:
-        """The next instant at which the clock alone gives us something to do."""
-        plan = self._plan
+        """The next time at which the clock alone requires something; None if there is none."""
+        schedule = self._schedule
         if self._child is None:
             return None
-        if not plan.why:
-            return plan.term_at
-        return max(plan.kill_at, clock() + RETRY_KILL)
+        if not schedule.why:
+            return schedule.term_at
+        return max(schedule.kill_at, clock() + RETRY_KILL_SECONDS)
 
 
 def exit_code(status: int) -> int:
@@ -255,7 +255,7 @@ def _signals() -> set[int]:
 
 
 def main() -> None:
-    """Started by exec.py as `CONTROL REPORT MARGIN TERMINAL CMD…`: two descriptors, seconds, 0 or 1."""
+    """Started by guardian_link.py as `CONTROL REPORT MARGIN TERMINAL CMD…`: two descriptors, seconds, 0 or 1."""
     control, report, margin, terminal, *command = sys.argv[1:]
     process_tree.set_name("lh-guard")  # not "leasehold…": `pkill -9 leasehold` must not kill both of us at once
     process_tree.become_subreaper()
@@ -268,7 +268,7 @@ def main() -> None:
         os.setsid()
     try:
         Guardian(command, int(control), int(report), float(margin), terminal == "1").run()
-    except BaseException:  # whatever it is, the tree must not outlive it
+    except BaseException:  # whatever happened, the tree must not outlive the guardian
         _kill_all()
         raise
 
@@ -277,5 +277,5 @@ def _kill_all() -> None:
     while process_tree.reap(lambda pid, status: None):
         try:
             kill_tree.kill()
-        except OSError:  # out of memory or files, perhaps: there is nothing else to do but to try again
-            time.sleep(RETRY_KILL)
+        except OSError:  # perhaps out of memory or file descriptors: all that is left is to try again
+            time.sleep(RETRY_KILL_SECONDS)

@@ -1,4 +1,4 @@
-"""Leasehold's end of the pipes to the guardian (see `guardian.py`), and the sweep for the case that it dies.
+"""Leasehold's end of the pipes to the guardian (see `guardian.py`), and the sweep in case the guardian dies.
 
 Used on one event loop, in a process that starts nothing else. Children that it had before, as after a shell's
 `helper & exec leasehold exec …`, are left alone.
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from leasehold.exec import kill_tree, process_tree
-from leasehold.exec.guardian import RETRY_KILL
+from leasehold.exec.guardian import RETRY_KILL_SECONDS
 
 _log = logging.getLogger("leasehold.guardian_link")
 
-START_PATIENCE: Final = 30.0
-"""Seconds for the guardian to start, on a machine that is busy with other things."""
+START_SECONDS: Final = 30.0
+"""For the guardian to start, even on a busy machine."""
 
 
 class GuardianError(Exception):
@@ -53,7 +53,7 @@ class GuardianLink:
         self._control = self._report = -1
 
     async def start(self, command: Sequence[str], environ: Mapping[str, str], margin: float, *, terminal: bool) -> None:
-        """Start the guardian and wait until it is ready. Raises GuardError.
+        """Start the guardian and wait until it is ready. Raises GuardianError.
 
         With `terminal`, the command gets the terminal that is our standard input.
         """
@@ -74,9 +74,9 @@ class GuardianLink:
             os.close(theirs_in)
             os.close(theirs_out)
         try:
-            await asyncio.wait_for(self._ready, START_PATIENCE)
+            await asyncio.wait_for(self._ready, START_SECONDS)
         except TimeoutError:
-            raise GuardianError(f"the guardian process did not start within {START_PATIENCE:g} seconds") from None
+            raise GuardianError(f"the guardian process did not start within {START_SECONDS:g} seconds") from None
 
     # --- to the guardian ------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class GuardianLink:
             if not self._kill() and not complained:
                 complained = True
                 _log.error("some processes of the command run as another user and cannot be stopped")
-            await asyncio.sleep(RETRY_KILL)
+            await asyncio.sleep(RETRY_KILL_SECONDS)
         self._read_rest()
         self.gone = True
 
@@ -190,7 +190,7 @@ class GuardianLink:
             await self.sweep()
         while self._pid and not self._ended:
             os.kill(self._pid, signal.SIGKILL)
-            await asyncio.sleep(RETRY_KILL)
+            await asyncio.sleep(RETRY_KILL_SECONDS)
             self.reap()
         if self._control >= 0:
             os.close(self._control)

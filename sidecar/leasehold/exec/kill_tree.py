@@ -1,7 +1,7 @@
-"""Signals to a whole process tree, so that nothing escapes. Linux only.
+"""Signals to a whole process tree, so that no process escapes. Linux only.
 
-Time is short when a tree must be stopped, and the tree may use up the machine: so each function first does what one
-system call can do, then goes from process to process, and looks at each as little as it can.
+There is little time to stop a tree, and the tree may use up the machine. So each function first does what a single
+system call can do, then goes from process to process and reads as little as possible about each.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from typing import Final
 
 from leasehold.exec.process_tree import Process, Stat, descendants, read, started_now, walk
 
-_FREEZE_PASSES: Final = 50
-_LOWEST: Final = 19
+_MAX_WALKS: Final = 50
+_LOWEST_PRIORITY: Final = 19
 
 
 def terminate(group: int | None, more_time: Callable[[], bool], *, urgent: bool) -> None:
     """Send TERM, once each, to the process group and to all others below this process, while there is `more_time`.
 
-    Twice would mean "at once" to many programs. Who is stopped is continued: it could not heed it. When it is
-    `urgent`, all get the lowest priority, so that a tree that fills the machine leaves us some of it.
+    A second TERM would mean "at once" to many programs. Stopped processes are continued, because they could not handle
+    it otherwise. If it is `urgent`, all get the lowest priority, so that a tree that fills the machine leaves us time.
     """
     if group is not None and urgent:
         _lower(os.PRIO_PGRP, group)
     began = started_now()
-    told = group is not None and send_group(group, signal.SIGTERM)
-    if group is not None and told:
+    sent = group is not None and send_group(group, signal.SIGTERM)
+    if group is not None and sent:
         send_group(group, signal.SIGCONT)
     met: set[Process] = set()
     fresh = _unmet(met, math.inf, more_time)
     while fresh and more_time():
         for stat in fresh:
-            if not (told and stat.group == group):
+            if not (sent and stat.group == group):
                 _deliver(stat, signal.SIGTERM, signal.SIGCONT)
                 if urgent:
                     _lower(os.PRIO_PROCESS, stat.process.pid)
@@ -42,10 +42,10 @@ def terminate(group: int | None, more_time: Callable[[], bool], *, urgent: bool)
 
 
 def _unmet(met: set[Process], before: float, more_time: Callable[[], bool]) -> list[Stat]:
-    """Those below this process that were not met yet, now in `met`; of those only who started `before` then.
+    """The descendants that are not in `met`, which this adds to it; of these, the ones that started `before` that time.
 
-    A parent that dies of its TERM in the midst of a walk hands its children to us, behind the walk's back. So whoever
-    wants them all comes again until nobody is new; what was started by then is somebody's clean-up, and left alone.
+    If a parent dies of its TERM during a walk, its children become ours, and the walk misses them. So the caller walks
+    until nothing new is found. Processes that started after the first TERM are a clean-up, and left alone.
     """
     own, found = os.getpid(), []
     for pid, parent in walk(own):
@@ -61,46 +61,46 @@ def _unmet(met: set[Process], before: float, more_time: Callable[[], bool]) -> l
 
 
 def kill(group: int | None = None, spared: frozenset[int] = frozenset()) -> bool:
-    """Kill everything below this process once. False when some of it may not be killed.
+    """Kill all descendants of this process, once. Returns False if some of them may not be killed.
 
-    `group` is a process group that holds nothing but descendants: most trees are one, and end with one system call.
-    `spared` are children to be left alone, with what is below them. To be repeated until no other child is left.
+    `group` is a process group of descendants only: most trees are a single group, and end with one system call.
+    `spared` are children to leave alone, with their descendants. Repeat this until no other child is left.
     """
     if group is not None:
         send_group(group, signal.SIGKILL)
-    frost = _Frost(os.getpid(), spared)
-    frost.settle()
-    return frost.kill()
+    stopped = _StoppedProcesses(os.getpid(), spared)
+    stopped.settle()
+    return stopped.kill()
 
 
-class _Frost:
-    """What was stopped (SIGSTOP) below `root`, which must be this process.
+class _StoppedProcesses:
+    """The descendants of `root`, which must be this process, that were stopped by SIGSTOP.
 
-    What is stopped cannot fork, so nothing runs ahead of a walk that stops each process as it comes to it, from the
-    root down; and each one stopped leaves more of the machine to the walk. Whatever is orphaned on the way becomes a
-    child of the root at once: a chain of processes that fork and die in microseconds is caught there, or nowhere.
+    A stopped process cannot fork. So nothing can outrun a walk from the root down that stops each process as it finds
+    it, and each stopped process leaves more of the machine to the walk. Orphans become children of the root at once: a
+    chain of processes that fork and die within microseconds can only be caught there.
     """
 
     def __init__(self, root: int, spared: frozenset[int]) -> None:
         self._root = root
         self._spared = spared
         self._own: set[int] = set()
-        """Children of the root: until it reaps them, nobody else can have their ids."""
+        """Children of the root: until the root reaps them, no other process can get their ids."""
         self._others: dict[Process, Stat] = {}
 
     def settle(self) -> None:
-        """Walk until nothing new is found, or for so long that the caller had better kill and come again."""
-        for _ in range(_FREEZE_PASSES):
+        """Walk until nothing new is found; at most so often that the caller should kill and start over."""
+        for _ in range(_MAX_WALKS):
             if not self._walk() and not self._search():
                 return
 
     def kill(self) -> bool:
-        """Kill all of it. False when some of it may not be."""
+        """Kill all of them. Returns False if some may not be killed."""
         others = [_deliver(stat, signal.SIGKILL) for stat in self._others.values()]
         return all([*others, *(_kill(pid, signal.SIGKILL) for pid in self._own)])
 
     def _walk(self) -> bool:
-        """Once from the root down. Whether anything was new."""
+        """Walk once from the root down; returns whether anything was new."""
         known = len(self._own) + len(self._others)
         for pid, parent in walk(self._root, self._spared):
             if parent != self._root:
@@ -113,7 +113,7 @@ class _Frost:
         return len(self._own) + len(self._others) > known
 
     def _search(self) -> bool:
-        """All of /proc, for what the walk has missed. Whether anything was new."""
+        """Search all of /proc for processes that the walk missed; returns whether anything was new."""
         known = len(self._others)
         for stat in descendants(self._root, self._spared):
             self._stop(stat)
@@ -126,25 +126,25 @@ class _Frost:
 
 
 def send_group(group: int, number: int) -> bool:
-    """Send a signal to a whole process group at once: nothing that it forks meanwhile escapes it.
+    """Send a signal to a whole process group at once, so that nothing it forks meanwhile escapes.
 
-    False when there is no such group, perhaps not yet.
+    Returns False if there is no such group, or not yet.
     """
     try:
         os.killpg(group, number)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # it is there, but nobody in it is ours to signal
+        return True  # it exists, but we may signal none of its processes
     return True
 
 
 def _deliver(stat: Stat, *numbers: int) -> bool:
-    """Send signals to exactly this process, never to another that got its id. False when the kernel forbids it."""
+    """Send signals to exactly this process, never to another with its id. Returns False if the kernel forbids it."""
     process = stat.process
     try:
         descriptor = os.pidfd_open(process.pid)
-    except OSError:  # it has ended; or the kernel is old, or a seccomp profile forbids this
+    except OSError:  # it has ended, the kernel is old, or a seccomp profile forbids this call
         return not _is_there(process) or all(_kill(process.pid, number) for number in numbers)
     try:
         if _is_there(process):
@@ -163,7 +163,7 @@ def _is_there(process: Process) -> bool:
 
 
 def _kill(pid: int, number: int) -> bool:
-    """Send a signal; False when it is forbidden: a child with other credentials, such as one started by sudo."""
+    """Send a signal. Returns False if that is forbidden: for example, for a child of sudo with other credentials."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
@@ -175,6 +175,6 @@ def _kill(pid: int, number: int) -> bool:
 
 def _lower(which: int, who: int) -> None:
     try:
-        os.setpriority(which, who, _LOWEST)
+        os.setpriority(which, who, _LOWEST_PRIORITY)
     except (ProcessLookupError, PermissionError):
         return

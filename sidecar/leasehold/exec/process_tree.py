@@ -1,8 +1,8 @@
-"""A process and all that descend from it, found through /proc. Linux only; `kill_tree.py` stops what is found here.
+"""A process and its descendants, found through /proc. Linux only; `kill_tree.py` stops them.
 
-A *subreaper* inherits every orphan below it, so children that call setsid or fork twice stay its descendants, and it
-has no children left exactly when nothing of the tree is left. What leaves the tree by asking another process to start
-something for it (a container runtime, systemd-run, cron) is out of reach.
+A *subreaper* inherits every orphan below it. So children that call setsid or fork twice stay its descendants, and the
+tree has ended exactly when the subreaper has no children left. Programs that another process starts on behalf of the
+tree (a container runtime, systemd-run, cron) are out of reach.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Process(NamedTuple):
-    """A process id is reused one day; together with the start time, in clock ticks since boot, it never is."""
+    """A process id may be reused; together with the start time, in clock ticks since boot, it is unique."""
 
     pid: int
     started: int
 
 
 class Stat(NamedTuple):
-    """What /proc says of a living process: its parent's id, and its process group."""
+    """A living process according to /proc: with its parent's id and its process group."""
 
     process: Process
     parent: int
@@ -43,24 +43,24 @@ def _prctl(option: int, value: int | bytes) -> None:
 
 
 def become_subreaper() -> None:
-    """Inherit the orphans of all descendants from now on. Raises OSError where the kernel refuses."""
+    """Inherit the orphans of all descendants from now on. Raises OSError if the kernel refuses."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent(parent: int) -> None:
-    """For a fresh child: have the kernel kill this process when `parent`, which started it, dies."""
+    """For a new child: have the kernel kill this process when its parent, `parent`, dies."""
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:  # it died before the line above could take effect
+    if os.getppid() != parent:  # the parent died before the line above took effect
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def set_name(name: str) -> None:
-    """What `ps` and `top` call this process; at most 15 bytes."""
+    """Set the name that `ps` and `top` show for this process; at most 15 bytes."""
     _prctl(_PR_SET_NAME, name.encode()[:15])
 
 
 def descendants(root: int, spared: frozenset[int] = frozenset()) -> list[Stat]:
-    """Every process below `root`, the newest first, from one look at all of /proc; for `spared` see `walk`."""
+    """All descendants of `root`, the newest first, from one pass over /proc; for `spared` see `walk`."""
     children: dict[int, list[Stat]] = {}
     for stat in _processes():
         children.setdefault(stat.parent, []).append(stat)
@@ -75,14 +75,14 @@ def descendants(root: int, spared: frozenset[int] = frozenset()) -> list[Stat]:
 
 
 def _processes() -> Iterator[Stat]:
-    """Every living process, as far as this process may see them."""
+    """All living processes that this process may see."""
     for name in os.listdir("/proc"):
         if name.isdigit() and (stat := read(int(name))):
             yield stat
 
 
 def read(pid: int) -> Stat | None:
-    """The process with this id; None if there is none, or a dead one."""
+    """The process with this id; None if it does not exist or is dead."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
             fields = stat.read().rpartition(b")")[2].split()  # the name before it may hold spaces and brackets
@@ -96,15 +96,15 @@ def read(pid: int) -> Stat | None:
 
 
 def started_now() -> int:
-    """The start time, in clock ticks since boot, of a process that were started at this instant."""
+    """The start time, in clock ticks since boot, of a process that starts now."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def walk(root: int, spared: frozenset[int] = frozenset()) -> Iterator[tuple[int, int]]:
-    """Every process below `root` with its parent's id, dead ones too, from the root down and each as it is found.
+    """All descendants of `root` with their parents' ids, dead ones too, from the root down and each as it is found.
 
-    A process's children are looked up after it was given out: whoever stops each one at once finds them all.
-    `spared` are children of the root to be left out, with what is below them.
+    A process's children are read only after it was yielded: a caller that stops each process at once finds all of them.
+    `spared` are children of the root to leave out, with their descendants.
     """
     if not _has_lists(root):
         yield from ((stat.process.pid, stat.parent) for stat in reversed(descendants(root, spared)))
@@ -119,7 +119,7 @@ def walk(root: int, spared: frozenset[int] = frozenset()) -> Iterator[tuple[int,
 
 
 def children(root: int) -> list[int]:
-    """The ids of a process's children; dead ones are among them where the kernel lists children."""
+    """The ids of a process's children, including dead ones if the kernel lists children."""
     if _has_lists(root):
         return _children(root)
     return [stat.process.pid for stat in _processes() if stat.parent == root]
@@ -130,7 +130,7 @@ def _has_lists(root: int) -> bool:
 
 
 def _children(pid: int) -> list[int]:
-    """The children of all threads of a process, dead ones too; complete only if the process stands still."""
+    """The children of all threads of a process, including dead ones; complete only while the process is stopped."""
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -142,9 +142,9 @@ def _children(pid: int) -> list[int]:
 
 
 def reap(ended: Callable[[int, int], None]) -> bool:
-    """Collect every child that has ended, ours or inherited; `ended` is told its id and wait status.
+    """Reap all children that have ended, own and inherited; `ended` is called with the id and wait status of each.
 
-    Returns whether any child is left. A status may also say that a child was stopped.
+    The status may also say that the child was stopped. Returns whether any child is left.
     """
     while True:
         try:

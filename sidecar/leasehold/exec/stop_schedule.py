@@ -1,6 +1,6 @@
-"""When the guardian of `leasehold exec` stops its command: TERM, then KILL, from what it was last told.
+"""When the guardian of `leasehold exec` stops its command: TERM, then KILL, by the last deadline it was sent.
 
-Pure: instants are seconds of `leasehold.clock`, given by the caller.
+Pure: times are in seconds of `leasehold.clock`, and arguments.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from typing import Final
 LEASE_ENDS: Final = "the lease is about to end"
 LEASEHOLD_GONE: Final = "leasehold is gone"
 URGENT: Final = (LEASE_ENDS, LEASEHOLD_GONE)
-"""Reasons to stop that leave no more time than the lease has; with others it is still being renewed."""
+"""Reasons to stop that leave only the rest of the lease; with all others, the lease is still renewed."""
 
 
 class StopSchedule:
-    """When to send what.
-
-    `why` is the reason for the stop, empty until there is one.
-    """
+    """When to send TERM and KILL. `why` is the reason for the stop, empty until there is one."""
 
     def __init__(self, margin: float) -> None:
         self.margin = margin
@@ -28,21 +25,21 @@ class StopSchedule:
 
     @property
     def term_at(self) -> float:
-        """When to send TERM unless a later deadline comes; at once while there was none."""
+        """When to send TERM unless a later deadline arrives; at once before the first deadline."""
         return float("-inf") if self.deadline is None else self.deadline - self.grace - self.margin
 
     @property
     def kill_at(self) -> float:
-        """When to send KILL, once stopping: the grace has passed, or the lease is about to."""
+        """When to send KILL after a stop: at the end of the grace, or before the lease ends."""
         last = float("-inf") if self.deadline is None else self.deadline - self.margin
         return min(last, self._stopped_at + self.grace)
 
     def extend(self, deadline: float) -> None:
-        """Take a newly confirmed deadline; an older one than known changes nothing."""
+        """Take a newly confirmed deadline; one that is not later changes nothing."""
         self.deadline = deadline if self.deadline is None else max(self.deadline, deadline)
 
     def stop(self, why: str, now: float) -> bool:
-        """Decide to stop; returns whether that is new."""
+        """Begin to stop; returns False if that had begun before."""
         if self.why:
             return False
         self.why, self._stopped_at = why, now

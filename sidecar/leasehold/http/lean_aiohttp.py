@@ -1,9 +1,9 @@
-"""aiohttp, without the 2 MB of certificates that importing it costs. All of this package imports it from here.
+"""aiohttp, without the 2 MB of certificates that its import loads. The sidecar imports it only from here.
 
-On import, aiohttp's HTTP client reads the machine's whole trust store into a default TLS context. Nothing in the
-sidecar uses that context (the app is probed unverified, etcd is reached by another library), and memory is paid once
-per pod. OpenSSL is told for the time of the import that the trust store is elsewhere, and empty. Code that relied on
-aiohttp's default context in this process would find every certificate untrusted: it fails closed.
+On import, aiohttp's HTTP client reads the machine's complete trust store into a default TLS context. Nothing in the
+sidecar uses that context (the app's certificate is not verified, and another library connects to etcd), and memory is
+paid once per pod. So for the time of the import, OpenSSL's variables name an empty trust store. Code that relies on
+aiohttp's default context in this process finds every certificate untrusted: it fails closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _STORES = {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull}
 
 @contextmanager
 def _no_trust_store() -> Iterator[None]:
-    """Set OpenSSL's own variables, and put back what was there."""
+    """Set OpenSSL's variables, and restore them afterwards."""
     before = {name: os.environ.get(name) for name in _STORES}
     os.environ.update(_STORES)
     try:

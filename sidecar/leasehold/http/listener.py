@@ -1,8 +1,6 @@
-"""Sockets to listen on: TCP (IPv4, IPv6 or both) and Unix, bound before anything is served, and taken away
-after.
+"""Sockets to listen on: TCP (IPv4, IPv6 or both) and Unix, bound before anything is served, and removed after.
 
-A problem that the user can mend is a `ListenError`: what is wrong and what to do, in words that follow
-"--listen is ':4040': ".
+A problem that the user can fix is a `ListenError`, whose text completes "--listen is ':4040': ".
 """
 
 from __future__ import annotations
@@ -22,18 +20,18 @@ from leasehold.http.server import IDLE_SECONDS, MAX_CONNECTIONS, App, Server
 from leasehold.settings.config import Address, UnixAddress
 
 BACKLOG: Final = 128
-"""How many clients the kernel lets wait to be accepted."""
-ACCEPTS: Final = 16
-"""How many are accepted in one turn of the loop: a crowd at the door must not keep those inside waiting."""
+"""Clients that may wait in the kernel's queue to be accepted."""
+ACCEPTS_PER_TURN: Final = 16
+"""Clients accepted in one turn of the loop: a crowd of new clients must not delay the others."""
 _PROBE_SECONDS: Final = 1.0
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message says why, and the mend."""
+    """It is not possible to listen on this address; the text says why, and how to fix it."""
 
 
 class Listener:
-    """A server that is up. `address` is where, with the port that was bound when 0 was asked for."""
+    """A running server. `address` has the actual port, even if port 0 was requested."""
 
     def __init__(self, app: App, server: Server, sockets: asyncio.Server, address: Address | UnixAddress) -> None:
         self.address = address
@@ -50,10 +48,10 @@ class Listener:
         return self.address.port
 
     async def close(self, timeout: float = 1.0) -> None:
-        """Accept no more, end long answers, give those under way `timeout` seconds, then close what is left."""
+        """Stop accepting, end streams, wait up to `timeout` seconds for answers, then close all connections."""
         self._sockets.close()
         self._app.close()
-        self._server.pre_shutdown()  # idle connections end now, not when the time is over
+        self._server.pre_shutdown()  # idle connections end now, not after the timeout
         await self._server.shutdown(timeout)
         if isinstance(self.address, UnixAddress) and _inode(self.address.path) == self._inode:
             with suppress(OSError):  # the stale file is detected at the next start
@@ -65,29 +63,29 @@ async def listen(
 ) -> Listener:
     """Bind `address` and serve `app` there. Raises ListenError.
 
-    `idle` is for how many seconds a connection may go without a complete request.
+    A connection may be without a complete request for `idle` seconds.
     """
     bound = _bind_unix(address.path) if isinstance(address, UnixAddress) else bind_tcp(address)
     server = Server(app, within_descriptors(max_connections), idle)
-    # Not create_unix_server: it would remove whatever socket file is there, in use or not.
-    sockets = await asyncio.get_running_loop().create_server(server, sock=bound, backlog=ACCEPTS)
-    bound.listen(BACKLOG)  # asyncio's `backlog` is both; the kernel's queue shall be longer
+    # Not create_unix_server: it would remove an existing socket file, even one in use.
+    sockets = await asyncio.get_running_loop().create_server(server, sock=bound, backlog=ACCEPTS_PER_TURN)
+    bound.listen(BACKLOG)  # asyncio uses `backlog` for both; the kernel's queue is to be longer
     if isinstance(address, Address):
         address = Address(address.host, bound.getsockname()[1])
     return Listener(app, server, sockets, address)
 
 
 def within_descriptors(connections: int) -> int:
-    """Return `connections`, or half of the file descriptors that this process may have.
+    """Return `connections`, or half of the process's limit of file descriptors if that is less.
 
-    A server that runs out of them cannot accept, and asyncio then waits a second before it tries again.
+    Without free descriptors a server cannot accept, and asyncio then waits a second before it tries again.
     """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return connections if soft == resource.RLIM_INFINITY else min(connections, soft // 2)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, by name or number, is this machine itself and nothing else."""
+    """Whether a host, by name or address, is loopback."""
     if host.lower() == "localhost":
         return True
     try:
@@ -99,8 +97,8 @@ def is_loopback(host: str) -> bool:
 def bind_tcp(address: Address) -> socket.socket:
     """A socket that listens there. Raises ListenError.
 
-    No host means every address, of IPv4 and of IPv6, as far as this machine has them: in some clusters pods have only
-    the one, in some only the other. `::` means every address, too, but that IPv6 is there; a single address just that.
+    An empty host means all addresses of IPv4 and IPv6, as far as this machine has them: in some clusters pods have only
+    one of the two. `::` also means all addresses, but requires IPv6.
     """
     dual = socket.has_dualstack_ipv6()
     host = address.host or ("::" if dual else "0.0.0.0")
@@ -108,7 +106,7 @@ def bind_tcp(address: Address) -> socket.socket:
     both = host == "::" and dual
     try:
         return socket.create_server((host, address.port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
-    except (OSError, UnicodeError) as error:  # a name that DNS could never hold is a UnicodeError
+    except (OSError, UnicodeError) as error:  # UnicodeError: the name is impossible in DNS
         raise ListenError(_tcp_sentence(error)) from error
 
 
@@ -131,8 +129,8 @@ def _bind_unix(path: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         bound.bind(os.fspath(path))
-        # For the owner and the directory's group: an app with another user id shares a pod's fsGroup. Before listen():
-        # until then nobody can connect, whatever the umask allowed.
+        # For the owner and the directory's group: an app with another user id shares the pod's fsGroup. Set before
+        # listen(): until then nobody can connect, whatever the umask allows.
         path.chmod(0o660)
         bound.listen(BACKLOG)
     except OSError as error:
@@ -143,7 +141,7 @@ def _bind_unix(path: Path) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket file that a process which is gone left behind; refuse when it may belong to another."""
+    """Remove a socket file that a dead process left behind. Raises ListenError if it may be in use."""
     if _inode(path) is None:
         return
     if not stat.S_ISSOCK(path.lstat().st_mode):
@@ -152,7 +150,7 @@ def _remove_stale(path: Path) -> None:
         probe.settimeout(_PROBE_SECONDS)
         try:
             probe.connect(os.fspath(path))
-        except ConnectionRefusedError:  # the one answer that proves that nobody listens
+        except ConnectionRefusedError:  # the only answer that proves that nobody listens
             path.unlink()
             return
         except OSError as error:

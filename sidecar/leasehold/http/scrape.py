@@ -12,26 +12,26 @@ from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.server import headers, refusal
 
 MAX_SCRAPES: Final = 8
-"""How many may wait for the metrics at once; each rendering takes the loop some milliseconds."""
+"""Clients that may wait for the metrics; each rendering blocks the loop for some milliseconds."""
 
 
 class Exposition:
-    """`GET /metrics`: one rendering in a turn of the loop, however many ask at once."""
+    """`GET /metrics`: at most one rendering per turn of the loop, however many clients ask."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._turn = asyncio.Lock()
-        self._asking = 0
+        self._clients = 0
 
     async def handle(self, request: aio.BaseRequest) -> aio.Response:
-        """The metrics in the text format, which every scraper reads."""
-        if self._asking >= MAX_SCRAPES:
-            return refusal("Too many ask for the metrics at once; ask again in a moment.", 503, {"Retry-After": "1"})
-        self._asking += 1
+        """The metrics in the text format, which all scrapers understand."""
+        if self._clients >= MAX_SCRAPES:
+            return refusal("Too many clients ask for the metrics; try again in a moment.", 503, {"Retry-After": "1"})
+        self._clients += 1
         try:
             async with self._turn:
                 body = generate_latest(self._registry)
-                await asyncio.sleep(0)  # the next one waiting here renders in the loop's next turn, not in this
+                await asyncio.sleep(0)  # the next client's rendering comes in the loop's next turn, not in this one
         finally:
-            self._asking -= 1
+            self._clients -= 1
         return aio.Response(body=body, headers=headers({"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}))

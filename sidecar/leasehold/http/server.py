@@ -1,16 +1,13 @@
-"""The HTTP server under both listeners: routes, JSON answers, and bounds that keep it quick among hostile
-clients.
+"""The HTTP server of all listeners: routes, JSON answers, and limits that keep it quick despite hostile clients.
 
-aiohttp parses and writes; what it leaves open is closed here:
+aiohttp parses and writes; these limits are ours:
 
-* A connection that stays silent, or sends its headers a byte at a time, is closed `IDLE_SECONDS` after its
-  last answer.
-* At most `max_connections` are kept. One more, and that which has gone longest without an answer is closed; if all
-  are being answered, that which is for longest, but no stream: memory and file descriptors stay bounded, and a client
-  that just connected is never the one to go, so that the kubelet gets through a crowd. Nor is one that has been silent
-  for less than a second, while another does not end its request.
-* Whatever cannot be parsed is answered in one sentence, without a traceback in the log that anyone could
-  fill.
+* A connection that stays silent, or sends its headers byte by byte, is closed `IDLE_SECONDS` after its last answer.
+* There are at most `max_connections`. If one more arrives, the connection that has been idle for longest is closed; if
+  none is idle, the one whose answer takes longest, but never a stream. So memory and file descriptors stay bounded, and
+  the kubelet gets through a crowd, because the newest connection is never the one to close. A connection that has been
+  idle for less than a second is spared if another one does not complete its request.
+* Input that cannot be parsed gets one sentence as an answer, and no traceback: clients must not fill the log.
 * No answer names a version.
 """
 
@@ -31,20 +28,20 @@ log = logging.getLogger("leasehold.server")
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 IDLE_SECONDS: Final = 75.0
-"""How long a connection may go without a complete request; longer than the usual minute of proxies."""
+"""How long a connection may have no complete request; longer than the minute that proxies usually allow."""
 LINGER_SECONDS: Final = 1.0
-"""How long the rest of an unwanted body is read and dropped, so that no reset overtakes the answer."""
-WRITE_BUFFER: Final = 16 * 1024
-"""Bytes an unread answer may hold in this process before the connection's next request has to wait."""
+"""How long the rest of a refused body is read and dropped, so that a reset does not overtake the answer."""
+WRITE_BUFFER_BYTES: Final = 16 * 1024
+"""An unread answer may take so much memory before the connection's next request has to wait."""
 MAX_CONNECTIONS: Final = 256
 _NOTICE_SECONDS: Final = 60.0
-_MOMENT: Final = 1.0
+_MIN_IDLE_SECONDS: Final = 1.0
 
 _BASE_HEADERS: Final = {"Cache-Control": "no-store", "Server": "leasehold", "X-Content-Type-Options": "nosniff"}
 
 
 def headers(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The headers of every answer, and these."""
+    """The headers that every answer has, and `more`."""
     return {**_BASE_HEADERS, **more} if more else dict(_BASE_HEADERS)
 
 
@@ -55,20 +52,20 @@ def answer(fields: Mapping[str, Any], status: int = 200, more: Mapping[str, str]
 
 
 def refusal(sentence: str, status: int, more: Mapping[str, str] | None = None) -> web.Response:
-    """An answer that says in one sentence why there is no other."""
+    """An error answer with one sentence."""
     return answer({"error": sentence}, status, more)
 
 
 class App:
-    """Routes by exact path and method, and what has to end when the server does."""
+    """Routes by exact path and method, and callbacks for the server's end."""
 
     def __init__(self) -> None:
         self._routes: dict[str, dict[str, Handler]] = {}
         self._closers: list[Callable[[], None]] = []
-        self.guards: list[Callable[[web.BaseRequest], web.Response | None]] = []
-        """Each may refuse any request before its route is looked at."""
+        self.filters: list[Callable[[web.BaseRequest], web.Response | None]] = []
+        """Each may refuse any request before its route is looked up."""
         self.streams: set[str] = set()
-        """Paths whose answers last, and are bounded in number by their handlers."""
+        """Paths with unending answers, whose number their handlers limit."""
 
     def get(self, path: str, handler: Handler) -> None:
         """Answer GET, and HEAD with the same headers."""
@@ -79,7 +76,7 @@ class App:
         self._routes.setdefault(path, {})["POST"] = handler
 
     def on_close(self, closer: Callable[[], None]) -> None:
-        """Call this when the server begins to close: it ends long answers."""
+        """Call this when the server begins to close: it ends unending answers."""
         self._closers.append(closer)
 
     def close(self) -> None:
@@ -88,19 +85,19 @@ class App:
             closer()
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request. Whatever a handler raises is logged and answered with 500."""
+        """Answer one request. An exception of a handler is logged and answered with 500."""
         try:
             handler = self._find(request)
             return handler if isinstance(handler, web.Response) else await handler(request)
-        except ConnectionError:  # the client has gone: nobody is left to be answered
+        except ConnectionError:  # the client is gone
             raise
         except Exception:
             log.exception("answering %s %s failed", request.method, request.path[:80])
             return refusal("This process failed to answer; its log says why.", 500)
 
     def _find(self, request: web.BaseRequest) -> Handler | web.Response:
-        for guard in self.guards:
-            if (refused := guard(request)) is not None:
+        for check in self.filters:
+            if (refused := check(request)) is not None:
                 return refused
         methods = self._routes.get(request.path)
         if methods is None:
@@ -112,7 +109,7 @@ class App:
 
 
 class Connection(web.RequestHandler):
-    """One client's connection: aiohttp's, but with our words for what it cannot parse."""
+    """One client's connection: aiohttp's, with our answer to input that it cannot parse."""
 
     __slots__ = ()
 
@@ -123,9 +120,9 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is not HTTP, or could not be sent; the connection is closed after it."""
+        """Answer input that is not HTTP, or replace an answer that failed; the connection is closed after that."""
         if request.writer.output_size > 0:
-            raise ConnectionResetError("the answer had begun; it cannot be replaced")
+            raise ConnectionResetError("the answer has begun and cannot be replaced")
         log.debug("refused what %s sent: %s", request.remote, exc)
         response = refusal("That is not a request this server understands.", status)
         response.force_close()
@@ -133,7 +130,7 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes a `Connection` per client, and closes the one that matters least when there are too many."""
+    """Creates a `Connection` per client, and closes the least important one if there are too many."""
 
     def __init__(self, app: App, max_connections: int = MAX_CONNECTIONS, idle: float = IDLE_SECONDS) -> None:
         super().__init__(self._serve, handler_cancellation=True)
@@ -151,16 +148,16 @@ class Server(web.Server):
         return Connection(
             self,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]  # None turns it off; the annotation forgets that
+            access_log=None,  # type: ignore[arg-type]  # None turns it off, which the annotation lacks
             keepalive_timeout=self._idle_seconds,
             lingering_time=LINGER_SECONDS,
             auto_decompress=False,
         )
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Take a connection into account, and make room for it."""
+        """Count a new connection, and make room for it."""
         super().connection_made(handler, transport)
-        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._open.add(handler)
         self._idle[handler] = transport, time.monotonic()
         if len(self._open) > self._max_connections:
@@ -174,8 +171,7 @@ class Server(web.Server):
             known.pop(handler, None)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        # While the handler runs the connection is not idle; an answer that is then not read counts as
-        # idleness.
+        # The connection is busy while the handler runs; while the client does not read the answer, it is idle.
         transport, _ = self._idle.pop(request.protocol, (None, 0.0))
         if transport is not None and request.path not in self._app.streams:
             self._busy[request.protocol] = transport, request
@@ -187,7 +183,7 @@ class Server(web.Server):
                 self._idle[request.protocol] = transport, time.monotonic()
 
     def _make_room(self, newest: web.RequestHandler) -> None:
-        victim = self._least(newest)
+        victim = self._least_important(newest)
         if victim is None:  # all others are streams
             return
         transport, _ = self._idle.pop(victim, None) or self._busy.pop(victim)
@@ -202,13 +198,16 @@ class Server(web.Server):
                 self._closed,
             )
 
-    def _least(self, newest: web.RequestHandler) -> web.RequestHandler | None:
-        """Whom to close: the longest idle but `newest`, else the longest busy.
+    def _least_important(self, newest: web.RequestHandler) -> web.RequestHandler | None:
+        """The connection to close: the longest idle except `newest`, otherwise the longest busy.
 
-        One that was idle for less than a moment may be about to ask: rather one that does not end what it asks.
+        A connection that has been idle only briefly may be about to send a request: one with an unfinished request
+        goes first.
         """
         idle = next((handler for handler in self._idle if handler is not newest), None)
-        if idle is not None and time.monotonic() - self._idle[idle][1] >= _MOMENT:
+        if idle is not None and time.monotonic() - self._idle[idle][1] >= _MIN_IDLE_SECONDS:
             return idle
-        endless = next((handler for handler, (_, request) in self._busy.items() if not request.content.is_eof()), None)
-        return endless or idle or next(iter(self._busy), None)
+        unfinished = next(
+            (handler for handler, (_, request) in self._busy.items() if not request.content.is_eof()), None
+        )
+        return unfinished or idle or next(iter(self._busy), None)

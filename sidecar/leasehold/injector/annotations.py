@@ -1,7 +1,7 @@
-"""What a pod asks for by its annotations, checked as strictly as `leasehold run` checks its flags. Pure.
+"""What a pod requests by its annotations, checked as strictly as `leasehold run` checks its flags. Pure.
 
-Whoever misspells an annotation has not said what they think they have said. So one that is not known is refused, by
-its name and with the nearest that is known.
+A misspelt annotation must not be ignored: its author relies on it. An unknown annotation is an error that names the
+closest known one.
 """
 
 from __future__ import annotations
@@ -11,17 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from leasehold.kube.api import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
 from leasehold.lock.keys import LockName
 from leasehold.settings import parsers
 
-PREFIX: Final = "leasehold.dev/"
-LABEL: Final = f"{PREFIX}inject"
-INJECTED: Final = f"{PREFIX}injected"
-"""Set by the injector: the version that has done it."""
-_OURS: Final = (INJECTED, f"{PREFIX}leader-of")
-"""Annotations that are Leasehold's own to set."""
+_OURS: Final = (INJECTED, LEADER_OF)
+"""Annotations that only Leasehold sets."""
 _KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
-_LEADER: Final = f"{PREFIX}leader"
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 GATES: Final = ("readiness", "label")
 
@@ -29,12 +25,12 @@ T = TypeVar("T")
 
 
 class RequestRefused(Exception):
-    """The pod cannot be given what it asks for. The text is one sentence for its author."""
+    """The injector cannot do what the pod requests. The text is one sentence for the pod's author."""
 
 
 @dataclass(frozen=True, slots=True)
 class InjectionRequest:
-    """What one pod asks for. `ttl` in seconds; None or "" where the pod leaves it to the injector, or to the Lock."""
+    """What one pod requests. `ttl` in seconds; None or "" means the injector's default, or the Lock's."""
 
     lock: LockName
     gate: str
@@ -45,17 +41,17 @@ class InjectionRequest:
     control_port: int
     etcd_secret: str
     revision_label: str
-    """The label that tells the revision the pod belongs to; "" for a pod of none."""
+    """The label that holds the pod's revision; "" if it has none."""
 
 
 def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
-    """What the pod asks for; `require_lock` unless it says so itself. Raises Refused."""
+    """What the pod requests; `require_lock` applies unless an annotation says otherwise. Raises RequestRefused."""
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     given = _given(metadata.get("annotations") or {})
     _check_labels(labels)
     revision = next((label for label in _REVISION_LABELS if label in labels), "")
-    asked = InjectionRequest(
+    request = InjectionRequest(
         lock=_lock(given, namespace),
         gate=_value(given, "gate", parsers.one_of(*GATES), GATES[0]),
         app_health=_value(given, "app-health", _health, ""),
@@ -67,12 +63,12 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
         etcd_secret=_value(given, "etcd-secret", _secret, ""),
         revision_label=revision,
     )
-    _check_relations(asked)
-    return asked
+    _check_relations(request)
+    return request
 
 
 def _given(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Ours among the annotations, without the prefix."""
+    """Leasehold's annotations, without the prefix. Raises RequestRefused for an unknown one."""
     given = {}
     for name, text in annotations.items():
         if not name.startswith(PREFIX) or name in _OURS:
@@ -92,22 +88,22 @@ def _nearest(short: str) -> str:
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
-    if labels.get(LABEL) != "true":
-        raise RequestRefused(f'the label {LABEL} is "{labels.get(LABEL, "")}": use "true", or take it away')
+    if (found := labels.get(INJECT_LABEL, "")) != "true":
+        raise RequestRefused(f'the label {INJECT_LABEL} is "{found}": use "true", or remove it')
     for name in labels:
-        if not name.startswith(PREFIX) or name == LABEL:
+        if not name.startswith(PREFIX) or name == INJECT_LABEL:
             continue
-        if name == _LEADER:
-            raise RequestRefused(f"the label {name} is the operator's to set, on the pod that leads: take it away")
+        if name == LEADER_LABEL:
+            raise RequestRefused(f"the label {name} is set by the operator on the pod that leads: remove it")
         if name.removeprefix(PREFIX) in _KNOWN:
-            raise RequestRefused(f"{name} is an annotation, and stands among the labels: move it to the annotations")
-        raise RequestRefused(f"there is no label {name}: use {LABEL} alone, and annotations")
+            raise RequestRefused(f"{name} is an annotation, not a label: move it to the annotations")
+        raise RequestRefused(f"there is no label {name}: use {INJECT_LABEL} alone, and annotations")
 
 
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:
     name = given.get("lock")
     if name is None:
-        raise RequestRefused(f"the annotation {PREFIX}lock is missing: name the Lock that the pod stands for")
+        raise RequestRefused(f"the annotation {PREFIX}lock is missing: name the Lock to queue for")
     if "/" in name:
         raise RequestRefused(
             f"{PREFIX}lock is {_cut(name)}: use the name of a Lock of the pod's own namespace, without a /"
@@ -131,7 +127,7 @@ def _cut(text: str) -> str:
     return repr(text[:120])
 
 
-_port = parsers.whole(1, 65_535, "a port")
+_port = parsers.integer(1, 65_535, "a port")
 
 
 def _health(text: str) -> str:
@@ -147,12 +143,12 @@ def _secret(text: str) -> str:
     return text
 
 
-def _check_relations(asked: InjectionRequest) -> None:
-    if asked.port == asked.control_port:
+def _check_relations(request: InjectionRequest) -> None:
+    if request.port == request.control_port:
         raise RequestRefused(
-            f"{PREFIX}port and {PREFIX}control-port are both {asked.port}: the two listeners need a port each"
+            f"{PREFIX}port and {PREFIX}control-port are both {request.port}: the two listeners need a port each"
         )
-    if asked.revision_label and not asked.app_health:
+    if request.revision_label and not request.app_health:
         raise RequestRefused(
             f"the annotation {PREFIX}app-health is missing: a new revision takes the lock over from the old one, so it "
             "must say when it works; name the URL of the app's health check, such as :8080/healthz"

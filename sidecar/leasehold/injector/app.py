@@ -1,9 +1,9 @@
-"""The injector from start to end: two listeners, and the certificate that one of them serves with.
+"""The injector from start to end: two listeners, and the certificate for one of them.
 
-TERM lets requests under way end, after a moment in which the Service's routes forget this replica: the API server would
-otherwise be refused, and so would a pod. In that moment each answer is the last of its connection, and says so: the API
-server keeps connections beyond the routes, does not repeat a POST that one of them swallowed in its end, and so would
-refuse a pod for that too. The API server being away ends nothing: what needs it is tried on.
+After TERM, requests are answered for a few more seconds, until the Service no longer routes here; otherwise the API
+server's connections would be refused, and it would refuse pods. During that time each answer closes its connection: the
+API server keeps connections open regardless of routes, and does not repeat a POST whose connection broke. An API server
+that is unreachable ends nothing: calls are tried again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
 from leasehold.http.lean_aiohttp import web
 from leasehold.http.listener import ListenError, bind_tcp, listen
+from leasehold.http.probes import make_app
 from leasehold.http.server import App
 from leasehold.injector.admission import Policy, Reviewer
 from leasehold.injector.certificate_keeper import (
@@ -26,29 +26,27 @@ from leasehold.injector.certificate_keeper import (
     CertificateRotator,
     Certificates,
     Served,
-    keep_for_ever,
+    keep_up_to_date,
 )
 from leasehold.injector.config import CertificateFiles, InjectorConfig
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.tls_listener import TlsListener
-from leasehold.kube.access import Access, AccessError
+from leasehold.kube.access import access_at_start
 from leasehold.kube.call import KubeCall
-from leasehold.operator import health
-from leasehold.settings.options import ConfigError
 
 _log = logging.getLogger("leasehold.injector.app")
 
-CALL_TIMEOUT: Final = 2.0
-"""Seconds for each question to the API server, of which one review has two at most: its webhook gives it 5."""
-LINGER: Final = 5.0
-"""Seconds from TERM on in which requests are still answered: routes of the Service follow within about that."""
-_END: Final = 5.0
-_IDLE: Final = 120.0
-"""Seconds until an idle connection is closed here; more than the API server's 90, so that it is the one who closes."""
+CALL_TIMEOUT_SECONDS: Final = 2.0
+"""For each call to the API server. A review makes two at most, and its webhook allows it 5 s."""
+SHUTDOWN_DELAY_SECONDS: Final = 5.0
+"""How long requests are answered after TERM: a Service's routes are updated within about that time."""
+_CLOSE_TIMEOUT_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 120.0
+"""More than the API server's 90 s, so that the API server is the one to close idle connections."""
 
 
 def run(config: InjectorConfig) -> int:
-    """Be an injector until TERM or INT; returns the exit code. Raises ConfigError for what only a start can find."""
+    """Run the injector until TERM or INT; returns the exit code. May still raise ConfigError."""
     return asyncio.run(_run(config))
 
 
@@ -60,57 +58,42 @@ async def _run(config: InjectorConfig) -> int:
     async with AsyncExitStack() as stack:
         registry = CollectorRegistry()
         metrics = InjectorMetrics(registry)
-        kube = KubeCall(await _access(config), CALL_TIMEOUT)
+        kube = KubeCall(await access_at_start(config.kubeconfig), CALL_TIMEOUT_SECONDS)
         stack.push_async_callback(kube.close)
         served = Served(metrics)
-        keeper = _keeper(config, kube, served)
-        await _serve_health(config, stack, registry, keeper, over)
+        certificates = _certificates(config, kube, served)
+        await _serve_health(config, stack, registry, certificates, over)
         policy = Policy(config.require_lock, config.require_opt_in)
         listener = _serve(config, stack, Reviewer(kube, config.sidecar, policy, metrics), served, over)
-        keeping = asyncio.create_task(keep_for_ever(keeper), name="certificate")
+        keeping = asyncio.create_task(keep_up_to_date(certificates), name="certificate")
         stack.callback(keeping.cancel)
         ended = asyncio.create_task(over.wait())
         await asyncio.wait({ended, keeping, listener.accepting}, return_when=asyncio.FIRST_COMPLETED)
         for work in (keeping, listener.accepting):
             if work.done():
-                _log.critical("%s ended, so this process does", work.get_name(), exc_info=work.exception())
+                _log.critical("ending, because the %s ended", work.get_name(), exc_info=work.exception())
                 return 1
-        _log.info("ending; requests are answered for %g s more", LINGER)
-        await asyncio.sleep(LINGER)
+        _log.info("ending; requests are answered for %g s more", SHUTDOWN_DELAY_SECONDS)
+        await asyncio.sleep(SHUTDOWN_DELAY_SECONDS)
     return 0
 
 
-async def _access(config: InjectorConfig) -> Access:
-    try:
-        return await Access.load(config.kubeconfig)
-    except AccessError as error:
-        raise ConfigError([str(error)]) from None
-
-
-def _keeper(config: InjectorConfig, kube: KubeCall, served: Served) -> Certificates:
-    wanted = config.certificate
-    if isinstance(wanted, CertificateFiles):
-        return CertificateReader(served, wanted.certificate, wanted.key)
-    return CertificateRotator(
-        kube,
-        served,
-        host=wanted.host,
-        namespace=config.namespace,
-        secret=wanted.secret,
-        configuration=wanted.configuration,
-        lifetime=timedelta(days=wanted.days),
-    )
+def _certificates(config: InjectorConfig, kube: KubeCall, served: Served) -> Certificates:
+    source = config.certificate
+    if isinstance(source, CertificateFiles):
+        return CertificateReader(served, source.certificate, source.key)
+    return CertificateRotator(kube, served, source)
 
 
 async def _serve_health(
     config: InjectorConfig,
     stack: AsyncExitStack,
     registry: CollectorRegistry,
-    keeper: Certificates,
+    certificates: Certificates,
     over: asyncio.Event,
 ) -> None:
-    """Not ready any more from TERM on, so that no new connection is routed here."""
-    app = health.make_app(registry, lambda: "", lambda: {"certificate": keeper.ready, "staying": not over.is_set()})
+    """The probes. Not ready after TERM, so that no new connection is routed here."""
+    app = make_app(registry, lambda: "", lambda: {"certificate": certificates.ready, "staying": not over.is_set()})
     try:
         listener = await listen(app, config.health_listen)
     except ListenError as error:
@@ -133,7 +116,7 @@ def _serve(
         bound = bind_tcp(config.listen)
     except ListenError as error:
         raise config.mistake("listen", str(error)) from None
-    listener = TlsListener(app, bound, served.context, _IDLE)
-    stack.push_async_callback(listener.close, _END)
+    listener = TlsListener(app, bound, served.context, _IDLE_SECONDS)
+    stack.push_async_callback(listener.close, _CLOSE_TIMEOUT_SECONDS)
     _log.info("listening", extra={"fields": {"listen": str(config.listen)}})
     return listener

@@ -1,17 +1,17 @@
-"""The injector's own certificates: what the Secret holds, and what is to be done about it. Pure; time is an argument.
+"""The injector's own certificates: what the Secret holds, and the next step of a rotation. Pure; time is an argument.
 
-Each serving certificate has an authority of its own, whose key is thrown away as soon as it has signed: nobody can sign
-another. The Secret, which all replicas share, holds
+Each serving certificate has its own CA, whose key is thrown away after one signature: nobody can sign another
+certificate with it. The Secret, which all replicas share, holds
 
-    tls.crt, tls.key      what they serve with
-    next.crt, next.key    what they will serve with
-    ca.crt                the authorities of both, and of what was served with before until that has expired
+    tls.crt, tls.key      the certificate in use
+    next.crt, next.key    the next one
+    ca.crt                the CAs of both, and of earlier certificates that have not expired
 
-and the webhook's configuration holds the same authorities. No request fails over a renewal: what is next is served only
-once its authority has been in the configuration for SETTLE seconds, in which every API server learns of it; and the
-authority before it stays there, since replicas take a new certificate up one after the other.
+and the webhook's configuration holds the same CAs. A renewal fails no request: the next certificate is served only once
+its CA has been in the configuration for SETTLE_SECONDS, in which every API server learns of it; and the previous CA
+stays there, because the replicas switch to a new certificate one after the other.
 
-The time is that of the API server, who has to believe the certificates: a replica's own clock may be days off.
+The time is the API server's, because the API server verifies the certificates: a replica's clock may be days off.
 """
 
 from __future__ import annotations
@@ -29,53 +29,53 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-SETTLE: Final = 15.0
-"""Seconds from when an authority is in the webhook's configuration to when a certificate of it is served."""
-SKEW: Final = timedelta(minutes=5)
-"""By how much the clocks of API servers may be behind: certificates are valid from so long before they are made."""
+SETTLE_SECONDS: Final = 15.0
+"""From the time a CA is in the webhook's configuration until its certificate is served."""
+CLOCK_SKEW: Final = timedelta(minutes=5)
+"""API servers' clocks may be this much behind: certificates become valid so long before they are made."""
 _RENEW_AT: Final = 2 / 3
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A serving certificate with its authority's, and its key, in PEM."""
+    """A serving certificate with its CA's certificate, and its key, in PEM."""
 
     chain: bytes
     key: bytes
 
     @property
     def authority(self) -> bytes:
-        """The certificate of its authority."""
+        """The certificate of its CA."""
         return _certificates(self.chain)[-1]
 
     @property
     def made(self) -> datetime:
         """When it was made."""
-        return _load(self.chain).not_valid_before_utc + SKEW
+        return _load(self.chain).not_valid_before_utc + CLOCK_SKEW
 
     @property
     def expires(self) -> datetime:
-        """From when on nobody believes it."""
+        """The end of its validity."""
         return _load(self.chain).not_valid_after_utc
 
     def valid(self, now: datetime) -> bool:
-        """Whether anybody believes it now."""
-        return self.made - SKEW <= now < self.expires
+        """Whether it is valid at this time."""
+        return self.made - CLOCK_SKEW <= now < self.expires
 
     @property
     def renewal(self) -> datetime:
-        """When it is time for the next one."""
+        """When the next one is due."""
         return self.made + (self.expires - self.made) * _RENEW_AT
 
     def due(self, now: datetime) -> bool:
-        """Whether it is time for the next one, or past that."""
+        """Whether the next one is due, or overdue."""
         return not self.valid(now) or now >= self.renewal
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the Secret holds. Nothing at first."""
+    """The Secret's contents; empty at first."""
 
     serving: Pair | None = None
     following: Pair | None = None
@@ -83,12 +83,12 @@ class Kept:
 
     @classmethod
     def read(cls, data: Mapping[str, bytes], host: str) -> Kept:
-        """From the Secret's data; whatever in it is unusable, or for another host, counts as missing."""
+        """From the Secret's data. A pair that is unusable, or for another host, counts as missing."""
         serving, following = _pair(data, "tls", host), _pair(data, "next", host)
         return cls(serving, following, data.get("ca.crt", b"") if serving else b"")
 
     def data(self) -> dict[str, bytes]:
-        """As the Secret's data; empty values for what it no longer holds."""
+        """The Secret's data, with empty values for fields to remove."""
         found = {"ca.crt": self.authorities}
         for name, pair in (("tls", self.serving), ("next", self.following)):
             found |= {f"{name}.crt": pair.chain if pair else b"", f"{name}.key": pair.key if pair else b""}
@@ -96,11 +96,11 @@ class Kept:
 
 
 def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
-    """A certificate for `host`, a DNS name, and an authority of its own, valid until `lifetime` after `now`."""
+    """A certificate for the DNS name `host`, with its own CA, valid until `lifetime` after `now`."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    # One name each, never twice the same: a verifier that knows several tells them by it.
+    # A unique name for each CA: verifiers that know several tell them apart by name.
     name = _name(f"leasehold-injector {now:%Y-%m-%dT%H:%M:%S.%f}")
-    common = x509.CertificateBuilder().not_valid_before(now - SKEW).not_valid_after(now + lifetime)
+    common = x509.CertificateBuilder().not_valid_before(now - CLOCK_SKEW).not_valid_after(now + lifetime)
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (
         common.subject_name(name)
@@ -128,42 +128,42 @@ def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
     return Pair(chain, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
-def step(kept: Kept, believed: bytes, host: str, now: datetime, lifetime: timedelta) -> Kept:
-    """What the Secret is to hold; the same when nothing is to be done. `believed`: the configuration's authorities."""
+def step(kept: Kept, trusted: bytes, host: str, now: datetime, lifetime: timedelta) -> Kept:
+    """What the Secret is to hold next, `kept` if nothing is due. `trusted`: the CAs in the webhook's configuration."""
     if kept.following is not None and not kept.following.valid(now):
-        kept = replace(kept, following=None)  # too late, or made by a clock that was wrong
+        kept = replace(kept, following=None)  # expired, or made by a wrong clock
     if kept.serving is None:
         first = make(host, now, lifetime)
-        return Kept(first, None, _living(believed, [first], now))  # other replicas may serve what was there before
+        return Kept(first, None, _unexpired(trusted, [first], now))  # other replicas may still serve the previous one
     if kept.following is None and kept.serving.due(now):
         following = make(host, now, lifetime)
         return replace(kept, following=following, authorities=_joined(kept.authorities, following.authority))
-    if kept.following is not None and _may_be_served(kept, believed, now):
+    if kept.following is not None and _may_be_served(kept, trusted, now):
         return replace(kept, serving=kept.following, following=None)
     pairs = [pair for pair in (kept.serving, kept.following) if pair]
-    return replace(kept, authorities=_living(kept.authorities, pairs, now))
+    return replace(kept, authorities=_unexpired(kept.authorities, pairs, now))
 
 
-def _may_be_served(kept: Kept, believed: bytes, now: datetime) -> bool:
+def _may_be_served(kept: Kept, trusted: bytes, now: datetime) -> bool:
     assert kept.serving is not None
     assert kept.following is not None
-    if kept.following.authority not in believed:
+    if kept.following.authority not in trusted:
         return False
-    settled = now >= kept.following.made + timedelta(seconds=SETTLE)
-    return settled or not kept.serving.valid(now)  # nobody believes what is served: nothing can get worse
+    settled = now >= kept.following.made + timedelta(seconds=SETTLE_SECONDS)
+    return settled or not kept.serving.valid(now)  # the certificate in use is invalid: switching cannot make it worse
 
 
-def _living(authorities: bytes, pairs: Sequence[Pair], now: datetime) -> bytes:
-    """The authorities of these pairs, and of the others those that have not expired."""
+def _unexpired(authorities: bytes, pairs: Sequence[Pair], now: datetime) -> bytes:
+    """The CAs of these pairs, and all others that have not expired."""
     needed = [pair.authority for pair in pairs]
-    living = [each for each in _certificates(authorities) if each in needed or _lives(each, now)]
+    living = [each for each in _certificates(authorities) if each in needed or _is_unexpired(each, now)]
     return _joined(b"".join(living), *needed)
 
 
-def _lives(authority: bytes, now: datetime) -> bool:
+def _is_unexpired(authority: bytes, now: datetime) -> bool:
     try:
         return _load(authority).not_valid_after_utc > now
-    except ValueError:  # somebody wrote it there, and nobody can believe it
+    except ValueError:  # somebody wrote something else there
         return False
 
 
@@ -194,7 +194,7 @@ def _load(pem: bytes) -> x509.Certificate:
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    """What the key is for: strict verifiers, such as Python's from 3.13 on, want it said."""
+    """The key's usage: strict verifiers, such as Python's from 3.13 on, require it."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         key_cert_sign=signs_certificates,

@@ -1,6 +1,6 @@
-"""Looks after the certificate that is served: the one that the replicas share, or one that comes in files.
+"""Keeps the served certificate up to date: the one that the replicas share, or one that comes in files.
 
-Whatever fails is tried again with the next look; what is served stays served meanwhile.
+After a failure the next check tries again; until then the previous certificate is served.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from leasehold.injector.certificate import Kept, Pair, step
+from leasehold.injector.config import OwnCertificate
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kube.call import Body, KubeError, KubeFailure
 from leasehold.operator.trouble import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.injector.certificate_keeper")
 
-LOOK_EVERY: Final = 3.0
-"""Seconds between two looks, and so until a replica serves what another has made."""
+CHECK_INTERVAL_SECONDS: Final = 3.0
+"""Between two checks, and so until a replica serves a certificate that another one made."""
 _CONFLICT: Final = 409
 
 
 class Calls(Protocol):
-    """What is asked of the API server; KubeCall has it. Raises KubeFailure."""
+    """The calls to the API server, as KubeCall has them. All raise KubeFailure."""
 
     @property
-    def told(self) -> datetime | None:
+    def server_time(self) -> datetime | None:
         """The time by its clock, in its last answer."""
 
     async def get(self, path: str, **query: str) -> Body:
@@ -46,28 +47,29 @@ class Calls(Protocol):
 
 
 class Served:
-    """The TLS context that new connections are made with, and what it holds."""
+    """The TLS context for new connections, and the certificate in it."""
 
     def __init__(self, metrics: InjectorMetrics) -> None:
         self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._metrics = metrics
         self.pair: Pair | None = None
-        """What is served with; None while nothing is."""
+        """The certificate in use; None at first."""
 
     def serve(self, pair: Pair) -> None:
-        """Serve with it from now on; connections that are open stay as they are.
+        """Use this certificate for new connections.
 
-        Raises ValueError, OSError when it cannot be served with; what was served before then still is.
+        Raises ValueError or OSError if it is unusable; the previous one then stays in use.
         """
         if pair == self.pair:
             return
-        # The ssl module reads files only. A key of ours never lies on a disk: /tmp or none.
+        # The ssl module reads files only, and a private key must not reach a disk.
         with tempfile.TemporaryDirectory(dir=_memory()) as place:
             chain_file, key_file = Path(place, "chain"), Path(place, "key")
             chain_file.write_bytes(pair.chain)
             key_file.touch(mode=0o600)
             key_file.write_bytes(pair.key)
-            # OpenSSL takes the certificate before it finds that the key is another's, and is then left with neither.
+            # OpenSSL takes the certificate before it finds that the key does not match, and is then left with neither:
+            # so the pair is tried on another context first.
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chain_file, key_file)
             self.context.load_cert_chain(chain_file, key_file)
         self.pair = pair
@@ -76,68 +78,60 @@ class Served:
 
 
 def _memory() -> str | None:
-    """A directory in memory that can be written to; None where there is none."""
+    """A directory in memory; None if there is none."""
     return next((place for place in ("/dev/shm",) if Path(place).is_dir()), None)
 
 
 class CertificateRotator:
-    """Keeps the Secret that all replicas share, and the authorities in the webhook's configuration."""
+    """Renews the Secret that all replicas share, and the CAs in the webhook's configuration."""
 
-    def __init__(
-        self,
-        kube: Calls,
-        served: Served,
-        *,
-        host: str,
-        namespace: str,
-        secret: str,
-        configuration: str,
-        lifetime: timedelta,
-    ) -> None:
+    def __init__(self, kube: Calls, served: Served, wanted: OwnCertificate) -> None:
         self._kube = kube
         self._served = served
-        self._host = host
-        self._secret = f"/api/v1/namespaces/{namespace}/secrets/{secret}"
-        self._configuration = f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{configuration}"
-        self._lifetime = lifetime
+        self._host = wanted.host
+        self._secret = f"/api/v1/namespaces/{wanted.namespace}/secrets/{wanted.secret}"
+        self._configuration = (
+            f"/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{wanted.configuration}"
+        )
+        self._lifetime = timedelta(days=wanted.days)
         self.ready = False
-        """Whether the API server believes what is served, as far as the last look could tell."""
+        """Whether the API server trusts the served certificate, as of the last check."""
 
-    async def look(self) -> None:
-        """Do what is to be done now. Raises KubeFailure; another replica may have been faster (409)."""
+    async def refresh(self) -> None:
+        """Do the next step of a rotation, if one is due. Raises KubeFailure, with 409 if another replica was faster."""
         secret, configuration = await self._kube.get(self._secret), await self._kube.get(self._configuration)
         kept = Kept.read(_decoded(secret.get("data") or {}), self._host)
-        believed = _believed(configuration)
-        now = self._kube.told or datetime.now(UTC)
-        wanted = step(self._remembered(kept, believed, now), believed, self._host, now, self._lifetime)
-        if wanted != kept:
-            await self._kube.merge(self._secret, _changes(secret, wanted))
-        if wanted.authorities != believed:
+        trusted = _trusted(configuration)
+        now = self._kube.server_time or datetime.now(UTC)
+        desired = step(self._restored(kept, trusted, now), trusted, self._host, now, self._lifetime)
+        if desired != kept:
+            await self._kube.merge(self._secret, _changes(secret, desired))
+        if desired.authorities != trusted:
             await self._kube.replace(
-                self._configuration, configuration["metadata"]["uid"], _bundles(configuration, wanted.authorities)
+                self._configuration, configuration["metadata"]["uid"], _bundles(configuration, desired.authorities)
             )
-        assert wanted.serving is not None, "a step makes one"
-        self._served.serve(wanted.serving)
-        self.ready = wanted.serving.valid(now)
+        assert desired.serving is not None, "a step makes one"
+        self._served.serve(desired.serving)
+        self.ready = desired.serving.valid(now)
 
-    def _remembered(self, kept: Kept, believed: bytes, now: datetime) -> Kept:
-        """What the Secret holds; if somebody has emptied or spoilt it, what is served and believed goes back there."""
+    def _restored(self, kept: Kept, trusted: bytes, now: datetime) -> Kept:
+        """The Secret's contents; if somebody damaged it, the certificate in use and its CAs go back there."""
         served = self._served.pair
-        if kept.serving is None and served is not None and served.valid(now) and served.authority in believed:
-            return Kept(served, None, believed)
+        if kept.serving is None and served is not None and served.valid(now) and served.authority in trusted:
+            return Kept(served, None, trusted)
         return kept
 
 
 class CertificateReader:
-    """Serves what others keep in two files, and write the authority of into the configuration."""
+    """Serves a certificate from two files. Somebody else renews it and writes its CA into the configuration."""
 
     def __init__(self, served: Served, certificate: Path, key: Path) -> None:
         self._served = served
         self._files = certificate, key
         self.ready = False
 
-    async def look(self) -> None:
-        """Take up what is there now. Raises OSError or ValueError, when one file is not the other's yet."""
+    async def refresh(self) -> None:
+        """Serve the files' current content. Raises OSError or ValueError, for example if only one was replaced yet."""
         chain, key = [await asyncio.to_thread(file.read_bytes) for file in self._files]
         self._served.serve(Pair(chain, key))
         self.ready = True
@@ -146,24 +140,24 @@ class CertificateReader:
 Certificates = CertificateRotator | CertificateReader
 
 
-async def keep_for_ever(keeper: Certificates) -> None:
-    """Look again and again."""
+async def keep_up_to_date(certificates: Certificates) -> None:
+    """Check at intervals until cancelled."""
     trouble = RepeatedFailureLog(_log, "the certificate cannot be looked after")
     while True:
         try:
-            await keeper.look()
+            await certificates.refresh()
         except KubeError as error:
-            if error.status != _CONFLICT:  # another replica has done it: the next look sees what
+            if error.status != _CONFLICT:  # another replica was faster: the next check sees its result
                 trouble.because(error)
         except (KubeFailure, OSError, ValueError) as error:
             trouble.because(error)
         else:
             trouble.over()
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL_SECONDS)
 
 
 def _decoded(data: Mapping[str, str]) -> dict[str, bytes]:
-    """A Secret's data; a value that is no base64 cannot come from the API server."""
+    """A Secret's data, without values that are not base64."""
     found = {}
     for name, text in data.items():
         try:
@@ -177,21 +171,21 @@ def _encoded(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _changes(secret: Body, wanted: Kept) -> dict[str, Any]:
-    """The patch of the Secret, refused if it has changed since it was read."""
+def _changes(secret: Body, desired: Kept) -> dict[str, Any]:
+    """The Secret's patch. The API server refuses it if the Secret has changed since it was read."""
     version = secret["metadata"]["resourceVersion"]
-    data = {name: _encoded(value) if value else None for name, value in wanted.data().items()}
+    data = {name: _encoded(value) if value else None for name, value in desired.data().items()}
     return {"metadata": {"resourceVersion": version}, "data": data}
 
 
-def _believed(configuration: Body) -> bytes:
-    """The authorities in the configuration; b"" unless all of its webhooks have the same."""
+def _trusted(configuration: Body) -> bytes:
+    """The CAs in the configuration; b"" unless all of its webhooks have the same."""
     bundles = {webhook["clientConfig"].get("caBundle", "") for webhook in configuration.get("webhooks") or ()}
     return base64.b64decode(bundles.pop()) if len(bundles) == 1 else b""
 
 
 def _bundles(configuration: Body, authorities: bytes) -> dict[str, str]:
-    """Where to write the authorities, by path; refused if another has changed the configuration meanwhile."""
+    """The CAs by JSON path. The API server refuses them if the configuration has changed since it was read."""
     webhooks = configuration.get("webhooks") or ()
     places = {f"/webhooks/{index}/clientConfig/caBundle": _encoded(authorities) for index in range(len(webhooks))}
     return {"/metadata/resourceVersion": configuration["metadata"]["resourceVersion"], **places}

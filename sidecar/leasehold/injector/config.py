@@ -1,7 +1,6 @@
-"""What a start of `leasehold injector` was asked for, checked, as a frozen dataclass.
+"""The settings of `leasehold injector`, checked, as a frozen dataclass.
 
-Read as the operator's settings are. Nothing here imports more than the standard library, so that `--help` and mistakes
-answer at once.
+Only the standard library is imported here, so that `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
@@ -9,15 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from leasehold.injector.container import Sidecar
-from leasehold.operator.config import KUBECONFIG, read_kubeconfig
+from leasehold.kube.api import INJECT_LABEL, OPT_IN_LABEL
 from leasehold.settings import flags, parsers
-from leasehold.settings.config import Address, LogConfig, open_settings
-from leasehold.settings.options import ConfigError, Given, Group, Option, SettingsReader, sentence, strays
+from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
+from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
+from leasehold.settings.options import Group, Option, SettingsReader
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
@@ -44,7 +44,7 @@ def _resources(text: str) -> Mapping[str, Any]:
 
 
 def _amounts(found: object) -> bool:
-    """Whether it is Kubernetes' quantities by resource."""
+    """Whether this maps resources to quantities as Kubernetes writes them."""
     return isinstance(found, dict) and all(_QUANTITY.fullmatch(str(amount)) for amount in found.values())
 
 
@@ -76,14 +76,14 @@ SERVICE: Final = Option[str](
 SECRET: Final = Option[str](
     "--certificate-secret",
     "NAME",
-    "Secret that its replicas share their certificate by; it must exist",
+    "Secret through which its replicas share their certificate; it must exist",
     _object_name,
     "",
 )
 CONFIGURATION: Final = Option[str](
     "--webhook-configuration",
     "NAME",
-    "MutatingWebhookConfiguration whose caBundle it keeps right; it must exist",
+    "MutatingWebhookConfiguration whose caBundle it keeps up to date; it must exist",
     _object_name,
     "",
 )
@@ -91,13 +91,13 @@ DAYS: Final = Option[int](
     "--certificate-days",
     "DAYS",
     "how long a certificate is valid; it is renewed at two thirds, 1 to 3650 (default: 90)",
-    parsers.whole(1, 3650, "a whole number of days"),
+    parsers.integer(1, 3650, "a whole number of days"),
     90,
 )
 TLS_CERT: Final = Option[Path | None](
     "--tls-cert",
     "FILE",
-    "a certificate that others look after, PEM; read again when it changes",
+    "a certificate that somebody else renews, PEM; read again when it changes",
     parsers.readable_file,
     None,
 )
@@ -105,7 +105,7 @@ TLS_KEY: Final = Option[Path | None]("--tls-key", "FILE", "its private key, PEM"
 REQUIRE_LOCK: Final = Option[bool](
     "--require-lock",
     "",
-    "refuse pods whose Lock does not exist (default: do not look)",
+    "refuse pods whose Lock does not exist (default: do not check)",
     parsers.switch,
     False,
     switch=True,
@@ -113,7 +113,7 @@ REQUIRE_LOCK: Final = Option[bool](
 REQUIRE_OPT_IN: Final = Option[bool](
     "--require-opt-in",
     "",
-    "refuse pods of namespaces without the label leasehold.dev/injection=enabled (default: any may)",
+    f"refuse pods of namespaces without the label {OPT_IN_LABEL}=enabled (default: any may)",
     parsers.switch,
     False,
     switch=True,
@@ -168,17 +168,19 @@ GROUPS: Final = (
     Group("listeners", (LISTEN, HEALTH_LISTEN)),
     flags.LOG_GROUP,
 )
-_SUMMARY: Final = (
-    "Give pods with the label leasehold.dev/inject their sidecar, as a mutating webhook. Run two replicas."
-)
-_USUAL: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
+_SUMMARY: Final = f"Give pods with the label {INJECT_LABEL} their sidecar, as a mutating webhook. Run two replicas."
+_DEFAULT_RESOURCES: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCertificate:
-    """A certificate that the injector makes itself, for the DNS name `host`."""
+    """A certificate that the injector makes itself, for the DNS name `host`, and where its parts are kept.
+
+    `secret` is in `namespace`; `configuration` names the MutatingWebhookConfiguration.
+    """
 
     host: str
+    namespace: str
     secret: str
     configuration: str
     days: int
@@ -186,55 +188,40 @@ class OwnCertificate:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate that somebody else looks after."""
+    """A certificate that somebody else renews."""
 
     certificate: Path
     key: Path
 
 
 @dataclass(frozen=True, slots=True)
-class InjectorConfig:
-    """Everything that an injector was asked for. `kubeconfig` None: the pod's own account."""
+class InjectorConfig(CommonConfig):
+    """All settings of an injector. With `kubeconfig` None, it uses the pod's service account."""
 
     kubeconfig: Path | None
-    namespace: str
     certificate: OwnCertificate | CertificateFiles
     sidecar: Sidecar
     require_lock: bool
     require_opt_in: bool
     listen: Address
     health_listen: Address
-    log: LogConfig
-    warnings: tuple[str, ...]
-    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
-
-    def mistake(self, name: str, what: str) -> ConfigError:
-        """The error that says what is wrong with the setting `name`, such as `listen`, and the mend."""
-        return ConfigError([sentence(*self.given[name], what)])
 
 
 def injector_config(arguments: Sequence[str], environ: Mapping[str, str]) -> InjectorConfig:
     """The settings of `leasehold injector`. Raises ConfigError with every mistake."""
     settings = open_settings("injector", _SUMMARY, GROUPS, arguments, environ)
-    namespace = settings.get(NAMESPACE)
     config = InjectorConfig(
         kubeconfig=read_kubeconfig(settings),
-        namespace=namespace,
-        certificate=_certificate(settings, namespace),
+        certificate=_certificate(settings, settings.get(NAMESPACE)),
         sidecar=_sidecar(settings),
         require_lock=settings.get(REQUIRE_LOCK),
         require_opt_in=settings.get(REQUIRE_OPT_IN),
         listen=Address(*settings.get(LISTEN)),
         health_listen=Address(*settings.get(HEALTH_LISTEN)),
-        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
-        warnings=tuple(strays(environ, _KNOWN)),
-        given=settings.seen,
+        **read_common(settings, environ, GROUPS),
     )
     settings.finish()
     return config
-
-
-_KNOWN: Final = (*flags.ALL, *(option for group in GROUPS for option in group.options))
 
 
 def _certificate(settings: SettingsReader, namespace: str) -> OwnCertificate | CertificateFiles:
@@ -243,13 +230,13 @@ def _certificate(settings: SettingsReader, namespace: str) -> OwnCertificate | C
     days = settings.get(DAYS)
     if certificate and key and not any(own):
         return CertificateFiles(certificate, key)
-    spoilt = any(settings.spoilt(option) for option in (SERVICE, SECRET, CONFIGURATION, TLS_CERT, TLS_KEY))
-    if not spoilt and not (all(own) and not certificate and not key):
+    invalid = any(settings.is_invalid(option) for option in (SERVICE, SECRET, CONFIGURATION, TLS_CERT, TLS_KEY))
+    if not invalid and not (all(own) and not certificate and not key):
         settings.mistakes.append(
             "No certificate is named: give --tls-cert and --tls-key, or else --service, --certificate-secret and "
             "--webhook-configuration."
         )
-    return OwnCertificate(f"{own[0]}.{namespace}.svc", own[1], own[2], days)
+    return OwnCertificate(f"{own[0]}.{namespace}.svc", namespace, own[1], own[2], days)
 
 
 def _sidecar(settings: SettingsReader) -> Sidecar:
@@ -262,10 +249,10 @@ def _sidecar(settings: SettingsReader) -> Sidecar:
         etcd_user=settings.get(USER),
         password_secret=settings.get(PASSWORD),
         root=settings.get(ROOT),
-        resources=settings.get(RESOURCES) or _USUAL,
+        resources=settings.get(RESOURCES) or _DEFAULT_RESOURCES,
     )
     for option, value in ((IMAGE, sidecar.image), (ETCD, sidecar.etcd)):
-        if not value and not settings.spoilt(option):
+        if not value and not settings.is_invalid(option):
             settings.mistakes.append(f"{option.flag} is missing: {option.help.removesuffix(' (required)')}.")
     if bool(sidecar.etcd_user) != bool(sidecar.password_secret):
         settings.mistakes.append("--sidecar-etcd-user and --sidecar-etcd-password-secret need each other: give both.")

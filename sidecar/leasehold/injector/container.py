@@ -1,6 +1,6 @@
 """The sidecar's container and volumes, as data for the API server. Pure.
 
-They are those of the library chart `leasehold-sidecar`, field by field; a test compares the two.
+They match the library chart `leasehold-sidecar`, field by field; a test compares the two.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What every injected sidecar has. `etcd_secret` "" where etcd has no TLS; `server_tls_only`: no client's
-    certificate; `password_secret` "" where etcd has no users.
+    """The settings that all injected sidecars share.
+
+    `etcd_secret` is "" if etcd has no TLS, `password_secret` if it has no users; with `server_tls_only`, sidecars show
+    no client certificate.
     """
 
     image: str
@@ -37,30 +39,30 @@ class Sidecar:
     resources: Mapping[str, Any] = field(default_factory=dict)
 
 
-def container(asked: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> Object:
+def container(request: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> Object:
     """The container. `on_host`: the pod shares its node's network, and so its loopback with every process there."""
     return {
         "name": NAME,
         "image": sidecar.image,
         "imagePullPolicy": sidecar.pull_policy,
         "restartPolicy": "Always",
-        "args": _arguments(asked, sidecar, on_host),
-        "env": [*_settings(asked, sidecar), *map(_from_pod, _POD.items())],
-        "ports": [{"name": NAME, "containerPort": asked.port}],
+        "args": _arguments(request, sidecar, on_host),
+        "env": [*_settings(request, sidecar), *map(_from_pod, _POD.items())],
+        "ports": [{"name": NAME, "containerPort": request.port}],
         "readinessProbe": {
-            "httpGet": {"path": "/leader" if asked.gate == "readiness" else "/readyz", "port": asked.port},
+            "httpGet": {"path": "/leader" if request.gate == "readiness" else "/readyz", "port": request.port},
             "periodSeconds": 1,
             "timeoutSeconds": 3,  # a leader that is short of CPU answers late, and nobody else may lead meanwhile
             "failureThreshold": 1,
         },
         "startupProbe": {  # a start takes a third of a second of CPU time: half a minute under a limit of 10m
-            "httpGet": {"path": "/livez", "port": asked.port},
+            "httpGet": {"path": "/livez", "port": request.port},
             "periodSeconds": 1,
             "timeoutSeconds": 5,
             "failureThreshold": 180,
         },
         "livenessProbe": {
-            "httpGet": {"path": "/livez", "port": asked.port},
+            "httpGet": {"path": "/livez", "port": request.port},
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 3,
@@ -75,34 +77,32 @@ def container(asked: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> Ob
             "capabilities": {"drop": ["ALL"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": STATE, "mountPath": "/state"}, *_mounts(asked, sidecar)],
+        "volumeMounts": [{"name": STATE, "mountPath": "/state"}, *_mounts(request, sidecar)],
     }
 
 
-def volumes(asked: InjectionRequest, sidecar: Sidecar) -> list[Object]:
+def volumes(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     """Its volumes."""
     made: list[Object] = [{"name": STATE, "emptyDir": {}}]
-    for name, secret in ((TLS, asked.etcd_secret or sidecar.etcd_secret), (AUTH, sidecar.password_secret)):
+    for name, secret in ((TLS, request.etcd_secret or sidecar.etcd_secret), (AUTH, sidecar.password_secret)):
         if secret:
             made.append({"name": name, "secret": {"secretName": secret, "defaultMode": 0o444}})
     return made
 
 
-def _arguments(asked: InjectionRequest, sidecar: Sidecar, on_host: bool) -> list[str]:
-    control = "unix:/state/control.sock" if on_host else f"127.0.0.1:{asked.control_port}"
-    wanted = [
-        ("--require-lock", asked.require_lock),
-        (f"--ttl={asked.ttl}", asked.ttl),
+def _arguments(request: InjectionRequest, sidecar: Sidecar, on_host: bool) -> list[str]:
+    control = "unix:/state/control.sock" if on_host else f"127.0.0.1:{request.control_port}"
+    arguments = [
+        ("--require-lock", request.require_lock),
+        (f"--ttl={request.ttl}", request.ttl),
         (f"--root={sidecar.root}", sidecar.root != _ROOT),
         ("--state-dir=/state", True),
-        (
-            f"--app-health={asked.app_health.replace('$', '$$')}",
-            asked.app_health,
-        ),  # $(NAME) is the kubelet's to fill in
-        (f"--listen=:{asked.port}", True),
+        # The kubelet would replace $(NAME) in an argument.
+        (f"--app-health={request.app_health.replace('$', '$$')}", request.app_health),
+        (f"--listen=:{request.port}", True),
         (f"--control={control}", True),
     ]
-    return ["run", "--native-sidecar", f"--lock={asked.lock.name}", *(text for text, present in wanted if present)]
+    return ["run", "--native-sidecar", f"--lock={request.lock.name}", *(text for text, present in arguments if present)]
 
 
 _POD: Final = {
@@ -113,17 +113,17 @@ _POD: Final = {
 }
 
 
-def _settings(asked: InjectionRequest, sidecar: Sidecar) -> list[Object]:
+def _settings(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     values = {"LEASEHOLD_ETCD": ",".join(sidecar.etcd)}
-    if asked.etcd_secret or sidecar.etcd_secret:
+    if request.etcd_secret or sidecar.etcd_secret:
         values["LEASEHOLD_ETCD_CA"] = "/etcd-tls/ca.crt"
         if not sidecar.server_tls_only:
             values |= {"LEASEHOLD_ETCD_CERT": "/etcd-tls/tls.crt", "LEASEHOLD_ETCD_KEY": "/etcd-tls/tls.key"}
     if sidecar.etcd_user:
         values |= {"LEASEHOLD_ETCD_USER": sidecar.etcd_user, "LEASEHOLD_ETCD_PASSWORD_FILE": "/etcd-auth/password"}
     settings: list[Object] = [{"name": name, "value": value} for name, value in values.items()]
-    if asked.revision_label:
-        settings.append(_from_pod(("LEASEHOLD_GROUP", f"metadata.labels['{asked.revision_label}']")))
+    if request.revision_label:
+        settings.append(_from_pod(("LEASEHOLD_GROUP", f"metadata.labels['{request.revision_label}']")))
     return settings
 
 
@@ -132,7 +132,7 @@ def _from_pod(entry: tuple[str, str]) -> Object:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _mounts(asked: InjectionRequest, sidecar: Sidecar) -> list[Object]:
+def _mounts(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     places = {TLS: "/etcd-tls", AUTH: "/etcd-auth"}
-    present = {volume["name"] for volume in volumes(asked, sidecar)}
+    present = {volume["name"] for volume in volumes(request, sidecar)}
     return [{"name": name, "mountPath": path, "readOnly": True} for name, path in places.items() if name in present]

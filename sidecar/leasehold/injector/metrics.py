@@ -1,4 +1,4 @@
-"""What a Prometheus server can scrape of the injector."""
+"""The injector's Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from leasehold import __version__
 
 RESULTS: Final = ("injected", "unchanged", "refused", "failed")
-"""What becomes of a pod: given its sidecar; has it already; refused for what it asks; not to be checked just now."""
+"""Given its sidecar; already has it; refused; refused because the API server could not be asked."""
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class InjectorMetrics:
-    """Counts what is reported, in the given registry."""
+    """Keeps the metrics in the given registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._reviews = Counter(
@@ -42,14 +42,14 @@ class InjectorMetrics:
             self._reviews.labels(result)
 
     def reviewed(self, result: str) -> None:
-        """A pod was decided about; `result` is one of `RESULTS`."""
+        """Report a decision; `result` is one of `RESULTS`."""
         self._reviews.labels(result).inc()
 
     def took(self, seconds: float) -> None:
-        """A decision has taken so long."""
+        """Report how long a decision took."""
         self._duration.observe(seconds)
 
     def serves(self, renewal: float, expiry: float) -> None:
-        """The certificate that is served now is due to be replaced, and expires, at these Unix times."""
+        """Report when the served certificate is due for renewal, and when it expires, in Unix time."""
         self._renewal.set(renewal)
         self._expiry.set(expiry)

@@ -1,11 +1,11 @@
-"""From a pod to the patch that gives it its sidecar, or to the sentence that says why not. Pure.
+"""From a pod to the JSON patch that adds its sidecar, or to a sentence that says why there is none. Pure.
 
-The sidecar comes first among the init containers: native sidecars and init containers start in their order, so whatever
-the pod has of its own may ask it. That it starts long before the app costs nothing: without the app's health it does
-not join, and a pod without a health check holds the lock for its init containers, too.
+The sidecar is the first init container. Native sidecars and init containers start in order, so all of the pod's own
+containers can use it. Its early start costs nothing: with a health check it joins only once the app is healthy; without
+one, the pod holds the lock for its init containers too.
 
-The API server may ask again after other webhooks, and pods are copied. So what a pod has been given is believed only as
-far as it is what the pod asks for now; otherwise it is taken away and given anew.
+The API server may call again after other webhooks, and people copy pods. So an existing sidecar is kept only if it is
+the one that the pod requests now; otherwise the patch replaces it.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from typing import Any, Final
 from leasehold import __version__
 from leasehold.injector import annotations as reading
 from leasehold.injector import validation
-from leasehold.injector.annotations import INJECTED, PREFIX, InjectionRequest, RequestRefused
+from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, TLS, Sidecar, container, volumes
+from leasehold.kube.api import INJECTED, OPT_IN_LABEL
 
 Patch = list[dict[str, Any]]
 """A JSON patch, RFC 6902."""
-OPT_IN: Final = f"{PREFIX}injection"
 _OPTED_IN: Final = "enabled"
 _DECISIVE: Final = ("restartPolicy", "args", "env", "ports", "volumeMounts")
-"""What makes a container the sidecar that is asked for. The rest is for other webhooks to change, which rewrite probes,
-set resources, or name images by another registry."""
+"""Fields that must be as requested. Other webhooks may change the rest: they rewrite probes, set resources, or name
+images by another registry."""
 
 
-def asks(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
-    """What a pod asks for. Raises Refused."""
+def injection_request(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
+    """What a pod requests. Raises RequestRefused."""
     if INJECTED in (pod["metadata"].get("annotations") or {}) and not is_injected(pod):
-        raise RequestRefused(f"the annotation {INJECTED} is the injector's to set: take it away")
+        raise RequestRefused(f"the annotation {INJECTED} is the injector's to set: remove it")
     return reading.read(pod, namespace, require_lock=require_lock)
 
 
-def patch(pod: Mapping[str, Any], asked: InjectionRequest, sidecar: Sidecar) -> Patch:
-    """What is to be changed; nothing where all is as asked for already. Raises Refused."""
+def patch(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -> Patch:
+    """The changes, none if the pod already has the right sidecar. Raises RequestRefused."""
     bare = _bare(pod)
-    validation.check(bare, asked, sidecar)
+    validation.check(bare, request, sidecar)
     spec: Mapping[str, Any] = bare["spec"]
-    made = container(asked, sidecar, on_host=bool(spec.get("hostNetwork")))
-    if is_injected(pod) and _is_right(pod["spec"], made, volumes(asked, sidecar)):
+    made = container(request, sidecar, on_host=bool(spec.get("hostNetwork")))
+    if is_injected(pod) and _is_right(pod["spec"], made, volumes(request, sidecar)):
         return []
     present = set(_names(spec.get("volumes")))
-    missing = [volume for volume in volumes(asked, sidecar) if volume["name"] not in present]
+    missing = [volume for volume in volumes(request, sidecar) if volume["name"] not in present]
     return [
-        *_taking_away(pod),
+        *_removals(pod),
         *_annotate(bare["metadata"].get("annotations") or {}),
         *_insert("/spec/initContainers", spec.get("initContainers"), [made], "0"),
         *_insert("/spec/volumes", spec.get("volumes"), missing, "-"),
@@ -54,44 +54,45 @@ def patch(pod: Mapping[str, Any], asked: InjectionRequest, sidecar: Sidecar) -> 
 
 
 def is_injected(pod: Mapping[str, Any]) -> bool:
-    """Whether the pod says that it has been given a sidecar, and has something by its name."""
+    """Whether the pod is annotated as injected, and has a container of the sidecar's name."""
     annotations: Mapping[str, str] = pod["metadata"].get("annotations") or {}
     return INJECTED in annotations and NAME in _names(pod["spec"].get("initContainers"))
 
 
 def check_opted_in(namespace: str, labels: Mapping[str, str]) -> None:
-    """Raises Refused for a namespace that has not opted in."""
-    if labels.get(OPT_IN) != _OPTED_IN:
+    """Raises RequestRefused if the namespace has not opted in."""
+    if labels.get(OPT_IN_LABEL) != _OPTED_IN:
         raise RequestRefused(
-            f"the namespace {namespace} has not opted in: kubectl label namespace {namespace} {OPT_IN}={_OPTED_IN}"
+            f"the namespace {namespace} has not opted in: "
+            f"kubectl label namespace {namespace} {OPT_IN_LABEL}={_OPTED_IN}"
         )
 
 
-# --- what it has been given already -------------------------------------------------------------------------
+# --- an existing sidecar ------------------------------------------------------------------------------------
 
-_GIVEN: Final = {"initContainers": (NAME,), "volumes": (TLS, AUTH)}
-"""By the list of the spec; the volume of the state may be the pod's own, and stays."""
+_ADDED: Final = {"initContainers": (NAME,), "volumes": (TLS, AUTH)}
+"""What an injection adds, by list of the spec. The state volume is not here: it may be the pod's own, and stays."""
 
 
 def _bare(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The pod without what it has been given already."""
+    """The pod without what an earlier injection added."""
     if not is_injected(pod):
         return pod
     annotations = {name: text for name, text in pod["metadata"]["annotations"].items() if name != INJECTED}
     lists = {
         place: [each for each in pod["spec"].get(place) or () if each.get("name") not in names]
-        for place, names in _GIVEN.items()
+        for place, names in _ADDED.items()
     }
     return {**pod, "metadata": {**pod["metadata"], "annotations": annotations}, "spec": {**pod["spec"], **lists}}
 
 
-def _taking_away(pod: Mapping[str, Any]) -> Patch:
-    """From the last of each list to the first, since each removal moves those after it."""
+def _removals(pod: Mapping[str, Any]) -> Patch:
+    """From the last of each list to the first: each removal shifts the indexes after it."""
     if not is_injected(pod):
         return []
     return [
         {"op": "remove", "path": f"/spec/{place}/{index}"}
-        for place, names in _GIVEN.items()
+        for place, names in _ADDED.items()
         for index, name in reversed(list(enumerate(_names(pod["spec"].get(place)))))
         if name in names
     ]
@@ -99,25 +100,25 @@ def _taking_away(pod: Mapping[str, Any]) -> Patch:
 
 def _is_right(spec: Mapping[str, Any], made: Mapping[str, Any], given: Sequence[Mapping[str, Any]]) -> bool:
     found = next(each for each in spec["initContainers"] if each.get("name") == NAME)
-    wanted = {part: made[part] for part in _DECISIVE}
-    return _is_undisturbed(found, made) and _covers(found, wanted) and _covers(spec.get("volumes"), given)
+    desired = {part: made[part] for part in _DECISIVE}
+    return _is_undisturbed(found, made) and _covers(found, desired) and _covers(spec.get("volumes"), given)
 
 
 def _is_undisturbed(found: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    """Whether nothing has been added that makes it another program, or has it take other settings."""
+    """Whether nothing was added that makes it run another program or use other settings."""
     settings = {name for name in _names(found.get("env")) if name.startswith("LEASEHOLD_")}
     return not found.get("command") and not found.get("envFrom") and settings <= set(_names(made["env"]))
 
 
-def _covers(found: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is there; the API server and other webhooks may have added to it."""
-    if isinstance(wanted, Mapping):
+def _covers(found: Any, desired: Any) -> bool:
+    """Whether `found` has all of `desired`; the API server and other webhooks may have added more."""
+    if isinstance(desired, Mapping):
         return isinstance(found, Mapping) and all(
-            name in found and _covers(found[name], wanted[name]) for name in wanted
+            name in found and _covers(found[name], desired[name]) for name in desired
         )
-    if isinstance(wanted, Sequence) and wanted and isinstance(wanted[0], Mapping):
-        return all(any(_covers(one, each) for one in found or ()) for each in wanted)
-    return bool(found == wanted)
+    if isinstance(desired, Sequence) and desired and isinstance(desired[0], Mapping):
+        return all(any(_covers(one, each) for one in found or ()) for each in desired)
+    return bool(found == desired)
 
 
 def _names(objects: Sequence[Mapping[str, Any]] | None) -> list[str]:
@@ -128,8 +129,7 @@ def _names(objects: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 
 def _annotate(annotations: Mapping[str, str]) -> Patch:
-    """There are some: the lock's name is one."""
-    assert annotations
+    assert annotations, "the lock's name is one; a patch cannot add to a map that is missing"
     return [{"op": "add", "path": f"/metadata/annotations/{_pointer(INJECTED)}", "value": __version__}]
 
 

@@ -1,8 +1,8 @@
-"""The webhook's listener: TLS, for whoever in the cluster connects.
+"""The webhook's listener: TLS, open to every process in the cluster.
 
-A pod whose review gets no answer is refused, so nobody may take the injector's memory. `leasehold.http.server` bounds
-the connections; the handshakes before them are bounded here, since each has 256 KiB of asyncio's buffers from its
-start.
+The API server refuses a pod if its review gets no answer, so no client may exhaust the injector's memory.
+`leasehold.http.server` limits the connections; this module limits the handshakes before them, each of which has 256 KiB
+of asyncio's buffers from its start.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from leasehold.http.server import App, Server
 
 _log = logging.getLogger("leasehold.injector.tls_listener")
 
-MOST_CONNECTIONS: Final = 256
-"""More than the 200 changes that an API server makes at once: each review under way has a connection of its own."""
-MOST_HANDSHAKES: Final = 256
-"""As many again may shake hands; those after them wait in the kernel's queue."""
-HANDSHAKE_WITHIN: Final = 10.0
-HURRY: Final = 1.0
-"""Seconds after which a handshake is given up when others wait."""
-_REST: Final = 0.1
-"""Seconds to wait when no connection can be accepted, such as for want of file descriptors."""
+MAX_CONNECTIONS: Final = 256
+"""More than the 200 writes that an API server handles at once: each review under way has its own connection."""
+MAX_HANDSHAKES: Final = 256
+"""Further clients wait in the kernel's queue."""
+HANDSHAKE_TIMEOUT_SECONDS: Final = 10.0
+CROWDED_HANDSHAKE_SECONDS: Final = 1.0
+"""A handshake that takes longer is ended if others wait."""
+_ACCEPT_RETRY_SECONDS: Final = 0.1
+"""The pause after a failure to accept, such as when file descriptors run out."""
 
 
 class TlsListener:
-    """A server that is up. `accepting` goes on until `close`; when it ends before, nobody is answered any more."""
+    """A running server. `accepting` is its task; if it ends before `close`, no new client is served."""
 
     def __init__(self, app: App, bound: socket.socket, context: ssl.SSLContext, idle: float) -> None:
-        """`bound` listens already; `idle` seconds without a complete request, and a connection is closed."""
+        """`bound` already listens; a connection is closed after `idle` seconds without a complete request."""
         bound.setblocking(False)
         self._bound = bound
         self._context = context
-        self._server = Server(app, within_descriptors(MOST_CONNECTIONS), idle)
-        self._handshakes: dict[asyncio.Task[None], float] = {}  # since when, in that order
+        self._server = Server(app, within_descriptors(MAX_CONNECTIONS), idle)
+        self._handshakes: dict[asyncio.Task[None], float] = {}  # start time of each, the oldest first
         self.accepting = asyncio.create_task(self._accept(), name="listener")
 
     async def close(self, timeout: float) -> None:
-        """Accept no more, give answers under way `timeout` seconds, then close what is left."""
+        """Stop accepting, wait up to `timeout` seconds for answers under way, then close all connections."""
         for task in (self.accepting, *self._handshakes):
             task.cancel()
         await asyncio.wait([self.accepting, *self._handshakes])
@@ -58,27 +58,27 @@ class TlsListener:
                 client, _ = await loop.sock_accept(self._bound)
             except OSError as error:
                 _log.warning("no connection could be accepted: %s", error.strerror or error)
-                await asyncio.sleep(_REST)
+                await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
-            task = asyncio.create_task(self._let_in(client))
+            task = asyncio.create_task(self._handshake(client))
             self._handshakes[task] = loop.time()
             task.add_done_callback(lambda task: self._handshakes.pop(task, None))
-            await asyncio.sleep(0)  # where many wait, sock_accept never lets anybody else have the loop
+            await asyncio.sleep(0)  # if clients wait, sock_accept returns without giving other tasks a turn
 
     async def _wait_for_room(self) -> None:
-        """Return when one of the handshakes has ended, should there be too many, or has had its time."""
+        """Wait while there are too many handshakes; end the oldest if it takes too long."""
         loop = asyncio.get_running_loop()
-        while len(self._handshakes) >= MOST_HANDSHAKES:
+        while len(self._handshakes) >= MAX_HANDSHAKES:
             first, since = next(iter(self._handshakes.items()))
-            if (left := since + HURRY - loop.time()) <= 0:
+            if (left := since + CROWDED_HANDSHAKE_SECONDS - loop.time()) <= 0:
                 first.cancel()
             await asyncio.wait(self._handshakes, timeout=max(left, 0.01), return_when=asyncio.FIRST_COMPLETED)
 
-    async def _let_in(self, client: socket.socket) -> None:
+    async def _handshake(self, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(
-                self._server, client, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_WITHIN
+                self._server, client, ssl=self._context, ssl_handshake_timeout=HANDSHAKE_TIMEOUT_SECONDS
             )
-        except OSError as error:  # it went away, said nothing, or does not believe the certificate
+        except OSError as error:  # the client left, stayed silent, or does not trust the certificate
             _log.debug("a TLS handshake failed: %s", error)

@@ -1,1 +1,1 @@
-"""The API server, called."""
+"""Kubernetes' API server: access, calls, and Leasehold's names there."""

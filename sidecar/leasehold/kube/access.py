@@ -1,11 +1,11 @@
-"""How the API server is reached: its address, its CA, and credentials that are renewed while they are used.
+"""Access to the API server: its address, its CA, and credentials that are renewed while in use.
 
-Read from a kubeconfig (tokens, token files, client certificates, exec plugins) or from the pod's own service account,
-by the official client's loaders. A token file is replaced under us about once an hour, so credentials are read again
-now and then; what was read last stays in use while that fails.
+They come from a kubeconfig (tokens, token files, client certificates, exec plugins) or from the pod's service account,
+through the official client's loaders. Token files are replaced about once an hour, so credentials are read again from
+time to time; if that fails, the previous ones stay in use.
 
-The one proxy there can be is the kubeconfig's `proxy-url`. HTTPS_PROXY, NO_PROXY and .netrc are for what a process
-calls outside its cluster, and aiohttp would consult them again at each call, in a thread: a fifth of a cold start.
+The only proxy is the kubeconfig's `proxy-url`. HTTPS_PROXY, NO_PROXY and .netrc are for calls out of the cluster, and
+aiohttp would read them again for each call, in a thread: a fifth of a cold start.
 
 An `Access` belongs to the event loop that loaded it: the informer's thread and the main loop have one each.
 """
@@ -26,15 +26,17 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config.incluster_config import load_incluster_config
 from kubernetes.aio.config.kube_config import load_kube_config
 
+from leasehold.settings.options import ConfigError
+
 log = logging.getLogger("leasehold.kube.access")
 
-RENEW_EVERY: Final = 60.0
-"""Seconds for which credentials are used before they are read again."""
-_CLOSE_WITHIN: Final = 1.0
+RENEW_INTERVAL_SECONDS: Final = 60.0
+"""Credentials are used for so long before they are read again."""
+_CLOSE_TIMEOUT_SECONDS: Final = 1.0
 
 
 class AccessError(Exception):
-    """The credentials cannot be read. Its text is one sentence for the user."""
+    """The credentials cannot be read. The text is one sentence for the user."""
 
 
 class Access:
@@ -62,9 +64,9 @@ class Access:
         try:
             await reload(configuration)
             _check(str(configuration.host))
-        except Exception as error:  # of a malformed file the loaders raise whatever they stumble over
+        except Exception as error:  # the loaders raise all kinds of exceptions for malformed files
             where = f"the kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account"
-            what = "it is no kubeconfig" if isinstance(error, TypeError | AttributeError) else _one_line(error)
+            what = "it is not a kubeconfig" if isinstance(error, TypeError | AttributeError) else _one_line(error)
             raise AccessError(
                 f"The API server's address or credentials cannot be read from {where}: {what}."
             ) from error
@@ -76,12 +78,12 @@ class Access:
         return str(self.configuration.host)
 
     async def headers(self) -> dict[str, str]:
-        """The header that carries the credentials, as they are now; none when a client certificate does."""
+        """The header with the current credentials; empty if a client certificate is used."""
         setting = (await self.configuration.auth_settings()).get("BearerToken")
         return {"Authorization": str(setting["value"])} if setting else {}
 
     def session(self) -> aiohttp.ClientSession:
-        """A new HTTP session that puts the credentials of that moment on every request."""
+        """A new HTTP session that adds the current credentials to every request."""
 
         async def authorise(
             request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
@@ -93,13 +95,13 @@ class Access:
         return aiohttp.ClientSession(connector=connector, middlewares=(authorise,), proxy=self.configuration.proxy)
 
     async def closed(self) -> None:
-        """Return when no connection of any session is left, or after a second. The sessions must be closed.
+        """Wait until no connection of any session is left, at most a second. The sessions must be closed.
 
-        A closed session says nothing of connections whose answers were broken off, which a watch's always are; a loop
-        that ends before they are leaves them open.
+        A closed session does not wait for connections whose answers were cancelled, as a watch's always are; if the
+        loop ends before they do, they stay open.
         """
         clock = asyncio.get_running_loop().time
-        deadline = clock() + _CLOSE_WITHIN
+        deadline = clock() + _CLOSE_TIMEOUT_SECONDS
         while any(each.fileno() != -1 for each in self._sockets):
             if clock() > deadline:
                 return
@@ -123,19 +125,27 @@ class Access:
     async def _renew(self, configuration: Configuration) -> None:
         """Called before each use of the token."""
         now = asyncio.get_running_loop().time()
-        if now - self._loaded < RENEW_EVERY:
+        if now - self._loaded < RENEW_INTERVAL_SECONDS:
             return
-        self._loaded = now  # also when it fails: once a minute is often enough
+        self._loaded = now  # even if it fails: once a minute is often enough
         try:
             await self._reload(configuration)
-        except Exception as error:  # whatever a plugin may raise: the old token may serve for a while yet
+        except Exception as error:  # plugins may raise anything; the old token may still be valid
             log.warning("the credentials for the API server cannot be read again: %s", _one_line(error))
         finally:
-            self._hook()  # the loaders may have set one of their own
+            self._hook()  # the loaders may have replaced it
 
     def _hook(self) -> None:
-        hook: Any = self._renew  # typed as if it were always None
+        hook: Any = self._renew  # its type is wrong: None
         self.configuration.refresh_api_key_hook = hook
+
+
+async def access_at_start(kubeconfig: Path | None) -> Access:
+    """The same as `Access.load`, for a process that cannot start without it. Raises ConfigError."""
+    try:
+        return await Access.load(kubeconfig)
+    except AccessError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def _check(server: str) -> None:

@@ -1,6 +1,6 @@
-"""One call to the API server: sent by the official client, with a deadline of ours, its failures translated here.
+"""One call to the API server: sent by the official client, with our own deadline, and with its failures translated.
 
-A call that got no answer may have been carried out or not: whoever sent it reads again.
+A call without an answer may have been carried out or not: its caller must read again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Body = dict[str, Any]
 Content = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
-_LONGEST_SENTENCE: Final = 300
+_MAX_REASON_CHARACTERS: Final = 300
 
 
 class KubeFailure(Exception):
@@ -33,10 +33,9 @@ class KubeFailure(Exception):
 
 
 class KubeError(KubeFailure):
-    """The API server refused: with this HTTP status, for this reason, in its words.
+    """The API server refused, with this HTTP status and `sentence` as its reason.
 
-    `retry_after` are the seconds that it asks to be left alone, 0 when it doesn't; `causes` the number of fields that
-    break a rule.
+    `retry_after` is the pause in seconds that it asks for, or 0; `causes` is the number of invalid fields.
     """
 
     def __init__(self, status: int, sentence: str, retry_after: float = 0.0, causes: int = 0) -> None:
@@ -48,11 +47,11 @@ class KubeError(KubeFailure):
 
 
 class KubeUnknown(KubeFailure):
-    """There was no answer in time, or none that can be read: whether the call was carried out is not known."""
+    """There was no answer in time, or no readable one: whether the call was carried out is unknown."""
 
 
 class KubeCall:
-    """Calls as one user to one API server. Of the event loop that made `access`."""
+    """Calls to one API server. Belongs to the event loop that loaded `access`."""
 
     def __init__(self, access: Access, timeout: float) -> None:
         """`timeout` in seconds, for each call from its start to the last byte of its answer."""
@@ -62,7 +61,7 @@ class KubeCall:
         self._date = ""
 
     @property
-    def told(self) -> datetime | None:
+    def server_time(self) -> datetime | None:
         """The time by the API server's own clock, in its last answer; None before the first."""
         try:
             return parsedate_to_datetime(self._date)
@@ -83,21 +82,21 @@ class KubeCall:
         return await self._call("POST", path, body, "application/json")
 
     async def delete(self, path: str) -> Body:
-        """DELETE; an object with finalizers is gone only when these are."""
+        """DELETE; an object with finalizers goes only after these."""
         return await self._call("DELETE", path)
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> Body:
-        """PATCH with a JSON merge patch: what is None in it is removed, lists are replaced."""
+        """PATCH with a JSON merge patch: None removes a field, lists are replaced."""
         return await self._call("PATCH", path, body, "application/merge-patch+json")
 
     async def replace(self, path: str, uid: str, parts: Mapping[str, Any]) -> Body:
-        """PATCH with a JSON patch: set each path to its value, if the object has this UID. KubeError 409 if not."""
+        """PATCH with a JSON patch: set each path to its value. KubeError 409 if the object has another UID."""
         test = {"op": "test", "path": "/metadata/uid", "value": uid}
         patch = [test, *({"op": "add", "path": part, "value": value} for part, value in parts.items())]
         try:
             return await self._call("PATCH", path, patch, "application/json-patch+json")
         except KubeError as error:
-            if error.status == 422 and not error.causes:  # what breaks the schema has causes
+            if error.status == 422 and not error.causes:  # violations of the schema have causes
                 raise KubeError(409, f"the object is gone, and another has its name ({error.sentence})") from error
             raise
 
@@ -120,7 +119,7 @@ class KubeCall:
         if not 200 <= status < 300:
             raise _refusal(status, headers, answer)
         if answer is None:
-            raise KubeUnknown("the API server's answer is no JSON object")
+            raise KubeUnknown("the API server's answer is not a JSON object")
         return answer
 
     async def _send(
@@ -153,17 +152,17 @@ def _refusal(status: int, headers: Mapping[str, str], answer: Body | None) -> Ku
     answer = answer or {}
     details: Mapping[str, Any] = answer.get("details") or {}
     message = answer.get("message") or answer.get("reason") or "no reason given"
-    asked = headers.get("Retry-After") or details.get("retryAfterSeconds") or 0
-    return KubeError(status, _one_line(message), _seconds(asked), len(details.get("causes") or ()))
+    pause = headers.get("Retry-After") or details.get("retryAfterSeconds") or 0
+    return KubeError(status, _one_line(message), _seconds(pause), len(details.get("causes") or ()))
 
 
-def _seconds(asked: object) -> float:
-    """Retry-After in seconds; a date, which the API server never sends, is no wish."""
+def _seconds(pause: object) -> float:
+    """Retry-After in seconds; a date, which the API server never sends, counts as 0."""
     try:
-        return min(max(float(str(asked)), 0.0), 600.0)
+        return min(max(float(str(pause)), 0.0), 600.0)
     except ValueError:
         return 0.0
 
 
 def _one_line(text: object) -> str:
-    return escape(str(text) or type(text).__name__)[:_LONGEST_SENTENCE]
+    return escape(str(text) or type(text).__name__)[:_MAX_REASON_CHARACTERS]

@@ -1,6 +1,5 @@
-"""`kubectl leasehold`: Lock resources from the command line of whoever looks after a cluster.
+"""`kubectl leasehold`: a cluster administrator's command line for Lock resources.
 
-It talks to the API server alone, as kubectl does and with kubectl's own configuration; only `describe --etcd` asks
-etcd too. Only `cluster.py` and `kubeconfig.py` import the `kubernetes` package, and they are not loaded before a
-cluster is to be asked.
+It calls only the API server, with kubectl's own configuration; `describe --etcd` also reads etcd. Only `cluster.py` and
+`kubeconfig.py` import the `kubernetes` package; they are loaded only for commands that call the API server.
 """

@@ -1,6 +1,6 @@
 """The commands of `kubectl leasehold` and their flags: one table for the parser, `--help` and completion.
 
-Nothing here is loaded that costs time: mistakes and `--help` answer at once.
+All imports here are quick: mistakes and `--help` answer at once.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
+from leasehold.kube.api import KUBECTL_NAMES
 from leasehold.kubectl import values
-from leasehold.kubectl.place import ClusterRef
+from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.lock.keys import LockName
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd
-from leasehold.settings.options import ConfigError, Option, SettingsReader, sentence
+from leasehold.settings.options import ConfigError, Option, SettingsReader, argparse_sentence, sentence
+from leasehold.settings.parsers import one_of
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
 SHELLS: Final = ("bash", "zsh", "fish")
@@ -25,7 +27,7 @@ PROGRAM: Final = "kubectl leasehold"
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag. Without `metavar` it is a switch. `completes` says what its value can be completed with."""
+    """One flag. Without `metavar` it is a switch. `completes` names the source of completions for its value."""
 
     names: tuple[str, ...]
     metavar: str
@@ -36,13 +38,13 @@ class Flag:
 
     @property
     def dest(self) -> str:
-        """Its name in code."""
+        """The flag's name in code."""
         return self.names[-1].removeprefix("--").replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. `takes` is what its argument is: nothing, a `NAME`, or a `SHELL`."""
+    """One command. `takes` is its argument: "", `NAME` or `SHELL`."""
 
     name: str
     summary: str
@@ -69,7 +71,7 @@ OUTPUT: Final = Flag(
     ("-o", "--output"),
     "FORMAT",
     f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: for people)",
-    values.one_of(*FORMATS),
+    one_of(*FORMATS),
     completes="formats",
 )
 REQUEST_TIMEOUT: Final = Flag(
@@ -115,16 +117,16 @@ COMMANDS: Final = (
         "one Lock: holders, conditions and history; with --etcd its whole queue",
         "NAME",
         (*CLUSTER, *ETCD),
-        "The status tells who holds and how many wait. --etcd (or LEASEHOLD_ETCD) reads the queue itself as well, "
-        "waiters and all. The history is the Lock's Events, which the API server keeps for an hour, usually.",
+        "The status shows who holds and how many wait. --etcd (or LEASEHOLD_ETCD) also reads the queue itself, with "
+        "all waiters. The history is the Lock's Events, which the API server usually keeps for an hour.",
     ),
     Command(
         "handover",
         "ask the present holder to hand over, or prefer another",
         "NAME",
         (TO, TOKEN, WAIT, TIMEOUT, *CLUSTER),
-        "The holder stops leading first, drains, and gives the lock up; it then queues again, and leads again if "
-        "nobody else waits.",
+        "The holder first stops leading, then drains and gives the lock up; it queues again, and leads again if nobody "
+        "else waits.",
     ),
     Command("suspend", "let nobody hold the lock; those who wait stay queued", "NAME", CLUSTER),
     Command("resume", "end the suspension", "NAME", CLUSTER),
@@ -133,8 +135,8 @@ COMMANDS: Final = (
         "take the lock from a holder that does not react",
         "NAME",
         (TOKEN, YES, *CLUSTER),
-        "Deletes the holder's key in etcd. A holder that is cut off may go on believing that it leads until its lease "
-        "deadline: for up to one lease duration two may lead at once.",
+        "Deletes the holder's key in etcd. A holder that is cut off may act as leader until its lease deadline: for "
+        "up to one lease duration, two may lead at the same time.",
     ),
     Command(
         "wait",
@@ -148,10 +150,10 @@ COMMANDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What the command line said. `output` is empty when it said nothing; times are in seconds."""
+    """The parsed command line. `output` is empty if it was not given; times are in seconds."""
 
     command: str
-    place: ClusterRef
+    cluster_ref: ClusterRef
     all_namespaces: bool = False
     name: str = ""
     output: str = ""
@@ -165,10 +167,10 @@ class Arguments:
     shell: str = ""
     etcd: EtcdConfig | None = None
     root: str = ""
-    """The root of the keys in etcd; empty when it was not given."""
+    """The root of the keys in etcd; empty if it was not given."""
 
     def lock(self, namespace: str) -> LockName:
-        """The Lock that is named, in the namespace that was found for it."""
+        """The named Lock, in this namespace."""
         return LockName(namespace, self.name)
 
 
@@ -178,14 +180,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _mistake(message: str) -> str:
-    """What argparse complains of, as a sentence."""
+    """argparse's message as a sentence."""
     if message.startswith("unrecognized arguments: "):
         return f"There is no option or argument {message.partition(': ')[2][:120]!r} here; see --help."
     if message.startswith("the following arguments are required: "):
         return f"{message.partition(': ')[2]} is missing; see --help."
-    flag, _, rest = message.removeprefix("argument ").partition(": ")
-    rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
-    return f"{flag}: {rest}." if rest else f"{flag}."
+    return argparse_sentence(message)
 
 
 def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) -> Arguments:
@@ -194,19 +194,19 @@ def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) ->
     mistakes: list[str] = []
     found = {flag.dest: _value(flag, given[flag.dest], mistakes) for flag in command.flags if flag not in ETCD}
     name = _name(given["name"], mistakes) if command.takes == "NAME" else ""
-    shell = _read(values.one_of(*SHELLS), "SHELL", given["name"], "", mistakes) if command.takes == "SHELL" else ""
+    shell = _read(one_of(*SHELLS), "SHELL", given["name"], "", mistakes) if command.takes == "SHELL" else ""
     if found.get("to") is not None and found.get("token"):
         mistakes.append("--to and --token cannot be used together: a preference concerns every holder.")
     etcd, root = _etcd(given, environ, mistakes) if ETCD[0] in command.flags else (None, "")
     if mistakes:
         raise ConfigError(mistakes)
-    place = ClusterRef(*(found.pop(field, "") for field in ("kubeconfig", "context", "namespace")))
+    cluster_ref = ClusterRef(*(found.pop(field, "") for field in ("kubeconfig", "context", "namespace")))
     found["goal"] = found.pop("for", "held")
-    return Arguments(command.name, place, name=name, shell=shell, etcd=etcd, root=root, **found)
+    return Arguments(command.name, cluster_ref, name=name, shell=shell, etcd=etcd, root=root, **found)
 
 
 def parser(command: Command) -> argparse.ArgumentParser:
-    """The parser of one command; it only splits and explains."""
+    """The parser of one command; it only splits words and prints help. Values are read by `parse`."""
     made = _Parser(
         prog=f"{PROGRAM} {command.name}",
         description=f"{command.summary[0].upper()}{command.summary[1:]}. {command.explained}",
@@ -242,16 +242,16 @@ def _read(read: Callable[[str], Any], name: str, given: str, default: Any, mista
 
 
 def _name(given: str, mistakes: list[str]) -> str:
-    """A Lock's name, or the TYPE/NAME that kubectl prints and takes."""
+    """A Lock's name, or TYPE/NAME as kubectl prints and accepts it."""
     kind, slash, name = given.rpartition("/")
-    if slash and kind not in ("lk", "lock", "locks", "lock.leasehold.dev", "locks.leasehold.dev"):
-        mistakes.append(sentence("NAME", given, "it is no Lock's name; give its namespace by --namespace"))
+    if slash and kind not in KUBECTL_NAMES:
+        mistakes.append(sentence("NAME", given, "it is not a Lock's name; give the namespace with --namespace"))
         return "unnamed"
     return str(_read(values.lock_name, "NAME", name, "unnamed", mistakes))
 
 
 def _etcd(given: Mapping[str, Any], environ: Mapping[str, str], mistakes: list[str]) -> tuple[EtcdConfig | None, str]:
-    """How to reach etcd, if it was said; with the variables that `leasehold status` knows."""
+    """How to reach etcd, if it was given; the variables are those of `leasehold status`."""
     settings = SettingsReader({flag.dest: given[flag.dest] for flag in ETCD}, environ)
     if settings.given(shared.ETCD)[1] is None:
         unused = [flag.names[0] for flag in ETCD if given[flag.dest] is not None]

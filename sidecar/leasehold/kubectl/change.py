@@ -1,40 +1,42 @@
-"""Changes of a Lock, each conditional on the very state that it was decided on.
+"""Changes of a Lock, each conditional on the state that it was decided on.
 
-`handover`, `revoke`, `suspend`, `resume` and `prefer` are pure: they look at a Lock and say which fields of its spec to
-set. What a change means is fixed when the Lock is first read: a handover concerns those who held then, and is never
-turned against whoever came after them. `apply` writes it, and when another writer was faster, or no answer came, reads
-the Lock anew and decides again.
+`handover`, `revoke`, `suspend`, `resume` and `prefer` are pure: from a Lock, they compute which fields of its spec to
+set. The meaning of a change is fixed when the Lock is first read: a handover concerns the holders of that time, never
+their successors. `apply` writes the change; if another writer was faster, or no answer came, it reads the Lock again
+and decides again.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from leasehold.backoff import Backoff
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
-from leasehold.kubectl.lock import Holder, LockView, named, number, printable, text, who_holds
+from leasehold.kubectl.lock import Holder, LockView, named, number, text, who_holds
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
 HANDOVER: Final = "handoverUpToToken"
 REVOKE: Final = "revokeUpToToken"
 PREFERRED: Final = "preferredHolder"
 
 _TRIES: Final = 8
-_FIRST_PAUSE: Final = 0.1
+_FIRST_PAUSE_SECONDS: Final = 0.15
+_LONGEST_PAUSE_SECONDS: Final = 3.0
 
 
 class RefusedError(Exception):
-    """The change cannot be made, or makes no sense, on the Lock as it is. The text is one sentence."""
+    """The change is impossible, or makes no sense, in the Lock's current state. The text is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Fields of the spec to set, none when nothing needs to be; and the sentence that says what was done."""
+    """The fields of the spec to set, if any, and a clause that says what was done."""
 
-    said: str
+    summary: str
     spec: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -46,14 +48,14 @@ Decide = Callable[[LockView], Change]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The holders that a handover or a revocation is about: those up to this token, as the Lock was first seen."""
+    """The holders that a handover or a revocation concerns: those up to this token, when the Lock was first read."""
 
     token: int
     holders: tuple[Holder, ...]
 
 
 def target(view: LockView, token: int) -> Target:
-    """Who is meant by `token`, or by 0, which means all who hold now. Raises RefusedError when that is nobody."""
+    """The holders up to `token`, or all current holders if it is 0. Raises RefusedError if there are none."""
     lock = view.name
     if view.rolled_back:
         raise RefusedError(
@@ -76,46 +78,46 @@ def target(view: LockView, token: int) -> Target:
     return Target(token or highest, meant)
 
 
-def handover(meant: Target) -> Decide:
-    """Those who are meant hand over."""
-    return lambda view: _raise_token(view, meant, HANDOVER, "asked to hand over", "had already been asked to hand over")
+def handover(targets: Target) -> Decide:
+    """The targets hand over."""
+    return lambda view: _raise_token(
+        view, targets, HANDOVER, "asked to hand over", "had already been asked to hand over"
+    )
 
 
-def revoke(meant: Target) -> Decide:
-    """The keys of those who are meant are deleted."""
-    return lambda view: _raise_token(view, meant, REVOKE, "revoked", "had already been revoked")
+def revoke(targets: Target) -> Decide:
+    """The targets' keys are deleted."""
+    return lambda view: _raise_token(view, targets, REVOKE, "revoked", "had already been revoked")
 
 
-def _raise_token(view: LockView, meant: Target, name: str, done: str, before: str) -> Change:
-    if not still(view, meant):
-        return Change(f"{named(meant.holders)} had already given it up; it {who_holds(view)}")
-    if number(view.spec, name) >= meant.token:
-        return Change(f"{named(meant.holders)} {before}")
-    return Change(f"{named(meant.holders)} {done}", {name: meant.token})
+def _raise_token(view: LockView, targets: Target, name: str, done: str, before: str) -> Change:
+    if not still(view, targets):
+        return Change(f"{named(targets.holders)} had already given it up; it {who_holds(view)}")
+    if number(view.spec, name) >= targets.token:
+        return Change(f"{named(targets.holders)} {before}")
+    return Change(f"{named(targets.holders)} {done}", {name: targets.token})
 
 
-def still(view: LockView, meant: Target) -> bool:
-    """Whether one of those who are meant holds, or may: what cannot be known counts as holding."""
-    return view.held == "Unknown" or any(holder.token <= meant.token for holder in view.holders)
+def still(view: LockView, targets: Target) -> bool:
+    """Whether a target still holds; an unknown holder counts as one."""
+    return view.held == "Unknown" or any(holder.token <= targets.token for holder in view.holders)
 
 
 def prefer(first: LockView, identity: str) -> Decide:
-    """The candidate of this identity is preferred from now on; nobody, when it is empty."""
+    """Prefer the candidate of this identity from now on; if it is empty, nobody."""
     before = text(first.spec, PREFERRED)
 
     def decide(view: LockView) -> Change:
         present = text(view.spec, PREFERRED)
         if present == identity:
-            return Change(
-                f"{printable(identity)} was preferred already" if identity else "nobody was preferred already"
-            )
+            return Change(f"{one_line(identity)} was preferred already" if identity else "nobody was preferred already")
         if present != before:
             raise RefusedError(
                 f"Another writer set {PREFERRED} of the Lock {view.name} to {present!r} meanwhile: nothing was changed."
             )
         if not identity:
-            return Change(f"{printable(present)} no longer preferred", {PREFERRED: ""})
-        return Change(f"{printable(identity)} preferred from now on", {PREFERRED: identity})
+            return Change(f"{one_line(present)} no longer preferred", {PREFERRED: ""})
+        return Change(f"{one_line(identity)} preferred from now on", {PREFERRED: identity})
 
     return decide
 
@@ -140,21 +142,22 @@ class Writable(Protocol):
         """The Lock as it is now."""
 
     def change(self, seen: LockView, spec: Mapping[str, Any]) -> LockView:
-        """Set these fields if it still is as seen."""
+        """Set these fields if the Lock still is as seen."""
 
 
 def apply(
     cluster: Writable,
     first: LockView,
     decide: Decide,
-    tell: Callable[[str], None],
+    notify: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[LockView, Change]:
-    """Make the change, starting from the Lock as it was first read; returns the Lock as it is then.
+    """Make the change, starting from the Lock as it was first read; returns the Lock after it.
 
-    `tell` gets a sentence when another writer came between. Raises ClusterError and RefusedError.
+    `notify` gets a sentence if another writer interfered. Raises ClusterError and RefusedError.
     """
-    view, pause, error = first, _FIRST_PAUSE, ClusterError("")
+    view, error = first, ClusterError("")
+    backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=2 / 3)
     for _ in range(_TRIES):
         change = decide(view)
         if not change.spec:
@@ -163,14 +166,13 @@ def apply(
             return cluster.change(view, change.spec), change
         except (ConflictError, UnreachableError) as caught:
             error = caught
-        sleep(pause * random.uniform(0.5, 1.5))
-        pause = min(2 * pause, 2.0)
-        view = _again(cluster, view, error, tell)
+        sleep(backoff.next_pause())
+        view = _again(cluster, view, error, notify)
     raise ClusterError(f"{str(error).rstrip('.')}, {_TRIES} times in a row; try again later.")
 
 
-def _again(cluster: Writable, seen: LockView, error: ClusterError, tell: Callable[[str], None]) -> LockView:
-    """Read the Lock anew after a change that failed, or of which nobody knows whether it did."""
+def _again(cluster: Writable, seen: LockView, error: ClusterError, notify: Callable[[str], None]) -> LockView:
+    """Read the Lock again after a change that failed, or whose outcome is unknown."""
     try:
         now = cluster.get(seen.name)
     except UnreachableError as caught:
@@ -178,15 +180,19 @@ def _again(cluster: Writable, seen: LockView, error: ClusterError, tell: Callabl
             raise
         raise ClusterError(f"{caught} Whether the Lock {seen.name} was changed is not known: look at it.") from caught
     if now.uid != seen.uid:
-        raise RefusedError(f"The Lock {seen.name} was deleted and made anew meanwhile: the new one was not changed.")
+        raise RefusedError(
+            f"The Lock {seen.name} was deleted and created again meanwhile: the new one was not changed."
+        )
     if isinstance(error, UnreachableError):
-        tell(f"{error} The Lock was read again, to see what became of the change.")
-    elif changed := what_changed(seen, now):
-        tell(f"Another writer changed {changed} of the Lock {seen.name} meanwhile; the change is made on top of that.")
+        notify(f"{error} The Lock was read again, to see the outcome of the change.")
+    elif changed := changed_fields(seen, now):
+        notify(
+            f"Another writer changed {changed} of the Lock {seen.name} meanwhile; the change is made on top of that."
+        )
     return now
 
 
-def what_changed(before: LockView, after: LockView) -> str:
-    """The fields of the spec that differ; empty when only the status or metadata do, which is no news."""
+def changed_fields(before: LockView, after: LockView) -> str:
+    """The fields of the spec that differ; empty if only the status or metadata do."""
     fields = sorted(before.spec.keys() | after.spec.keys())
     return ", ".join(f"spec.{name}" for name in fields if before.spec.get(name) != after.spec.get(name))

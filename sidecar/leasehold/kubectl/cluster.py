@@ -1,7 +1,7 @@
-"""The API server, by the official client's synchronous part.
+"""The API server, through the synchronous part of the official client.
 
-Requests are made at the level of paths and JSON: a Lock has no class there, and errors must become sentences anyway.
-Nothing is tried again here, neither by us nor by urllib3: a change whose outcome is unknown must be read again first.
+Requests use paths and JSON: the client has no class for Locks, and errors must become sentences anyway. Failures are
+not retried here, neither by us nor by urllib3: after a change with an unknown outcome, the Lock must be read first.
 Each request has a deadline: `--request-timeout`, unless the user set that to zero.
 """
 
@@ -19,28 +19,30 @@ from typing import Any, Final, Protocol, cast
 import urllib3.exceptions
 from kubernetes import client
 
+from leasehold.kube.api import locks_path
+from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
-from leasehold.kubectl.lock import GROUP, PLURAL, VERSION, LockView, number, printable, table, text
-from leasehold.kubectl.place import ClusterRef
+from leasehold.kubectl.lock import LockView, number, table, text
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
-_PAGE: Final = 500
+_PAGE_ITEMS: Final = 500
 _MOST_EVENTS: Final = 500
-_SLACK: Final = 5.0
-# The client turns errors of TLS into its own; those that tell of answers are not raised at the level that we use.
+_WATCH_MARGIN_SECONDS: Final = 5.0
+# The client turns TLS errors into its own ApiException; at the level that we use, it raises none for answers.
 _NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, HTTPException, OSError, client.ApiException)
 
 
 class _Lines(Protocol):
-    """A body as it comes, line by line."""
+    """A response body, line by line as it arrives."""
 
     def __iter__(self) -> Iterator[bytes]: ...
     def close(self) -> None: ...
 
 
 class _Answer(Protocol):
-    """What is used of the client's answer."""
+    """The parts of the client's response that are used."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,36 +52,37 @@ class _Answer(Protocol):
 
 
 class Cluster:
-    """One cluster. Every method raises ClusterError, or one of its kinds, with the sentence for the user."""
+    """One cluster. Every method raises a ClusterError whose text is a sentence for the user."""
 
-    def __init__(self, place: ClusterRef, request_timeout: float) -> None:
-        """Read the configuration; no request is made yet. A `request_timeout` of 0 is none."""
+    def __init__(self, ref: ClusterRef, request_timeout: float) -> None:
+        """Read the configuration, without any request. A `request_timeout` of 0 means no limit."""
         self._timeout = request_timeout or None
-        configuration, self.namespace = configure(place)
-        self.server = f"The API server at {printable(str(configuration.host))}"
+        configuration, self.namespace = configure(ref)
+        self.server = f"The API server at {one_line(str(configuration.host))}"
         self._client = client.ApiClient(configuration)
 
     def get(self, lock: LockName) -> LockView:
-        """The Lock as it is now. NotThereError when there is none."""
-        answer = self._ask("GET", _path(lock.namespace, lock.name), Doing("get", f"Lock {lock}", self.server, lock))
-        return LockView(answer)
+        """The Lock as it is now. Raises NotThereError if there is none."""
+        doing = Doing("get", f"Lock {lock}", self.server, lock)
+        return LockView(self._ask("GET", locks_path(lock.namespace, lock.name), doing))
 
     def locks(self, namespace: str) -> list[LockView]:
-        """All Locks of a namespace, or of all namespaces when it is empty."""
-        items, _ = self._pages(_path(namespace), (), Doing("list", f"Locks{_in(namespace)}", self.server))
+        """All Locks of a namespace, or of all namespaces if it is empty."""
+        items, _ = self._pages(locks_path(namespace), (), Doing("list", f"Locks{_in(namespace)}", self.server))
         return [LockView(item) for item in items]
 
     def find(self, lock: LockName) -> tuple[LockView | None, str]:
-        """The Lock, None when there is none, and the point in history from which `watch` tells what comes after."""
+        """The Lock, None if there is none, and the resource version for a `watch` from here."""
         query = (("fieldSelector", f"metadata.name={lock.name}"),)
         doing = Doing("list", f"Locks{_in(lock.namespace)}", self.server)
-        items, version = self._pages(_path(lock.namespace), query, doing)
+        items, version = self._pages(locks_path(lock.namespace), query, doing)
         return (LockView(items[0]) if items else None), version
 
     def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
-        """Each state of the Lock after that point, None once it is gone, for about so many seconds.
+        """Each state of the Lock after that version, None once it is deleted, for about so many seconds.
 
-        Ends without error when they are over. OutdatedError: find it again. UnreachableError: the connection is lost.
+        Ends without error after that time. Raises OutdatedError if it must be found again, UnreachableError if the
+        connection is lost.
         """
         query = [
             ("watch", "true"),
@@ -89,33 +92,33 @@ class Cluster:
         ]
         doing = Doing("watch", f"Lock {lock}", self.server)
         with _translated(self.server):
-            answer = self._send("GET", _path(lock.namespace), query, None, seconds + _SLACK)
+            answer = self._send("GET", locks_path(lock.namespace), query, None, seconds + _WATCH_MARGIN_SECONDS)
             if answer.status != 200:
                 raise explain(answer.status, answer.read(), doing)
             with contextlib.closing(answer.response) as lines:
                 yield from _states(lines, doing)
 
     def change(self, seen: LockView, spec: Mapping[str, Any]) -> LockView:
-        """Set fields of the spec, if the Lock still is what was seen. ConflictError: it is not, nothing was changed.
+        """Set fields of the spec, if the Lock is still as seen; returns the Lock after that.
 
-        UnreachableError: it may have been changed or not.
+        Raises ConflictError if it is not, so nothing was changed; UnreachableError if it may have been changed or not.
         """
         lock = seen.name
         body = {"metadata": {"resourceVersion": seen.resource_version, "uid": seen.uid}, "spec": dict(spec)}
         doing = Doing("patch", f"Lock {lock}", self.server, lock)
-        return LockView(self._ask("PATCH", _path(lock.namespace, lock.name), doing, body=body))
+        return LockView(self._ask("PATCH", locks_path(lock.namespace, lock.name), doing, body=body))
 
     def events(self, view: LockView) -> Sequence[Mapping[str, Any]]:
-        """The Events about this very Lock, as the API server keeps them (an hour, usually)."""
+        """The Events about this Lock, as long as the API server keeps them (usually an hour)."""
         namespace = view.name.namespace
         query = (("fieldSelector", f"involvedObject.uid={view.uid}"),)
         doing = Doing("list", f"Events in the namespace {namespace}", self.server)
         return self._pages(f"/api/v1/namespaces/{namespace}/events", query, doing, most=_MOST_EVENTS)[0]
 
     def namespaces(self) -> list[str]:
-        """The names of the cluster's namespaces, the first of them where there are very many."""
+        """The names of the cluster's namespaces; only the first pages if there are very many."""
         doing = Doing("list", "namespaces", self.server)
-        items, _ = self._pages("/api/v1/namespaces", (), doing, most=_PAGE)
+        items, _ = self._pages("/api/v1/namespaces", (), doing, most=_PAGE_ITEMS)
         return [text(table(item, "metadata"), "name") for item in items]
 
     def close(self) -> None:
@@ -129,7 +132,7 @@ class Cluster:
         items: list[Mapping[str, Any]] = []
         more = ""
         while True:
-            page = [*query, ("limit", str(_PAGE)), *([("continue", more)] if more else [])]
+            page = [*query, ("limit", str(_PAGE_ITEMS)), *([("continue", more)] if more else [])]
             answer = self._ask("GET", path, doing, query=page)
             items += answer.get("items") or []
             more = text(table(answer, "metadata"), "continue")
@@ -150,7 +153,9 @@ class Cluster:
             answer = self._send(method, path, query, body, self._timeout)
             raw = answer.read()
             while answer.status == 429 and time.monotonic() + (pause := _pause(answer)) < until:
-                time.sleep(pause)  # it did nothing, and asks for patience: it is busy, or sets Locks up
+                # Nothing was changed: the server is busy, or not ready for Locks yet. urllib3.Retry knows Retry-After,
+                # but no deadline: a long pause, or many short ones, would outlast --request-timeout.
+                time.sleep(pause)
                 answer = self._send(method, path, query, body, self._timeout)
                 raw = answer.read()
         if not 200 <= answer.status <= 299:
@@ -176,7 +181,7 @@ class Cluster:
 
 
 def _states(lines: Iterable[bytes], doing: Doing) -> Iterator[LockView | None]:
-    """What a watch tells, event by event."""
+    """The states in a watch's events."""
     for line in lines:
         event = _object(line)
         seen = table(event, "object")
@@ -186,15 +191,9 @@ def _states(lines: Iterable[bytes], doing: Doing) -> Iterator[LockView | None]:
 
 
 def _pause(answer: _Answer) -> float:
-    """Seconds after which to ask again, by the answer's Retry-After; one when it does not say."""
-    said = answer.headers.get("Retry-After", "")
-    return min(max(float(said), 0.1), 60.0) if said.isascii() and said.isdigit() else 1.0
-
-
-def _path(namespace: str, name: str = "") -> str:
-    """The path of one Lock, of a namespace's, or of all. Both names were checked: neither can hold a slash."""
-    where = f"/namespaces/{namespace}" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}{where}/{PLURAL}" + (f"/{name}" if name else "")
+    """Seconds until the next try, from the answer's Retry-After; one if there is none."""
+    text = answer.headers.get("Retry-After", "")
+    return min(max(float(text), 0.1), 60.0) if text.isascii() and text.isdigit() else 1.0
 
 
 def _in(namespace: str) -> str:
@@ -202,7 +201,7 @@ def _in(namespace: str) -> str:
 
 
 def _object(raw: bytes) -> Mapping[str, Any]:
-    """An answer as JSON. UnreachableError when it is none: then this is no API server, or its answer was cut off."""
+    """An answer as JSON. Raises UnreachableError otherwise: this is no API server, or its answer was cut off."""
     try:
         read = json.loads(raw)
     except (ValueError, RecursionError):
@@ -222,16 +221,16 @@ def _translated(server: str) -> Iterator[None]:
 
 
 def _why(error: BaseException) -> str:
-    """The cause at the bottom, without the addresses of objects that urllib3 puts before it."""
+    """The root cause, without the object addresses that urllib3 puts before it."""
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "its host name cannot be resolved"
-    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # a time-out by its class, but none
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # a time-out by its class only
     if isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError) and not refused:
         return "it did not answer in time"
     cause: BaseException = error
     while (deeper := cause.__cause__ or cause.__context__) is not None and deeper is not cause:
         cause = deeper
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({printable(cause.verify_message)[:200].rstrip('.')})"
+        return f"its certificate is not trusted ({one_line(cause.verify_message)[:200].rstrip('.')})"
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-    return printable(reason or type(cause).__name__)[:300].rstrip(".").lower()
+    return one_line(reason or type(cause).__name__)[:300].rstrip(".").lower()

@@ -1,6 +1,6 @@
-"""What each command does: read the Lock, decide, write or wait, and say so.
+"""The commands: each reads the Lock, decides, writes or waits, and prints the result.
 
-Results go to stdout, and what else the user should know to stderr: a change by another writer, a question, an error.
+Results go to stdout; notices go to stderr: changes by other writers, questions, errors.
 """
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from leasehold.kube.api import QUALIFIED
 from leasehold.kubectl import change, describe, printing, waiting
 from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
-from leasehold.kubectl.lock import QUALIFIED, LockView, named, printable, text, who_holds
+from leasehold.kubectl.lock import LockView, named, text, who_holds
 from leasehold.lock.keys import DEFAULT_ROOT, Keys, LockName
+from leasehold.terminal import one_line
 
 DONE: Final = 0
 NOT_DONE: Final = 1
 
 
 def now() -> datetime:
-    """The wall clock, which the ages are counted by."""
+    """The wall clock, for ages."""
     return datetime.now(UTC)
 
 
-def tell(sentence: str) -> None:
-    """Say something beside the result."""
+def notify(sentence: str) -> None:
+    """Print a notice beside the result."""
     sys.stderr.write(f"leasehold: {sentence}\n")
 
 
@@ -45,22 +47,22 @@ def list_locks(cluster: Cluster, given: Arguments) -> int:
 
 
 def describe_lock(cluster: Cluster, given: Arguments) -> int:
-    """`describe`. Events and etcd may be out of reach: then the rest is shown, with the reason in their place."""
-    view = cluster.get(given.lock(cluster.namespace))
+    """`describe`. If Events or etcd cannot be read, the rest is shown, with the reason in their place."""
+    view = _read(cluster, given)
     if given.output in ("name", "table", "wide"):
         sys.stdout.write(printing.one(view, given.output, now()))
         return DONE
-    told = _find_out(cluster, view, given)
+    description = _gather(cluster, view, given)
     if given.output:
-        sys.stdout.write(printing.as_data(describe.as_object(told), given.output))
-        for error in filter(None, (told.events_error, told.queue_error)):
-            tell(error)
+        sys.stdout.write(printing.as_data(describe.as_object(description), given.output))
+        for error in filter(None, (description.events_error, description.queue_error)):
+            notify(error)
     else:
-        sys.stdout.write(describe.as_text(told, now()))
-    return NOT_DONE if told.queue_error else DONE
+        sys.stdout.write(describe.as_text(description, now()))
+    return NOT_DONE if description.queue_error else DONE
 
 
-def _find_out(cluster: Cluster, view: LockView, given: Arguments) -> describe.Told:
+def _gather(cluster: Cluster, view: LockView, given: Arguments) -> describe.Description:
     found: dict[str, Any] = {}
     try:
         found["events"] = cluster.events(view)
@@ -68,82 +70,86 @@ def _find_out(cluster: Cluster, view: LockView, given: Arguments) -> describe.To
         found["events_error"] = str(error)
     if given.etcd is not None:
         found |= _queue(view, given)
-    return describe.Told(view, **found)
+    return describe.Description(view, **found)
 
 
 def _queue(view: LockView, given: Arguments) -> dict[str, Any]:
-    """The queue in etcd, by the reading of `leasehold status`."""
+    """The queue in etcd, read and shown as by `leasehold status`."""
     import asyncio
     import json
     import logging
 
-    from leasehold.candidate import queue_status  # brings the etcd client along, which only this needs
+    from leasehold.candidate import queue_report, queue_status  # with the etcd client, which only this needs
 
     assert given.etcd is not None
-    logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # what goes wrong is said below, once
+    logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # a failure is printed below, once
     try:
         queue = asyncio.run(queue_status.read_any(given.etcd, Keys(view.name, given.root or root_of(view))))
     except queue_status.QueueUnreadable as error:
-        return {"queue_error": f"The queue cannot be read: {printable(queue_status.why(given.etcd, error))}"}
-    return {"queue": queue_status.as_table(queue), "queue_data": json.loads(queue_status.as_json(queue))}
+        return {"queue_error": f"The queue cannot be read: {one_line(queue_status.why(given.etcd, error))}"}
+    return {"queue": queue_report.as_table(queue), "queue_data": json.loads(queue_report.as_json(queue))}
 
 
 def root_of(view: LockView) -> str:
-    """The root of the Lock's keys, by the key that its status names: the operator may use another than the usual."""
-    key, usual = text(view.status, "key"), Keys(view.name, "").prefix
-    return key.removesuffix(usual) if key.startswith("/") and key.endswith(usual) and key != usual else DEFAULT_ROOT
+    """The root of the Lock's keys, from the key in its status: the operator may use another than the default."""
+    key, default = text(view.status, "key"), Keys(view.name, "").prefix
+    return (
+        key.removesuffix(default) if key.startswith("/") and key.endswith(default) and key != default else DEFAULT_ROOT
+    )
 
 
 def handover(cluster: Cluster, given: Arguments) -> int:
     """`handover`."""
-    view = cluster.get(given.lock(cluster.namespace))
+    view = _read(cluster, given)
     if given.to is not None:
         return _prefer(cluster, view, given, given.to)
-    meant = change.target(view, given.token)
-    after = _change(cluster, view, change.handover(meant), given)
+    targets = change.target(view, given.token)
+    after = _change(cluster, view, change.handover(targets), given)
     if given.wait:
-        return _wait(cluster, after.name, waiting.given_up(meant), given, f"{named(meant.holders)} did not hand over")
+        return _wait(
+            cluster, after.name, waiting.given_up(targets), given, f"{named(targets.holders)} did not hand over"
+        )
     return DONE
 
 
 def _prefer(cluster: Cluster, view: LockView, given: Arguments, identity: str) -> int:
     after = _change(cluster, view, change.prefer(view, identity), given)
     if given.wait and identity:
-        missed = f"{printable(identity)} did not take over"
+        missed = f"{one_line(identity)} did not take over"
         return _wait(cluster, after.name, waiting.held_by(identity), given, missed)
     return DONE
 
 
 def suspend(cluster: Cluster, given: Arguments) -> int:
     """`suspend`."""
-    _change(cluster, cluster.get(given.lock(cluster.namespace)), change.suspend, given)
+    _change(cluster, _read(cluster, given), change.suspend, given)
     return DONE
 
 
 def resume(cluster: Cluster, given: Arguments) -> int:
     """`resume`."""
-    _change(cluster, cluster.get(given.lock(cluster.namespace)), change.resume, given)
+    _change(cluster, _read(cluster, given), change.resume, given)
     return DONE
 
 
 def revoke(cluster: Cluster, given: Arguments) -> int:
-    """`revoke`. Who it is about is fixed before the question, and stays so however long the answer takes."""
-    view = cluster.get(given.lock(cluster.namespace))
-    meant = change.target(view, given.token)
-    tell(what_is_given_up(view, meant))
+    """`revoke`. The targets are fixed before the question, however long the answer takes."""
+    view = _read(cluster, given)
+    targets = change.target(view, given.token)
+    notify(revocation_risk(view, targets))
     if not given.yes and not _confirmed():
-        tell("Nothing was changed.")
+        notify("Nothing was changed.")
         return NOT_DONE
-    _change(cluster, view, change.revoke(meant), given)
+    _change(cluster, view, change.revoke(targets), given)
     return DONE
 
 
-def what_is_given_up(view: LockView, meant: Target) -> str:
-    """What a revocation costs."""
+def revocation_risk(view: LockView, targets: Target) -> str:
+    """The risk of a revocation, as a sentence."""
     return (
-        f"Revoking deletes the key of {named(meant.holders)} in etcd: whoever waits for {view.name} leads at once, "
-        f"while a holder that is cut off may believe for up to {view.ttl} more seconds that it still leads, so that "
-        "only fencing tokens keep the two apart meanwhile."
+        f"Revoking deletes the key of {named(targets.holders)} in etcd: the next in {view.name}'s queue leads at once, "
+        f"while a holder that is cut off may act as leader for up to {view.ttl} more seconds; until then only fencing "
+        "tokens keep the two apart."
     )
 
 
@@ -155,25 +161,29 @@ def _confirmed() -> bool:
 
 def wait(cluster: Cluster, given: Arguments) -> int:
     """`wait`."""
-    wanted = {"held": "held by anybody", "free": "free"}.get(
+    desired = {"held": "held by anybody", "free": "free"}.get(
         given.goal, f"held by {given.goal.removeprefix('holder=')}"
     )
-    missed = f"it was not {printable(wanted)}"
+    missed = f"it was not {one_line(desired)}"
     return _wait(cluster, given.lock(cluster.namespace), waiting.goal(given.goal), given, missed, say=True)
 
 
-# --- what they share ---
+# --- shared ---
+
+
+def _read(cluster: Cluster, given: Arguments) -> LockView:
+    return cluster.get(given.lock(cluster.namespace))
 
 
 def _change(cluster: Cluster, view: LockView, decide: Decide, given: Arguments) -> LockView:
-    """Make a change and say what was done."""
-    after, made = change.apply(cluster, view, decide, tell)
-    _say(after, made.said, given)
+    """Make a change and print what was done."""
+    after, made = change.apply(cluster, view, decide, notify)
+    _say(after, made.summary, given)
     return after
 
 
 def _say(view: LockView, what: str, given: Arguments) -> None:
-    """A sentence as kubectl has them, or the Lock in the format that was asked for."""
+    """A line as kubectl prints it, or the Lock in the requested format."""
     if given.output:
         sys.stdout.write(printing.one(view, given.output, now()))
     else:
@@ -190,12 +200,12 @@ def _wait(
     *,
     say: bool = False,
 ) -> int:
-    """Wait as long as `--timeout` says. `say`: the Lock is the result, and was not printed before."""
+    """Wait as long as `--timeout` says. With `say`, the Lock is the result, and was not printed before."""
     one = waiting.Waiting(cluster, lock, met, given.timeout)
     done = one.run()
     assert one.last is not None
     if not done:
-        tell(f"After {given.timeout:g} seconds {missed}: the Lock {lock} {who_holds(one.last)}.")
+        notify(f"After {given.timeout:g} seconds {missed}: the Lock {lock} {who_holds(one.last)}.")
         return NOT_DONE
     if say or not given.output:
         _say(one.last, who_holds(one.last), given)

@@ -1,8 +1,8 @@
-"""`kubectl_complete-leasehold`: what can stand next on the command line.
+"""`kubectl_complete-leasehold`: completions for `kubectl leasehold`.
 
-kubectl runs this program, by its name, with the words after `kubectl leasehold`, the one to complete last. The
-answer is one choice a line, a tab and a description after it if there is one, and `:N` at the end: 4 says that no file
-can stand there, 0 that one can. An error shows nothing: nobody wants to read one while typing.
+kubectl finds this program by its name, and runs it with the words after `kubectl leasehold`, the one to complete last.
+The output is one choice per line, optionally with a tab and a description, and `:N` at the end: 4 means that
+file names do not fit there, 0 that they do. Errors print nothing: they would only disturb the user's typing.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from leasehold.kubectl.arguments import COMMANDS, FORMATS, SHELLS, Command, Flag
-from leasehold.kubectl.place import ClusterRef
+from leasehold.kubectl.cluster_ref import ClusterRef
 
 if TYPE_CHECKING:
     from leasehold.kubectl.cluster import Cluster
 
 FILES, NO_FILES = 0, 4
 Choice = tuple[str, str]
-_PATIENCE: Final = 5.0
-"""Seconds that the cluster has to answer."""
+_TIMEOUT_SECONDS: Final = 5.0
+"""For the cluster to answer."""
 
 
 class Completions:
-    """What only the cluster or the kubeconfig can tell. Asked of nobody before it is needed, and empty on any error."""
+    """Names from the cluster and the kubeconfig. They are read only when needed, and empty after any error."""
 
-    def __init__(self, place: ClusterRef) -> None:
-        self._place = place
+    def __init__(self, ref: ClusterRef) -> None:
+        self._ref = ref
 
     def contexts(self) -> list[str]:
         """The kubeconfig's contexts."""
         from leasehold.kubectl.kubeconfig import contexts
 
-        return contexts(self._place)
+        return contexts(self._ref)
 
     def namespaces(self) -> list[str]:
         """The cluster's namespaces."""
@@ -49,13 +49,13 @@ class Completions:
         from leasehold.kubectl.errors import ClusterError
 
         try:
-            return ask(Cluster(self._place, _PATIENCE))
+            return ask(Cluster(self._ref, _TIMEOUT_SECONDS))
         except (ClusterError, ValueError):
             return []
 
 
 def main(words: Sequence[str], ask: Callable[[ClusterRef], Completions] = Completions) -> str:
-    """The whole answer to these words, the last of which is to be completed."""
+    """The program's output for these words, the last of which is to be completed."""
     *before, last = words or [""]
     choices, directive = _choices(before, last, ask)
     fitting = [choice for choice in choices if choice[0].startswith(last)]
@@ -72,38 +72,38 @@ def _choices(
     if command is None:
         return [], NO_FILES
     given, arguments, open_flag = _read(command, before[1:])
-    asked = ask(ClusterRef(*(given.get(name, "") for name in ("kubeconfig", "context", "namespace"))))
+    completions = ask(ClusterRef(*(given.get(name, "") for name in ("kubeconfig", "context", "namespace"))))
     name, equals, _ = last.partition("=")
     if open_flag is None and equals and (flag := _flag(command, name)):
-        values, directive = _values(flag, asked)
+        values, directive = _values(flag, completions)
         return [(f"{name}={word}", explained) for word, explained in values], directive
     if open_flag is not None:
-        return _values(open_flag, asked)
+        return _values(open_flag, completions)
     if last.startswith("-"):
         return [(flag.names[-1], flag.help) for flag in command.flags], NO_FILES
-    return ([] if arguments else _arguments(command, asked)), NO_FILES
+    return ([] if arguments else _arguments(command, completions)), NO_FILES
 
 
-def _arguments(command: Command, asked: Completions) -> Iterable[Choice]:
+def _arguments(command: Command, completions: Completions) -> Iterable[Choice]:
     if command.takes == "SHELL":
         return [(shell, "") for shell in SHELLS]
-    return [(name, "") for name in asked.locks()] if command.takes == "NAME" else []
+    return [(name, "") for name in completions.locks()] if command.takes == "NAME" else []
 
 
-def _values(flag: Flag, asked: Completions) -> tuple[Iterable[Choice], int]:
+def _values(flag: Flag, completions: Completions) -> tuple[Iterable[Choice], int]:
     if flag.completes == "files":
         return [], FILES
-    known: Mapping[str, Callable[[], Iterable[str]]] = {
+    sources: Mapping[str, Callable[[], Iterable[str]]] = {
         "formats": lambda: FORMATS,
         "goals": lambda: ("held", "free", "holder="),
-        "contexts": asked.contexts,
-        "namespaces": asked.namespaces,
+        "contexts": completions.contexts,
+        "namespaces": completions.namespaces,
     }
-    return [(word, "") for word in known.get(flag.completes, tuple)()], NO_FILES
+    return [(word, "") for word in sources.get(flag.completes, tuple)()], NO_FILES
 
 
 def _read(command: Command, words: Sequence[str]) -> tuple[dict[str, str], list[str], Flag | None]:
-    """The flags' values so far, the other words, and the flag that still waits for its value."""
+    """The flags' values so far, the other words, and the flag that still needs its value."""
     given: dict[str, str] = {}
     arguments: list[str] = []
     waiting: Flag | None = None
@@ -129,7 +129,11 @@ def script() -> int:
     try:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for the rest of this process
         sys.stdout.write(main(sys.argv[1:]))
-    except (KeyboardInterrupt, ModuleNotFoundError, BrokenPipeError):  # the client may not be installed
+    except (
+        KeyboardInterrupt,
+        ModuleNotFoundError,
+        BrokenPipeError,
+    ):  # the client may not be installed
         sys.stdout.write(f":{NO_FILES}\n")
     return 0
 

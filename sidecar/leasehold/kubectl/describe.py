@@ -1,4 +1,4 @@
-"""`kubectl leasehold describe`: all there is to say about one Lock. Pure: what time it is, is an argument."""
+"""`kubectl leasehold describe`: everything about one Lock. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from leasehold.kubectl.change import HANDOVER, PREFERRED, REVOKE
-from leasehold.kubectl.lock import Holder, LockView, number, printable, table, text
-from leasehold.kubectl.printing import Row, aligned, whole
+from leasehold.kubectl.lock import Holder, LockView, number, table, text
+from leasehold.kubectl.printing import GAP, manifest
 from leasehold.kubectl.times import age, parse_time, since
+from leasehold.terminal import Row, aligned, one_line
 
 _INDENT: Final = "  "
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What was found out. `events_error` and `queue_error` are sentences, empty when there is nothing to complain of.
+class Description:
+    """What is known about a Lock. `events_error` and `queue_error` are sentences, or empty.
 
-    `queue` is the queue in etcd as `leasehold status` prints it, for people and for programs; None when not asked for.
+    `queue` and `queue_data` are the queue in etcd as `leasehold status` prints it, as a table and as JSON; None if it
+    was not requested.
     """
 
     view: LockView
@@ -30,23 +32,23 @@ class Told:
     queue_error: str = ""
 
 
-def as_object(told: Told) -> Mapping[str, Any]:
+def as_object(description: Description) -> Mapping[str, Any]:
     """The description for programs."""
-    made: dict[str, Any] = {"lock": whole(told.view), "events": [dict(event) for event in told.events]}
-    if told.queue_data is not None:
-        made["queue"] = told.queue_data
+    made: dict[str, Any] = {"lock": manifest(description.view), "events": [dict(event) for event in description.events]}
+    if description.queue_data is not None:
+        made["queue"] = description.queue_data
     return made
 
 
-def as_text(told: Told, now: datetime) -> str:
+def as_text(description: Description, now: datetime) -> str:
     """The description for people."""
-    view = told.view
-    parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)])]
+    view = description.view
+    parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)], gap=GAP)]
     parts += [_section("Holders", _holders(view, now), "none"), _section("Conditions", _conditions(view, now), "none")]
-    if told.queue is not None or told.queue_error:
-        parts.append("Queue in etcd:\n" + _indented(told.queue_error or told.queue or ""))
-    nothing = told.events_error or "none that the API server still has"
-    parts.append(_section("History", _history(told.events, now), nothing))
+    if description.queue is not None or description.queue_error:
+        parts.append("Queue in etcd:\n" + _indented(description.queue_error or description.queue or ""))
+    nothing = description.events_error or "none that the API server still has"
+    parts.append(_section("History", _history(description.events, now), nothing))
     return "".join(parts)
 
 
@@ -64,11 +66,11 @@ def _facts(view: LockView, now: datetime) -> list[tuple[str, str]]:
         ("Queue", f"{view.holder_count} {_plural(view.holder_count, 'holder')}, {view.waiter_count} waiting"),
         ("Transitions", str(number(status, "transitionCount"))),
         ("Key", text(status, "key") or "-"),
-        ("Wanted", _wanted(view)),
+        ("Wanted", _desired(view)),
     ]
     if view.deleting:
         facts.append(("Deleting", _instant(text(metadata, "deletionTimestamp"), now)))
-    return [(name, printable(value)) for name, value in facts]
+    return [(name, one_line(value)) for name, value in facts]
 
 
 def _held(view: LockView) -> str:
@@ -76,7 +78,7 @@ def _held(view: LockView) -> str:
     return view.held + stale
 
 
-def _wanted(view: LockView) -> str:
+def _desired(view: LockView) -> str:
     words = [f"lease {view.ttl}s", f"capacity {view.capacity}"]
     if view.suspended:
         words.append("suspended")
@@ -102,12 +104,12 @@ def _holders(view: LockView, now: datetime) -> list[Row]:
 def _holder(holder: Holder, now: datetime) -> Row:
     held = since(holder.since, now) if holder.since else ""
     cells = (holder.identity, str(holder.token), held, holder.pod, holder.node, holder.group, holder.lease)
-    return [printable(cell) or "-" for cell in cells]
+    return [one_line(cell) or "-" for cell in cells]
 
 
 def _conditions(view: LockView, now: datetime) -> list[Row]:
     rows = [
-        [printable(cell) for cell in (one.type, one.status, since(one.since, now), one.reason, one.message)]
+        [one_line(cell) for cell in (one.type, one.status, since(one.since, now), one.reason, one.message)]
         for one in view.conditions
     ]
     return [("TYPE", "STATUS", "SINCE", "REASON", "MESSAGE"), *rows] if rows else []
@@ -120,7 +122,7 @@ def _history(events: Sequence[Mapping[str, Any]], now: datetime) -> list[Row]:
 
 
 def _last(event: Mapping[str, Any]) -> str:
-    """When it was last seen: Events of the older API and of the newer one say so in different fields."""
+    """When it was last seen: the two Event APIs have different fields for that."""
     series = text(table(event, "series"), "lastObservedTime")
     created = text(table(event, "metadata"), "creationTimestamp")
     return series or text(event, "lastTimestamp") or text(event, "eventTime") or created
@@ -136,11 +138,11 @@ def _event(event: Mapping[str, Any], now: datetime) -> Row:
     first = parse_time(text(event, "firstTimestamp") or text(event, "eventTime"))
     if count > 1 and first:
         seen += f" (x{count} over {age((now - first).total_seconds())})"
-    return [seen, *(printable(text(event, name)) for name in ("type", "reason", "message"))]
+    return [seen, *(one_line(text(event, name)) for name in ("type", "reason", "message"))]
 
 
 def _section(title: str, rows: list[Row], nothing: str) -> str:
-    return f"{title}:\n{aligned(rows, _INDENT)}" if rows else f"{title}:   {nothing}\n"
+    return f"{title}:\n{aligned(rows, gap=GAP, indent=_INDENT)}" if rows else f"{title}:   {nothing}\n"
 
 
 def _indented(block: str) -> str:

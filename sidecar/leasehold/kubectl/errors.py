@@ -1,4 +1,4 @@
-"""What the API server refused, as one sentence with the mend. Pure."""
+"""The API server's refusals, each as one sentence that says how to fix it. Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leasehold.kubectl.lock import printable, table, text
+from leasehold.kubectl.lock import table, text
 from leasehold.lock.keys import LockName
+from leasehold.terminal import one_line
 
-_SHOWN = 500
+_SHOWN_CHARACTERS = 500
 
 
 class ClusterError(Exception):
@@ -22,20 +23,20 @@ class NotThereError(ClusterError):
 
 
 class ConflictError(ClusterError):
-    """The Lock is no longer in the state that a change was meant for: nothing was changed."""
+    """The Lock has changed since it was read: nothing was changed."""
 
 
 class OutdatedError(ClusterError):
-    """The API server has forgotten the point in history to watch from: read anew."""
+    """The API server no longer has the resource version to watch from: read again."""
 
 
 class UnreachableError(ClusterError):
-    """No answer, or none that can be trusted: a change may have been made or not. Asking again may help."""
+    """No usable answer: a change may have been made or not. Another try may help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a request was about: the verb and the object for a sentence, the server, and the Lock if it is one."""
+    """A request, for sentences: its verb and object, the server, and the Lock if the object is one."""
 
     verb: str
     what: str
@@ -44,10 +45,10 @@ class Doing:
 
 
 def explain(status: int, body: bytes, doing: Doing) -> ClusterError:
-    """The error of an answer whose HTTP status is no success."""
+    """The error for an answer whose HTTP status is not a success."""
     answer = _status_object(body)
-    plain = body[:_SHOWN].decode(errors="replace") if not answer else ""  # not an API server's, or one of a proxy's
-    said = printable(text(answer, "message") or plain)[:_SHOWN].rstrip(".")
+    plain = body[:_SHOWN_CHARACTERS].decode(errors="replace") if not answer else ""  # of a proxy, or no API server
+    said = one_line(text(answer, "message") or plain)[:_SHOWN_CHARACTERS].rstrip(".")
     if status == 401:
         return ClusterError(
             f"{doing.server} does not know these credentials (401 Unauthorized): log in again, or choose another "
@@ -60,16 +61,24 @@ def explain(status: int, body: bytes, doing: Doing) -> ClusterError:
     if status == 409:
         return ConflictError(f"{doing.what} was changed by another writer meanwhile.")
     if status == 410:
-        return OutdatedError("The API server has forgotten that part of history.")
+        return OutdatedError("The API server no longer has that resource version.")
     if status in (429, 500, 502, 503, 504):
         return UnreachableError(f"{doing.server} cannot answer now ({status}{': ' + said if said else ''}); try later.")
-    return ClusterError(f"{doing.server} refuses to {doing.verb} {doing.what} ({status}): {said or 'it says not why'}.")
+    return ClusterError(
+        f"{doing.server} refuses to {doing.verb} {doing.what} ({status}): {said or 'it gives no reason'}."
+    )
+
+
+def not_there(lock: LockName, *, since_first_read: bool = False) -> NotThereError:
+    """The error for a Lock that does not exist; `since_first_read` if it was deleted meanwhile."""
+    where = f"Lock {lock.name} in the namespace {lock.namespace}"
+    return NotThereError(f"The {where} was deleted meanwhile." if since_first_read else f"There is no {where}.")
 
 
 def _missing(answer: Mapping[str, Any], doing: Doing) -> ClusterError:
-    """A Lock that is not there is told as an object with its name; a resource type that is not, without one."""
+    """If the Lock is missing, the answer has its name; if the resource type is missing, it has none."""
     if doing.lock and text(table(answer, "details"), "name") == doing.lock.name:
-        return NotThereError(f"There is no Lock {doing.lock.name} in the namespace {doing.lock.namespace}.")
+        return not_there(doing.lock)
     return ClusterError(
         f"{doing.server} knows no Locks: install Leasehold's CustomResourceDefinition "
         "(kubectl apply -f manifests/crd.yaml), or choose another --context."

@@ -1,28 +1,22 @@
-"""A Lock as the plugin sees it: what the API server sent, read without trust in any of it.
+"""A Lock as the API server sent it, read without trust in any of it.
 
-Pure. A Lock may be older or newer than this plugin, hand-made, or have no status yet: whatever is missing or of another
-kind than expected reads as empty, and nothing here raises.
+Pure. A Lock may be older or newer than this plugin, made by hand, or without a status: fields that are missing or of an
+unexpected type read as empty, and nothing here raises.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from leasehold.lock.keys import DEFAULT_TTL, MAX_IDENTITY, LockName, sanitise
-
-GROUP: Final = "leasehold.dev"
-VERSION: Final = "v1alpha1"
-PLURAL: Final = "locks"
-KIND: Final = "Lock"
-QUALIFIED: Final = "lock.leasehold.dev"
-"""How kubectl names a Lock in `-o name` and in its messages, before the slash."""
+from leasehold.lock.keys import DEFAULT_TTL, LockName
+from leasehold.terminal import one_line
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One who holds the lock, by the status; `since` as the API server writes times, empty when unknown."""
+    """A holder according to the status; `since` is an RFC 3339 time, or empty if unknown."""
 
     identity: str
     token: int
@@ -46,13 +40,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class LockView:
-    """A Lock resource. `body` is what the API server sent, for the outputs that show it whole."""
+    """A Lock resource. `body` is the complete object, for JSON and YAML."""
 
     body: Mapping[str, Any]
 
     @property
     def name(self) -> LockName:
-        """Its namespace and name. Raises ValueError for what no API server accepts as a name."""
+        """Its namespace and name. Raises ValueError for names that no API server accepts."""
         return LockName(text(self.metadata, "namespace"), text(self.metadata, "name"))
 
     @property
@@ -62,32 +56,32 @@ class LockView:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """What is wanted."""
+        """The desired state."""
         return table(self.body, "spec")
 
     @property
     def status(self) -> Mapping[str, Any]:
-        """What the operator saw."""
+        """The observed state."""
         return table(self.body, "status")
 
     @property
     def uid(self) -> str:
-        """Its uid: another Lock of the same name has another one."""
+        """Its UID: a later Lock of the same name has another one."""
         return text(self.metadata, "uid")
 
     @property
     def resource_version(self) -> str:
-        """The version of this very state, for changes that must not overwrite another's."""
+        """The version of this state, for changes that must not overwrite others."""
         return text(self.metadata, "resourceVersion")
 
     @property
     def deleting(self) -> bool:
-        """Whether it was asked to go."""
+        """Whether its deletion was requested."""
         return bool(text(self.metadata, "deletionTimestamp"))
 
     @property
     def observed(self) -> bool:
-        """Whether the status tells of the present spec."""
+        """Whether the status is about the current spec."""
         return number(self.status, "observedGeneration") >= number(self.metadata, "generation")
 
     @property
@@ -107,13 +101,13 @@ class LockView:
 
     @property
     def holders(self) -> tuple[Holder, ...]:
-        """Those who hold, by their tokens; at most the 32 that a status lists."""
+        """The holders by their tokens; at most the 32 that a status lists."""
         found = [_holder(item) for item in _items(self.status, "holders")]
         return tuple(sorted(found, key=lambda holder: holder.token))
 
     @property
     def holder_count(self) -> int:
-        """How many hold, also beyond those listed."""
+        """The number of holders, including those that the status does not list."""
         return number(self.status, "holderCount")
 
     @property
@@ -136,18 +130,18 @@ class LockView:
         )
 
     def condition(self, kind: str) -> Condition:
-        """The condition of this type; an empty one of status `Unknown` when there is none."""
+        """The condition of this type; an empty one of status `Unknown` if there is none."""
         missing = Condition(kind, "Unknown", "", "", "")
         return next((condition for condition in self.conditions if condition.type == kind), missing)
 
     @property
     def held(self) -> str:
-        """`True`, `False`, or `Unknown` while the operator cannot tell, or has not yet looked."""
+        """`True`, `False`, or `Unknown` if the operator does not know, or has not looked yet."""
         return self.condition("Held").status
 
     @property
     def rolled_back(self) -> bool:
-        """Whether etcd lost data, so that tokens on record mean nothing until they were lowered."""
+        """Whether etcd lost data, so that recorded tokens mean nothing until they are lowered."""
         degraded = self.condition("Degraded")
         return degraded.status == "True" and degraded.reason == "StoreRolledBack"
 
@@ -165,7 +159,7 @@ def _holder(item: Mapping[str, Any]) -> Holder:
 
 
 def table(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The field as an object; empty when it is none."""
+    """The field as an object; empty if it is none."""
     value = body.get(name)
     return value if isinstance(value, Mapping) else {}
 
@@ -176,36 +170,29 @@ def _items(body: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
 
 
 def text(body: Mapping[str, Any], name: str) -> str:
-    """The field as text; empty when it is none."""
+    """The field as text; empty if it is none."""
     value = body.get(name)
     return value if isinstance(value, str) else ""
 
 
 def number(body: Mapping[str, Any], name: str) -> int:
-    """The field as a whole number; 0 when it is none."""
+    """The field as an integer; 0 if it is none."""
     value = body.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def printable(words: str) -> str:
-    """Text from elsewhere for a terminal, on one line: nothing invisible, nothing that moves the cursor."""
-    one_line = " ".join(words.split())
-    pieces = (one_line[start : start + MAX_IDENTITY] for start in range(0, len(one_line), MAX_IDENTITY))
-    return "".join(sanitise(piece) for piece in pieces)
-
-
 def named(holders: Iterable[Holder]) -> str:
-    """Holders in a sentence, each with its token."""
-    known = [f"{printable(holder.identity) or '(no name)'} (token {holder.token})" for holder in holders]
+    """Holders as a part of a sentence, each with its token."""
+    known = [f"{one_line(holder.identity) or '(no name)'} (token {holder.token})" for holder in holders]
     shown, more = known[:5], len(known) - 5
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def who_holds(view: LockView) -> str:
-    """The state of a lock as the end of a sentence that begins with its name."""
+    """The lock's state, to follow its name in a sentence."""
     if view.held == "True":
         return f"is held by {named(view.holders)}" if view.holders else "is held, its status does not say by whom"
     if view.held == "Unknown":
-        reason = printable(view.condition("Held").message).rstrip(".")
+        reason = one_line(view.condition("Held").message).rstrip(".")
         return f"has an unknown holder: {reason or 'the operator has not reported any'}"
     return "is suspended, and nobody holds it" if view.suspended else "is held by nobody"

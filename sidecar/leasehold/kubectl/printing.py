@@ -1,6 +1,6 @@
-"""How Locks are shown: tables for people, JSON and YAML for programs. Pure: what time it is, is an argument.
+"""Locks as tables for people, or as JSON and YAML for programs. Pure: the time is an argument.
 
-Whatever came from the cluster passes `printable` before it stands in a table; JSON and YAML escape by themselves.
+Text from the cluster passes `one_line` before it enters a table; JSON and YAML have their own escapes.
 """
 
 from __future__ import annotations
@@ -10,26 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from leasehold.kubectl.lock import QUALIFIED, LockView, number, printable, text
+from leasehold.kube.api import QUALIFIED
+from leasehold.kubectl.lock import LockView, number, text
 from leasehold.kubectl.times import since
+from leasehold.terminal import Row, aligned, one_line
 
-Row = Sequence[str]
-
+GAP: Final = 3
+"""Spaces between two columns, as in kubectl's own tables."""
 _COLUMNS: Final = ("NAME", "HELD", "HOLDER", "HOLDERS", "WAITERS", "SINCE", "AGE")
 _WIDE: Final = ("TOKEN", "KEY", "REASON")
 
 
-def aligned(rows: Sequence[Row], indent: str = "") -> str:
-    """Rows of cells, the columns three spaces apart, as kubectl has them."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    lines = ("   ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "".join(f"{indent}{line}\n" for line in lines)
-
-
 def locks_table(views: Sequence[LockView], now: datetime, *, wide: bool, namespaces: bool) -> str:
-    """Locks as `kubectl get locks` shows them, and so that they fit on a line."""
+    """Locks in the columns of `kubectl get locks`, one per line."""
     head = (*(("NAMESPACE",) if namespaces else ()), *_COLUMNS, *(_WIDE if wide else ()))
-    return aligned([head, *(_lock_row(view, now, wide=wide, namespaces=namespaces) for view in views)])
+    rows = [_lock_row(view, now, wide=wide, namespaces=namespaces) for view in views]
+    return aligned([head, *rows], gap=GAP)
 
 
 def _lock_row(view: LockView, now: datetime, *, wide: bool, namespaces: bool) -> Row:
@@ -42,23 +38,23 @@ def _lock_row(view: LockView, now: datetime, *, wide: bool, namespaces: bool) ->
     row.append(since(text(view.metadata, "creationTimestamp"), now))
     if wide:
         row += [str(number(status, "fencingToken") or ""), text(status, "key"), _reason(view)]
-    return [printable(cell) or "-" for cell in row]
+    return [one_line(cell) or "-" for cell in row]
 
 
 def _reason(view: LockView) -> str:
-    """What is wrong, if anything is; else why it is well."""
+    """The reason of the condition that matters: Degraded if that is the only problem, otherwise Ready."""
     ready, degraded = view.condition("Ready"), view.condition("Degraded")
     return degraded.reason if ready.status == "True" and degraded.status == "True" else ready.reason
 
 
-def whole(view: LockView) -> Mapping[str, Any]:
-    """The resource as the API server sent it, less the record of who wrote which field: as kubectl shows it."""
+def manifest(view: LockView) -> Mapping[str, Any]:
+    """The resource as the API server sent it, without managedFields: as kubectl shows it."""
     metadata = {name: value for name, value in view.metadata.items() if name != "managedFields"}
     return {**view.body, "metadata": metadata}
 
 
 def as_data(body: Mapping[str, Any], output: str) -> str:
-    """An object as JSON or YAML, with every character escaped that a terminal might heed."""
+    """An object as JSON or YAML, with escapes for all characters that a terminal might interpret."""
     if output == "json":
         return json.dumps(body, indent=4) + "\n"
     import yaml  # comes with the kubernetes package
@@ -67,21 +63,21 @@ def as_data(body: Mapping[str, Any], output: str) -> str:
 
 
 def names(views: Iterable[LockView]) -> str:
-    """One name a line, in the form that kubectl takes them in."""
-    return "".join(f"{QUALIFIED}/{printable(text(view.metadata, 'name'))}\n" for view in views)
+    """One name per line, in the form that kubectl accepts."""
+    return "".join(f"{QUALIFIED}/{one_line(text(view.metadata, 'name'))}\n" for view in views)
 
 
 def many(views: Sequence[LockView], output: str, now: datetime, *, namespaces: bool) -> str:
-    """The answer of `list`."""
+    """The output of `list`."""
     if output in ("json", "yaml"):
-        return as_data({"apiVersion": "v1", "kind": "List", "items": [whole(view) for view in views]}, output)
+        return as_data({"apiVersion": "v1", "kind": "List", "items": [manifest(view) for view in views]}, output)
     if output == "name":
         return names(views)
     return locks_table(views, now, wide=output == "wide", namespaces=namespaces)
 
 
 def one(view: LockView, output: str, now: datetime) -> str:
-    """A single Lock in the format that was asked for."""
+    """A single Lock in the requested format."""
     if output in ("json", "yaml"):
-        return as_data(whole(view), output)
+        return as_data(manifest(view), output)
     return many([view], output, now, namespaces=False)

@@ -1,7 +1,7 @@
 """`kubectl leasehold completion`: completion of the program `kubectl-leasehold` itself, in three shells.
 
-For `kubectl leasehold …` none of these is needed: where kubectl's own completion is loaded, it asks
-`kubectl_complete-leasehold`. They ask the same program.
+`kubectl leasehold …` needs none of these: kubectl's own completion calls `kubectl_complete-leasehold`. These scripts
+call the same program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Durations and ages as kubectl writes them. Pure: what time it is, is an argument."""
+"""Durations and ages as kubectl writes them. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Final
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 _DURATION: Final = re.compile(rf"[-+]?(({_PART.pattern})+|\d+)", re.ASCII)
-_LONGEST: Final = 366 * 86400.0
+_LONGEST_SECONDS: Final = 366 * 86400.0
 
 MINUTE, HOUR, DAY, YEAR = 60, 3600, 86400, 365 * 86400
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a duration such as 90s, 1m30s or 1.5h; a bare number is seconds. Raises ValueError with the mend."""
+    """Seconds of a duration such as 90s, 1m30s or 1.5h; a bare number is seconds. Raises ValueError with a hint."""
     if not _DURATION.fullmatch(text):
         raise ValueError("write a number with its unit, such as 30s, 2m or 1h30m")
     digits = text.lstrip("+-")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(digits))
     seconds = float(digits) if digits.isdigit() else seconds
-    if seconds > _LONGEST:
+    if seconds > _LONGEST_SECONDS:
         raise ValueError("use at most a year")
     return -seconds if text.startswith("-") else seconds
 
 
 def age(seconds: float) -> str:
-    """A span of time in at most two units, the finer the shorter it is. Clocks that differ a little show as 0s."""
+    """A time span in at most two units. Slightly negative ones, from clocks that differ, show as 0s."""
     if not math.isfinite(seconds) or seconds <= -2:
         return "<invalid>"
     whole = max(0, int(seconds))
@@ -49,11 +49,11 @@ _STEPS: Final = (
     (2 * YEAR, DAY, "d", 0, ""),
     (8 * YEAR, YEAR, "y", DAY, "d"),
 )
-"""Below how many seconds an age is told in which unit, and the finer one that stands beside it, if any."""
+"""Limit in seconds, unit and its suffix, and the finer unit beside it, if any."""
 
 
 def parse_time(text: str) -> datetime | None:
-    """An instant as the API server writes it; None for anything else."""
+    """An RFC 3339 time; None for anything else."""
     try:
         read = datetime.fromisoformat(text)
     except ValueError:
@@ -62,7 +62,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def since(text: str, now: datetime) -> str:
-    """How long ago an instant was; as kubectl says it when there is none, or none that can be read."""
+    """The age of an RFC 3339 time; as in kubectl, `<unknown>` if there is none."""
     instant = parse_time(text)
     if instant is None:
         return "<unknown>"

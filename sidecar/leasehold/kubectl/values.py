@@ -1,25 +1,13 @@
-"""Readers of the flags' values: each turns its text into the value, or raises ValueError with the mend. Pure."""
+"""Parsers of the flags' values: each returns the value, or raises ValueError with a hint. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from leasehold.kubectl.times import parse_duration
 from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, LockName, sanitise
 
-A_WEEK: Final = 7 * 86400.0
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    """Reads one of these words."""
-
-    def read(given: str) -> str:
-        if given not in choices:
-            raise ValueError(f"use one of {', '.join(choices)}")
-        return given
-
-    return read
+WEEK_SECONDS: Final = 7 * 86400.0
 
 
 def token(given: str) -> int:
@@ -30,14 +18,14 @@ def token(given: str) -> int:
 
 
 def identity(given: str) -> str:
-    """A candidate's identity; empty for nobody's."""
+    """A candidate's identity; may be empty."""
     if sanitise(given) != given:
         raise ValueError(f"an identity has at most {MAX_IDENTITY} printable characters")
     return given
 
 
 def goal(given: str) -> str:
-    """What to wait for."""
+    """The state to wait for."""
     if given not in ("held", "free") and given.removeprefix("holder=") in ("", given):
         raise ValueError("use held, free or holder=IDENTITY")
     return given
@@ -54,7 +42,7 @@ def lock_name(given: str) -> str:
 
 
 def _checked(namespace: str, name: str) -> LockName:
-    """Raises ValueError with the rule alone: what it is about stands before it."""
+    """Raises ValueError with the rule only: the caller's sentence has the rest."""
     try:
         return LockName(namespace, name)
     except ValueError as error:
@@ -62,7 +50,7 @@ def _checked(namespace: str, name: str) -> LockName:
 
 
 def request_timeout(given: str) -> float:
-    """Seconds that a request may take; 0 for as long as it takes."""
+    """The limit for a request, in seconds; 0 for none."""
     seconds = parse_duration(given)
     if seconds < 0:
         raise ValueError("a request cannot end before it begins; 0 means no limit")
@@ -72,4 +60,4 @@ def request_timeout(given: str) -> float:
 def timeout(given: str) -> float:
     """Seconds to wait; a negative duration is a week, as with kubectl wait."""
     seconds = parse_duration(given)
-    return seconds if seconds >= 0 else A_WEEK
+    return seconds if seconds >= 0 else WEEK_SECONDS

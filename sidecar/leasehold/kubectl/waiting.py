@@ -1,26 +1,28 @@
-"""Waiting until a Lock's status says something: one read, then a watch from there, and that again when it ends.
+"""Waiting for a state of a Lock: one read, then a watch from there, and the same again when the watch ends.
 
-The conditions are pure. A status that is older than the spec, or that does not know who holds, never meets one.
+The conditions are pure. A status that is older than the spec, or has an unknown holder, meets none.
 """
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
+from leasehold.backoff import Backoff
 from leasehold.kubectl.change import Target, still
-from leasehold.kubectl.errors import NotThereError, OutdatedError, UnreachableError
+from leasehold.kubectl.errors import OutdatedError, UnreachableError, not_there
 from leasehold.kubectl.lock import LockView
 from leasehold.lock.keys import LockName
 
 Met = Callable[[LockView], bool]
 
-_SLICE: Final = 60.0
-"""Seconds of one watch. A connection that died in silence is noticed when they are over, at the latest."""
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 5.0
+_WATCH_SECONDS: Final = 60.0
+"""Duration of one watch. A connection that died in silence is noticed by its end."""
+_FIRST_PAUSE_SECONDS: Final = 0.3
+_LONGEST_PAUSE_SECONDS: Final = 7.5
+_WORKING_WATCH_SECONDS: Final = 5.0
+"""A watch that lasted for longer counts as a success, and pauses start over."""
 
 
 def goal(text: str) -> Met:
@@ -45,23 +47,23 @@ def held_by(identity: str) -> Met:
     return lambda view: held(view) and any(holder.identity == identity for holder in view.holders)
 
 
-def given_up(meant: Target) -> Met:
-    """None of those who were meant holds any more, whoever does now."""
-    return lambda view: view.observed and not still(view, meant)
+def given_up(targets: Target) -> Met:
+    """None of the targets holds any more."""
+    return lambda view: view.observed and not still(view, targets)
 
 
 class Watchable(Protocol):
     """The part of a cluster that waiting needs."""
 
     def find(self, lock: LockName) -> tuple[LockView | None, str]:
-        """The Lock, and the point in history to watch from."""
+        """The Lock, and the resource version to watch from."""
 
     def watch(self, lock: LockName, version: str, seconds: float) -> Iterator[LockView | None]:
         """Each later state."""
 
 
 class Waiting:
-    """One wait. `last` is the Lock as it was last seen."""
+    """One wait. `last` is the newest known state of the Lock."""
 
     def __init__(
         self,
@@ -82,28 +84,29 @@ class Waiting:
         self._sleep = sleep
 
     def run(self) -> bool:
-        """Whether the condition came true in time. NotThereError when the Lock is not there, or goes meanwhile.
+        """Whether the condition came true in time. Raises NotThereError if there is no such Lock, or no longer.
 
-        Other ClusterErrors when the first read fails: later ones are borne until the time is over.
+        Raises other ClusterErrors only if the first read fails: later failures are retried until the time is over.
         """
         end = self._clock() + self._timeout
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=2 / 3)
         while True:
             began = self._clock()
-            self._turn(end)
+            self._read_and_watch(end)
             if self._done() or (left := end - self._clock()) <= 0:
                 return self._done()
-            pause = _FIRST_PAUSE if self._clock() - began > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
-            self._sleep(min(left, pause * random.uniform(0.5, 1.5)))
+            if self._clock() - began > _WORKING_WATCH_SECONDS:
+                backoff.reset()
+            self._sleep(min(left, backoff.next_pause()))
 
-    def _turn(self, end: float) -> None:
-        """Look, and follow what comes after, until the connection or this watch's share of the time ends."""
+    def _read_and_watch(self, end: float) -> None:
+        """Read the Lock and watch it, until the watch or the time ends."""
         try:
-            version = self._look()
+            version = self._read()
             if not self._done():
                 self._follow(version, end)
         except OutdatedError:
-            pass  # the next turn looks anew
+            pass  # the next turn reads again
         except UnreachableError:
             if self.last is None:
                 raise
@@ -111,23 +114,22 @@ class Waiting:
     def _done(self) -> bool:
         return self.last is not None and self._met(self.last)
 
-    def _look(self) -> str:
+    def _read(self) -> str:
         found, version = self._cluster.find(self._lock)
-        self._see(found)
+        self._update(found)
         return version
 
     def _follow(self, version: str, end: float) -> None:
-        """Look at each change until the condition is met, the time is over, or the watch ends."""
-        seconds = min(_SLICE, end - self._clock())
+        """Follow the changes until the condition is met, the time is over, or the watch ends."""
+        seconds = min(_WATCH_SECONDS, end - self._clock())
         if seconds <= 0:
             return
         for seen in self._cluster.watch(self._lock, version, seconds):
-            self._see(seen)
+            self._update(seen)
             if self._done() or self._clock() >= end:
                 return
 
-    def _see(self, found: LockView | None) -> None:
+    def _update(self, found: LockView | None) -> None:
         if found is None:
-            gone = "was deleted meanwhile" if self.last else "does not exist"
-            raise NotThereError(f"The Lock {self._lock.name} in the namespace {self._lock.namespace} {gone}.")
+            raise not_there(self._lock, since_first_read=self.last is not None)
         self.last = found

@@ -18,13 +18,12 @@ from prometheus_client import CollectorRegistry
 from leasehold import clock
 from leasehold.candidate.connect import client_for
 from leasehold.http.listener import ListenError, listen
-from leasehold.kube.access import Access, AccessError
-from leasehold.operator import health
+from leasehold.http.probes import make_app
+from leasehold.kube.access import access_at_start
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.controller import Clients, Controller
 from leasehold.operator.reconcile.api import Kube
 from leasehold.operator.watch.informer import Informer
-from leasehold.settings.options import ConfigError
 
 _log = logging.getLogger("leasehold.operator.app")
 
@@ -40,7 +39,7 @@ def run(config: OperatorConfig) -> int:
 
 async def _run(config: OperatorConfig) -> int:
     async with AsyncExitStack() as stack:
-        access = await _access(config)
+        access = await access_at_start(config.kubeconfig)
         registry = CollectorRegistry()
         kube = Kube.open(access, clock=clock.now, instance=config.record.identity)
         stack.push_async_callback(kube.close)
@@ -70,13 +69,6 @@ async def _until_the_end(stack: AsyncExitStack, parts: Controller, informer: Inf
     return FAILED
 
 
-async def _access(config: OperatorConfig) -> Access:
-    try:
-        return await Access.load(config.kubeconfig)
-    except AccessError as error:
-        raise ConfigError([str(error)]) from None
-
-
 def _clients(config: OperatorConfig, stack: AsyncExitStack) -> Clients:
     """A connection each for what must not fail with another: any failure closes the connection that it came by."""
     made = Clients(*(client_for(config.etcd) for _ in range(3)))
@@ -87,7 +79,7 @@ def _clients(config: OperatorConfig, stack: AsyncExitStack) -> Clients:
 
 async def _serve(config: OperatorConfig, stack: AsyncExitStack, registry: CollectorRegistry, parts: Controller) -> None:
     try:
-        listener = await listen(health.make_app(registry, parts.problem, parts.readiness), config.listen)
+        listener = await listen(make_app(registry, parts.problem, parts.readiness), config.listen)
     except ListenError as error:
         raise config.mistake("listen", str(error)) from None
     stack.push_async_callback(listener.close)

@@ -7,19 +7,19 @@ Nothing here imports more than the standard library, so that `--help` and mistak
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from leasehold.lock.keys import LockName, Record
 from leasehold.settings import flags, parsers
-from leasehold.settings.config import Address, LogConfig, open_settings, read_record
+from leasehold.settings.config import Address, CommonConfig, open_settings, read_common, read_record
 from leasehold.settings.etcd import EtcdConfig, read_etcd
-from leasehold.settings.options import ConfigError, Given, Group, Option, SettingsReader, sentence, strays
+from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
+from leasehold.settings.options import Group, Option, SettingsReader
 
 OWN_LOCK: Final = "leasehold-operator"
 """The lock that the operator's replicas elect with; its namespace is the operator's own."""
-SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 NAMESPACE: Final = Option[str](
     "--namespace",
@@ -44,19 +44,11 @@ TTL: Final = Option[int](
     parsers.ttl,
     15,
 )
-KUBECONFIG: Final = Option[Path | None](
-    "--kubeconfig",
-    "FILE",
-    "how to reach the API server (default: KUBECONFIG, else the pod's own service account)",
-    parsers.readable_file,
-    None,
-    fallback="KUBECONFIG",
-)
 API_WRITES: Final = Option[int](
     "--api-writes",
     "N",
     "writes to the API server per second at most, over all Locks, 1 to 10000 (default: 400)",
-    parsers.whole(1, 10_000, "a whole number"),
+    parsers.integer(1, 10_000, "a whole number"),
     400,
 )
 LISTEN: Final = Option[tuple[str, int]](
@@ -88,7 +80,7 @@ _SUMMARY: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class OperatorConfig:
+class OperatorConfig(CommonConfig):
     """Everything that an operator was asked for. Durations are in seconds; `kubeconfig` None: the pod's own account."""
 
     etcd: EtcdConfig
@@ -101,13 +93,6 @@ class OperatorConfig:
     api_writes: int
     compare_every: float
     listen: Address
-    log: LogConfig
-    warnings: tuple[str, ...]
-    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
-
-    def mistake(self, name: str, what: str) -> ConfigError:
-        """The error that says what is wrong with the setting `name`, such as `listen`, and the mend."""
-        return ConfigError([sentence(*self.given[name], what)])
 
 
 def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> OperatorConfig:
@@ -124,15 +109,10 @@ def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Ope
         api_writes=settings.get(API_WRITES),
         compare_every=settings.get(COMPARE_EVERY),
         listen=Address(*settings.get(LISTEN)),
-        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
-        warnings=tuple(strays(environ, _KNOWN)),
-        given=settings.seen,
+        **read_common(settings, environ, GROUPS),
     )
     settings.finish()
     return config
-
-
-_KNOWN: Final = (*flags.ALL, *(option for group in GROUPS for option in group.options))
 
 
 def _own_lock(settings: SettingsReader) -> LockName:
@@ -143,13 +123,3 @@ def _own_lock(settings: SettingsReader) -> LockName:
         mend = "use at most 63 lower-case letters, digits and '-', starting and ending with a letter or digit"
         settings.add(*settings.seen["namespace"], mend)
     return LockName("default", OWN_LOCK)
-
-
-def read_kubeconfig(settings: SettingsReader) -> Path | None:
-    """The file named, or None in a pod that has a service account's token."""
-    path = settings.get(KUBECONFIG)
-    if path is None and not settings.spoilt(KUBECONFIG) and not SERVICE_ACCOUNT.exists():
-        settings.mistakes.append(
-            "No API server is named: give --kubeconfig FILE, or run in a pod with a service account's token."
-        )
-    return path

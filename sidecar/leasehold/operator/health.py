@@ -1,4 +1,4 @@
-"""Whether this process is alive and ready: `/livez`, `/readyz` and `/metrics`.
+"""Whether this process is alive: the watch canary.
 
 A restart mends a process that is stuck, and nothing else. So neither etcd nor the API server being away ends it: a
 canary is a mark that is written to the API server and has to come back through the informer, and only marks that *were*
@@ -11,14 +11,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
-from leasehold.http.lean_aiohttp import web as aio
-from leasehold.http.scrape import Exposition
-from leasehold.http.server import App, answer
 from leasehold.operator.reconcile.api import Kube, KubeFailure
 from leasehold.operator.reconcile.metrics import OperatorMetrics
 from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
@@ -78,21 +73,3 @@ async def prove_for_ever(
         metrics.api_write("canary")
         stranded.rescue()
         await asyncio.sleep(CANARY_INTERVAL)
-
-
-def make_app(registry: CollectorRegistry, live: Question, ready: Callable[[], Mapping[str, bool]]) -> App:
-    """The routes. `ready` names what has to be true."""
-    app = App()
-
-    async def livez(request: aio.BaseRequest) -> aio.Response:
-        wrong = live()
-        return answer({"alive": False, "reason": wrong}, 503) if wrong else answer({"alive": True})
-
-    async def readyz(request: aio.BaseRequest) -> aio.Response:
-        states = ready()
-        return answer({"ready": all(states.values()), **states}, 200 if all(states.values()) else 503)
-
-    app.get("/livez", livez)
-    app.get("/readyz", readyz)
-    app.get("/metrics", Exposition(registry).handle)
-    return app

@@ -14,15 +14,14 @@ from typing import Final
 
 from leasehold import clock
 from leasehold.kube.access import Access, AccessError
+from leasehold.kube.api import locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure
-from leasehold.operator.reconcile.api import API_VERSION
 
 PATIENCE: Final = 200.0
 """Seconds for all of it: a lock whose holder is cut off is released when its lease has ended, 15 s unless told."""
 CALL_TIMEOUT: Final = 10.0
 _PAUSE: Final = 1.0
 _NAMED: Final = 5
-_ALL: Final = f"/apis/{API_VERSION}/locks"
 
 
 async def remove_all(call: KubeCall, now: Callable[[], float], patience: float = PATIENCE) -> list[str]:
@@ -43,7 +42,7 @@ async def remove_all(call: KubeCall, now: Callable[[], float], patience: float =
 
 async def _locks(call: KubeCall) -> list[Body]:
     try:
-        found: list[Body] = (await call.get(_ALL))["items"]
+        found: list[Body] = (await call.get(locks_path()))["items"]
     except KubeError as error:
         if error.status != 404:
             raise
@@ -54,7 +53,7 @@ async def _locks(call: KubeCall) -> list[Body]:
 async def _delete(call: KubeCall, lock: Body) -> None:
     namespace, name = lock["metadata"]["namespace"], lock["metadata"]["name"]
     try:
-        await call.delete(f"/apis/{API_VERSION}/namespaces/{namespace}/locks/{name}")
+        await call.delete(locks_path(namespace, name))
     except KubeError as error:
         if error.status != 404:
             raise

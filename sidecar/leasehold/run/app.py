@@ -1,6 +1,6 @@
 """The sidecar put together: election, listeners, metrics, state file, hooks and app health, up and down again.
 
-`composed` is for those who bring their own signal handling (`leasehold exec`); `run` is `leasehold run`.
+`run` is `leasehold run`; `composed` is for callers with their own signal handling (`leasehold exec`).
 """
 
 from __future__ import annotations
@@ -38,87 +38,91 @@ from leasehold.settings.config import Config, UnixAddress
 
 _log = logging.getLogger("leasehold.app")
 
-STUCK: Final = 10 * LONGEST_SLEEP_SECONDS
-"""Seconds without a turn of the election's loop after which `/livez` says so."""
+LOOP_STUCK_SECONDS: Final = 10 * LONGEST_SLEEP_SECONDS
+"""`/livez` fails if the election's loop has not turned for so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningSidecar:
-    """A running sidecar, as whoever composed it sees it."""
+    """A running sidecar, for the caller that composed it."""
 
-    board: Publisher
+    publisher: Publisher
     runner: Runner
     tasks: Sequence[asyncio.Task[None]]
 
     def submit(self, event: ev.Event) -> None:
-        """Tell the election something, on the loop."""
+        """Send the election an event. To be called on the loop."""
         self.runner.submit(event)
 
     async def stopped(self) -> None:
-        """Wait until the election has ended after a Stop. Raises what a bug raised, in it or in what it relies on."""
+        """Wait until the election has ended after a Stop. Raises the exception of any task that failed."""
         await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in self.tasks:
             if task.done():
                 task.result()
         if not self.tasks[0].done():
-            raise RuntimeError("a task that should outlive the election has ended")
+            raise RuntimeError("a task that must outlive the election has ended")
 
 
 def run(config: Config) -> int:
-    """Be a sidecar until TERM or INT; returns the exit code. Raises ConfigError for what only a start can find out."""
+    """Run the sidecar until TERM or INT; returns the exit code. May still raise ConfigError."""
     return asyncio.run(_run(config))
 
 
 async def _run(config: Config) -> int:
-    async with composed(config) as parts:
+    async with composed(config) as sidecar:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _shut_down, parts, config.native_sidecar)
-        if os.getpid() == 1:  # a container's first process: what its hooks leave behind becomes its own
+            loop.add_signal_handler(number, _shut_down, sidecar, config.native_sidecar)
+        if os.getpid() == 1:  # as a container's first process, we inherit the processes that hooks leave behind
             Reaper().start()
-        await parts.stopped()
+        await sidecar.stopped()
     return 0
 
 
-def _shut_down(parts: RunningSidecar, native_sidecar: bool) -> None:
-    """As a native sidecar we are told to stop after the app has: then there is no work left to wait for."""
-    parts.submit(ev.Stop())
+def _shut_down(sidecar: RunningSidecar, native_sidecar: bool) -> None:
+    """Stop the election. A native sidecar gets TERM only after the app has ended: there is no work to wait for."""
+    sidecar.submit(ev.Stop())
     if native_sidecar:
-        parts.submit(ev.WorkStopped())
+        sidecar.submit(ev.WorkStopped())
 
 
 @asynccontextmanager
-async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[RunningSidecar]:
-    """A sidecar, up; on leaving it is taken down, with /leader answering to the end. Raises ConfigError.
+async def composed(config: Config, *, external_drain: bool = False) -> AsyncIterator[RunningSidecar]:
+    """A running sidecar; leaving the context stops it, and /leader answers to the end. Raises ConfigError.
 
-    With `guarded`, the caller alone knows when the work has stopped: `POST /drained` then only hands over.
+    With `external_drain`, only the caller knows when the protected work has stopped: `POST /drained` just hands over.
     """
-    # What is loaded stays. Looking through all of it for garbage would stop the loop, and with it /leader and
-    # keep-alives, for nearly 30 ms of CPU time at a time.
+    # Loaded modules stay. A garbage collection that searches all of them would stop the loop, and with it /leader and
+    # keep-alives, for nearly 30 ms of CPU time.
     gc.freeze()
     async with AsyncExitStack() as stack:
         settings = election_settings(config)
         files = _resume_file(config, stack)
         client = client_for(config.etcd)
         stack.push_async_callback(client.close)
-        board = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
+        publisher = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
         registry = CollectorRegistry()
-        metrics = Metrics(registry, board)
+        metrics = Metrics(registry, publisher)
         stack.callback(metrics.close)
         store = EtcdStore(client, Keys(config.lock, config.root))
-        runner = Runner(settings, store, board, metrics, files)
-        await _listeners(config, stack, board, registry, runner, guarded)
-        _followers(config, stack, board)
+        runner = Runner(settings, store, publisher, metrics, files)
+        public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
+        # Both listen before the election joins: a port in use must not cost a failover.
+        await _serve(config, stack, "control", _control_app(config, runner, publisher, external_drain))
+        await _serve(config, stack, "listen", public)
+        _observers(config, stack, publisher)
         tasks = [_start(stack, runner.run(), "election")]
         if config.app_health is not None:
-            from leasehold.run.app_health import AppHealth  # memory is paid once per pod: only by those who want it
+            # Only here: the memory of imports is paid once per pod.
+            from leasehold.run.app_health import AppHealth
 
             tasks.append(_start(stack, AppHealth(config.app_health, runner.submit).run(), "app health"))
-        yield RunningSidecar(board, runner, tasks)
+        yield RunningSidecar(publisher, runner, tasks)
 
 
 def election_settings(config: Config) -> ElectionConfig:
-    """What the election needs of the configuration."""
+    """The part of the settings that the election needs."""
     return ElectionConfig(
         lock=config.lock,
         record=config.record,
@@ -145,23 +149,12 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
     return files
 
 
-async def _listeners(
-    config: Config,
-    stack: AsyncExitStack,
-    board: Publisher,
-    registry: CollectorRegistry,
-    runner: Runner,
-    guarded: bool,
-) -> None:
-    """Both listeners, before anything is joined: a port in use must not cost a failover."""
-    local = not isinstance(config.control, UnixAddress)
-    public = endpoint.make_app(board, registry, lambda: runner.seconds_since_progress() < STUCK)
-    submit = _but_drained(runner) if guarded else runner.submit
-    for name, app in (("control", control.make_app(submit, board, tcp=local)), ("listen", public)):
-        await _serve(config, stack, name, app)
+def _control_app(config: Config, runner: Runner, publisher: Publisher, external_drain: bool) -> App:
+    submit = _without_work_stopped(runner) if external_drain else runner.submit
+    return control.make_app(submit, publisher, tcp=not isinstance(config.control, UnixAddress))
 
 
-def _but_drained(runner: Runner) -> Callable[[ev.Event], None]:
+def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:
     def submit(event: ev.Event) -> None:
         if not isinstance(event, ev.WorkStopped):
             runner.submit(event)
@@ -178,25 +171,25 @@ async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> 
     _log.info("listening", extra={"fields": {name: str(listener.address)}})
 
 
-def _followers(config: Config, stack: AsyncExitStack, board: Publisher) -> None:
-    """Those who only look: the log, the state file and the hooks."""
-    journal = Journal(board)
+def _observers(config: Config, stack: AsyncExitStack, publisher: Publisher) -> None:
+    """Everything that only observes: the log, the state file and the hooks."""
+    journal = Journal(publisher)
     journal.start()
     stack.callback(journal.stop)
     if config.state_dir is not None:
-        state_file = StateFile(config.state_dir, board)
+        state_file = StateFile(config.state_dir, publisher)
         state_file.start()
         stack.callback(state_file.close)
     if config.on_gained or config.on_lost:
-        from leasehold.run.hooks import Hooks  # likewise
+        from leasehold.run.hooks import Hooks  # only here, for its memory
 
-        hooks = Hooks(board, config.on_gained, config.on_lost)
+        hooks = Hooks(publisher, config.on_gained, config.on_lost)
         hooks.start()
         stack.push_async_callback(hooks.close)
 
 
 def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """A long-lived task, ended with the sidecar. The election's own end is what everyone waits for."""
+    """A task that is cancelled when the sidecar stops."""
     task = asyncio.create_task(work, name=name)
     stack.push_async_callback(_end, task)
     return task

@@ -1,16 +1,16 @@
-"""`--app-health URL`: whether the app beside us is fit to lead, asked again and again.
+"""`--app-health URL`: probes whether the app in this pod is fit to lead.
 
-It starts as unhealthy, so an app that never answers never leads. From then on, only changes are told.
+The app starts as unhealthy, so an app that never answers never leads. After that, only changes are reported.
 
-* Asked every `poll` seconds while unhealthy, so that an app is found as soon as it works, else every `interval`.
-* One good answer makes it healthy; `threshold` bad ones in a row make it unhealthy. Bad is anything but 200 to 399
+* It is probed every `poll` seconds while unhealthy, so that a recovery is noticed soon, otherwise every `interval`.
+* One good answer makes it healthy; `threshold` bad ones in a row make it unhealthy. Good is a status from 200 to 399
   within `timeout` seconds.
-* Each time it becomes unhealthy it stays so for a while at least, whatever it answers: `backoff` seconds at first,
-  twice as long each time, at most `longest`. An app that flaps would otherwise take the lead with each good moment. An
-  app that has been healthy for `forgiven` seconds begins anew.
+* Each time it becomes unhealthy it stays so for a while, whatever it answers: `backoff` seconds at first, twice as long
+  each time, at most `longest`. A flapping app would otherwise take the lead in each good moment. Once the app has been
+  healthy for `forgiven` seconds, the back-off starts over.
 
-As the kubelet does, a redirect counts as healthy and is not followed, and an https certificate is not verified: the
-app is asked whether it works, not who it is. The body is not read.
+As with the kubelet's probes, a redirect counts as healthy and is not followed, and an https certificate is not
+verified: the probe checks whether the app works, not who it is. The body is not read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from leasehold.backoff import Backoff
 from leasehold.election.events import Event, Health
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
 from leasehold.resolver import Resolver
@@ -29,12 +30,12 @@ from leasehold.resolver import Resolver
 log = logging.getLogger("leasehold.app_health")
 
 Probe = Callable[[], Awaitable[str]]
-"""Asks the app once: empty when it is healthy, else what is wrong. Raises nothing."""
+"""Probes the app once: returns "" if it is healthy, otherwise what is wrong. Raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How often to ask, and how much to believe; in seconds, but `threshold`, a number of bad answers in a row."""
+class ProbeTiming:
+    """How often to probe, and when to change the verdict. Seconds; `threshold` is a number of bad answers in a row."""
 
     interval: float = 2.0
     poll: float = 1.0
@@ -46,20 +47,20 @@ class Pace:
 
 
 class Judge:
-    """From answers, one at a time, to a verdict. No I/O; time is an argument."""
+    """Turns answers, one at a time, into a verdict. No I/O; time is an argument."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, timing: ProbeTiming) -> None:
         self.healthy = False
-        self._pace = pace
+        self._timing = timing
         self._bad = 0
         self._since = 0.0
         self._not_before = 0.0
-        self._backoff = pace.backoff
+        self._backoff = Backoff(timing.backoff, timing.longest, jitter=0.0)
 
     def answered(self, good: bool, now: float) -> bool:
-        """Take an answer into account; whether the verdict has changed by it."""
+        """Take an answer into account; returns whether the verdict has changed."""
         self._bad = 0 if good else self._bad + 1
-        if self.healthy and self._bad >= self._pace.threshold:
+        if self.healthy and self._bad >= self._timing.threshold:
             self._fail(now)
             return True
         if not self.healthy and good and now >= self._not_before:
@@ -68,52 +69,51 @@ class Judge:
         return False
 
     def wait(self) -> float:
-        """Seconds until the next question."""
-        return self._pace.interval if self.healthy else self._pace.poll
+        """Seconds until the next probe."""
+        return self._timing.interval if self.healthy else self._timing.poll
 
     @property
     def excluded_until(self) -> float:
-        """The instant before which no answer makes it healthy."""
+        """The time until which no answer makes the app healthy."""
         return self._not_before
 
     def _fail(self, now: float) -> None:
         self.healthy = False
-        if now - self._since >= self._pace.forgiven:
-            self._backoff = self._pace.backoff
-        self._not_before = now + self._backoff
-        self._backoff = min(self._backoff * 2, self._pace.longest)
+        if now - self._since >= self._timing.forgiven:
+            self._backoff.reset()
+        self._not_before = now + self._backoff.next_pause()
 
 
 class AppHealth:
-    """Asks, judges, and submits `Health` on each change, for as long as `run` runs."""
+    """Probes the app, and submits `Health` on each change of the verdict, until `run` is cancelled."""
 
     def __init__(
         self,
         url: str,
         submit: Callable[[Event], None],
         *,
-        pace: Pace | None = None,
+        timing: ProbeTiming | None = None,
         probe: Probe | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._pace = pace or Pace()
+        self._timing = timing or ProbeTiming()
         self._url = url
         self._submit = submit
         self._probe = probe
         self._clock = clock
         self._sleep = sleep
-        self._judge = Judge(self._pace)
+        self._judge = Judge(self._timing)
 
     async def run(self) -> None:
-        """Ask until cancelled."""
+        """Probe until cancelled."""
         if self._probe is not None:
-            await self._ask_for_ever(self._probe)
+            await self._poll(self._probe)
             return
-        async with _session(self._pace.timeout) as session:
-            await self._ask_for_ever(lambda: ask(session, self._url))
+        async with _session(self._timing.timeout) as session:
+            await self._poll(lambda: ask(session, self._url))
 
-    async def _ask_for_ever(self, probe: Probe) -> None:
+    async def _poll(self, probe: Probe) -> None:
         first = True
         while True:
             problem = await probe()
@@ -122,22 +122,22 @@ class AppHealth:
             first = False
             now = self._clock()
             if self._judge.answered(not problem, now):
-                self._tell(problem, now)
+                self._report(problem, now)
             await self._sleep(self._judge.wait())
 
-    def _tell(self, problem: str, now: float) -> None:
+    def _report(self, problem: str, now: float) -> None:
         if self._judge.healthy:
             log.info("the app is healthy")
         else:
             wait = self._judge.excluded_until - now
-            log.warning("the app is unhealthy (%s); it is not asked to lead for at least %.0f s", problem, wait)
+            log.warning("the app is unhealthy (%s); it cannot lead for at least %.0f s", problem, wait)
         self._submit(Health(self._judge.healthy))
 
 
 class _HostNames(AbstractResolver):
-    """Looks up the app's host name as etcd's is: aiohttp's own way holds up the end of a process with a hung resolver.
+    """Looks host names up in daemon threads: with aiohttp's, a hung look-up delays the end of the process.
 
-    aiohttp asks one name at a time, and numbers never.
+    aiohttp calls this for one name at a time, and never for IP addresses.
     """
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class _HostNames(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing: a look-up under way ends by itself."""
+        """Do nothing: a look-up under way may go on."""
 
 
 def _session(timeout: float) -> aiohttp.ClientSession:
@@ -175,7 +175,7 @@ def _session(timeout: float) -> aiohttp.ClientSession:
 
 
 async def ask(session: aiohttp.ClientSession, url: str) -> str:
-    """Ask once: empty when the app is healthy, else what is wrong. Raises nothing."""
+    """Probe once: returns "" if the app is healthy, otherwise what is wrong. Raises nothing."""
     try:
         async with session.get(url, allow_redirects=False) as response:
             return "" if 200 <= response.status < 400 else f"{url} answered {response.status}"

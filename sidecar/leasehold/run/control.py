@@ -1,12 +1,11 @@
-"""The control listener: what the app in this pod may ask of the election. Loopback or a Unix socket, nothing else.
+"""The control listener: commands to the election from the app in this pod, on loopback or a Unix socket only.
 
-Each command becomes an event for the election, and is answered with 202 and what happens next; asking twice does no
-harm. 409 says that there is nothing to do it to.
+Each command becomes an event for the election. The answer is 202 with what happens next, or 409 if the command does not
+apply; repeating a command does no harm.
 
-A web page must not be able to hand a lock over. Browsers let any page send a POST to 127.0.0.1; they name the page in
-`Origin`, so a request with one is refused; so is one that `Sec-Fetch-Site` says a page made. A page whose own name was
-made to resolve to 127.0.0.1 (DNS rebinding) carries that name in `Host`: over TCP only the names and numbers of
-loopback are taken.
+A web page must not be able to hand a lock over. Browsers let any page send a POST to 127.0.0.1, but name the page in
+`Origin` or `Sec-Fetch-Site`: such requests are refused. If a page's own name is made to resolve to 127.0.0.1 (DNS
+rebinding), `Host` carries that name: over TCP, only names and addresses of loopback are accepted.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from leasehold.http.server import App, answer, refusal
 Submit = Callable[[Event], None]
 
 
-def make_app(submit: Submit, board: Publisher, *, tcp: bool = True) -> App:
-    """The control routes. `submit` puts an event before the election; `tcp` is False on a Unix socket."""
-    control = _Control(submit, board)
+def make_app(submit: Submit, publisher: Publisher, *, tcp: bool = True) -> App:
+    """The control routes. `submit` sends an event to the election; `tcp` is False on a Unix socket."""
+    control = _Control(submit, publisher)
     app = App()
-    app.guards.append(_refuse_pages)
+    app.filters.append(_refuse_pages)
     if tcp:
-        app.guards.append(_refuse_foreign_hosts)
+        app.filters.append(_refuse_foreign_hosts)
     app.post("/handover", control.handover)
     app.post("/pause", control.pause)
     app.post("/resume", control.resume)
@@ -37,12 +36,12 @@ def make_app(submit: Submit, board: Publisher, *, tcp: bool = True) -> App:
 
 
 class _Control:
-    def __init__(self, submit: Submit, board: Publisher) -> None:
+    def __init__(self, submit: Submit, publisher: Publisher) -> None:
         self._submit = submit
-        self._board = board
+        self._publisher = publisher
 
     async def handover(self, request: aio.BaseRequest) -> aio.Response:
-        """Step down now, and stand in the queue again."""
+        """Step down now, and queue again."""
         if self._may_hold():
             self._submit(HandOver())
             return self._accepted("this sidecar stops leading, gives the lock up, and queues again")
@@ -61,10 +60,10 @@ class _Control:
         return self._accepted("this sidecar queues, if nothing else keeps it out")
 
     async def drained(self, request: aio.BaseRequest) -> aio.Response:
-        """The app's guarded work has stopped.
+        """The app's protected work has stopped.
 
-        An app and its sidecar are told to stop at once, and the app may be done before the sidecar has noticed. So
-        whoever says this while it holds the lock gives it up, without a wait: it must neither be lost nor cost a drain.
+        Kubernetes stops an app and its sidecar at the same time, and the app may be done before the sidecar notices.
+        So this also gives up a lock that is still held, without a drain.
         """
         if self._may_hold():
             self._submit(HandOver())
@@ -75,11 +74,11 @@ class _Control:
 
     @property
     def _state(self) -> State:
-        return self._board.snapshot.state
+        return self._publisher.snapshot.state
 
     def _may_hold(self) -> bool:
-        """Whether there is a lock to give up: held, or held until etcd fell silent."""
-        snapshot = self._board.snapshot
+        """Whether there is a lock to give up: it is held, or was until etcd stopped answering."""
+        snapshot = self._publisher.snapshot
         unsure = snapshot.state is State.UNSURE and snapshot.term_since is not None
         return snapshot.state is State.HOLDING or unsure
 
@@ -97,10 +96,10 @@ def _refuse_pages(request: aio.BaseRequest) -> aio.Response | None:
 
 
 def _refuse_foreign_hosts(request: aio.BaseRequest) -> aio.Response | None:
-    host = request.headers.get("Host", "localhost")  # HTTP/1.0 has none; no browser speaks that
+    host = request.headers.get("Host", "localhost")  # only HTTP/1.0 may have none, and no browser sends that
     if is_loopback(_without_port(host)):
         return None
-    return refusal("Only requests to this machine are taken; ask for http://127.0.0.1 or http://localhost.", 403)
+    return refusal("Only requests to this machine are accepted; use http://127.0.0.1 or http://localhost.", 403)
 
 
 def _without_port(host: str) -> str:

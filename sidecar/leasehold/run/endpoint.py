@@ -1,12 +1,11 @@
-"""The public listener: what the kubelet, the app and anyone who may reach the pod can ask this sidecar.
+"""The public listener: the routes for the kubelet, the app, and everyone who can reach the pod.
 
-Nothing here changes the election. `/leader` reads the newest snapshot and the clock, and decides in one step,
-with nothing awaited between the decision and the write: a process that was frozen decides after it wakes.
+Nothing here changes the election. `/leader` reads the newest snapshot and the clock, and decides in one step, with
+nothing awaited between the decision and the write: a process that was frozen decides after it wakes.
 
-Readiness means a place in the queue: HOLDING and WAITING, and also UNSURE, in which etcd has not been heard
-of for a while. If that made a pod unready, an etcd outage would take every standby out of its Services as
-well, and a moment without a leader would become an outage of the app. Readiness routes traffic; it never
-fences.
+Readiness means a place in the queue: HOLDING, WAITING, and also UNSURE, in which etcd has not answered for a while. If
+UNSURE made a pod unready, an etcd outage would remove all standbys from their Services, and a moment without a leader
+would become an outage of the app. Readiness routes traffic; it never fences.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ READY_STATES: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
 
 
 def make_app(
-    board: Publisher,
+    publisher: Publisher,
     registry: CollectorRegistry,
     alive: Callable[[], bool],
     *,
     wall: Callable[[], float] = time.time,
     streams: Streams | None = None,
 ) -> App:
-    """The public routes. `alive` says whether the election's loop turns; `wall` is for display alone."""
-    endpoint = _Endpoint(board, alive, wall)
-    streams = streams or Streams(board, wall)
+    """The public routes. `alive` returns whether the election's loop turns; `wall` is for display only."""
+    endpoint = _Endpoint(publisher, alive, wall)
+    streams = streams or Streams(publisher, wall)
     app = App()
     app.get("/leader", endpoint.leader)
     app.get("/", endpoint.elector)
@@ -52,27 +51,27 @@ def make_app(
 
 
 class _Endpoint:
-    """The routes that a snapshot and the clock are enough for."""
+    """The routes that need only a snapshot and the clock."""
 
-    def __init__(self, board: Publisher, alive: Callable[[], bool], wall: Callable[[], float]) -> None:
-        self._board = board
+    def __init__(self, publisher: Publisher, alive: Callable[[], bool], wall: Callable[[], float]) -> None:
+        self._publisher = publisher
         self._alive = alive
         self._wall = wall
 
     async def leader(self, request: aio.BaseRequest) -> aio.Response:
-        """200 while this sidecar holds the lock, else 503."""
-        standing = LeadershipStatus.at(self._board.snapshot, self._board.clock())
-        more = {"Leasehold-Token": str(standing.token)} if standing.leading else None
-        return answer(standing.fields(self._wall()), 200 if standing.leading else 503, more)
+        """200 while this sidecar holds the lock, otherwise 503."""
+        status = LeadershipStatus.at(self._publisher.snapshot, self._publisher.clock())
+        more = {"Leasehold-Token": str(status.token)} if status.leading else None
+        return answer(status.fields(self._wall()), 200 if status.leading else 503, more)
 
     async def elector(self, request: aio.BaseRequest) -> aio.Response:
-        """The retired leader-elector's contract: always 200, the leader's name, empty while there is none.
+        """The contract of the retired leader-elector: always 200 with the leader's name, empty if there is none.
 
-        Its users compare the name with their own. So a holder names itself, also when several may hold; and
-        whoever does not hold never does.
+        Its users compare the name with their own. So a holder names itself, even if several may hold, and a sidecar
+        that does not hold never names itself.
         """
-        standing = LeadershipStatus.at(self._board.snapshot, self._board.clock())
-        return answer({"name": standing.identity if standing.leading else standing.leader or ""})
+        status = LeadershipStatus.at(self._publisher.snapshot, self._publisher.clock())
+        return answer({"name": status.identity if status.leading else status.leader or ""})
 
     async def livez(self, request: aio.BaseRequest) -> aio.Response:
         """200 while the election's loop turns."""
@@ -82,7 +81,7 @@ class _Endpoint:
 
     async def readyz(self, request: aio.BaseRequest) -> aio.Response:
         """200 while this sidecar has a place in the queue."""
-        snapshot = self._board.snapshot
+        snapshot = self._publisher.snapshot
         ready = snapshot.state in READY_STATES
         fields: dict[str, object] = {"ready": ready, "state": snapshot.state.value}
         if not ready:

@@ -1,17 +1,17 @@
-"""`GET /events`: the standing now, then each change, as server-sent events.
+"""`GET /events`: the leadership status, then each change of it, as server-sent events.
 
-    event: state        once at first, and again whenever this consumer was too slow to be told every change
+    event: state        the first event, and again after this consumer was too slow to receive every change
     event: gained, lost this sidecar began, or ceased, to lead
-    event: leader       another one leads
-    event: vacancy      nobody is seen to lead
+    event: leader       another sidecar leads
+    event: vacancy      no leader is known
     event: heartbeat    nothing has changed for a while
 
-Each event's data is the JSON of `/leader` at that instant, so a consumer may act on the last one alone.
-Events are a convenience: they can be late, and a consumer that must know asks `/leader`.
+Each event's data is the JSON of `/leader` at that time, so the last event is enough to act on. Events may be late: a
+consumer that must be sure asks `/leader`.
 
-A change is encoded once for all consumers, and put in each one's own short queue; nobody waits for a slow
-one. When its queue is full it loses the changes and gets one `state` instead; when it does not read at all it
-is disconnected.
+A change is encoded once for all consumers, and added to each consumer's own short queue: a slow consumer delays nobody.
+If its queue is full, it loses the queued changes and gets one `state` instead; if it does not read at all, it is
+disconnected.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from leasehold.http.server import headers, refusal
 HEARTBEAT_SECONDS: Final = 5.0
 STALL_SECONDS: Final = 30.0
 MAX_STREAMS: Final = 64
-QUEUE: Final = 32
+MAX_PENDING_EVENTS: Final = 32
 
 
 class EventStream:
-    """What one consumer has not been sent yet."""
+    """The events that one consumer has not been sent yet."""
 
-    def __init__(self, size: int = QUEUE) -> None:
+    def __init__(self, size: int = MAX_PENDING_EVENTS) -> None:
         self._pending: deque[bytes] = deque()
         self._size = size
         self._wake = asyncio.Event()
         self.overrun = False
-        """Whether changes were dropped: the consumer needs the state anew."""
+        """Whether changes were dropped: the consumer needs a new `state`."""
         self.ended = False
 
     def put(self, event: bytes) -> None:
-        """Queue an event, or drop all of them when the consumer is too far behind."""
+        """Queue an event, or drop all of them if the consumer is too far behind."""
         if len(self._pending) >= self._size:
             self._pending.clear()
             self.overrun = True
@@ -54,7 +54,7 @@ class EventStream:
         self._wake.set()
 
     def end(self) -> None:
-        """Let the consumer finish once it has what is pending."""
+        """End the stream after the pending events."""
         self.ended = True
         self._wake.set()
 
@@ -68,7 +68,7 @@ class EventStream:
         self._wake.clear()
 
     def take(self) -> bytes:
-        """All that is pending; nothing is, afterwards."""
+        """Remove and return all pending events."""
         events = b"".join(self._pending)
         self._pending.clear()
         self.overrun = False
@@ -80,14 +80,14 @@ class Streams:
 
     def __init__(
         self,
-        board: Publisher,
+        publisher: Publisher,
         wall: Callable[[], float],
         *,
         heartbeat: float = HEARTBEAT_SECONDS,
         stall: float = STALL_SECONDS,
         limit: int = MAX_STREAMS,
     ) -> None:
-        self._board = board
+        self._publisher = publisher
         self._wall = wall
         self._heartbeat = heartbeat
         self._stall = stall
@@ -112,7 +112,7 @@ class Streams:
         stream = self._open()
         try:
             await self._serve(stream, response)
-        except TimeoutError:  # it does not read: without this, closing would wait for it
+        except TimeoutError:  # the consumer does not read: closing the connection normally would wait for it
             if request.transport is not None:
                 request.transport.abort()
         finally:
@@ -120,7 +120,7 @@ class Streams:
         return response
 
     def close(self) -> None:
-        """End every stream, each with what it has pending."""
+        """End every stream, each after its pending events."""
         for stream in self._streams:
             stream.end()
 
@@ -138,8 +138,8 @@ class Streams:
             await response.write(events)
 
     def _open(self) -> EventStream:
-        if self._feed is None:  # only while somebody listens
-            self._feed = ChangeFeed(self._board, self._tell)
+        if self._feed is None:  # only while there are consumers
+            self._feed = ChangeFeed(self._publisher, self._broadcast)
             self._feed.start()
         stream = EventStream()
         self._streams.add(stream)
@@ -151,15 +151,15 @@ class Streams:
             self._feed.stop()
             self._feed = None
 
-    def _tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
+    def _broadcast(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         event = _encode(change.value, after, self._wall())
         for stream in self._streams:
             stream.put(event)
 
     def _event(self, kind: str) -> bytes:
-        return _encode(kind, LeadershipStatus.at(self._board.snapshot, self._board.clock()), self._wall())
+        return _encode(kind, LeadershipStatus.at(self._publisher.snapshot, self._publisher.clock()), self._wall())
 
 
-def _encode(kind: str, standing: LeadershipStatus, wall: float) -> bytes:
-    # JSON on one line: json.dumps escapes the line ends that would end the event.
-    return f"event: {kind}\ndata: {json.dumps(standing.fields(wall), ensure_ascii=False)}\n\n".encode()
+def _encode(kind: str, status: LeadershipStatus, wall: float) -> bytes:
+    # A line end would end the event, but json.dumps escapes it.
+    return f"event: {kind}\ndata: {json.dumps(status.fields(wall), ensure_ascii=False)}\n\n".encode()

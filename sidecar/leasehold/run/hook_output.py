@@ -1,7 +1,7 @@
-"""What another program writes to its standard output and error, as lines of our own log.
+"""Another program's standard output and error, as lines of our log.
 
-A plain pipe read by the event loop: asyncio's own would keep us waiting for its end as long as any descendant of the
-program holds it open.
+This is a plain pipe that the event loop reads: with asyncio's own pipes we would wait for as long as any descendant of
+the program holds the pipe open.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Final, Self
 
 log = logging.getLogger("leasehold.hook_output")
 
-MAX_LINE: Final = 1000
+MAX_LINE_BYTES: Final = 1000
 MAX_LINES: Final = 1000
-_CHUNK: Final = 65536
+_CHUNK_BYTES: Final = 65536
 _LAST_CHUNKS: Final = 16  # 1 MiB, the most that a pipe holds unless root says otherwise
 
 
@@ -37,7 +37,7 @@ class OutputLog:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.opened()
-        for _ in range(_LAST_CHUNKS):  # what it wrote just before it ended; a descendant may go on for ever
+        for _ in range(_LAST_CHUNKS):  # what it wrote just before its end; a descendant may write without end
             if not self._read():
                 break
         if self._rest:
@@ -46,22 +46,22 @@ class OutputLog:
         os.close(self._reader)
 
     def opened(self) -> None:
-        """Close our own copy of the writing end: the program has its own now."""
+        """Close our copy of the writing end: the program has its own now."""
         if self._writer_open:
             self._writer_open = False
             os.close(self.writer)
 
     def _read(self) -> bool:
-        """Log the lines that are there; False when there is nothing left to read for now."""
+        """Log the lines that have arrived; returns False if there is nothing to read now."""
         try:
-            chunk = os.read(self._reader, _CHUNK)
+            chunk = os.read(self._reader, _CHUNK_BYTES)
         except BlockingIOError:
             return False
         if not chunk:
             asyncio.get_running_loop().remove_reader(self._reader)
             return False
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        self._rest = self._rest[:MAX_LINE]
+        self._rest = self._rest[:MAX_LINE_BYTES]
         for line in lines:
             self._log(line)
         return True
@@ -69,6 +69,6 @@ class OutputLog:
     def _log(self, line: bytes) -> None:
         self._lines += 1
         if self._lines <= MAX_LINES:
-            log.info("%s: %s", self._name, line[:MAX_LINE].decode(errors="replace").rstrip())
+            log.info("%s: %s", self._name, line[:MAX_LINE_BYTES].decode(errors="replace").rstrip())
         elif self._lines == MAX_LINES + 1:
             log.warning("%s: more than %d lines; the rest is dropped", self._name, MAX_LINES)

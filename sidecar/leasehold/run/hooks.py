@@ -39,11 +39,11 @@ CLOSE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A hook that is to run: which, its command, and what it is told."""
+    """A hook to run, its command, and the variables that it gets."""
 
     change: Change
     command: tuple[str, ...]
-    told: dict[str, str]
+    variables: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Hooks:
 
     def __init__(
         self,
-        board: Publisher,
+        publisher: Publisher,
         on_gained: tuple[str, ...],
         on_lost: tuple[str, ...],
         *,
@@ -66,7 +66,7 @@ class Hooks:
         self._commands = {Change.GAINED: on_gained, Change.LOST: on_lost}
         self._limit = limit
         self._grace = grace
-        self._feed = ChangeFeed(board, self._tell)
+        self._feed = ChangeFeed(publisher, self._on_change)
         self._pending: deque[Job] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -96,7 +96,7 @@ class Hooks:
             self._stop.set()
             await self._task  # at most the grace, after which everything is killed
 
-    def _tell(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
+    def _on_change(self, change: Change, before: LeadershipStatus, after: LeadershipStatus) -> None:
         if change is Change.LOST:
             self._lost(before, after)
         elif change is Change.GAINED:
@@ -111,12 +111,12 @@ class Hooks:
             self._stop.set()
         self._queue(Change.LOST, before.token, after)
 
-    def _queue(self, change: Change, token: int | None, standing: LeadershipStatus) -> None:
+    def _queue(self, change: Change, token: int | None, status: LeadershipStatus) -> None:
         if not self._commands[change]:
             return
         if self._pending and self._pending[-1].change is change:  # without the other hook, nothing comes between
             self._pending.pop()
-        self._pending.append(Job(change, self._commands[change], _told(change, token, standing)))
+        self._pending.append(Job(change, self._commands[change], _variables(change, token, status)))
         self._wake.set()
 
     async def _work(self) -> None:
@@ -143,7 +143,7 @@ class Hooks:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output.writer,
                     stderr=output.writer,
-                    env=os.environ | job.told,
+                    env=os.environ | job.variables,
                     start_new_session=True,  # a process group of its own, so that all of it can be ended
                 )
             except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: asyncio has no thread to wait with
@@ -167,13 +167,13 @@ class Hooks:
         return await exit_
 
 
-def _told(change: Change, token: int | None, standing: LeadershipStatus) -> dict[str, str]:
+def _variables(change: Change, token: int | None, status: LeadershipStatus) -> dict[str, str]:
     return {
         "LEASEHOLD_EVENT": change.value,
-        "LEASEHOLD_LOCK": standing.lock,
-        "LEASEHOLD_IDENTITY": standing.identity,
+        "LEASEHOLD_LOCK": status.lock,
+        "LEASEHOLD_IDENTITY": status.identity,
         "LEASEHOLD_TOKEN": "" if token is None else str(token),
-        "LEASEHOLD_LEADER": standing.leader or "",
+        "LEASEHOLD_LEADER": status.leader or "",
     }
 
 

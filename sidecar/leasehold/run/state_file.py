@@ -1,13 +1,13 @@
-"""`state.json` in the state directory: the newest standing, for whoever would rather read a file than ask.
+"""`state.json` in the state directory: the newest leadership status, for programs that read a file instead of asking.
 
-A hint, never a guarantee: a process that is frozen or killed leaves its last word behind. So it says until when that
-word holds: `leading` is void once the first number in `/proc/uptime` of the same machine has passed
-`validUntilUptime`. (That number is CLOCK_BOOTTIME, the clock of the lease deadline; a machine without it has no such
-field.) `token` must travel with every write that a leader makes; only the token protects.
+A hint, not a guarantee: a frozen or killed process leaves its last state behind. So the file has an end of validity:
+`leading` is void once the first number in `/proc/uptime` of the same machine has passed `validUntilUptime`. (That
+number is CLOCK_BOOTTIME, the clock of the lease deadline; a machine without it has no such field.) A leader must send
+`token` with every write; only the token protects.
 
-The file is replaced whole, by rename: a reader sees the old or the new one, never a part. Nothing waits for the disk:
-a daemon thread writes, and when the disk is slow it skips to the newest standing. It is not flushed to the platter,
-since nobody outlives the machine to read it.
+The file is replaced by rename: a reader sees the old or the new content, never a mixture. Nothing waits for the disk: a
+daemon thread writes, and skips to the newest status if the disk is slow. The file is not synced to the disk, since no
+reader outlives the machine.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ Write = Callable[[bytes], None]
 class StateFile:
     """Keeps `state.json` up to date from `start` until `close`."""
 
-    def __init__(self, directory: Path, board: Publisher, *, wall: Callable[[], float] = time.time) -> None:
-        self._board = board
+    def __init__(self, directory: Path, publisher: Publisher, *, wall: Callable[[], float] = time.time) -> None:
+        self._publisher = publisher
         self._wall = wall
         self._stop_listening: Callable[[], None] | None = None
         self._writer = _Writer(directory / NAME)
 
     def start(self) -> None:
-        """Write the present standing, and every later one."""
-        self._stop_listening = self._board.listen(lambda before, after: self._put(after, ended=False))
-        self._put(self._board.snapshot, ended=False)
+        """Write the current status, and every later one."""
+        self._stop_listening = self._publisher.listen(lambda before, after: self._put(after, ended=False))
+        self._put(self._publisher.snapshot, ended=False)
         self._writer.start()
 
     def close(self, timeout: float = 1.0) -> None:
@@ -52,18 +52,18 @@ class StateFile:
         if self._stop_listening is None:
             return
         self._stop_listening()
-        self._put(self._board.snapshot, ended=True)
+        self._put(self._publisher.snapshot, ended=True)
         self._writer.close(timeout)
 
     def _put(self, snapshot: Snapshot, *, ended: bool) -> None:
-        fields = _fields(snapshot, self._board.clock(), self._wall(), ended=ended)
+        fields = _fields(snapshot, self._publisher.clock(), self._wall(), ended=ended)
         self._writer.put(json.dumps(fields, ensure_ascii=False).encode() + b"\n")
 
 
 def _fields(snapshot: Snapshot, now: float, wall: float, *, ended: bool) -> dict[str, Any]:
-    standing = LeadershipStatus.at(snapshot, now)
-    fields = standing.fields(wall) | {"state": snapshot.state.value, "ended": ended, "writtenAt": iso(wall)}
-    del fields["validForSeconds"]  # of no meaning to one who cannot know when it was written
+    status = LeadershipStatus.at(snapshot, now)
+    fields = status.fields(wall) | {"state": snapshot.state.value, "ended": ended, "writtenAt": iso(wall)}
+    del fields["validForSeconds"]  # meaningless unless the reader knows when it was written
     if ended:
         fields |= {"leading": False, "token": None, "key": None, "since": None}
     if hasattr(time, "CLOCK_BOOTTIME"):
@@ -72,7 +72,7 @@ def _fields(snapshot: Snapshot, now: float, wall: float, *, ended: bool) -> dict
 
 
 class _Writer:
-    """A thread that writes the newest of what it is given. A daemon: a hung disk must not keep the process alive."""
+    """A thread that writes the newest content. A daemon thread: a hung disk must not keep the process alive."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -103,7 +103,7 @@ class _Writer:
             self._write(content)
 
     def _take(self) -> bytes | None:
-        """Wait for something to write; None once there is nothing left and there will be nothing more."""
+        """Wait for something to write; returns None if there is nothing left to write, and nothing will come."""
         with self._changed:
             while self._newest is None and not self._closing:
                 self._changed.wait()
@@ -119,7 +119,7 @@ class _Writer:
             self._report("")
 
     def _report(self, problem: str) -> None:
-        """Log a change of outcome, not every outcome."""
+        """Log only changes of the outcome."""
         if problem and problem != self._problem:
             log.warning("%s cannot be written, and may be out of date: %s", self._path, problem)
         elif self._problem and not problem:
@@ -128,7 +128,7 @@ class _Writer:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")  # one writer holds the directory's lock, so one name will do
+    temporary = path.with_name(f".{path.name}.tmp")  # only one process holds the directory's lock
     try:
         with fresh(temporary, 0o644) as file:  # the app's container may run as another user
             file.write(content)

@@ -1,1 +1,1 @@
-"""Flags and environment variables, and what they are checked for."""
+"""Flags and environment variables: their table, their parsers, and the checks between them."""

@@ -1,7 +1,7 @@
-"""What a start of `leasehold run` or `leasehold exec` was asked for, checked, as frozen dataclasses.
+"""The settings of `leasehold run` and `leasehold exec`, checked, as frozen dataclasses.
 
-Values are read by `checks.py`; this file holds the relations between them. Nothing here imports more than the
-standard library, so that `--help` and mistakes answer at once.
+`parsers.py` reads single values; this file checks the relations between them. Only the standard library is imported
+here, so that `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
@@ -13,19 +13,28 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from leasehold.lock.keys import LockName, Record, sanitise
 from leasehold.settings import flags
 from leasehold.settings.etcd import EtcdConfig, read_etcd
-from leasehold.settings.options import ConfigError, Given, Group, SettingsReader, parser, read_flags, sentence, strays
+from leasehold.settings.options import (
+    ConfigError,
+    Given,
+    Group,
+    SettingsReader,
+    parser,
+    read_flags,
+    sentence,
+    unknown_variables,
+)
 from leasehold.settings.parsers import bracketed
 
 __all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "ExecConfig", "LogConfig", "UnixAddress"]
 
-KILL_MARGIN = 0.5
-"""Seconds before the lease deadline at which nothing of exec's command may run any more."""
-MAX_DEFAULT_GRACE = 10.0
+KILL_MARGIN_SECONDS = 0.5
+"""No process of exec's command may run this shortly before the lease deadline."""
+MAX_DEFAULT_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +66,41 @@ class LogConfig:
     format: str = "text"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonConfig:
+    """The settings of every long-running command. `warnings` are sentences for its log."""
+
+    log: LogConfig = LogConfig()
+    warnings: tuple[str, ...] = ()
+    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
+    """Each setting as the user wrote it, by its name in code."""
+
+    def mistake(self, name: str, what: str) -> ConfigError:
+        """The error for the setting `name`, such as `etcd_ca`; `what` says what is wrong and how to fix it."""
+        return ConfigError([sentence(*self.given[name], what)])
+
+
+class Common(TypedDict):
+    """The fields of `CommonConfig`, to be passed on to a subclass."""
+
+    log: LogConfig
+    warnings: tuple[str, ...]
+    given: Mapping[str, Given]
+
+
+def read_common(settings: SettingsReader, environ: Mapping[str, str], groups: Sequence[Group] = ()) -> Common:
+    """What every long-running command reads. `groups` hold options that `flags.ALL` does not."""
+    known = (*flags.ALL, *(option for group in groups for option in group.options))
+    return Common(
+        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
+        warnings=tuple(unknown_variables(environ, known)),
+        given=settings.seen,
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Everything that a sidecar was asked for. Durations are in seconds; `drain` is infinite for exec."""
+class Config(CommonConfig):
+    """All settings of a sidecar. Durations are in seconds; `drain` is infinite for exec."""
 
     etcd: EtcdConfig
     lock: LockName
@@ -76,20 +117,13 @@ class Config:
     app_health: str | None = None
     on_gained: tuple[str, ...] = ()
     on_lost: tuple[str, ...] = ()
-    log: LogConfig = LogConfig()
-    warnings: tuple[str, ...] = ()
-    given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
-
-    def mistake(self, name: str, what: str) -> ConfigError:
-        """The error that says what is wrong with the setting `name`, such as `etcd_ca`, and the mend."""
-        return ConfigError([sentence(*self.given[name], what)])
 
 
 @dataclass(frozen=True, slots=True)
 class ExecConfig:
     """`leasehold exec`: the sidecar's own settings, the command, and the seconds between TERM and KILL.
 
-    `grace` is None where it follows the lease: see `default_grace`.
+    `grace` is None if it follows the lease: see `default_grace`.
     """
 
     sidecar: Config
@@ -98,22 +132,22 @@ class ExecConfig:
 
 
 def longest_grace(ttl: float, max_drift: float) -> float:
-    """The longest `--grace` for leases of `ttl` seconds; below 0 when such a lease is too short for exec at all.
+    """The longest `--grace` for leases of `ttl` seconds; negative if such a lease is too short for exec.
 
-    A lease is believed for `ttl × (1 - d)/(1 + d)` and renewed every third of the TTL. TERM comes half-way between a
-    renewal and the next one's end at the earliest, so that one which is merely slow does not stop the command.
+    A lease is trusted for `ttl × (1 - d)/(1 + d)` and renewed every third of the TTL. TERM comes no earlier than
+    half-way between the next renewal and the end of the lease, so that a slow renewal does not stop the command.
     """
-    believed = ttl * (1 - max_drift) / (1 + max_drift)
-    return (believed - ttl / 3) / 2 - KILL_MARGIN
+    trusted = ttl * (1 - max_drift) / (1 + max_drift)
+    return (trusted - ttl / 3) / 2 - KILL_MARGIN_SECONDS
 
 
 def default_grace(ttl: float, max_drift: float) -> float:
-    """The `--grace` of a lease of `ttl` seconds where none was set."""
-    return min(MAX_DEFAULT_GRACE, longest_grace(ttl, max_drift))
+    """The `--grace` for leases of `ttl` seconds if none was set."""
+    return min(MAX_DEFAULT_GRACE_SECONDS, longest_grace(ttl, max_drift))
 
 
 def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str, str] | None:
-    """The setting that a lease of `ttl` seconds makes impossible for exec, and what to say of it."""
+    """The name of the setting that is impossible for exec with leases of `ttl` seconds, and why; None if all fits."""
     longest = longest_grace(ttl, max_drift)
     if longest < 0:
         return "max_drift", f"with a TTL of {ttl} seconds that leaves no time to stop a command; raise the TTL"
@@ -124,7 +158,7 @@ def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str,
 
 def run_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config:
     """The settings of `leasehold run`. Raises ConfigError with every mistake."""
-    settings = open_settings("run", "Stand for a lock and answer GET /leader.", flags.RUN, arguments, environ)
+    settings = open_settings("run", "Queue for a lock and answer GET /leader.", flags.RUN, arguments, environ)
     config = _sidecar(settings, environ, app=True)
     settings.finish()
     return config
@@ -166,13 +200,13 @@ def open_settings(
     environ: Mapping[str, str],
     usage: str = "",
 ) -> SettingsReader:
-    """Split a command's arguments, noting unknown ones. `--help` prints and raises SystemExit(0)."""
+    """Split a command's arguments, and note unknown ones. `--help` prints and raises SystemExit(0)."""
     given, mistakes = read_flags(parser(command, summary, groups, usage), arguments)
     return SettingsReader(given, environ, mistakes)
 
 
 def _sidecar(settings: SettingsReader, environ: Mapping[str, str], *, app: bool) -> Config:
-    """All that run and exec share, and with `app` what concerns the app beside the sidecar."""
+    """The settings that run and exec share; with `app`, also those about the app beside the sidecar."""
     listen, control = _listeners(settings)
     return Config(
         etcd=read_etcd(settings),
@@ -190,31 +224,29 @@ def _sidecar(settings: SettingsReader, environ: Mapping[str, str], *, app: bool)
         app_health=(settings.get(flags.APP_HEALTH) or None) if app else None,
         on_gained=settings.get(flags.ON_GAINED) if app else (),
         on_lost=settings.get(flags.ON_LOST) if app else (),
-        log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
-        warnings=tuple(strays(environ, flags.ALL)),
-        given=settings.seen,
+        **read_common(settings, environ),
     )
 
 
 def read_lock(settings: SettingsReader) -> LockName:
-    """Which lock; a placeholder after a mistake, which `settings` has noted."""
+    """The lock's name; a placeholder after a mistake, which `settings` has noted."""
     namespace, lock = settings.get(flags.NAMESPACE), settings.get(flags.LOCK)
     wrong = flags.NAMESPACE
     try:
         if "/" not in lock:
-            LockName(namespace, "any")  # so that a wrong name and a wrong namespace are not mixed up
+            LockName(namespace, "any")  # tells a wrong namespace from a wrong name
         wrong = flags.LOCK
         if settings.given(flags.LOCK)[1] is not None:
             return LockName.parse(lock, namespace)
         settings.mistakes.append("No lock is named: give --lock NAME, or set LEASEHOLD_LOCK.")
     except ValueError as error:
-        mend = re.sub(r"^(the [a-z ]+?) '.*' is not", r"\1 is not", str(error), flags=re.DOTALL)
-        settings.add(*settings.seen[wrong.dest], mend)  # without the value, which add() shows, cut to a length
+        rule = re.sub(r"^(the [a-z ]+?) '.*' is not", r"\1 is not", str(error), flags=re.DOTALL)
+        settings.add(*settings.seen[wrong.dest], rule)  # without the value, which add() shows in shortened form
     return LockName("default", "unnamed")
 
 
 def read_record(settings: SettingsReader, environ: Mapping[str, str], *, group: str = "", priority: int = 0) -> Record:
-    """Who this process is, as it will say in the queue, with a fresh incarnation."""
+    """The record of this process for the queue, with a new incarnation."""
     return Record(
         identity=settings.get(flags.IDENTITY) or sanitise(os.uname().nodename) or "unnamed",
         pod=sanitise(environ.get("POD_NAME", "")),

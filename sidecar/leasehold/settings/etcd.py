@@ -1,4 +1,4 @@
-"""How to reach etcd: the settings that run, exec and status share, and the relations between them."""
+"""How to reach etcd: the settings that run, exec and status share, and the checks between them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from leasehold.settings.options import Option, SettingsReader
 class EtcdConfig:
     """How to reach etcd. All endpoints are `scheme://host:port` of one scheme.
 
-    The files were readable at the start. An empty `user` means no login. The password is what its file holds, less
-    the line end, at each login: it may be rotated.
+    The files were readable at the start. An empty `user` means no login. The password is read from its file at each
+    login, without the line end: it may be rotated.
     """
 
     endpoints: tuple[str, ...] = flags.ETCD.default
@@ -56,7 +56,7 @@ def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
         return
     for option in (flags.ETCD_CA, flags.ETCD_CERT, flags.ETCD_KEY):
         name, text = settings.given(option)
-        if text is not None and not settings.spoilt(flags.ETCD):
+        if text is not None and not settings.is_invalid(flags.ETCD):
             settings.add(
                 name,
                 text,
@@ -65,7 +65,7 @@ def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
 
 
 def _check_certificates(settings: SettingsReader, etcd: EtcdConfig) -> None:
-    import ssl  # costs memory and time that only users of TLS pay
+    import ssl  # costs memory and time, and only TLS needs it
 
     from leasehold.etcd.tls import TLSFiles, load_authorities, load_identity  # likewise
 

@@ -1,7 +1,7 @@
-"""The table of all settings: every flag of every command, with its unit, default and reader.
+"""The table of settings: the flags that several commands share, and those of run, exec, wait and status.
 
-A setting's name ends neither in `_PORT` nor in `_SERVICE_HOST` or the like: Kubernetes sets such variables by
-itself in every pod of a namespace that has a Service named `leasehold`.
+No setting's name ends in `_PORT`, `_SERVICE_HOST` or the like: Kubernetes sets such variables in every pod of a
+namespace that has a Service named `leasehold`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ETCD_PASSWORD_FILE: Final = Option[Path | None](
 )
 
 LOCK: Final = Option[str](
-    "--lock", "NAME", "lock to stand for: name or namespace/name (required)", parsers.as_given, ""
+    "--lock", "NAME", "lock to queue for: name or namespace/name (required)", parsers.as_given, ""
 )
 NAMESPACE: Final = Option[str](
     "--namespace",
@@ -144,7 +144,7 @@ NATIVE_SIDECAR: Final = Option[bool](
 APP_HEALTH: Final = Option[str](
     "--app-health",
     "URL",
-    "join and lead only while this answers 2xx (default: not asked)",
+    "join and lead only while this answers 2xx or 3xx (default: no check)",
     parsers.web_url,
     "",
 )
@@ -192,7 +192,7 @@ URL: Final = Option[str](
     "http://127.0.0.1:4040",
 )
 TIMEOUT: Final = Option[float | None](
-    "--timeout", "SECONDS", "how long to wait, 0 to 86400 (default: for ever)", parsers.seconds(0, 86400), None
+    "--timeout", "SECONDS", "how long to wait, 0 to 86400 (default: no limit)", parsers.seconds(0, 86400), None
 )
 OUTPUT: Final = Option[str](
     "--output", "FORMAT", "table or json (default: table)", parsers.one_of("table", "json"), "table"

@@ -1,7 +1,7 @@
 """Settings of a command: each is a flag, or a `LEASEHOLD_*` variable of the same name; the flag goes first.
 
-`SettingsReader` reads them and collects every mistake before it complains, so that a user mends them all at once. An
-empty variable counts as not set, because that is what a template's missing value turns into.
+`SettingsReader` reads them and collects all mistakes before it reports them, so that a user can fix them all at once.
+An empty variable counts as not set, because a missing value in a template becomes an empty variable.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 PREFIX: Final = "LEASEHOLD_"
-TOLD_TO_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
-"""Variables that exec's command and hooks are given, and so may be there when one of them starts leasehold again."""
+SET_FOR_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
+"""Variables of exec's command and of hooks: they are set if one of those starts leasehold again."""
 
-# What Kubernetes sets for every Service whose name starts with "leasehold": none of it is meant for us.
+# Variables that Kubernetes sets for Services whose name starts with "leasehold": they are no settings.
 _INJECTED = re.compile(
     r"LEASEHOLD_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _UNRESOLVED = re.compile(r"\$\([A-Z_][A-Z0-9_]*\)")
 _CREDENTIALS = re.compile(r"//[^/?#]*@")
-_SHOWN = 120
+_MAX_SHOWN = 120
 
 
 class ConfigError(Exception):
-    """The user's settings cannot be used. Each of `mistakes` is a sentence that names one and its mend."""
+    """The settings cannot be used. Each of `mistakes` is a sentence that names a setting and how to fix it."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__(" ".join(mistakes))
@@ -38,9 +38,9 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)  # without slots: they break `Option[int](…)` on Python 3.11
 class Option(Generic[T_co]):
-    """One setting. `read` turns its text into the value or raises ValueError with the mend.
+    """One setting. `read` turns its text into the value, or raises ValueError that says how to fix it.
 
-    `fallback` is a variable of the pod that gives the value when neither flag nor twin does.
+    `fallback` is a variable of the pod that is used if neither the flag nor its own variable is set.
     """
 
     flag: str
@@ -51,11 +51,11 @@ class Option(Generic[T_co]):
     fallback: str = ""
     switch: bool = False
     resolved: bool = True
-    """Whether a `$(NAME)` in it can only be one that Kubernetes failed to fill in."""
+    """Whether a `$(NAME)` in the text can only be one that Kubernetes failed to replace."""
 
     @property
     def variable(self) -> str:
-        """The environment variable that is the flag's twin."""
+        """The environment variable with the same meaning as the flag."""
         return PREFIX + self.dest.upper()
 
     @property
@@ -66,39 +66,39 @@ class Option(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Options that a reader of `--help` looks for together."""
+    """Options under one heading of `--help`."""
 
     title: str
     options: tuple[Option[object], ...]
 
 
 class Given(NamedTuple):
-    """A setting as it came: under which name (flag or variable), and its text, or the default's."""
+    """A setting as the user wrote it: the name of the flag or variable, and its text, or the default's."""
 
     name: str
     text: str
 
 
 def sentence(name: str, text: str, what: str) -> str:
-    """A mistake as its sentence, without a URL's password, control characters or endless text."""
+    """A mistake as a sentence: passwords in URLs are hidden, control characters escaped, long texts cut."""
     shown = _CREDENTIALS.sub("//…@", text)
-    if len(shown) > _SHOWN:
-        shown = shown[:_SHOWN] + "…"
+    if len(shown) > _MAX_SHOWN:
+        shown = shown[:_MAX_SHOWN] + "…"
     return f"{name} is {shown!r}: {what.rstrip('.')}."
 
 
 class SettingsReader:
-    """The settings of one start of one command. `mistakes` grows while values are asked for."""
+    """Reads the settings of one command. `mistakes` collects what was wrong with the values read so far."""
 
     def __init__(self, flags: Mapping[str, object], environ: Mapping[str, str], mistakes: Sequence[str] = ()) -> None:
         self._flags = flags
         self._environ = environ
         self.mistakes = list(mistakes)
         self.seen: dict[str, Given] = {}
-        self._spoilt: set[str] = set()
+        self._invalid: set[str] = set()
 
     def get(self, option: Option[T]) -> T:
-        """The option's value; after a mistake its default, so that the next option can be read too."""
+        """The option's value; after a mistake its default, so that the next option can be read."""
         name, text = self.given(option)
         self.seen[option.dest] = Given(name, _shown(option.default) if text is None else text)
         if text is None:
@@ -107,16 +107,16 @@ class SettingsReader:
             _check_resolved(option, text)
             return option.read(text)
         except ValueError as error:
-            self._spoilt.add(option.dest)
+            self._invalid.add(option.dest)
             self.add(name, text, str(error))
             return option.default
 
-    def spoilt(self, option: Option[T]) -> bool:
-        """Whether the option's text was a mistake, so that relations to it mean nothing."""
-        return option.dest in self._spoilt
+    def is_invalid(self, option: Option[T]) -> bool:
+        """Whether the option's text was a mistake: relations to other options then mean nothing."""
+        return option.dest in self._invalid
 
     def given(self, option: Option[T]) -> tuple[str, str | None]:
-        """Under which name the option was given, and its text; the flag's name and None when it was not."""
+        """The name under which the option was given, and its text; the flag's name and None if it was not."""
         flag = self._flags.get(option.dest)
         if flag is not None:
             return option.flag, str(flag)
@@ -126,11 +126,11 @@ class SettingsReader:
         return option.flag, None
 
     def add(self, name: str, text: str, what: str) -> None:
-        """Note a mistake, to be told with the others."""
+        """Note a mistake, to be reported with the others."""
         self.mistakes.append(sentence(name, text, what))
 
     def finish(self) -> None:
-        """Raise ConfigError if anything was wrong."""
+        """Raise ConfigError if there was any mistake."""
         if self.mistakes:
             raise ConfigError(self.mistakes)
 
@@ -148,17 +148,22 @@ def _check_resolved(option: Option[T], text: str) -> None:
         raise ValueError(f"Kubernetes could not fill in {missing[0]}; define that variable above its use")
 
 
+def argparse_sentence(message: str) -> str:
+    """argparse's message about a flag as a sentence that begins with the flag's long name."""
+    flag, _, rest = message.removeprefix("argument ").partition(": ")
+    flag = flag.rpartition("/")[2] if rest else flag
+    rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
+    return f"{flag}: {rest}." if rest else f"{flag}."
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing a usage text: one sentence is what the user needs."""
-        flag, _, rest = message.removeprefix("argument ").partition(": ")
-        flag = flag.rpartition("/")[2] if rest else flag
-        rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
-        raise ConfigError([f"{flag}: {rest}." if rest else f"{flag}."])
+        """Raise ConfigError with one sentence, instead of printing the usage."""
+        raise ConfigError([argparse_sentence(message)])
 
 
 def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "") -> argparse.ArgumentParser:
-    """The parser of one command; it only splits and explains, values are read by `SettingsReader`."""
+    """The parser of one command; it splits words and prints help, `SettingsReader` reads the values."""
     made = _Parser(
         prog=f"leasehold {command}",
         usage=f"leasehold {command} [options]{usage}",
@@ -182,9 +187,11 @@ def _add(section: argparse._ArgumentGroup, option: Option[object]) -> None:
 
 
 def read_flags(made: argparse.ArgumentParser, arguments: Sequence[str]) -> tuple[dict[str, object], list[str]]:
-    """Split the arguments. Unknown ones come back as mistakes; a flag without value raises ConfigError."""
+    """Split the arguments. Unknown ones are returned as mistakes; a flag without value raises ConfigError."""
     known, unknown = made.parse_known_args(list(arguments))
-    flags = [flag for action in made._actions for flag in action.option_strings]  # no public list of a parser's flags
+    flags = [
+        flag for action in made._actions for flag in action.option_strings
+    ]  # there is no public list of a parser's flags
     return vars(known), [_unknown(word, flags) for word in unknown]
 
 
@@ -192,21 +199,21 @@ def _unknown(word: str, flags: Sequence[str]) -> str:
     flag = word.partition("=")[0]
     kind = "option" if word.startswith("-") else "argument"
     meant = _closest(flag, flags) if kind == "option" else ""
-    return f"There is no {kind} {flag[:_SHOWN]!r}" + (f"; {meant} may be meant." if meant else "; see --help.")
+    return f"There is no {kind} {flag[:_MAX_SHOWN]!r}" + (f"; {meant} may be meant." if meant else "; see --help.")
 
 
 def _closest(word: str, words: Sequence[str]) -> str:
-    import difflib  # only on the way to an error message
+    import difflib  # only needed for an error message
 
     return next(iter(difflib.get_close_matches(word, words, n=1, cutoff=0.75)), "")
 
 
-def strays(environ: Mapping[str, str], known: Sequence[Option[object]]) -> list[str]:
-    """A warning for each LEASEHOLD_* variable that is no setting, nor set by Kubernetes for a Service."""
+def unknown_variables(environ: Mapping[str, str], known: Sequence[Option[object]]) -> list[str]:
+    """A warning for each LEASEHOLD_* variable that is neither a setting nor set by Kubernetes for a Service."""
     names = [option.variable for option in known]
     found = []
     for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in (*names, *TOLD_TO_CHILDREN) and not _INJECTED.fullmatch(name):
+        if name.startswith(PREFIX) and name not in (*names, *SET_FOR_CHILDREN) and not _INJECTED.fullmatch(name):
             meant = _closest(name, names)
             found.append(
                 f"{name} is no setting of leasehold and is ignored" + (f"; {meant} may be meant." if meant else ".")

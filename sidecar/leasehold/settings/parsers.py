@@ -1,7 +1,7 @@
-"""Reads settings from text: each function returns the value, or raises ValueError with the mend.
+"""Parsers of settings: each function turns text into a value, or raises ValueError that says how to fix it.
 
-The message completes the sentence "--flag is 'text': …", so it says what is wrong, where that is not plain,
-and what would be right. Some look at the file system; none opens a connection.
+The message completes the sentence "--flag is 'text': …", so it says what would be right, and what is wrong unless that
+is obvious. Some parsers check the file system; none opens a connection.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from urllib.parse import SplitResult, urlsplit
 from leasehold.lock.keys import MAX_IDENTITY, MAX_TTL, MIN_TTL, sanitise
 
 MAX_SECONDS = 3600
-MAX_ROOT = 512
-MAX_SOCKET_PATH = 107  # bytes of sockaddr_un.sun_path on Linux, less the closing zero
+MAX_ROOT_CHARACTERS = 512
+MAX_SOCKET_PATH_BYTES = 107  # bytes of sockaddr_un.sun_path on Linux, less the closing zero
 ETCD_PORT = 2379
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?\.?")
 _ROOT = re.compile(r"(/[A-Za-z0-9._~:@+=-]+)+")
@@ -31,11 +31,11 @@ _ROOT = re.compile(r"(/[A-Za-z0-9._~:@+=-]+)+")
 T = TypeVar("T")
 
 
-def whole(low: int, high: int, what: str) -> Callable[[str], int]:
-    """A reader of whole numbers in ASCII digits from `low` to `high`."""
+def integer(low: int, high: int, what: str) -> Callable[[str], int]:
+    """A parser of integers in ASCII digits from `low` to `high`."""
 
     def read(text: str) -> int:
-        if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
+        if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
             raise ValueError(f"use {what} from {low} to {high}")
         return int(text)
 
@@ -43,7 +43,7 @@ def whole(low: int, high: int, what: str) -> Callable[[str], int]:
 
 
 def seconds(low: float, high: float = MAX_SECONDS) -> Callable[[str], float]:
-    """A reader of durations in seconds, from `low` to `high`; no NaN, infinity or unit."""
+    """A parser of durations in seconds, from `low` to `high`; no NaN, infinity or unit."""
 
     def read(text: str) -> float:
         if not _DECIMAL.fullmatch(text) or not low <= float(text) <= high:
@@ -53,12 +53,12 @@ def seconds(low: float, high: float = MAX_SECONDS) -> Callable[[str], float]:
     return read
 
 
-ttl = whole(MIN_TTL, MAX_TTL, "a whole number of seconds")
-priority = whole(-(2**31), 2**31 - 1, "a whole number")
+ttl = integer(MIN_TTL, MAX_TTL, "a whole number of seconds")
+priority = integer(-(2**31), 2**31 - 1, "a whole number")
 
 
 def max_drift(text: str) -> float:
-    """The bound on clock rates, as a fraction: above 0 and below a half."""
+    """The limit of clock drift, as a fraction above 0 and below a half."""
     if not _DECIMAL.fullmatch(text) or not 0 < float(text) < 0.5:
         raise ValueError("use a fraction above 0 and below 0.5, such as 0.01 for one per cent")
     return float(text)
@@ -82,7 +82,7 @@ def switch(text: str) -> bool:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """A reader of one of these words."""
+    """A parser of one of these words."""
 
     def read(text: str) -> str:
         if text not in choices:
@@ -93,20 +93,20 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def printable(text: str) -> str:
-    """A name that others will read in etcd, in logs and on terminals."""
+    """A name that is shown in etcd, in logs and on terminals."""
     if not text or text != text.strip() or sanitise(text) != text:
         raise ValueError(f"use 1 to {MAX_IDENTITY} printable characters, with no space at either end")
     return text
 
 
 def as_given(text: str) -> str:
-    """Text that is checked later, with others."""
+    """Text that is checked later, together with other settings."""
     return text
 
 
 def root(text: str) -> str:
     """The prefix of all keys in etcd."""
-    if len(text) > MAX_ROOT or not _ROOT.fullmatch(text):
+    if len(text) > MAX_ROOT_CHARACTERS or not _ROOT.fullmatch(text):
         raise ValueError("use a path such as /leasehold: it starts with a slash, does not end in one, has no spaces")
     return text
 
@@ -150,7 +150,7 @@ def _web_url(text: str, example: str) -> SplitResult:
     if url.scheme not in ("http", "https") or "://" not in text:
         raise ValueError(f"that is not an http or https URL; write {example}, for example")
     if "@" in url.netloc:
-        raise ValueError("user names and passwords do not belong into a URL; give them by their own settings")
+        raise ValueError("user names and passwords do not belong in a URL; use their own settings")
     _host(url.hostname or "", example)
     return url
 
@@ -202,18 +202,18 @@ def host_port(text: str) -> tuple[str, int]:
 
 
 def loopback(text: str) -> tuple[str, int] | Path:
-    """Where only processes of the same pod can connect: a loopback address and port, or `unix:PATH`."""
+    """An address that only processes of the same pod can reach: loopback and a port, or `unix:PATH`."""
     if text.startswith("unix:"):
         return _socket_path(Path(text.removeprefix("unix:")))
     host, port = host_port(text)
     if host != "localhost" and not (_is_ip(host) and ipaddress.ip_address(host).is_loopback):
-        raise ValueError("whoever reaches it can take the lock away; use 127.0.0.1:4041, [::1]:4041 or unix:/path")
+        raise ValueError("any client there can take the lock away; use 127.0.0.1:4041, [::1]:4041 or unix:/path")
     return host, port
 
 
 def _socket_path(path: Path) -> Path:
-    if not path.is_absolute() or len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise ValueError(f"use an absolute path of at most {MAX_SOCKET_PATH} bytes after unix:")
+    if not path.is_absolute() or len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise ValueError(f"use an absolute path of at most {MAX_SOCKET_PATH_BYTES} bytes after unix:")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ValueError(f"{path.parent} is not a directory that this process can write to; mount or create it")
     return path
@@ -223,7 +223,7 @@ def _socket_path(path: Path) -> Path:
 
 
 def readable_file(text: str) -> Path:
-    """A file that can be read now. Its content is read where it is used, and again when it was rotated."""
+    """A file that can be read now. Its content is read later, and again after a rotation."""
     path = Path(text)
     if not path.exists():
         raise ValueError("there is no such file; name one that exists, or mount it")
@@ -235,7 +235,7 @@ def readable_file(text: str) -> Path:
 
 
 def writable_directory(text: str) -> Path:
-    """A directory in which files can be made now."""
+    """A directory in which files can be created now."""
     path = Path(text)
     if not path.is_dir():
         raise ValueError("there is no such directory; create it, or mount a volume there")
@@ -245,7 +245,7 @@ def writable_directory(text: str) -> Path:
 
 
 def command(text: str) -> tuple[str, ...]:
-    """A command line as its words, split as a shell would; no shell runs it. Its program must exist."""
+    """The words of a command line, split as by a shell, but no shell runs it. Its program must exist."""
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:

@@ -26,7 +26,7 @@ def pod(labels: dict[str, str] | None = None, spec: dict[str, Any] | None = None
 
 def injected(original: Pod, sidecar: Sidecar = SIDECAR, *, require_lock: bool = True) -> Pod:
     """The pod as it is with the patch applied."""
-    asked = patch.asks(original, "default", require_lock=require_lock)
+    asked = patch.injection_request(original, "default", require_lock=require_lock)
     changed = copy.deepcopy(original)
     for operation in patch.patch(original, asked, sidecar):
         *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]

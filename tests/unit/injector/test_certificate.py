@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from leasehold.injector.certificate import SETTLE, Kept, make, step
+from leasehold.injector.certificate import SETTLE_SECONDS, Kept, make, step
 from tests.unit.injector.handshakes import HOST, believes
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -29,7 +29,7 @@ def test_the_next_one_is_served_only_when_it_is_believed_and_that_has_settled() 
     kept = step(first, first.authorities, HOST, due, LIFETIME)
     assert kept.following is not None
     assert kept.serving == first.serving
-    later = due + timedelta(seconds=SETTLE + 1)
+    later = due + timedelta(seconds=SETTLE_SECONDS + 1)
     assert step(kept, first.authorities, HOST, later, LIFETIME) == kept, "nobody believes it yet"
     assert step(kept, kept.authorities, HOST, due + timedelta(seconds=1), LIFETIME) == kept, "not settled yet"
     served = step(kept, kept.authorities, HOST, later, LIFETIME)
@@ -55,7 +55,7 @@ def test_over_years_what_is_served_is_always_valid_and_believed_and_few_authorit
         for _ in range(3):  # three looks, a settling time apart
             before, kept = kept, step(kept, believed, HOST, now, LIFETIME)
             believed = kept.authorities
-            now += timedelta(seconds=SETTLE + 1)
+            now += timedelta(seconds=SETTLE_SECONDS + 1)
             for each in (before, kept):
                 assert each.serving is not None
                 assert each.serving.expires > now

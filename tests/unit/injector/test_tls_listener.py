@@ -70,8 +70,8 @@ async def test_as_many_as_an_api_server_asks_at_once_are_answered_though_all_con
 async def test_those_who_connect_and_say_nothing_make_room_for_those_who_do(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_listener, "MOST_HANDSHAKES", 10)
-    monkeypatch.setattr(tls_listener, "HURRY", 0.05)
+    monkeypatch.setattr(tls_listener, "MAX_HANDSHAKES", 10)
+    monkeypatch.setattr(tls_listener, "CROWDED_HANDSHAKE_SECONDS", 0.05)
     silent = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(30)]
     assert await site.status() == 200
     for each in silent:

@@ -3,8 +3,8 @@
 import pytest
 
 from leasehold.kubectl.arguments import COMMANDS, Arguments, Command, parse, parser
-from leasehold.kubectl.place import ClusterRef
-from leasehold.kubectl.values import A_WEEK
+from leasehold.kubectl.cluster_ref import ClusterRef
+from leasehold.kubectl.values import WEEK_SECONDS
 from leasehold.settings.options import ConfigError
 
 
@@ -32,7 +32,7 @@ def test_kubectls_own_flags() -> None:
 def test_a_lock_by_kubectls_names() -> None:
     for name in ("db", "lk/db", "lock/db", "locks/db", "lock.leasehold.dev/db", "locks.leasehold.dev/db"):
         assert read("suspend", name).name == "db"
-    assert "give its namespace by --namespace" in mistakes("suspend", "prod/db")[0]
+    assert "give the namespace with --namespace" in mistakes("suspend", "prod/db")[0]
     assert mistakes("suspend", "Db") == (
         "NAME is 'Db': use at most 253 lower-case letters, digits, '-' and '.', starting and ending with a letter or "
         "digit.",
@@ -40,7 +40,7 @@ def test_a_lock_by_kubectls_names() -> None:
 
 
 def test_what_a_handover_takes() -> None:
-    assert read("handover", "db", "--to", "a", "--wait", "--timeout=-1s").timeout == A_WEEK
+    assert read("handover", "db", "--to", "a", "--wait", "--timeout=-1s").timeout == WEEK_SECONDS
     assert read("handover", "db").to is None
     assert read("handover", "db", "--to", "").to == ""
     assert read("handover", "db", "--token", "217").token == 217

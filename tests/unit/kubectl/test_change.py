@@ -67,7 +67,7 @@ def test_whom_it_cannot_be_about(seen: LockView, token: int, said: str) -> None:
 def test_it_is_never_about_the_next_holder() -> None:
     meant = change.target(view(A), 0)
     assert change.handover(meant)(view(B)).spec == {}
-    assert "had already given it up" in change.handover(meant)(view()).said
+    assert "had already given it up" in change.handover(meant)(view()).summary
     assert change.handover(meant)(view(A, held="Unknown")).spec, "who holds is not known: it may be the one meant"
 
 
@@ -100,10 +100,10 @@ def make(cluster: Scripted, decide: Callable[[LockView], change.Change]) -> tupl
 
 
 def test_a_conflict_is_decided_anew() -> None:
-    """Told when it was about the spec; a status that moved is no news."""
+    """Description when it was about the spec; a status that moved is no news."""
     cluster = Scripted((ConflictError(""), view(A, capacity=2)), (ConflictError(""), view(A, capacity=2)), (None, None))
     made, told = make(cluster, change.suspend)
-    assert made.said == "suspended"
+    assert made.summary == "suspended"
     assert cluster.writes == [{"suspend": True}] * 3
     assert told == [
         "Another writer changed spec.capacity of the Lock prod/db meanwhile; the change is made on top of that."
@@ -114,8 +114,8 @@ def test_an_unknown_outcome_is_read() -> None:
     """The change may have been made: then it is not made again."""
     cluster = Scripted((UnreachableError("No answer."), view(A, suspend=True)))
     made, told = make(cluster, change.suspend)
-    assert made.said == "suspended already"
-    assert told == ["No answer. The Lock was read again, to see what became of the change."]
+    assert made.summary == "suspended already"
+    assert told == ["No answer. The Lock was read again, to see the outcome of the change."]
 
 
 def test_an_outcome_that_stays_unknown_is_told() -> None:
@@ -133,5 +133,5 @@ def test_it_ends_when_others_never_stop() -> None:
 
 
 def test_a_lock_of_the_same_name_is_another() -> None:
-    with pytest.raises(RefusedError, match="made anew"):
+    with pytest.raises(RefusedError, match="created again"):
         make(Scripted((ConflictError(""), view(uid="other"))), change.suspend)

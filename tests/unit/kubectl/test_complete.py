@@ -3,15 +3,15 @@
 import pytest
 
 from leasehold.kubectl.arguments import COMMANDS
+from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.complete import Completions, main
-from leasehold.kubectl.place import ClusterRef
 
 
 class Known(Completions):
     """A cluster with two Locks, that tells where it was asked."""
 
-    def __init__(self, place: ClusterRef) -> None:
-        self.place = place
+    def __init__(self, cluster_ref: ClusterRef) -> None:
+        self.cluster_ref = cluster_ref
 
     def contexts(self) -> list[str]:
         return ["one", "two"]
@@ -20,7 +20,7 @@ class Known(Completions):
         return ["default", "prod"]
 
     def locks(self) -> list[str]:
-        return [f"db.{self.place.namespace}" if self.place.namespace else "db", "queue"]
+        return [f"db.{self.cluster_ref.namespace}" if self.cluster_ref.namespace else "db", "queue"]
 
 
 def offered(*words: str) -> list[str]:

@@ -26,7 +26,7 @@ def answer(message: str = "", **more: object) -> bytes:
         (422, answer("spec.x: Invalid."), ClusterError, "refuses to patch Lock prod/db (422): spec.x: Invalid."),
         (400, b"Plain\ntext.", ClusterError, "refuses to patch Lock prod/db (400): Plain text."),
         (503, b"", UnreachableError, "The API server at https://k cannot answer now (503); try later."),
-        (418, b"", ClusterError, "(418): it says not why."),
+        (418, b"", ClusterError, "(418): it gives no reason."),
     ],
 )
 def test_sentences(status: int, body: bytes, kind: type[ClusterError], said: str) -> None:

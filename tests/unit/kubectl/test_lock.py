@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.kubectl.describe import Told, as_object, as_text
-from leasehold.kubectl.lock import LockView, printable, who_holds
+from leasehold.kubectl.describe import Description, as_object, as_text
+from leasehold.kubectl.lock import LockView, who_holds
 from leasehold.kubectl.printing import locks_table
 from leasehold.kubectl.waiting import free, held
 from tests.unit.kubectl.locks import A, B, view
@@ -25,11 +25,6 @@ def test_who_holds() -> None:
     assert who_holds(LockView({})) == "has an unknown holder: the operator has not reported any"
     many = [{"identity": str(n), "fencingToken": n} for n in range(8)]
     assert who_holds(view(*many)).endswith("4 (token 4) and 3 more")
-
-
-def test_text_for_a_terminal() -> None:
-    assert printable("a\x1b[2J\nb\u202e") == "a�[2J b�"
-    assert printable("x" * 1000) == "x" * 1000
 
 
 METADATA = ("name", "namespace", "generation", "creationTimestamp", "deletionTimestamp", "managedFields")
@@ -51,9 +46,9 @@ def test_no_body_breaks_it(body: dict[str, Any], events: list[Any]) -> None:
     assert held(odd) in (True, False)
     assert free(odd) in (True, False)
     for printed in (
-        as_text(Told(odd, told), NOW),
+        as_text(Description(odd, told), NOW),
         locks_table([odd], NOW, wide=True, namespaces=True),
         who_holds(odd),
     ):
         assert all(character.isprintable() or character in "\n�" for character in printed)
-    assert as_object(Told(odd, told))["lock"]
+    assert as_object(Description(odd, told))["lock"]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import yaml
 
-from leasehold.kubectl.describe import Told, as_text
+from leasehold.kubectl.describe import Description, as_text
 from leasehold.kubectl.lock import LockView
 from leasehold.kubectl.printing import many, one
 from tests.unit.kubectl.locks import A, B, view
@@ -53,7 +53,7 @@ def test_a_description() -> None:
     event = {"type": "Normal", "reason": "LockAcquired", "message": "a\nacquired\x1b it.", "count": 3}
     event |= {"firstTimestamp": "2026-01-02T02:04:05Z", "lastTimestamp": "2026-01-02T03:03:05Z"}
     newer = {"type": "Warning", "reason": "LockExpired", "message": "b.", "eventTime": "2026-01-02T03:03:04.000001Z"}
-    assert as_text(Told(FULL, [event, newer]), NOW).splitlines() == [
+    assert as_text(Description(FULL, [event, newer]), NOW).splitlines() == [
         "Name:          db",
         "Namespace:     prod",
         "Age:           <unknown>",
@@ -80,13 +80,13 @@ def test_a_description() -> None:
 
 
 def test_what_could_not_be_read_stands_in_its_place() -> None:
-    lines = as_text(Told(view(), events_error="You may not.", queue_error="No etcd."), NOW).splitlines()
+    lines = as_text(Description(view(), events_error="You may not.", queue_error="No etcd."), NOW).splitlines()
     assert lines[-3:] == ["Queue in etcd:", "  No etcd.", "History:   You may not."]
     assert "Token:         -" in lines
 
 
 def test_a_last_token_is_told_as_such() -> None:
-    assert "217 (the last)" in as_text(Told(view(status={"fencingToken": 217})), NOW)
+    assert "217 (the last)" in as_text(Description(view(status={"fencingToken": 217})), NOW)
 
 
 def test_for_programs() -> None:

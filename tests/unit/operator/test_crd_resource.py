@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from leasehold.kube.api import FINALIZER, GROUP, KIND, PLURAL, VERSION
 from leasehold.lock.keys import MAX_LEASE, Entry, Record
-from leasehold.operator.plan.resource import FINALIZER, GROUP, KIND, PLURAL, VERSION, LockSpec, parse
+from leasehold.operator.plan.resource import LockSpec, parse
 from leasehold.operator.plan.status import MOST_HOLDERS, Condition, conditions, holders
 from tests.unit.operator.test_crd_schema import CRD, SPEC, STATUS
 from tests.unit.operator.test_crd_schema import VERSION as SCHEMA

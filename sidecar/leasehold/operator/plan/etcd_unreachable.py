@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from leasehold.kube.api import FORCE_DELETE
 from leasehold.operator.plan.holders import keeping
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.situation import Event, ReconcilePlan, Situation
@@ -44,5 +45,5 @@ def away(lock: Lock, situation: Situation) -> ReconcilePlan:
 _AWAY: Final = "the operator cannot reach etcd, so it does not know who holds the lock; the sidecars go on without it"
 _AWAY_DELETING: Final = (
     "the operator cannot reach etcd, so the lock cannot be released; it goes when etcd is back, or at once, leaving "
-    "its keys in etcd, with kubectl annotate lock NAME leasehold.dev/force-delete=true"
+    f"its keys in etcd, with kubectl annotate lock NAME {FORCE_DELETE}=true"
 )

@@ -10,15 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from leasehold.kube.api import FINALIZER as FINALIZER
+from leasehold.kube.api import FORCE_DELETE
 from leasehold.lock.keys import MAX_CAPACITY, MAX_LEASE, MAX_TTL, MIN_TTL, LockName, sanitise
 
-GROUP: Final = "leasehold.dev"
-VERSION: Final = "v1alpha1"
-PLURAL: Final = "locks"
-KIND: Final = "Lock"
-FINALIZER: Final = "leasehold.dev/release"
-FORCE_DELETE: Final = "leasehold.dev/force-delete"
-"""The annotation by which somebody lets a Lock go although etcd cannot be reached; its value is `true`."""
 POLICIES: Final = ("Release", "Orphan")
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from leasehold.kube.access import Access, AccessError
+from leasehold.kube.api import API_VERSION, CANARY_VALUE, KIND, locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure, KubeUnknown
 from leasehold.lock.keys import LockName
 from leasehold.logs import escape
@@ -21,13 +22,11 @@ from leasehold.operator.watch.transform import Kind, trim
 
 __all__ = ["Access", "AccessError", "Kube", "KubeError", "KubeFailure", "KubeUnknown"]
 
-API_VERSION: Final = "leasehold.dev/v1alpha1"
 CANARY: Final = "leasehold-operator-canary"
-CANARY_VALUE: Final = "leasehold.dev/canary"
-"""The annotation of the Lock CANARY, in the operator's own namespace, that is changed to see the watch deliver it."""
+"""A Lock in the operator's own namespace, whose annotation is changed to see the watch deliver it."""
 
 _PATHS: Final[Mapping[Kind, str]] = {
-    "Lock": f"/apis/{API_VERSION}/locks",
+    "Lock": locks_path(),
     "Pod": "/api/v1/pods",
     "ReplicaSet": "/apis/apps/v1/replicasets",
     "StatefulSet": "/apis/apps/v1/statefulsets",
@@ -202,8 +201,8 @@ class Kube:
             if error.status != 404:
                 raise
             metadata["name"] = CANARY
-            body = {"apiVersion": API_VERSION, "kind": "Lock", "metadata": metadata, "spec": {"suspend": True}}
-            await self._call.create(f"/apis/{API_VERSION}/namespaces/{namespace}/locks", body)
+            body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {"suspend": True}}
+            await self._call.create(locks_path(namespace), body)
 
     def _event(self, lock: Subject, event: Happening) -> Body:
         name = lock.name
@@ -213,7 +212,7 @@ class Kube:
             "metadata": {"name": f"{name.name[:220].rstrip('-.')}.{uuid.uuid4().hex}", "namespace": name.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
-                "kind": "Lock",
+                "kind": KIND,
                 "namespace": name.namespace,
                 "name": name.name,
                 "uid": lock.uid,
@@ -230,7 +229,7 @@ class Kube:
 
 
 def _lock(name: LockName) -> str:
-    return f"/apis/{API_VERSION}/namespaces/{name.namespace}/locks/{name.name}"
+    return locks_path(name.namespace, name.name)
 
 
 def _cut(text: str) -> str:

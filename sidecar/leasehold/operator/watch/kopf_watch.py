@@ -20,12 +20,13 @@ import aiohttp
 import kopf
 
 from leasehold.kube.access import Access, AccessError
+from leasehold.kube.api import GROUP, PLURAL, VERSION
 from leasehold.operator.watch.transform import Body, Kind, trim
 
 log = logging.getLogger("leasehold.operator.kopf_watch")
 
 WATCHED: Final[Mapping[Kind, tuple[str, str, str]]] = {
-    "Lock": ("leasehold.dev", "v1alpha1", "locks"),
+    "Lock": (GROUP, VERSION, PLURAL),
     "Pod": ("", "v1", "pods"),
     "ReplicaSet": ("apps", "v1", "replicasets"),
     "StatefulSet": ("apps", "v1", "statefulsets"),
@@ -266,8 +267,8 @@ async def _missing(sessions: _Sessions) -> str:
                 path = f"/apis/{group}/{version}" if group else f"/api/{version}"
                 if plural not in await _served(session, access.server + path):
                     return f"the API server does not serve {plural} of {group or 'core'}/{version}"
-            if "leasehold.dev" not in await _groups(session, access.server + "/apis"):
-                return "the API server does not list the group leasehold.dev"
+            if GROUP not in await _groups(session, access.server + "/apis"):
+                return f"the API server does not list the group {GROUP}"
     except aiohttp.ClientResponseError as error:
         what = "the CustomResourceDefinition of Locks is not installed" if error.status == 404 else error.message
         return f"{what} (the API server answered {error.status})"

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
+from leasehold.kube.api import LEADER_LABEL as LEADER_LABEL
+from leasehold.kube.api import LEADER_OF as LEADER_OF
+from leasehold.kube.api import PREFIX
+
 Kind = Literal["Lock", "Pod", "ReplicaSet", "StatefulSet"]
 """What is watched."""
 
-LEADER_LABEL: Final = "leasehold.dev/leader"
-LEADER_OF: Final = "leasehold.dev/leader-of"
 REPLICASET_GROUP: Final = "pod-template-hash"
 REVISION: Final = "deployment.kubernetes.io/revision"
 
-_OURS: Final = "leasehold.dev/"
 _IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion")
 _LOCK: Final = (*_IDENTITY, "generation", "deletionTimestamp", "creationTimestamp", "finalizers")
 _CONTAINERS: Final = ("containers", "initContainers", "ephemeralContainers")
@@ -55,7 +56,7 @@ def _metadata(metadata: Mapping[str, Any], names: Iterable[str]) -> Body:
     kept: Body = _copy(_pick(metadata, names))
     for kind in ("labels", "annotations"):
         fields: Mapping[str, Any] = metadata.get(kind) or {}
-        kept[kind] = {n: v for n, v in fields.items() if n.startswith(_OURS) or n in (REPLICASET_GROUP, REVISION)}
+        kept[kind] = {n: v for n, v in fields.items() if n.startswith(PREFIX) or n in (REPLICASET_GROUP, REVISION)}
     return kept
 
 

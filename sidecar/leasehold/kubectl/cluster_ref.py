@@ -1,4 +1,4 @@
-"""Where the Locks are. A file of its own, because it must not load the client."""
+"""Which cluster to use. A file of its own, because it must not load the client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ClusterRef:
-    """Which cluster and namespace, as kubectl's flags of these names say; empty where they were not given."""
+    """A cluster and namespace, by kubectl's flags of these names; empty if they were not given."""
 
     kubeconfig: str = ""
     context: str = ""

@@ -17,16 +17,16 @@ from hypothesis import strategies as st
 from leasehold.election.events import Event, Health
 from leasehold.http.listener import listen
 from leasehold.http.server import App, answer
-from leasehold.run.app_health import AppHealth, Judge, Pace, _session, ask
+from leasehold.run.app_health import AppHealth, Judge, ProbeTiming, _session, ask
 from leasehold.settings.config import Address
 from tests.support.http_client import until
 
-PACE = Pace(interval=2.0, poll=1.0, threshold=3, backoff=5.0, longest=20.0, forgiven=600.0)
+TIMING = ProbeTiming(interval=2.0, poll=1.0, threshold=3, backoff=5.0, longest=20.0, forgiven=600.0)
 
 
 def verdicts(answers: list[bool], start: float = 0.0) -> tuple[Judge, list[tuple[float, bool]]]:
-    """Feed these answers at the judge's own pace; the changes with their instants."""
-    judge, now, changes = Judge(PACE), start, []
+    """Feed these answers at the judge's own timing; the changes with their instants."""
+    judge, now, changes = Judge(TIMING), start, []
     for good in answers:
         if judge.answered(good, now):
             changes.append((now, judge.healthy))
@@ -62,7 +62,7 @@ def test_a_long_healthy_time_is_forgiving() -> None:
 
 @given(st.lists(st.booleans(), max_size=200))
 def test_verdicts_alternate_and_each_is_earned(answers: list[bool]) -> None:
-    judge, now, last = Judge(PACE), 0.0, False
+    judge, now, last = Judge(TIMING), 0.0, False
     recent: list[bool] = []
     for good in answers:
         recent = [*recent, good][-3:]
@@ -88,7 +88,7 @@ async def test_only_changes_are_submitted() -> None:
         except StopIteration:
             raise asyncio.CancelledError from None
 
-    health = AppHealth("http://app", submitted.append, pace=PACE, probe=probe, clock=lambda: now, sleep=sleep)
+    health = AppHealth("http://app", submitted.append, timing=TIMING, probe=probe, clock=lambda: now, sleep=sleep)
     with suppress(asyncio.CancelledError):
         await health.run()
     assert submitted == [Health(True), Health(False), Health(True)]
@@ -209,8 +209,8 @@ async def test_run_probes_over_http() -> None:
 
     app.get("/healthz", healthz)
     listener = await listen(app, Address("127.0.0.1", 0))
-    pace = Pace(interval=0.01, poll=0.01, timeout=30.0)
-    task = asyncio.create_task(AppHealth(f"http://{listener.address}/healthz", submitted.append, pace=pace).run())
+    timing = ProbeTiming(interval=0.01, poll=0.01, timeout=30.0)
+    task = asyncio.create_task(AppHealth(f"http://{listener.address}/healthz", submitted.append, timing=timing).run())
     status = 200
     await until(lambda: submitted == [Health(True)])
     status = 503

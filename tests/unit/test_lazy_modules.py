@@ -11,8 +11,8 @@ from leasehold.cli.lazy_modules import UNUSED
 
 
 def printed(code: str, env: Mapping[str, str] | None = None) -> str:
-    """What this code prints where the modules are postponed."""
-    code = f"from leasehold.cli.lazy_modules import Postponed, postpone; postpone()\n{code}"
+    """What this code prints where the modules are lazy."""
+    code = f"from leasehold.cli.lazy_modules import LazyModule, install_lazy_modules; install_lazy_modules()\n{code}"
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, **(env or {})}
     )
@@ -22,7 +22,7 @@ def printed(code: str, env: Mapping[str, str] | None = None) -> str:
 
 def test_a_sidecar_loads_none_of_them() -> None:
     """What the memory figure rests on; a library that begins to use one makes that a choice again."""
-    code = "import leasehold.run.app, sys; print([m for m in {} if not isinstance(sys.modules[m], Postponed)])"
+    code = "import leasehold.run.app, sys; print([m for m in {} if not isinstance(sys.modules[m], LazyModule)])"
     used = [] if sys.version_info >= (3, 13) else ["ast"]
     assert printed(code.format(UNUSED)) == str(used)
 
@@ -35,10 +35,10 @@ def test_a_sidecar_loads_none_of_them() -> None:
         ("import idna.core; print(idna.core.encode('bücher.example'))", "b'xn--bcher-kva.example'"),
         ("from yarl import URL; print(URL('http://bücher.example').raw_host)", "xn--bcher-kva.example"),
         ("import importlib.util; print(importlib.util.find_spec('lzma').name)", "lzma"),
-        ("import inspect, sys; inspect.getmodule(print); print(type(sys.modules['lzma']).__name__)", "Postponed"),
+        ("import inspect, sys; inspect.getmodule(print); print(type(sys.modules['lzma']).__name__)", "LazyModule"),
         ("import sys, lzma; lzma.FORMAT_XZ; print(type(sys.modules['lzma']).__name__)", "module"),
         ("import lzma; print(hasattr(lzma, 'nothing'))", "False"),
-        ("import json; postpone(('json',)); print(json.dumps(1), type(json).__name__)", "1 module"),
+        ("import json; install_lazy_modules(('json',)); print(json.dumps(1), type(json).__name__)", "1 module"),
     ],
 )
 def test_who_uses_one_has_it(code: str, found: str) -> None:

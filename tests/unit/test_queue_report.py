@@ -7,7 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.candidate.queue_status import Candidate, Queue, _holds, as_json, as_table
+from leasehold.candidate.queue_report import as_json, as_table
+from leasehold.candidate.queue_status import Candidate, Queue, _holds
 from leasehold.election.events import Declared
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 

@@ -156,10 +156,10 @@ def test_what_the_pod_does_not_say_is_not_asked() -> None:
         (pod(spec={"os": {"name": "windows"}}), "for Windows"),
         (pod(spec={"containers": [{"name": "leasehold"}]}), "a container named leasehold already"),
         (pod(spec={"initContainers": [{"name": "leasehold"}]}), "a container named leasehold already"),
-        (pod(spec={"volumes": [{"name": "leasehold-state", "hostPath": {}}]}), "leasehold-state is no emptyDir"),
-        (pod(spec={"volumes": [{"name": "leasehold-etcd"}]}), "a volume named leasehold-etcd already"),
+        (pod(spec={"volumes": [{"name": "leasehold-state", "hostPath": {}}]}), "leasehold-state is not an emptyDir"),
+        (pod(spec={"volumes": [{"name": "leasehold-etcd"}]}), "already has a volume named leasehold-etcd"),
         (pod(spec={"nodeSelector": {"kubernetes.io/os": "windows"}}), "for Windows"),
-        (pod(labels={"leasehold.dev/leader": "true"}), "is the operator's to set"),
+        (pod(labels={"leasehold.dev/leader": "true"}), "is set by the operator"),
         (pod(labels={"leasehold.dev/gate": "label"}), "leasehold.dev/gate is an annotation"),
         (pod(labels={"leasehold.dev/locked": "yes"}), "there is no label leasehold.dev/locked"),
         (pod(lock="a" * 9000), "leasehold.dev/lock is '" + "a" * 120 + "'"),
@@ -178,7 +178,7 @@ def test_a_mistake_is_refused_in_a_sentence(original: Pod, sentence: str) -> Non
 def test_a_static_pod_is_refused_since_no_sidecar_would_run() -> None:
     static = pod()
     static["metadata"]["annotations"]["kubernetes.io/config.mirror"] = "hash"
-    assert "the pod is a static one" in refusal(static)
+    assert "the pod is static" in refusal(static)
 
 
 def test_on_the_node_s_network_etcd_s_name_must_be_known() -> None:

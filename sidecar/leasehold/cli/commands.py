@@ -1,0 +1,61 @@
+"""The commands that are programs of their own. Settings come first: mistakes and `--help` answer at once.
+
+asyncio, aiohttp, gRPC, kubernetes and so on are imported only once the settings are known to be good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from leasehold.settings.command_line import optional_dependencies
+from leasehold.settings.config import CommonConfig
+
+C = TypeVar("C", bound=CommonConfig)
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`leasehold run`. Raises ConfigError, as the others do."""
+    from leasehold.settings.config import run_config
+
+    config = run_config(arguments, environ)
+    from leasehold.run import app
+
+    return _start(app.run, config)
+
+
+def operator(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`leasehold operator`."""
+    from leasehold.operator.config import operator_config
+
+    config = operator_config(arguments, environ)
+    with optional_dependencies("The operator", "operator"):
+        from leasehold.operator import app
+
+    return _start(app.run, config)
+
+
+def injector(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`leasehold injector`."""
+    from leasehold.injector.config import injector_config
+
+    config = injector_config(arguments, environ)
+    with optional_dependencies("The injector", "operator"):
+        from leasehold.injector import app
+
+    return _start(app.run, config)
+
+
+def demo(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`leasehold demo`."""
+    with optional_dependencies("The demo", "demo"):
+        from leasehold import demo as tour
+    return tour.main(list(arguments))
+
+
+def _start(application: Callable[[C], int], config: C) -> int:
+    from leasehold import logs
+
+    logs.configure(config.log)
+    logs.warn(config.warnings)
+    return application(config)
