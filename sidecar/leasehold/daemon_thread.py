@@ -1,7 +1,7 @@
-"""Blocking work off the event loop, in a thread that no process waits for at its end.
+"""A blocking call in a thread of its own, for calls that may hang for as long as they like.
 
-asyncio's own pool is waited for when the loop ends, so a process that is told to stop would hang with a disk or a
-resolver that does. A thread that hangs cannot be ended: a caller bounds its wait, and starts no second one meanwhile.
+asyncio's own threads (`asyncio.to_thread`) are joined when the event loop ends: a process that was told to stop would
+hang with the disk or the resolver. A daemon thread is abandoned instead.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ T = TypeVar("T")
 
 
 def run_in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
-    """Start `work` in a thread of its own; the future has its result, or what it raised. Called on the loop.
+    """Start `work` in a thread of this name; the future gets what it returns or raises.
 
-    A future that is cancelled does not stop the thread. Raises OSError (EAGAIN) if no thread can be started.
+    Cancelling the future does not end the thread: its result is then dropped. Raises OSError if the system has no
+    thread left.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
     def finish(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return  # the caller has given up
+        if future.done():  # the caller has given up
+            return
         if error is None:
-            future.set_result(result)  # type: ignore[arg-type]  # without an error it is what `work` returned
+            future.set_result(result)  # type: ignore[arg-type]  # the result of `work` if there is no error
         else:
             future.set_exception(error)
-            future.exception()  # the caller may have given up: then nobody else retrieves it
+            future.exception()  # a caller that has given up must not cause "exception was never retrieved"
 
     def run() -> None:
         try:
@@ -43,6 +44,6 @@ def run_in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
 
     try:
         threading.Thread(target=run, name=name, daemon=True).start()
-    except RuntimeError as error:  # the container is out of process ids: that passes, like a failure of the network
+    except RuntimeError as error:  # the container is out of process ids: a failure that passes
         raise OSError(errno.EAGAIN, str(error)) from None
     return future

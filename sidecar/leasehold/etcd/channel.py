@@ -1,8 +1,8 @@
 """One HTTP/2 connection to etcd, as a grpclib channel that is never reopened in place.
 
-grpclib's own channel reconnects automatically, to the same address, with the same certificates, in the middle of the
-next call. Ours is open or lost, and the dialer decides what follows a loss. It counts as open only after etcd's first
-HTTP/2 frame: the kernel also accepts connections for a process that is frozen or speaks another protocol.
+grpclib's own channel reconnects by itself, to the same place, with the same certificates, in the middle of whatever
+call comes next. Ours is open or lost; what follows a loss is decided elsewhere. It counts as open only when etcd's
+first HTTP/2 frame has come: the kernel accepts connections for a process that is frozen, or speaks something else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # grpclib's own dependency, not ours
 _WINDOWS: Final = Configuration(http2_connection_window_size=64 * 2**20, http2_stream_window_size=4 * 2**20)
 
 _SETTINGS_FRAME: Final = 4
-_FRAME_HEADER_BYTES: Final = 9
+_FRAME_HEADER: Final = 9
 
 
 class Unreachable(Exception):
@@ -56,8 +56,8 @@ class _Protocol(H2Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self.answered.done():
-            self._first += data[:_FRAME_HEADER_BYTES]
-            if len(self._first) >= _FRAME_HEADER_BYTES:
+            self._first += data[:_FRAME_HEADER]
+            if len(self._first) >= _FRAME_HEADER:
                 self._judge()
         super().data_received(data)
 

@@ -1,10 +1,10 @@
 """One connection to one etcd member: its calls and its streams, each bounded in time.
 
 It lives until something fails on it: a call without an answer in time, a lost or closing peer, an answer that says the
-member serves no clients. Then it is closed, everything under way on it fails at once, and it is not used again.
+member serves nobody. Then it is closed, all that is under way on it fails at once, and it is never used again.
 
-When the connection breaks, grpclib cancels the tasks that wait on a stream. So every stream has a task of its own here,
-and the task of a caller is cancelled only by its owner.
+grpclib cancels the tasks that stand in a stream when the connection breaks. So every stream has a task of its own here:
+a caller's task is cancelled by nobody but its owner.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from leasehold.resolver import Address
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-_CLOSE_TIMEOUT_SECONDS: Final = 1.0
-"""How long to wait until a closed transport has released its socket."""
+_LETTING_GO: Final = 1.0
+"""Seconds that a closed transport gets to let go of its socket."""
 
 
 class Connection:
@@ -129,7 +129,7 @@ class Connection:
     async def closed(self) -> None:
         """After `close`: wait until nothing of it is left, or a second has passed."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+            async with asyncio.timeout(_LETTING_GO):
                 await self._channel.gone()
                 if self._tasks:
                     await asyncio.wait(set(self._tasks))

@@ -10,7 +10,7 @@ Which answers prove that nothing was done was read from etcd's server code, 3.4 
 returns with one of `_DECIDED`'s codes, the check stands before the proposal to raft, or in the applier before its first
 effect. UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, UNKNOWN, INTERNAL and DATA_LOSS prove nothing: a proposal that timed
 out, or was under way when the leader changed or the server stopped, may still be applied. Nor does NOSPACE: the applier
-performs the write that crosses the quota, and then answers NOSPACE.
+does the write that crosses the quota, and answers NOSPACE all the same.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ _HINTS: Final = {
 
 
 def translate(error: GRPCError, endpoint: str) -> Refused | OutcomeUnknown:
-    """The error for a gRPC status from `endpoint`."""
+    """The error that a gRPC status from `endpoint` stands for."""
     code = _code(error.status)
     message = error.message or ""
     said = _HINTS.get(message) or message.removeprefix("etcdserver: ") or "no reason given"
@@ -151,7 +151,7 @@ def translate(error: GRPCError, endpoint: str) -> Refused | OutcomeUnknown:
 
 
 def spoils_connection(error: EtcdError) -> bool:
-    """Whether this answer is a reason to use another member: this one serves no clients, or not us."""
+    """Whether this answer is a reason to leave the member for another: it serves nobody, or not us."""
     match error:
         case Refused():
             return error.code is Code.UNIMPLEMENTED or error.message in _MEMBER_UNFIT

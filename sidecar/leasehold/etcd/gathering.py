@@ -1,7 +1,7 @@
-"""A transport that writes all data of one turn of the event loop in one piece.
+"""A transport that writes in one piece what was given to it in one turn of the event loop.
 
-grpclib writes the headers and the message of a request separately. That costs two system calls, two packets and two
-wake-ups of etcd: 0.13 ms of the 4 in which a lock is handed over, with etcd and both sidecars on two cores.
+grpclib gives a request's headers and its message apart. Written apart they are two system calls, two packets and two
+awakenings of etcd: 0.13 ms of the 4 in which a lock is handed over, with etcd and both sidecars on two cores.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class GatheringTransport(asyncio.Transport):
-    """Passes data on at `flush`, at the latest before the loop's next turn. All other calls are passed on at once."""
+    """What `write` is given goes on at `flush`, or by itself before the loop's next turn; all else at once."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         super().__init__()
