@@ -24,7 +24,7 @@ TITLES = {
 
 def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "tests.bench", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=3600, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ def test_controllers_make_the_pods_of_a_deployment_and_tests_say_how_they_fare(
     control_plane: ControlPlane, own: str
 ) -> None:
     control_plane.kubectl("create", "deployment", "app", "--image=none", "--replicas=2", "-n", own)
-    wait_for(lambda: len(control_plane.list("pods", own, labels="app=app")) == 2, "two pods", 60)
+    wait_for(lambda: len(control_plane.list("pods", own, labels="app=app")) == 2, "two pods")
     for pod in control_plane.list("pods", own):
         control_plane.set_pod(pod["metadata"]["name"], own, "Running")
     ready = control_plane.wait(
@@ -83,7 +83,7 @@ def test_controllers_make_the_pods_of_a_deployment_and_tests_say_how_they_fare(
     )
     assert ready["status"]["replicas"] == 2
     control_plane.delete("deployments", "app", own)
-    wait_for(lambda: not control_plane.list("pods", own), "the pods to be collected", 60)
+    wait_for(lambda: not control_plane.list("pods", own), "the pods to be collected")
 
 
 def test_a_pod_on_a_node_is_terminating_until_it_is_confirmed_gone(control_plane: ControlPlane, own: str) -> None:

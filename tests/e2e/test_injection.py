@@ -14,6 +14,7 @@ import pytest
 
 from leasehold.injector.certificate import Kept, make
 from tests.cluster import Cluster, KubectlFailed, Object, images
+from tests.cluster.node import PATIENCE
 from tests.e2e.installation import Installation, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import place_app
@@ -63,7 +64,7 @@ def wait_pod(cluster: Cluster, own: str, name: str) -> Object:
         found[:] = cluster.list("pods", own, labels=f"app={name}")
         return len(found) == 1 and ready(found[0])
 
-    wait_for(one_is_ready, f"one pod of {name}, ready", 120)
+    wait_for(one_is_ready, f"one pod of {name}, ready", PATIENCE)
     return found[0]
 
 
@@ -86,7 +87,7 @@ def test_an_injected_deployment_is_updated_by_itself(cluster: Cluster, own: str)
         wait_pod(cluster, own, "reports")
         witness.wait_leader()
         cluster.kubectl("-n", own, "rollout", "restart", "deployment/reports")
-        cluster.kubectl("-n", own, "rollout", "status", "deployment/reports", "--timeout=150s", timeout=180)
+        cluster.kubectl("-n", own, "rollout", "status", "deployment/reports", "--timeout=8m", timeout=510)
         assert len(witness.tokens()) == 2
         assert witness.contradictions() == []
 
@@ -100,12 +101,12 @@ def test_a_job_and_a_bare_pod_need_no_health_check_and_the_job_ends(cluster: Clu
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "batch"}, "spec": {"template": pod}}
     cluster.apply(job, namespace=own)
     cluster.wait(
-        "jobs", "batch", own, until=lambda seen: seen["status"].get("succeeded") == 1, what="done", timeout=120
+        "jobs", "batch", own, until=lambda seen: seen["status"].get("succeeded") == 1, what="done", timeout=PATIENCE
     )
     cluster.apply(
         {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": {"name": "bare", **pod["metadata"]}}, namespace=own
     )
-    cluster.wait("pods", "bare", own, until=lambda seen: seen["status"]["phase"] == "Succeeded", timeout=120)
+    cluster.wait("pods", "bare", own, until=lambda seen: seen["status"]["phase"] == "Succeeded", timeout=PATIENCE)
 
 
 def test_what_cannot_be_injected_is_refused_in_a_sentence(cluster: Cluster, own: str) -> None:
@@ -141,7 +142,7 @@ def test_without_any_injector_no_labelled_pod_is_made_and_others_are(installed: 
         cluster.make_pod("other", own)
     finally:
         cluster.kubectl(*place, "scale", "deployment/leasehold-injector", "--replicas=2")
-        cluster.kubectl(*place, "rollout", "status", "deployment/leasehold-injector", "--timeout=120s", timeout=150)
+        cluster.kubectl(*place, "rollout", "status", "deployment/leasehold-injector", "--timeout=8m", timeout=510)
 
 
 class Creating:
@@ -206,7 +207,7 @@ def test_a_certificate_that_is_about_to_expire_is_renewed_and_no_pod_is_refused(
     with Creating(cluster, own) as creating:
         wait_for(lambda: creating.made > 5, "pods to be made")
         put_certificate(cluster, place, old.chain, old.key, old.authority)
-        wait_for(lambda: serving(cluster, place, host) not in (None, old.chain), "another certificate", 120)
+        wait_for(lambda: serving(cluster, place, host) not in (None, old.chain), "another certificate", PATIENCE)
         renewed = serving(cluster, place, host)
         time.sleep(max(0.0, (old.expires - datetime.now(UTC)).total_seconds()))
         after = creating.made

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster import Cluster, Node, Object, images, run_helm, why_unavailable
+from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, Installation
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import TTL, Workload
 from tests.servers import wait_for
 
-PATIENCE = 120.0
 HOSTNAME = "kubernetes.io/hostname"
 
 
@@ -158,4 +158,4 @@ def test_the_lease_is_the_bound(two: Installation, led: Led) -> None:
     node.cut_off(etcd["status"]["podIP"], 2379)
     cut = witness.wait_leader().answer.received
     witness.wait_leader(but=lost, timeout=PATIENCE)
-    assert witness.last_of(token) - cut < TTL
+    assert witness.last_asked(token) - cut < TTL

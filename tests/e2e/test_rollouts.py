@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import Cluster, KubectlFailed
+from tests.cluster.node import PATIENCE
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
 from tests.servers import wait_for
@@ -23,7 +24,7 @@ def leader_version(one: Workload) -> str:
 
 
 def led_by_version(one: Workload, version: str) -> None:
-    wait_for(lambda: leader_version(one) == version, f"version {version} to lead", 120)
+    wait_for(lambda: leader_version(one) == version, f"version {version} to lead", PATIENCE)
 
 
 def test_rolling_updates_of_a_readiness_gated_singleton_complete_by_themselves(
@@ -77,7 +78,7 @@ def routed_to_the_leader(one: Workload) -> None:
         found = one.cluster.get("pods", one.wait_held()["holderIdentity"], one.namespace)
         return found is not None and one.endpoints() == [found["status"].get("podIP")]
 
-    wait_for(routed, "the Service to route to the leader alone", 60)
+    wait_for(routed, "the Service to route to the leader alone", PATIENCE)
 
 
 def test_a_stateful_set_of_one_replica_is_updated(workload: Make, cluster: Cluster) -> None:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.cluster import ApiError, Cluster, Object
+from tests.cluster.node import PATIENCE
 from tests.servers import Process, wait_for
 from tests.support.exclusion_checker import Said, contradictions
 from tests.support.sidecars import Answer
@@ -23,7 +24,6 @@ _PROGRAMS: Final = Path(__file__).parent / "programs"
 _LOOK_EVERY: Final = 0.1
 """Seconds between two looks at which pods there are: a pod is asked from that long after it has an address."""
 SIDECAR_PORT: Final = 4040
-PATIENCE: Final = 120.0
 
 
 class PodWitness:
@@ -123,6 +123,10 @@ class PodWitness:
     def last_of(self, token: int) -> float:
         """When the last 200 with this token was received."""
         return max(one.answer.received for one in self.said if one.answer.token == token)
+
+    def last_asked(self, token: int) -> float:
+        """When the last question that was answered by a 200 with this token was sent: it was decided no earlier."""
+        return max(one.answer.sent for one in self.said if one.answer.token == token)
 
     def first_above(self, token: int) -> Said:
         """The first 200 with a higher token."""

@@ -17,7 +17,7 @@ Attack = Callable[[Injector, contextlib.ExitStack], None]
 
 
 def plain(injector: Injector, stack: contextlib.ExitStack) -> socket.socket:
-    return stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 15))
+    return stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 60))
 
 
 def silent_before_tls(injector: Injector, stack: contextlib.ExitStack) -> None:

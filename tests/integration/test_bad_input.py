@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from leasehold.lock.keys import Keys, LockName
-from tests.servers import CertificateAuthority, Etcdctl, EtcdServer, Process, reserve_port, wait_for
+from tests.servers import PATIENCE, CertificateAuthority, Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
-PATIENCE = 60.0
 LOCK = LockName("default", "job")
 QUIET = ("--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--ttl", "3")
 # To root without these capabilities, a file's mode matters as it does to anybody.
@@ -238,4 +237,4 @@ def test_nothing_listens_when_the_settings_are_wrong(spawn: Start) -> None:
     command = [sys.executable, "-m", "leasehold", "run", "--listen", f"127.0.0.1:{port}", "--ttl", "0"]
     assert spawn(command).wait() == 2
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)

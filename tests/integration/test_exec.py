@@ -22,13 +22,12 @@ import pytest
 
 from leasehold.clock import now as clock
 from leasehold.lock.keys import Keys, LockName
-from tests.servers import Etcdctl, EtcdServer, Process, wait_for
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, wait_for
 from tests.support.unkillable_tree import beats, living
 
 FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
 TTL = 3
 LOST = 75
-PATIENCE = 60.0
 TREE = ("session", "daemon", "chain", "nested", "thread")
 SEEN = ("main", "session", "daemon", "chain", "grandchild", "thread")
 

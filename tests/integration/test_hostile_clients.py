@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from leasehold.settings.config import Address
-from tests.servers import EtcdServer, Process
+from tests.servers import PATIENCE, EtcdServer, Process
 from tests.support import hostile_clients
 from tests.support.http_client import Client
 
@@ -22,7 +22,6 @@ ROUNDS = 3
 REQUESTS = 400
 DESCRIPTORS = 256
 """What the sidecar may open: far fewer than there are clients."""
-PATIENCE = 60.0
 GENEROUS = 10.0
 """How many times slower the slowest percent may be; waiting for a slow client would be a thousand times."""
 
@@ -97,7 +96,7 @@ def sidecar(etcd: EtcdServer, root: str, spawn: Callable[..., Process], tmp_path
         *few,
         sys.executable,
         "-m",
-        "sidecar",
+        "leasehold",
         "run",
         "--etcd",
         etcd.url,

@@ -14,13 +14,12 @@ import pytest
 
 from leasehold import __version__
 from tests.image import Container, Image, answers, build_image, why_unavailable
-from tests.servers import Etcdctl, EtcdServer, Process, release_port, reserve_port, wait_for
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, release_port, reserve_port, wait_for
 
 LARGEST = 120_000_000  # bytes, unpacked, over the base with its Python
 COMPILERS = re.compile(r"^((\S+-)?(gcc|g\+\+|c\+\+|clang|cc|ld|as|rustc)(-[\d.]+)?|go|make|cargo)$")
 NEVER_IMPORTED = {"test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo", "dist-packages"}
 USER = 65532
-PATIENCE = 60.0
 
 Run = Callable[..., "Sidecar"]
 

@@ -75,7 +75,7 @@ def test_several_mistakes_are_told_at_once(bench: Bench, tmp_path: Path) -> None
     named = sorted(line.removeprefix("leasehold: ").split()[0] for line in said(sidecar))
     assert named == ["--state-dir", "LEASEHOLD_DRAIN", "LEASEHOLD_MAX_DRIFT"]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 # --- what can heal ---

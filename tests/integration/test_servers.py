@@ -53,7 +53,7 @@ def test_each_etcd_version_keeps_its_data_over_a_kill_and_loses_it_by_a_wipe(
 def test_a_frozen_server_accepts_connections_and_says_nothing(etcd_factory: Callable[..., EtcdServer]) -> None:
     server = etcd_factory()
     server.pause()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60):
         assert not server.healthy()
     server.resume()
     server.wait_healthy()
@@ -166,7 +166,7 @@ def test_a_skewed_process_sees_all_its_clocks_run_faster() -> None:
         print(json.dumps([last[0] - first[2], last[2] - first[0], *faked]))
     """
     argv = [sys.executable, "-c", script]
-    output = subprocess.run(argv, env={**os.environ, **skewed_clock(4)}, capture_output=True, check=True, timeout=60)
+    output = subprocess.run(argv, env={**os.environ, **skewed_clock(4)}, capture_output=True, check=True, timeout=120)
     least, most, *faked = json.loads(output.stdout)  # what really passed, however long the questions took
     for clock in faked:
         assert 4 * 0.95 * least < clock < 4 * 1.05 * most

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from leasehold.lock.keys import Keys, LockName
-from tests.servers import Etcdctl, EtcdServer, Process, reserve_port, wait_for
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
-PATIENCE = 60.0
 LOCK = LockName("default", "job")
 
 
@@ -35,7 +34,7 @@ class Sidecars:
         return [
             sys.executable,
             "-m",
-            "sidecar",
+            "leasehold",
             "run",
             *self.place,
             "--identity",

@@ -93,7 +93,6 @@ def faulty(
     harmed.remove_namespace(namespace)
 
 
-@pytest.mark.timeout(400)
 def test_two_minutes_without_an_api_server(faulty: Faulty) -> None:
     """All in one outage: what goes on, what is still repaired, and what is caught up with when it is over.
 

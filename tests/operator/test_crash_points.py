@@ -169,7 +169,6 @@ def crashes(
         scene.clear()
 
 
-@pytest.mark.timeout(400)
 def test_a_crash_at_any_step_changes_nothing_about_the_end(crashes: Callable[[], Crashes]) -> None:
     """Just after each operation, which leaves the world as it is just before the next; several Locks at once."""
     usual = end_after(crashes(), [])

@@ -72,7 +72,7 @@ def test_every_name_of_the_kind_is_understood(api: ControlPlane, held: str, name
 
 
 def test_wait_for_condition_understands_the_conditions(api: ControlPlane, held: str) -> None:
-    output = api.kubectl("wait", "--for=condition=Held", "lock/held", "-n", held, "--timeout=30s")
+    output = api.kubectl("wait", "--for=condition=Held", "lock/held", "-n", held, "--timeout=100s")
     assert output == "lock.leasehold.dev/held condition met\n"
 
 

@@ -17,7 +17,7 @@ from leasehold.election.events import Snapshot, State
 from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
 from leasehold.lock.keys import Entry, Record
 from tests.operator.watching import LOCK, watching
-from tests.servers import EtcdServer, wait_for
+from tests.servers import PATIENCE, EtcdServer, wait_for
 from tests.support.http_client import until
 from tests.support.sidecars import Sidecar
 
@@ -75,7 +75,7 @@ async def test_a_lock_that_was_given_up_is_seen_as_released(
         mirrored.changed.clear()
         made.submit(ev.Stop())
         await mirrored.told(LOCK)
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
         await mirrored.settled()
         assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_departed(LOCK)] == [(entry, True)]
     await client.revoke(entry.lease)
@@ -86,7 +86,7 @@ async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient
     async with holding(client, board, root) as (made, running):
         lease = made.election.lease_id
         made.submit(ev.Stop())
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
     await asyncio.to_thread(wait_for, lambda: lease not in etcd.ctl.leases(), "the lease to be revoked")
 
 
@@ -101,7 +101,7 @@ async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
         lease = made.election.lease_id
         assert lease
         made.submit(ev.Stop())
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
         assert (await client.range(made.election.keys.entry(lease))).first is None
         assert (await client.time_to_live(lease)).ttl == -1
 

@@ -15,7 +15,7 @@ from leasehold.operator.watch.kopf_watch import Seen
 from leasehold.operator.watch.pods import Pods
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
-from tests.servers import reserve_port
+from tests.servers import PATIENCE, reserve_port
 from tests.unit.operator.bodies import entry
 
 Body = dict[str, Any]
@@ -41,13 +41,13 @@ class Sightings:
             pods.apply(kind, body, (kind, name) in self.deleted)
         return pods
 
-    async def until(self, reached: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    async def until(self, reached: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
         deadline = asyncio.get_running_loop().time() + timeout
         while not reached():
             assert asyncio.get_running_loop().time() < deadline, f"not reached: {what}"
             await asyncio.sleep(0.02)
 
-    async def present(self, kind: Kind, name: str, timeout: float = 60) -> Body:
+    async def present(self, kind: Kind, name: str, timeout: float = PATIENCE) -> Body:
         await self.until(lambda: (kind, name) in self.bodies, f"{kind} {name} is seen", timeout)
         return self.bodies[kind, name]
 
@@ -175,7 +175,7 @@ async def test_it_waits_for_the_crd_and_outlives_a_dead_api_server_and_dead_cred
         api.apiserver.start()
         token.write_text(api.token(account(api, "second")))
         api.create("locks", lock("late"), "default")
-        await seen.present("Lock", "late", timeout=120)
+        await seen.present("Lock", "late", timeout=2 * PATIENCE)
         assert not informer.exited.done()
 
 

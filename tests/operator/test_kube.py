@@ -48,7 +48,7 @@ class Said:
 
 
 @asynccontextmanager
-async def opened(config: Path, timeout: float = 30, **more: Any) -> AsyncIterator[Kube]:
+async def opened(config: Path, timeout: float = 120, **more: Any) -> AsyncIterator[Kube]:
     access = await Access.load(config)
     kube = Kube.open(access, clock=asyncio.get_running_loop().time, timeout=timeout, **more)
     try:

@@ -6,9 +6,9 @@ import pytest
 
 from tests.cluster import ControlPlane
 from tests.operator.operators import Operator
-from tests.operator.plugin import PATIENCE, Plugin, columns
+from tests.operator.plugin import Plugin, columns
 from tests.operator.seen import is_ready, lock
-from tests.servers import wait_for
+from tests.servers import PATIENCE, wait_for
 from tests.support.sidecars import Sidecar
 
 Start = Callable[..., Operator]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.cluster import ControlPlane
 from tests.operator.plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
-from tests.servers import CertificateAuthority, EtcdServer
+from tests.servers import PATIENCE, CertificateAuthority, EtcdServer
 from tests.support.sidecars import Sidecar
 
 
@@ -198,7 +198,7 @@ def completed(plugin: Plugin, *words: str) -> list[str]:
         env=plugin.environ(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     return [line.partition("\t")[0] for line in done.stdout.splitlines()]
@@ -230,7 +230,7 @@ def test_bash_completes_the_program_itself(plugin: Plugin) -> None:
         ("kubectl-leasehold wait alpha --output=na", "name"),
     ):
         words = ["bash", "--norc", "-c", script + ask, "bash", line]
-        done = subprocess.run(words, env=plugin.environ(), capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(words, env=plugin.environ(), capture_output=True, text=True, timeout=PATIENCE, check=True)
         assert done.stdout.split() == [expected], (line, done)
 
 

@@ -11,7 +11,7 @@ from leasehold.etcd import EtcdClient, EtcdError, RangeAnswer
 from leasehold.lock.keys import Keys, LockName
 from leasehold.operator.watch import mirror_feed
 from tests.operator.watching import LOCK, Client, Watching, join, watching
-from tests.servers import EtcdCluster, EtcdServer, Toxiproxy
+from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Toxiproxy
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
@@ -27,7 +27,7 @@ async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
 
 async def in_time(call: Callable[[], Awaitable[object]]) -> None:
     """Repeat a call until etcd answers it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await call()

@@ -208,11 +208,11 @@ def test_two_replicas_are_admitted_in_a_restricted_namespace(api: ControlPlane, 
     deployment = next(document for document in documents() if document["kind"] == "Deployment")
     api.apply(yaml.safe_dump(deployment), namespace=OPERATOR_NAMESPACE)
     try:
-        wait_for(lambda: len(_replicas(api)) == 2, "two pods of the operator", 60)
+        wait_for(lambda: len(_replicas(api)) == 2, "two pods of the operator")
         assert {pod["spec"]["serviceAccountName"] for pod in _replicas(api)} == {OPERATOR}
     finally:
         api.delete("deployments", OPERATOR, OPERATOR_NAMESPACE)
-        wait_for(lambda: not _replicas(api), "the operator's pods to be gone", 60)
+        wait_for(lambda: not _replicas(api), "the operator's pods to be gone")
 
 
 def _replicas(api: ControlPlane) -> list[Object]:

@@ -23,7 +23,7 @@ from leasehold.lock.keys import LockName, Record
 
 LOCK = LockName("shop", "billing")
 SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))
-PATIENCE = 30.0
+PATIENCE = 600.0
 """Seconds that a busy machine may take for what takes none."""
 
 
