@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import asyncio, os
 from leasehold.exec import process_tree
-from leasehold.run.reaper import Orphans
+from leasehold.run.reaper import Reaper
 
 def no_children():
     try:
@@ -22,7 +22,7 @@ async def hook():
     return await process.wait()
 
 async def main():
-    Orphans().start()
+    Reaper().start()
     print(set(await asyncio.gather(*(hook() for _ in range(3)))))
     async with asyncio.timeout(600):
         while not no_children():
