@@ -136,7 +136,8 @@ def test_two_minutes_without_an_api_server(faulty: Faulty) -> None:
     assert operator.errors() == 0
 
 
-def test_an_api_server_killed_and_started_anew(faulty: Faulty) -> None:
+def test_api_server_killed(faulty: Faulty) -> None:
+    """An API server that is killed and started again costs no Lock and no change."""
     for name in CHURNED:
         faulty.declare(name)
     faulty.api.apiserver.kill()
@@ -166,7 +167,7 @@ def test_an_api_server_that_freezes(faulty: Faulty) -> None:
     assert faulty.operator.errors() == 0
 
 
-def test_an_api_server_without_its_own_etcd(faulty: Faulty) -> None:
+def test_api_server_without_its_etcd(faulty: Faulty) -> None:
     """It is there, and answers every write with an error; the operator's etcd is another, and is served meanwhile."""
     for name in CHURNED:
         faulty.declare(name)
@@ -187,7 +188,7 @@ def test_an_api_server_without_its_own_etcd(faulty: Faulty) -> None:
     assert faulty.operator.errors() == 0
 
 
-def test_history_compacted_while_the_watch_is_broken(faulty: Faulty) -> None:
+def test_compaction_under_a_broken_watch(faulty: Faulty) -> None:
     """The watch cannot be resumed (410); the list that replaces it says nothing of a Lock that is gone."""
     for name in CHURNED:
         faulty.declare(name)
@@ -200,7 +201,8 @@ def test_history_compacted_while_the_watch_is_broken(faulty: Faulty) -> None:
     assert faulty.operator.errors() == 0
 
 
-def test_history_compacted_while_the_operator_is_down(faulty: Faulty) -> None:
+def test_compaction_while_it_is_down(faulty: Faulty) -> None:
+    """History that is compacted while the operator is down is made up for by its first list."""
     for name in (*CHURNED, "edited"):
         faulty.declare(name)
     before = faulty.wait_ready("edited")["status"]
@@ -222,7 +224,7 @@ def _edit_status(faulty: Faulty, name: str) -> None:
     faulty.api.patch("locks", name, {"status": status}, faulty.namespace, subresource="status")
 
 
-def test_a_line_that_breaks_again_and_again(faulty: Faulty) -> None:
+def test_line_that_keeps_breaking(faulty: Faulty) -> None:
     """Connections that are reset while calls are under way: what became of them is not known, and done all the same."""
     names = [f"lock-{number}" for number in range(10)]
     for name in names:
@@ -239,7 +241,7 @@ def test_a_line_that_breaks_again_and_again(faulty: Faulty) -> None:
     assert faulty.operator.errors() == 0
 
 
-def test_a_crd_that_is_deleted_and_made_anew(faulty: Faulty) -> None:
+def test_crd_deleted_and_made_again(faulty: Faulty) -> None:
     """Its Locks went with it: their spec keys go, the operator goes on, and serves those that are made then."""
     for name in ("db", "old"):
         faulty.declare(name)
@@ -261,7 +263,8 @@ def _crd(api: ControlPlane) -> Object | None:
     return api.get("customresourcedefinitions", "locks.leasehold.dev")
 
 
-def test_a_finalizer_taken_off_by_hand_is_put_back(faulty: Faulty) -> None:
+def test_finalizer_is_put_back(faulty: Faulty) -> None:
+    """A finalizer that was taken off by hand is put back."""
     faulty.declare()
     faulty.api.patch("locks", "db", {"metadata": {"finalizers": None}}, faulty.namespace)
     faulty.wait(lambda seen: seen["metadata"].get("finalizers") == ["leasehold.dev/release"], "under it again")

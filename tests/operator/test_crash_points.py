@@ -169,7 +169,7 @@ def crashes(
         scene.clear()
 
 
-def test_a_crash_at_any_step_changes_nothing_about_the_end(crashes: Callable[[], Crashes]) -> None:
+def test_crash_at_any_step(crashes: Callable[[], Crashes]) -> None:
     """Just after each operation, which leaves the world as it is just before the next; several Locks at once."""
     usual = end_after(crashes(), [])
     assert usual["locks"].keys() == {"created", "changed", "revoked", "labelled"}

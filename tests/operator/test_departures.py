@@ -65,7 +65,7 @@ class Deaf(EtcdClient):
         return await super().txn(compares, success, failure, timeout=timeout)
 
 
-async def test_a_lock_that_was_given_up_is_seen_as_released(
+async def test_given_up_is_seen_as_released(
     etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop does not wait for the revocation, and the mirror has its answer before that."""
@@ -90,7 +90,7 @@ async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient
     await asyncio.to_thread(wait_for, lambda: lease not in etcd.ctl.leases(), "the lease to be revoked")
 
 
-async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
+async def test_uncertain_deletion_revokes_at_once(
     etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one waits for that: only after a deletion that is certain may a lease linger."""
@@ -106,7 +106,7 @@ async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
         assert (await client.time_to_live(lease)).ttl == -1
 
 
-async def test_a_killed_holder_is_never_seen_as_released(
+async def test_killed_is_not_seen_as_released(
     etcd: EtcdServer, sidecar_factory: Callable[..., Sidecar], root: str
 ) -> None:
     """Its key goes with its lease; None where this machine was too busy to ask soon."""

@@ -30,9 +30,10 @@ def pair(namespace: str, sidecar_factory: Callable[..., Sidecar]) -> Callable[[]
     return start
 
 
-def test_a_lock_is_handed_over_suspended_and_revoked(
+def test_handover_suspension_revocation(
     api: ControlPlane, namespace: str, operator_factory: Start, pair: Callable[[], dict[str, Sidecar]]
 ) -> None:
+    """The plugin's verbs, one after the other, on a real lock with real sidecars."""
     plugin, operator = Plugin(api, namespace), operator_factory()
     operator.wait_active()
     api.apply(lock("db", leaseDurationSeconds=AN_HOUR), namespace=namespace)

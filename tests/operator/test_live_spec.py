@@ -26,7 +26,7 @@ def granted(stored: StoredLock, identity: str) -> int:
     return int(stored.ctl.json("lease", "timetolive", f"{lease:x}")["granted-ttl"])
 
 
-def test_a_changed_lease_duration_is_that_of_new_candidates(scene: Scene) -> None:
+def test_changed_lease_duration(scene: Scene) -> None:
     """Whoever stands in the queue keeps the lease that was granted, and the lock."""
     scene.declare()
     a = scene.sidecar("a")
@@ -101,7 +101,7 @@ def test_suspension(scene: Scene) -> None:
     scene.wait_told(("LockAcquired", first), ("LockReleased", first), ("LockAcquired", second))
 
 
-def test_the_preferred_holder_and_a_change_of_it(scene: Scene) -> None:
+def test_preferred_holder_is_changed(scene: Scene) -> None:
     """The one who is named holds, past whoever stands between; each change is one handover in the events."""
     scene.declare()
     a, b, c = everyone = [scene.sidecar(name) for name in "abc"]
@@ -124,7 +124,7 @@ def test_the_preferred_holder_and_a_change_of_it(scene: Scene) -> None:
     scene.wait_told(("LockAcquired", first), *changes)
 
 
-def test_a_handover_is_asked_for_by_token(scene: Scene) -> None:
+def test_handover_by_token(scene: Scene) -> None:
     """The holder with that token hands over, once; nobody else does, and the token cannot be taken back."""
     scene.declare()
     a, b = both = [scene.sidecar(name) for name in "ab"]
@@ -159,7 +159,7 @@ def test_a_frozen_holder_is_revoked(scene: Scene) -> None:
     assert b.ask().token == second
 
 
-def test_a_dead_holder_and_one_that_stops(scene: Scene) -> None:
+def test_dead_holder_and_stopped_holder(scene: Scene) -> None:
     """A lease that ended is told from a lock that was given up."""
     scene.declare(leaseDurationSeconds=5)
     a = scene.sidecar("a")
@@ -198,7 +198,7 @@ def test_two_holders_of_one_name(scene: Scene) -> None:
     assert tokens(scene.wait_held("db-0")) == found[1:]
 
 
-def test_a_running_lock_is_applied_patched_and_replaced_with_kubectl(scene: Scene) -> None:
+def test_kubectl_changes_a_running_lock(scene: Scene) -> None:
     """Each way in turn; the finalizer stays, or is put back, and the holder goes on."""
     api, namespace = scene.api, f"--namespace={scene.namespace}"
 

@@ -28,7 +28,8 @@ async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
 # --- what it shows -------------------------------------------------------------------------------------------------
 
 
-async def test_it_reads_what_is_there_and_follows(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_reads_and_follows(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """The mirror reads what is there, and then follows each change."""
     await join(client, root, "a")
     async with watching(etcd.url, root) as mirrored:
         await mirrored.queue("a")
@@ -52,7 +53,7 @@ async def test_it_reads_what_is_there_and_follows(etcd: EtcdServer, client: Etcd
         assert not mirrored.stores[-1].error
 
 
-async def test_ten_thousand_locks_in_pages_of_one_revision(etcd_factory: Servers, root: str) -> None:
+async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> None:
     """While it reads, somebody rewrites the first and the last lock in one transaction: it sees both or neither."""
     server = etcd_factory()
     spec = Spec(ttl=15, uid="u", generation=1).encode()
@@ -109,7 +110,8 @@ async def test_ten_thousand_locks_in_pages_of_one_revision(etcd_factory: Servers
             rewriting.cancel()
 
 
-async def test_keys_and_values_of_others_break_nothing(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_foreign_keys_and_values(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """Whatever others write under the root breaks nothing."""
     strays = [f"{root}/locks/shop/billing", f"{root}/locks/Shop/x/spec", f"{root}/other", f"{root}/locks/shop/b/spec/x"]
     for key in strays:
         await client.put(key, b"\xff")
@@ -152,7 +154,8 @@ async def test_how_a_candidate_went(etcd: EtcdServer, client: EtcdClient, root: 
     assert went["no lease"] is None
 
 
-async def test_many_that_depart_at_once_hold_nothing_up(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_many_depart_at_once(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """Many candidates that go at once hold nothing up."""
     names = [LockName("shop", f"lock-{n}") for n in range(600)]
     async with watching(etcd.url, root) as mirrored:
         lease = (await client.grant(600)).lease
@@ -171,9 +174,7 @@ async def test_many_that_depart_at_once_hold_nothing_up(etcd: EtcdServer, client
 # --- the canary ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_silent_watch_on_a_living_connection_is_found_out(
-    etcd: EtcdServer, client: EtcdClient, root: str
-) -> None:
+async def test_silent_watch_is_found_out(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
     """The server ends the watch without a word that counts: calls pass, events do not come any more."""
     async with Client([etcd.url], clock=now) as own, Watching(own, root).running() as mirrored:
         await mirrored.reachable()
@@ -185,7 +186,8 @@ async def test_a_silent_watch_on_a_living_connection_is_found_out(
         assert all(store.reachable for store in mirrored.stores)
 
 
-async def test_after_a_canary_nothing_older_is_missing(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_canary_proves_what_is_older(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """Once a canary has been seen, nothing older is missing."""
     async with watching(etcd.url, root) as mirrored:
         with pytest.raises(EtcdError, match="just being read"):
             await mirrored.feed.canary()
@@ -199,9 +201,7 @@ async def test_after_a_canary_nothing_older_is_missing(etcd: EtcdServer, client:
             assert stored.spec.capacity == n + 1
 
 
-async def test_each_replica_has_a_canary_of_its_own_that_goes_with_it(
-    etcd: EtcdServer, client: EtcdClient, root: str
-) -> None:
+async def test_each_replica_has_a_canary(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
     """It hangs on a lease, stands outside the locks, and is no lock."""
     identities = ("one", "of/two")
     async with watching(etcd.url, root, identity="one") as one, watching(etcd.url, root, identity="of/two") as two:
@@ -216,7 +216,8 @@ async def test_each_replica_has_a_canary_of_its_own_that_goes_with_it(
         assert not any(kv.key.startswith(locks_prefix(root).encode()) for kv in found)
 
 
-async def test_a_canary_whose_lease_was_revoked_is_written_on(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_canary_survives_a_revocation(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """A canary whose lease was revoked is written under another."""
     key = canary_key(root, "replica")
     async with watching(etcd.url, root) as mirrored:
         await mirrored.reachable()

@@ -20,13 +20,14 @@ def audited(control_plane_factory: Callable[..., ControlPlane]) -> ControlPlane:
     return control_plane_factory(audit=True)
 
 
-def test_every_right_is_used_and_none_is_missing(
+def test_rights_are_used_and_enough(
     audited: ControlPlane,
     etcd: EtcdServer,
     root: str,
     operator_factory: Callable[..., Operator],
     sidecar_factory: Callable[..., Sidecar],
 ) -> None:
+    """Every right of the manifest is used, and none is missing."""
     user = operator_user(audited)
     known = len(audited.audited(user))  # what was tried in the operator's name while its rights came into force
     namespace = audited.make_namespace()
