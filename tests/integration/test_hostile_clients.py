@@ -109,7 +109,7 @@ def sidecar(etcd: EtcdServer, root: str, spawn: Callable[..., Process], tmp_path
     return spawn([*argv, "--control", f"unix:{tmp_path / 'control.sock'}"], name="sidecar")
 
 
-async def test_leader_stays_quick_beside_hostile_clients(sidecar: Process, spawn: Callable[..., Process]) -> None:
+async def test_leader_route_stays_quick(sidecar: Process, spawn: Callable[..., Process]) -> None:
     """Quiet and hostile rounds take turns, so that a machine busy with something else weighs on both."""
     address = await asyncio.to_thread(listening, sidecar)
     token = await holding(address)
