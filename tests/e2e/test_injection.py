@@ -79,7 +79,8 @@ def test_an_annotated_workload_is_led(cluster: Cluster, own: str, kind: str) -> 
     cluster.wait("locks", "reports", own, until=lambda lock: lock.get("status", {}).get("holderIdentity") == name)
 
 
-def test_an_injected_deployment_is_updated_by_itself(cluster: Cluster, own: str) -> None:
+def test_rollout_of_an_injected_deployment(cluster: Cluster, own: str) -> None:
+    """A Deployment with injected sidecars is updated without help."""
     declare(cluster, own, "reports")
     surge = {"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
     with PodWitness(cluster, own, "app=reports") as witness:
@@ -92,7 +93,8 @@ def test_an_injected_deployment_is_updated_by_itself(cluster: Cluster, own: str)
         assert witness.contradictions() == []
 
 
-def test_a_job_and_a_bare_pod_need_no_health_check_and_the_job_ends(cluster: Cluster, own: str) -> None:
+def test_job_and_bare_pod(cluster: Cluster, own: str) -> None:
+    """A Job and a bare pod need no health check, and the Job ends."""
     declare(cluster, own, "batch")
     wait = "python3 -c 'import time; time.sleep(3)'"
     pod = template("batch", command=wait)
@@ -109,7 +111,8 @@ def test_a_job_and_a_bare_pod_need_no_health_check_and_the_job_ends(cluster: Clu
     cluster.wait("pods", "bare", own, until=lambda seen: seen["status"]["phase"] == "Succeeded", timeout=PATIENCE)
 
 
-def test_what_cannot_be_injected_is_refused_in_a_sentence(cluster: Cluster, own: str) -> None:
+def test_impossible_injection_is_refused(cluster: Cluster, own: str) -> None:
+    """What cannot be injected is refused in a sentence that says what to do."""
     declare(cluster, own, "reports")
 
     def refused(pod: Body) -> str:
@@ -127,7 +130,8 @@ def test_what_cannot_be_injected_is_refused_in_a_sentence(cluster: Cluster, own:
     assert cluster.get("pods", "refused", own) is None
 
 
-def test_without_any_injector_no_labelled_pod_is_made_and_others_are(installed: Installation, own: str) -> None:
+def test_no_injector_at_all(installed: Installation, own: str) -> None:
+    """Without any injector no labelled pod is made, and others are."""
     cluster, place = installed.cluster, ["-n", installed.namespace]
     declare(cluster, own, "reports")
     cluster.kubectl(*place, "scale", "deployment/leasehold-injector", "--replicas=0")
@@ -176,7 +180,7 @@ class Creating:
             time.sleep(0.05)
 
 
-def test_one_of_two_injectors_is_killed_and_one_is_stopped(installed: Installation, own: str) -> None:
+def test_injector_killed_and_stopped(installed: Installation, own: str) -> None:
     """A stop loses no pod. A kill may refuse some until its address is known to be dead: then they are made again."""
     cluster = installed.cluster
     declare(cluster, own, "reports")
@@ -196,9 +200,8 @@ def test_one_of_two_injectors_is_killed_and_one_is_stopped(installed: Installati
         wait_for(lambda: [ready(pod) for pod in installed.pods("injector")] == [True, True], "both injectors again")
 
 
-def test_a_certificate_that_is_about_to_expire_is_renewed_and_no_pod_is_refused(
-    installed: Installation, own: str
-) -> None:
+def test_expiring_certificate_is_renewed(installed: Installation, own: str) -> None:
+    """A certificate that is about to expire is renewed, and no pod is refused meanwhile."""
     cluster = installed.cluster
     declare(cluster, own, "reports")
     place = "leasehold-injector-tls", installed.namespace

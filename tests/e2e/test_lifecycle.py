@@ -27,7 +27,8 @@ def another() -> Iterator[Cluster]:
         yield made
 
 
-def test_an_upgrade_under_load_changes_no_leader_and_uninstalling_keeps_locks_or_not(another: Cluster) -> None:
+def test_upgrade_and_uninstall(another: Cluster) -> None:
+    """An upgrade under load changes no leader; uninstalling keeps the Locks, or not, as it was told."""
     installation = Installation(another)
     own = another.make_namespace()
     installation.install([own])
@@ -53,7 +54,7 @@ def test_an_upgrade_under_load_changes_no_leader_and_uninstalling_keeps_locks_or
     wait_for(lambda: another.get("customresourcedefinitions", "locks.leasehold.dev") is None, "the CRD to be gone")
 
 
-def test_each_of_three_etcd_members_is_replaced_under_one_leader(another: Cluster) -> None:
+def test_etcd_members_are_replaced(another: Cluster) -> None:
     """Restarted one after the other; and one that lost its volume, by what the README says then."""
     installation = Installation(another, "leasehold-three")
     own = another.make_namespace()
