@@ -68,7 +68,7 @@ CUT_IN_TWO = Act(("one-member-each", "hang-disk"), 3.0 * TTL)
 
 
 @needs_disk
-def test_hung_disk_of_the_leader_of_an_old_etcd(tmp_path: Path) -> None:
+def test_hung_disk_of_an_old_etcd_leader(tmp_path: Path) -> None:
     """Nobody leads on renewals that the other members know nothing of."""
     with World(on_a_hung_disk({})) as world:
         torment(world, [CUT_IN_TWO, Act(("hang-disk", "crash-sidecar"), 2.0 * TTL)])
@@ -76,7 +76,7 @@ def test_hung_disk_of_the_leader_of_an_old_etcd(tmp_path: Path) -> None:
 
 
 @needs_disk
-def test_the_checker_catches_one_that_believes_unconfirmed_renewals() -> None:
+def test_unconfirmed_renewals_are_caught() -> None:
     """The same fault, and a sidecar that believes whatever etcd's old leader answers."""
     with World(on_a_hung_disk({"a": sabotaged("unconfirmed")})) as world:
         torment(world, [CUT_IN_TWO])
@@ -97,7 +97,7 @@ def cut_off_and_succeeded(world: World) -> None:
     world.finish()
 
 
-def test_a_holder_that_is_cut_off_stops_in_time(tmp_path: Path) -> None:
+def test_cut_off_holder_stops_in_time(tmp_path: Path) -> None:
     """What the sabotaged one must be caught at: the honest one is not."""
     with World(Shape(names=("a", "b"), rates={})) as world:
         cut_off_and_succeeded(world)
@@ -105,7 +105,7 @@ def test_a_holder_that_is_cut_off_stops_in_time(tmp_path: Path) -> None:
         assert len(terms(world.history)) > 1
 
 
-def test_the_checker_catches_one_that_stops_too_late() -> None:
+def test_late_stop_is_caught() -> None:
     """One that believes in its lease for three TTLs leads beside its successor, and is seen to."""
     with World(Shape(names=("a", "b"), rates={}, commands={"a": sabotaged("late")})) as world:
         cut_off_and_succeeded(world)
