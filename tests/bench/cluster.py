@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import psutil
 
-from tests.bench.figures import (
+from tests.bench.samples import (
     MeasurementFailed,
     Sample,
     Table,

@@ -11,8 +11,8 @@ from http.client import HTTPException
 from leasehold import clock
 from leasehold.etcd import EtcdClient, Watcher
 from leasehold.lock.keys import Keys, LockName, Record, prefix_end
-from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
-from tests.bench.operator_world import HELD_EVERY, ROOT, World
+from tests.bench.operator_setup import HELD_EVERY, ROOT, World
+from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.cluster import Object
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.__main__ import BENCHMARKS, main
-from tests.bench.figures import MeasurementFailed, Sample
+from tests.bench.samples import MeasurementFailed, Sample
 from tests.cluster import why_unavailable
 
 TITLES = {

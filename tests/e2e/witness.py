@@ -36,7 +36,7 @@ class PodWitness:
         self._lock = threading.Lock()
         self._said: list[Said] = []
         self._watched: dict[str, str] = {}
-        self._asker = cluster.process([sys.executable, _PROGRAMS / "asker.py"], name="asker", lines=True)
+        self._asker = cluster.process([sys.executable, "-P", _PROGRAMS / "asker.py"], name="asker", lines=True)
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._look, self._listen)]
 
     def __enter__(self) -> Self:
@@ -152,7 +152,7 @@ class Recorder:
 
     def __init__(self, cluster: Cluster) -> None:
         self._process: Process = cluster.process(
-            [sys.executable, _PROGRAMS / "recorder.py", cluster.address], name="recorder", lines=True
+            [sys.executable, "-P", _PROGRAMS / "recorder.py", cluster.address], name="recorder", lines=True
         )
         self._host = cluster.address
         self._writes: list[Write] = []

@@ -39,7 +39,7 @@ class Exec:
         self.name = name
         self.beats = directory / f"{name}.beats"
         self.socket = directory / f"{name}.sock"
-        self._spawn = spawn
+        self.spawn = spawn
         self._settings = ("--etcd", url, "--root", root, "--lock", "job", "--ttl", str(TTL))
 
     def command(self, *command: str, settings: tuple[str, ...] = ()) -> list[str]:
@@ -47,7 +47,7 @@ class Exec:
         return [sys.executable, "-m", "leasehold", "exec", *self._settings, *ours, *settings, "--", *command]
 
     def start(self, *command: str, settings: tuple[str, ...] = (), lines: bool = False, **env: str) -> Process:
-        self.process = self._spawn(self.command(*command, settings=settings), name=self.name, lines=lines, env=env)
+        self.process = self.spawn(self.command(*command, settings=settings), name=self.name, lines=lines, env=env)
         return self.process
 
     def start_family(self, *members: str, settings: tuple[str, ...] = ()) -> Process:
@@ -211,7 +211,7 @@ def test_ignored_signals_stay_ignored(pair: tuple[Exec, Exec]) -> None:
     one, _ = pair
     command = one.command("sh", "-c", "echo up; read line; exit 4")
     nohup = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command]
-    process = one._spawn(nohup, name="nohup", lines=True)
+    process = one.spawn(nohup, name="nohup", lines=True)
     assert process.read_line() == "up"
     process.signal(signal.SIGHUP)
     process.send("go")
@@ -275,7 +275,7 @@ def test_earlier_children_are_left_alone(pair: tuple[Exec, Exec], tmp_path: Path
     one, _ = pair
     helper = tmp_path / "helper"
     script = f'sleep 3600 & echo $! >{helper}; exec "$@"'
-    process = one._spawn(["sh", "-c", script, "sh", *one.command("sh", "-c", "echo up; read line")], lines=True)
+    process = one.spawn(["sh", "-c", script, "sh", *one.command("sh", "-c", "echo up; read line")], lines=True)
     assert process.read_line() == "up"
     os.kill(_guardian(process.pid), signal.SIGKILL)  # so that leasehold has to sweep
     assert process.wait() == LOST
@@ -351,7 +351,7 @@ def test_grace_longer_than_the_ttl(pair: tuple[Exec, Exec], root: str, etcdctl: 
     etcdctl.put(keys.spec, json.dumps({"leaseDurationSeconds": 6}))
     words = one.command("true", settings=("--grace", "2"))
     at = words.index("--ttl")
-    process = one._spawn([*words[:at], *words[at + 2 :]], name="graceful")
+    process = one.spawn([*words[:at], *words[at + 2 :]], name="graceful")
     assert process.wait() == 2
     assert "--grace is '2': a TTL of 6 seconds leaves at most 1.44 seconds" in process.log
     assert etcdctl.prefix(keys.queue) == []

@@ -114,7 +114,7 @@ async def test_leader_route_stays_quick(sidecar: Process, spawn: Callable[..., P
     address = await asyncio.to_thread(listening, sidecar)
     token = await holding(address)
     quiet, beset = [await p99(address)], []
-    crowd = spawn([sys.executable, hostile_clients.__file__, str(address.port)], name="hostile", lines=True)
+    crowd = spawn([sys.executable, "-P", hostile_clients.__file__, str(address.port)], name="hostile", lines=True)
     assert await asyncio.to_thread(crowd.read_line, PATIENCE) == "ready"
     for _ in range(ROUNDS):
         beset.append(await p99(address))

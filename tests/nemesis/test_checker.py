@@ -27,7 +27,7 @@ from tests.nemesis.history import (
     Told,
     Wrote,
 )
-from tests.nemesis.record import Clock
+from tests.nemesis.queue_record import Clock
 
 SETUP = Setup(ttl=3, queue="/queue/", spec="/spec", register="/register")
 AGREED = {1: 0.5, 5: 1.0, 6: 1.5, 7: 2.0, 8: 5.0, 9: 6.0}

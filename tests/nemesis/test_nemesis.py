@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.nemesis.checker import check
+from tests.nemesis.cluster_world import PATIENCE, TTL, Shape, World
 from tests.nemesis.faults import ALL
 from tests.nemesis.history import History, Told
 from tests.nemesis.nemesis import Act, available, draw, torment
-from tests.nemesis.world import PATIENCE, TTL, Shape, World
 from tests.servers import disks_available, wait_for
 
 SEEDS = (24, 324)
@@ -21,7 +21,7 @@ ACTS = 5
 
 def sabotaged(kind: str) -> tuple[str, ...]:
     """The command of a sidecar that the checker must catch."""
-    return sys.executable, "-m", "tests.nemesis.sabotaged", kind, "run"
+    return sys.executable, "-m", "tests.nemesis.sabotaged_sidecar", kind, "run"
 
 
 def judge(world: World, folder: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
-from tests.operator.operators import Operator
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.scene import Scene
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
+from tests.operator.operator_on_own_etcd import OwnEtcd
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock

@@ -9,10 +9,10 @@ import pytest
 from tests.cluster import ApiError, ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.conftest import operator_user
-from tests.operator.installed import OPERATOR_NAMESPACE
-from tests.operator.operators import Operator
-from tests.operator.scene import Scene
-from tests.operator.seen import condition, declared, is_held, lock
+from tests.operator.lock_objects import condition, declared, is_held, lock
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import StoredLock

@@ -10,9 +10,9 @@ import pytest
 from leasehold.lock.keys import Record
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
-from tests.operator.operators import Operator
-from tests.operator.scene import Scene
-from tests.operator.seen import condition, is_ready, lock
+from tests.operator.lock_objects import condition, is_ready, lock
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import StoredLock
@@ -89,7 +89,7 @@ class Crashes(Scene):
 
     def crash(self, points: list[str]) -> None:
         """Run an operator until it has died at these points."""
-        command = (sys.executable, "-m", "tests.operator.crashing", ",".join(points), "operator")
+        command = (sys.executable, "-m", "tests.operator.crashing_operator", ",".join(points), "operator")
         dying = self._start("dying", command=command, begin=True)
         wait_for(lambda: not dying.running, f"the operator to die at {points}", PATIENCE)
         assert dying.wait() == -9, dying.log_tail()

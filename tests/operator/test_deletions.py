@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 
 from leasehold.lock.keys import Record
-from tests.operator.scene import Scene
-from tests.operator.seen import condition, declared
+from tests.operator.lock_objects import condition, declared
+from tests.operator.operator_scene import Scene
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE
 

@@ -16,7 +16,7 @@ from leasehold.election.election import ElectionConfig
 from leasehold.election.events import Snapshot, State
 from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
 from leasehold.lock.keys import Entry, Record
-from tests.operator.watching import LOCK, watching
+from tests.operator.watched_mirror import LOCK, watching
 from tests.servers import PATIENCE, EtcdServer, wait_for
 from tests.support.http_client import until
 from tests.support.sidecars import Sidecar

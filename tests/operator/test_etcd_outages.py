@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from tests.operator.operators import Operator
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.seen import condition, declared, is_held, is_ready, lock
+from tests.operator.lock_objects import condition, declared, is_held, is_ready, lock
+from tests.operator.operator_on_own_etcd import OwnEtcd
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE
 

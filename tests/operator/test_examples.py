@@ -11,8 +11,8 @@ from leasehold.injector import patch
 from leasehold.operator.watch.transform import LEADER_LABEL
 from leasehold.settings.config import exec_config, run_config
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.seen import is_ready
+from tests.operator.lock_objects import is_ready
+from tests.operator.operator_process import Operator
 from tests.unit.injector.pods import SIDECAR
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "examples").glob("*.yaml"))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from leasehold.lock.keys import Keys, LockName
-from tests.operator.installed import OPERATOR, OPERATOR_NAMESPACE
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.seen import condition, declared, is_ready, lock
+from tests.operator.lock_objects import condition, declared, is_ready, lock
+from tests.operator.operator_manifest import OPERATOR, OPERATOR_NAMESPACE
+from tests.operator.operator_on_own_etcd import OwnEtcd
 from tests.servers import KeyValue, wait_for
 from tests.support.sidecars import PATIENCE
 

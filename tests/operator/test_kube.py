@@ -19,7 +19,7 @@ from leasehold.operator.reconcile import api as kube_module
 from leasehold.operator.reconcile.api import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
-from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
 from tests.servers import reserve_port
 
 Body = dict[str, Any]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.plugin import Plugin, columns
-from tests.operator.seen import is_ready, lock
+from tests.operator.kubectl_plugin import Plugin, columns
+from tests.operator.lock_objects import is_ready, lock
+from tests.operator.operator_process import Operator
 from tests.servers import PATIENCE, wait_for
 from tests.support.sidecars import Sidecar
 

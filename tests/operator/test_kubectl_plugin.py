@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
+from tests.operator.kubectl_plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
 from tests.servers import PATIENCE, CertificateAuthority, EtcdServer
 from tests.support.sidecars import Sidecar
 

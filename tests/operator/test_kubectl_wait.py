@@ -13,7 +13,7 @@ from leasehold.kubectl.lock import LockView
 from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
-from tests.operator.plugin import Plugin, ended, holder, running, status_of
+from tests.operator.kubectl_plugin import Plugin, ended, holder, running, status_of
 from tests.servers import PATIENCE, wait_for
 
 A = holder("a", 217)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.seen import condition, declared, is_held, is_ready, lock
+from tests.operator.lock_objects import condition, declared, is_held, is_ready, lock
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import StoredLock

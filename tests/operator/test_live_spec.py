@@ -9,8 +9,8 @@ import time
 import pytest
 
 from tests.cluster import ApiError
-from tests.operator.scene import AN_HOUR, Scene, holders, most_at_once, tokens
-from tests.operator.seen import condition, is_held, is_ready, lock
+from tests.operator.lock_objects import condition, is_held, is_ready, lock
+from tests.operator.operator_scene import AN_HOUR, Scene, holders, most_at_once, tokens
 from tests.servers import wait_for
 from tests.support.exclusion_checker import Witness
 from tests.support.sidecars import PATIENCE

@@ -11,7 +11,7 @@ from leasehold.lock.keys import Keys, LockName, Spec
 from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
 from leasehold.operator.watch.mirror import locks_prefix
-from tests.operator.watching import LOCK, Client, Watching, join, keys_of, watching
+from tests.operator.watched_mirror import LOCK, Client, Watching, join, keys_of, watching
 from tests.servers import EtcdServer
 from tests.support.http_client import until
 

@@ -10,7 +10,7 @@ from leasehold.clock import now
 from leasehold.etcd import EtcdClient, EtcdError, RangeAnswer
 from leasehold.lock.keys import Keys, LockName
 from leasehold.operator.watch import mirror_feed
-from tests.operator.watching import LOCK, Client, Watching, join, watching
+from tests.operator.watched_mirror import LOCK, Client, Watching, join, watching
 from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Toxiproxy
 from tests.support.http_client import until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
+from tests.operator.operator_process import Operator
 from tests.servers import EtcdServer, Process, wait_for
 from tests.support.sidecars import PATIENCE
 

@@ -7,8 +7,8 @@ by the real controllers. Sidecar processes stand for them. Leases last an hour u
 import pytest
 
 from tests.cluster.objects import Object
-from tests.operator.scene import Scene
-from tests.operator.seen import is_held
+from tests.operator.lock_objects import is_held
+from tests.operator.operator_scene import Scene
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.seen import declared, is_held, is_ready, lock
+from tests.operator.lock_objects import declared, is_held, is_ready, lock
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE
 from tests.support.stored_lock import StoredLock

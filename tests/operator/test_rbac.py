@@ -7,7 +7,7 @@ import yaml
 
 from tests.cluster import ApiError, ControlPlane
 from tests.cluster.objects import Object, Objects
-from tests.operator.installed import OPERATOR, OPERATOR_NAMESPACE, documents, install_operator, may
+from tests.operator.operator_manifest import OPERATOR, OPERATOR_NAMESPACE, documents, install_operator, may
 from tests.servers import wait_for
 
 # (API group, resource, object name if only one, verb)

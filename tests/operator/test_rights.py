@@ -6,9 +6,9 @@ import pytest
 
 from tests.cluster import ControlPlane
 from tests.operator.conftest import operator_user
-from tests.operator.installed import OPERATOR_NAMESPACE, documents
-from tests.operator.operators import Operator
-from tests.operator.scene import Scene
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, documents
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.rbac import check_rights
 from tests.support.sidecars import PATIENCE, Sidecar

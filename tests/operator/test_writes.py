@@ -12,7 +12,7 @@ from leasehold.lock.keys import Entry, Keys, LockName, Record
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.reconcile import etcd_writer
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
-from tests.operator.watching import LOCK, join
+from tests.operator.watched_mirror import LOCK, join
 from tests.servers import EtcdServer
 
 OPERATORS = LockName("leasehold", "leasehold-operator")

@@ -8,9 +8,9 @@ from leasehold import clock
 from leasehold.etcd import EtcdClient
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
-from tests.operator.operators import Operator
-from tests.operator.scene import Scene
-from tests.operator.seen import condition, is_ready
+from tests.operator.lock_objects import condition, is_ready
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import StoredLock

@@ -10,7 +10,7 @@ from leasehold.lock.keys import Keys, LockName, Record
 from tests.cluster import ControlPlane, Object
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of
-from tests.operator.seen import is_held, is_ready, lock
+from tests.operator.lock_objects import is_held, is_ready, lock
 
 NAMESPACES = 20
 """Namespaces that a crowd is spread over."""
