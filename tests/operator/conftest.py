@@ -2,12 +2,15 @@
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
+from leasehold import clock
+from leasehold.etcd import EtcdClient
 from tests.cluster import ControlPlane
+from tests.operator.kubectl_plugin import Plugin
 from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
 from tests.operator.operator_on_own_etcd import OwnEtcd
 from tests.operator.operator_process import Operator
@@ -60,6 +63,19 @@ def operator_factory(request: pytest.FixtureRequest, etcd: EtcdServer, root: str
 def stored(etcd: EtcdServer, root: str, namespace: str) -> Callable[[str], StoredLock]:
     """The keys of a Lock of the test's namespace, as etcd has them."""
     return lambda name: StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+
+
+@pytest.fixture
+async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
+    """Our own client of the shared etcd, on a connection of the test's own."""
+    async with EtcdClient([etcd.url], clock=clock.now) as client:
+        yield client
+
+
+@pytest.fixture
+def plugin(api: ControlPlane, namespace: str) -> Plugin:
+    """`kubectl leasehold` in the test's namespace."""
+    return Plugin(api, namespace)
 
 
 @pytest.fixture

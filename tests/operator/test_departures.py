@@ -25,12 +25,6 @@ NEVER = 3600.0
 
 
 @pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
-
-
-@pytest.fixture
 def board() -> Publisher:
     return Publisher(Snapshot(LOCK, "me", State.IDLE), now)
 

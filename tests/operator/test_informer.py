@@ -15,6 +15,7 @@ from leasehold.operator.watch.kopf_watch import Seen
 from leasehold.operator.watch.pods import Pods
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
+from tests.operator.lock_objects import lock
 from tests.servers import PATIENCE, reserve_port
 from tests.unit.operator.bodies import entry
 
@@ -75,10 +76,6 @@ async def test_runs_as_a_nameless_user(api: ControlPlane, namespace: str, monkey
         api.apply(lock("nameless"), namespace=namespace)
         await sightings.present("Lock", "nameless")
         assert informer.restarts == 0
-
-
-def lock(name: str, **spec: Any) -> Body:
-    return {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": name}, "spec": spec}
 
 
 def deployment(name: str, image: str) -> Body:

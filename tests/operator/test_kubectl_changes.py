@@ -15,16 +15,10 @@ from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import NotThereError
 from leasehold.kubectl.place import ClusterRef
 from leasehold.lock.keys import LockName
-from tests.cluster import ControlPlane
 from tests.operator.kubectl_plugin import Plugin, condition, ended, holder, running, status_of
 from tests.servers import PATIENCE, wait_for
 
 A, B = holder("a", 217), holder("b", 230)
-
-
-@pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    return Plugin(api, namespace)
 
 
 # --- handover ---

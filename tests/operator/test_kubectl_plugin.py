@@ -13,12 +13,6 @@ from tests.operator.kubectl_plugin import SCRIPTS, Plugin, ago, columns, conditi
 from tests.servers import PATIENCE, CertificateAuthority, EtcdServer
 from tests.support.sidecars import Sidecar
 
-
-@pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    return Plugin(api, namespace)
-
-
 # --- list ---
 
 

@@ -19,11 +19,6 @@ from tests.servers import PATIENCE, wait_for
 A = holder("a", 217)
 
 
-@pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    return Plugin(api, namespace)
-
-
 def test_wait_for_what_is_so(plugin: Plugin) -> None:
     plugin.make("db", status_of(A))
     assert plugin.ok("wait", "db") == "lock.leasehold.dev/db is held by a (token 217)\n"

@@ -1,7 +1,7 @@
 """The mirror on a real etcd: what it shows and tells, and the canary that proves it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -16,13 +16,6 @@ from tests.servers import EtcdServer
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
-
-
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    """Writes what the mirror shall see, by a connection of its own."""
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
 
 
 # --- what it shows -------------------------------------------------------------------------------------------------

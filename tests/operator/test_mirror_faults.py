@@ -1,7 +1,7 @@
 """The mirror on a real etcd that fails: it becomes true again whatever befalls etcd or the way to it, and says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from itertools import groupby
 
 import pytest
@@ -16,13 +16,6 @@ from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
 OTHER = LockName("shop", "other")
-
-
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    """Writes what the mirror shall see, by a connection of its own."""
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
 
 
 async def in_time(call: Callable[[], Awaitable[object]]) -> None:

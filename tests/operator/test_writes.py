@@ -1,7 +1,7 @@
 """The operator's writes on a real etcd: done only while its own key stands and what was read has not changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -17,12 +17,6 @@ from tests.servers import EtcdServer
 
 OPERATORS = LockName("leasehold", "leasehold-operator")
 Write = Callable[[Writer], Awaitable[object]]
-
-
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
 
 
 class Operator:
