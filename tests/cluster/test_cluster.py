@@ -97,7 +97,9 @@ def test_sidecar_starts_first_and_ends_last(cluster: Cluster, own: str) -> None:
     place = cluster.nodes[0].directory / "shared"
     place.mkdir()
     volume = {"name": "shared", "hostPath": {"path": str(place)}}
-    spec = {"initContainers": [{**side, "restartPolicy": "Always"}], "containers": [app], "volumes": [volume]}
+    started = {"exec": {"command": ["test", "-e", "/shared/side"]}, "periodSeconds": 1}
+    native = {**side, "restartPolicy": "Always", "startupProbe": started}  # else the app may be the first to write
+    spec = {"initContainers": [native], "containers": [app], "volumes": [volume]}
     cluster.create("pods", {"metadata": {"name": "pair"}, "spec": {"nodeName": "node-1", **spec}}, own)
     wait_for((place / "app").exists, "the app to start")
     cluster.delete("pods", "pair", own)

@@ -206,9 +206,9 @@ def test_expiring_certificate_is_renewed(installed: Installation, own: str) -> N
     declare(cluster, own, "reports")
     place = "leasehold-injector-tls", installed.namespace
     host = f"leasehold-injector.{installed.namespace}.svc"
-    old = make(host, datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=60), timedelta(days=1))
     with Creating(cluster, own) as creating:
         wait_for(lambda: creating.made > 5, "pods to be made")
+        old = make(host, datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=60), timedelta(days=1))
         put_certificate(cluster, place, old.chain, old.key, old.authority)
         wait_for(lambda: serving(cluster, place, host) not in (None, old.chain), "another certificate", PATIENCE)
         renewed = serving(cluster, place, host)

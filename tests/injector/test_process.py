@@ -23,7 +23,8 @@ def declare(api: ControlPlane, namespace: str) -> None:
     api.apply(lock, namespace=namespace)
 
 
-def test_every_right_is_used_and_none_is_missing(audited: ControlPlane, start: Start) -> None:
+def test_rights_are_used_and_enough(audited: ControlPlane, start: Start) -> None:
+    """Every right of the manifest is used, and none is missing."""
     user = audited.service_account(NAME, NAMESPACE)
     own = audited.make_namespace()
     injector = start("--require-lock", "--require-opt-in")

@@ -3,6 +3,7 @@
 import contextlib
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer
 from tests.support.sidecars import Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import StoredLock, stored_lock
 
 _users: weakref.WeakKeyDictionary[ControlPlane, str] = weakref.WeakKeyDictionary()
 
@@ -62,7 +63,7 @@ def operator_factory(request: pytest.FixtureRequest, etcd: EtcdServer, root: str
 @pytest.fixture
 def stored(etcd: EtcdServer, root: str, namespace: str) -> Callable[[str], StoredLock]:
     """The keys of a Lock of the test's namespace, as etcd has them."""
-    return lambda name: StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+    return partial(stored_lock, etcd.ctl, root, namespace)
 
 
 @pytest.fixture

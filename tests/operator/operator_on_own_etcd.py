@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from leasehold import clock
@@ -13,7 +14,7 @@ from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import stored_lock
 
 REASON = "EtcdUnreachable"
 
@@ -30,8 +31,7 @@ class OwnEtcd(Scene):
         start_operator: Callable[..., Operator],
         start_sidecar: Callable[..., Sidecar],
     ) -> None:
-        def stored(name: str) -> StoredLock:
-            return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+        stored = partial(stored_lock, etcd.ctl, root, namespace)
 
         def sidecar(name: str, **kwargs: Any) -> Sidecar:
             return start_sidecar(name, etcd.url, **kwargs)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import stored_lock
 
 OUTAGE = 120.0
 """Seconds."""
@@ -83,9 +84,7 @@ def faulty(
     operator = operator_factory(control_plane=harmed, kubeconfig=config, flags=NEVER)
     operator.wait_active()
 
-    def stored(name: str) -> StoredLock:
-        return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
-
+    stored = partial(stored_lock, etcd.ctl, root, namespace)
     scene = Faulty(harmed, namespace, operator, stored, sidecar_factory)
     scene.line = line
     yield scene

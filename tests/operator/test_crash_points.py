@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import StoredLock, stored_lock
 
 STEPS = {
     "created": ("finalizer_on", "put_spec", "patch_status"),
@@ -156,9 +157,7 @@ def crashes(
         namespace = api.make_namespace()
         replicas = StoredLock(etcd.ctl, root, "leasehold-system/leasehold-operator")
 
-        def stored(name: str) -> StoredLock:
-            return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
-
+        stored = partial(stored_lock, etcd.ctl, root, namespace)
         scenes.append(Crashes(api, namespace, stored, sidecar_factory, start, replicas))
         return scenes[-1]
 

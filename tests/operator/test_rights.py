@@ -1,6 +1,7 @@
 """What an operator asks for in a whole life, by the API server's audit log: all it may, and no more than it may."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.rbac import check_rights
 from tests.support.sidecars import PATIENCE, Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import stored_lock
 
 
 @pytest.fixture
@@ -32,9 +33,7 @@ def test_rights_are_used_and_enough(
     known = len(audited.audited(user))  # what was tried in the operator's name while its rights came into force
     namespace = audited.make_namespace()
 
-    def stored(name: str) -> StoredLock:
-        return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
-
+    stored = partial(stored_lock, etcd.ctl, root, namespace)
     live(Scene(audited, namespace, operator_factory(control_plane=audited), stored, sidecar_factory))
     subjects = [subject for one in documents() for subject in one.get("subjects", ())]
     assert {(subject["kind"], subject["namespace"]) for subject in subjects} == {("ServiceAccount", OPERATOR_NAMESPACE)}
