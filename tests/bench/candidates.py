@@ -12,13 +12,11 @@ from pathlib import Path
 
 from tests.bench.first_lead_event import Gains
 from tests.bench.samples import MeasurementFailed
-from tests.servers import EtcdServer, Peer, Process, release_port, reserve_port, wait_for
+from tests.servers import PATIENCE, EtcdServer, Peer, Process, release_port, reserve_port, wait_for
 from tests.support.sidecars import request
 
 LONG = 60
 """Seconds of TTL where nothing shall expire. It is etcdctl's own, which cannot be told another."""
-PATIENCE = 60.0
-"""Seconds until a measurement is given up."""
 
 
 class Candidate(ABC):

@@ -27,7 +27,7 @@ from tests.support.sidecars import LOCK, Sidecar
 
 TTL: Final = 3
 ROOT: Final = "/nemesis"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 """Seconds in which what was healed must be well again, and somebody must lead: only a fault of ours takes longer."""
 
 
