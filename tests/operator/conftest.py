@@ -16,7 +16,7 @@ from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operato
 from tests.operator.operator_on_own_etcd import OwnEtcd
 from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
-from tests.servers import EtcdServer
+from tests.servers import PATIENCE, EtcdServer
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock, stored_lock
 
@@ -69,7 +69,7 @@ def stored(etcd: EtcdServer, root: str, namespace: str) -> Callable[[str], Store
 @pytest.fixture
 async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
     """Our own client of the shared etcd, on a connection of the test's own."""
-    async with EtcdClient([etcd.url], clock=clock.now) as client:
+    async with EtcdClient([etcd.url], clock=clock.now, timeout=PATIENCE) as client:
         yield client
 
 

@@ -73,6 +73,6 @@ def is_away(seen: Object) -> bool:
 
 
 async def _write(url: str, pairs: Any) -> None:
-    async with EtcdClient([url], clock=clock.now) as client:
+    async with EtcdClient([url], clock=clock.now, timeout=PATIENCE) as client:
         for key, value in pairs:
             await client.put(key, value)

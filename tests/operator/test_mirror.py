@@ -12,7 +12,7 @@ from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
 from leasehold.operator.watch.mirror import locks_prefix
 from tests.operator.watched_mirror import LOCK, Client, Watching, join, keys_of, watching
-from tests.servers import EtcdServer
+from tests.servers import PATIENCE, EtcdServer
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
@@ -60,7 +60,10 @@ async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> No
             pages.append(len(answer.kvs))
             return answer
 
-    async with EtcdClient([server.url], clock=now) as writer, Counting([server.url], clock=now) as reader:
+    async with (
+        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
+        Counting([server.url], clock=now) as reader,
+    ):
         for start in range(0, len(names), 100):
             puts: list[Op] = [Put(Keys(name, root).spec, spec) for name in names[start : start + 100]]
             await writer.txn([], puts)

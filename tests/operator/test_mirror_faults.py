@@ -67,7 +67,10 @@ async def test_compaction_before_the_watch(etcd_factory: Servers, root: str) -> 
     """The watch is refused for its revision: everything is read again."""
     server = etcd_factory()
     compacted: list[int] = []
-    async with EtcdClient([server.url], clock=now) as writer, Client([server.url], clock=now) as client:
+    async with (
+        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
+        Client([server.url], clock=now) as client,
+    ):
         await join(writer, root, "a")
         mirrored = Watching(client, root)
 
@@ -104,7 +107,10 @@ async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, mo
                 await asyncio.to_thread(server.ctl.compact)
             return answer
 
-    async with EtcdClient([server.url], clock=now) as writer, Compacting([server.url], clock=now) as client:
+    async with (
+        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
+        Compacting([server.url], clock=now) as client,
+    ):
         for name in names:
             await writer.put(Keys(name, root).spec, b"{}")
         async with Watching(client, root).running() as mirrored:
@@ -116,7 +122,7 @@ async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, mo
 async def test_compaction_under_a_current_watch(etcd_factory: Servers, root: str) -> None:
     """A watch that is up to date notices nothing of a compaction."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as writer, watching(server.url, root) as mirrored:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer, watching(server.url, root) as mirrored:
         for n in range(5):
             await join(writer, root, str(n))
         await mirrored.queue(*"01234")
@@ -242,7 +248,7 @@ async def test_password_demanded(etcd_factory: Servers, root: str) -> None:
 async def test_full_etcd_is_still_mirrored(etcd_factory: Servers, root: str) -> None:
     """No canary can be written then: that is said, and deletions, which still work, are still seen."""
     server = etcd_factory(flags=["--quota-backend-bytes=2097152"])
-    async with EtcdClient([server.url], clock=now) as writer, watching(server.url, root) as mirrored:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer, watching(server.url, root) as mirrored:
         key, _ = await join(writer, root, "a")
         await mirrored.queue("a")
         await mirrored.reachable()

@@ -13,7 +13,7 @@ from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.reconcile import etcd_writer
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
 from tests.operator.watched_mirror import LOCK, join
-from tests.servers import EtcdServer
+from tests.servers import PATIENCE, EtcdServer
 
 OPERATORS = LockName("leasehold", "leasehold-operator")
 Write = Callable[[Writer], Awaitable[object]]
@@ -201,7 +201,7 @@ async def test_no_answer_is_an_unknown_outcome(
 ) -> None:
     """It is neither repeated nor taken for a failure. When etcd goes on, it may be done after all."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         operator = await Operator(client, root).begin()
         (put, *_) = await operator.every_write()
         monkeypatch.setattr(etcd_writer, "TIMEOUT", 0.5)
@@ -221,7 +221,7 @@ async def test_no_answer_is_an_unknown_outcome(
 async def test_etcd_away_is_its_own_error(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
     """An etcd that is away is told apart from a refusal."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         operator = await Operator(client, root).begin()
         every = await operator.every_write()
         server.kill()
