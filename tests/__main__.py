@@ -3,8 +3,8 @@
 It makes a virtual environment for each supported Python that the machine has (.venv for the main one,
 .venvs/3.12 and so on for the others; kept while pyproject.toml stays the same), builds the servers that the
 tests run against, and then runs the linters, the types, the import contracts, and side by side all tests on the
-main interpreter, and the unit and simulation tests on the others. `--quick` runs the unit tests on the main
-interpreter alone.
+main interpreter, and the unit and simulation tests on the others. Each build and each step says how long it took, each
+pytest run which ten tests took longest. `--quick` runs the unit tests on the main interpreter alone.
 
 The exit code is 0 when everything passed. Only the standard library is used here, since nothing is installed
 yet.
@@ -28,7 +28,12 @@ _EXTRAS = ".[test,demo,operator]"
 # What an interpreter must be able to do, beyond running; Debian's python3 lacks ensurepip, pyenv's shims may not run.
 _PROBE = "import ensurepip, venv, sys; print(*sys.version_info[:2])"
 
-_PURE = ["tests/unit", "tests/simulation/test_simulation.py"]
+_SCHEDULES, _PLANTED_BUGS = "tests/simulation/test_simulation.py", "tests/simulation/test_mutants.py"
+_COMPUTES = {_SCHEDULES, _PLANTED_BUGS}
+"""They have no clock but their own, so they may be starved: they get only what the other tests leave over."""
+_STARVED = ["--timeout", "7200"]
+"""Seconds: a few of work, at a hundredth of a processor, are not yet a hang."""
+_PYTEST = ["-m", "pytest", "-q", "--durations", "10"]
 _FEWER = {"SIMULATION_SCHEDULES": "1000"}  # the main interpreter runs all schedules, and the planted bugs
 
 
@@ -40,13 +45,13 @@ def _every_other(folder: str, first: int) -> "list[str]":
 # What runs side by side on the main interpreter; a last stream takes every other folder of tests there is. Those that
 # compute most of the time come first, so that none is left alone at the end.
 _STREAMS = {
-    "simulation": ["tests/simulation", "tests/unit"],
+    "simulation": [_SCHEDULES, _PLANTED_BUGS],
+    "unit": ["tests/unit", "tests/simulation/test_model.py"],
     "nemesis": ["tests/nemesis", "tests/interop", "tests/bench"],
     "operator, one half": _every_other("tests/operator", 0),
     "operator, the other half": _every_other("tests/operator", 1),
     "cluster": ["tests/e2e", "tests/cluster", "tests/charts", "tests/injector"],
 }
-_PATIENT = {"simulation"}  # no clock but its own
 
 
 class Steps:
@@ -141,18 +146,16 @@ def check_all(steps: Steps, python: Path, others: "dict[tuple[int, int], Path]")
 
 def _main_streams(python: Path) -> "list[Stream]":
     """All tests on the main interpreter."""
-    chosen = [folder for folders in _STREAMS.values() for folder in folders]
-    rest = ["tests", *(f"--ignore={folder}" for folder in chosen)]
+    chosen = [path for paths in _STREAMS.values() for path in paths]
+    rest = ["tests", *(f"--ignore={path}" for path in chosen)]
     streams = {**_STREAMS, "sidecars and all else": rest}
-    return [
-        Stream(
-            name,
-            [Command(f"tests: {name}", [python, "-m", "pytest", "-q", *words])],
-            _ROOT,
-            patient=name in _PATIENT,
-        )
-        for name, words in streams.items()
-    ]
+    return [Stream(name, [_pytest(f"tests: {name}", python, *words)], _ROOT) for name, words in streams.items()]
+
+
+def _pytest(name: str, python: Path, *words: str, env: "dict[str, str] | None" = None) -> Command:
+    """A run of pytest, patient if it only computes."""
+    patient = _COMPUTES.issuperset(words)
+    return Command(name, [python, *_PYTEST, *words, *(_STARVED if patient else [])], env or {}, patient)
 
 
 def _other_interpreters(steps: Steps, others: "dict[tuple[int, int], Path]") -> Stream:
@@ -162,9 +165,9 @@ def _other_interpreters(steps: Steps, others: "dict[tuple[int, int], Path]") -> 
         label = f"{version[0]}.{version[1]}"
         other = environment(steps, _ROOT / ".venvs" / label, version, base)
         if other:
-            name = f"unit and simulation tests on Python {label}"
-            commands.append(Command(name, [other, "-m", "pytest", "-q", *_PURE], _FEWER))
-    return Stream("other interpreters", commands, _ROOT, patient=True)
+            commands.append(_pytest(f"unit tests on Python {label}", other, "tests/unit"))
+            commands.append(_pytest(f"simulation on Python {label}", other, _SCHEDULES, env=_FEWER))
+    return Stream("other interpreters", commands, _ROOT)
 
 
 def main() -> int:

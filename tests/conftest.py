@@ -28,6 +28,7 @@ from tests.servers import (
     running_processes,
 )
 from tests.support.sidecars import Sidecar
+from tests.support.stored_lock import StoredLock
 
 # A run in a shell's background, or under nohup, begins with these ignored, and so would everything that it starts.
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
@@ -69,6 +70,12 @@ def root(request: pytest.FixtureRequest) -> str:
     """An etcd prefix of the test's own, to give as `--root`."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
     return f"/{name}-{next(_numbers)}"
+
+
+@pytest.fixture
+def stored(etcdctl: Etcdctl, root: str) -> StoredLock:
+    """The lock of the test's sidecars as the shared etcd has it."""
+    return StoredLock(etcdctl, root)
 
 
 class _Started(Protocol):

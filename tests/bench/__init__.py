@@ -12,12 +12,12 @@ traffic   what the members of a queue ask of etcd, counted by etcd
 load      `/leader` under 500 requests a second, and whether keep-alives suffer
 operator  the operator with thousands of Locks on a real API server: cold start, idleness, changes, takeover
 
-machine.py     what it is measured on
-figures.py     samples, percentiles, tables
-processes.py   memory and CPU of a process, and the environment they all run in
-candidates.py  one class per kind of candidate, all alike to the benchmarks
-events.py      when a sidecar began to lead, by its own event stream
-stream.py      a steady stream of questions, without co-ordinated omission
-etcd3_lock.py  the PyPI etcd3 lock, a program of its own
-operator_*.py  one part of `operator` each, and the servers that they share
+machine.py           what it is measured on
+samples.py           samples, percentiles, tables
+processes.py         memory and CPU of a process, and the environment they all run in
+candidates.py        one class per kind of candidate, all alike to the benchmarks
+first_lead_event.py  when a sidecar began to lead, by its own event stream
+open_loop.py         a steady stream of questions, without co-ordinated omission
+etcd3_lock.py        the PyPI etcd3 lock, a program of its own
+operators.py         the benchmark `operator`; operator_*.py are its parts, and the servers that they share
 """

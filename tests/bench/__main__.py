@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tests.bench import cluster, crash, handover, idle, load, machine, operator, start, traffic
-from tests.bench.figures import Table, say
+from tests.bench import cluster, crash, handover, idle, load, machine, operators, start, traffic
 from tests.bench.processes import as_installed
+from tests.bench.samples import Table, say
 from tests.bench.scale import QUICK, Bench, Scale
 from tests.servers import EtcdServer
 
@@ -22,7 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "idle": idle.run,
     "traffic": traffic.run,
     "load": load.run,
-    "operator": operator.run,
+    "operator": operators.run,
     "cluster": cluster.run,
 }
 

@@ -10,15 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.bench.events import Gains
-from tests.bench.figures import MeasurementFailed
-from tests.servers import EtcdServer, Peer, Process, release_port, reserve_port, wait_for
+from tests.bench.first_lead_event import Gains
+from tests.bench.samples import MeasurementFailed
+from tests.servers import PATIENCE, EtcdServer, Peer, Process, release_port, reserve_port, wait_for
 from tests.support.sidecars import request
 
 LONG = 60
 """Seconds of TTL where nothing shall expire. It is etcdctl's own, which cannot be told another."""
-PATIENCE = 60.0
-"""Seconds until a measurement is given up."""
 
 
 class Candidate(ABC):
@@ -158,7 +156,8 @@ class Etcd3Lock(Candidate):
 
     def __init__(self, etcd: EtcdServer, lock: str, name: str, env: Mapping[str, str], ttl: int = LONG) -> None:
         script = Path(__file__).with_name("etcd3_lock.py")
-        argv: list[str | Path] = [sys.executable, script, str(etcd.port), f"{lock}-etcd3", str(ttl)]
+        # -P: what lies beside a script must not take the place of a library's module of the same name.
+        argv: list[str | Path] = [sys.executable, "-P", script, str(etcd.port), f"{lock}-etcd3", str(ttl)]
         self.process = Process(argv, name=name, env={**env, **self.env}, lines=True)
 
     def start(self) -> None:

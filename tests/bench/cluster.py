@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 import psutil
 
-from tests.bench.figures import (
+from tests.bench.samples import (
     MeasurementFailed,
     Sample,
     Table,
@@ -21,6 +21,7 @@ from tests.bench.figures import (
 from tests.bench.scale import Bench
 from tests.cluster import Cluster, images, run_helm, why_unavailable
 from tests.cluster.line import Line
+from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, Installation
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
@@ -30,7 +31,6 @@ from tests.servers import wait_for
 _LOOK_EVERY = 0.01
 _RATE = 50  # pods a second
 _CREATORS = 8
-_PATIENCE = 120.0
 
 
 def run(bench: Bench) -> list[Table]:
@@ -114,7 +114,7 @@ class _Endpoints:
 
     def wait_for(self, address: str) -> float:
         """When this address was first routed to; waits for that."""
-        wait_for(lambda: address in self.first, f"{address} to be routed to", _PATIENCE)
+        wait_for(lambda: address in self.first, f"{address} to be routed to", PATIENCE)
         return self.first[address]
 
     def _look(self) -> None:
@@ -149,7 +149,7 @@ def _wait_label(cluster: Cluster, own: str, pod: str) -> float:
         found = cluster.get("pods", pod, own)
         return found is not None and "leasehold.dev/leader" in found["metadata"]["labels"]
 
-    wait_for(labelled, f"{pod} to have the label", _PATIENCE)
+    wait_for(labelled, f"{pod} to have the label", PATIENCE)
     return time.monotonic()
 
 

@@ -5,8 +5,8 @@ import random
 import time
 
 from tests.bench.candidates import Candidate, GoElection, Sidecar
-from tests.bench.figures import Table, percentiles, say, whole_seconds
 from tests.bench.handover import Duel
+from tests.bench.samples import Table, percentiles, say, whole_seconds
 from tests.bench.scale import Bench
 
 

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from tests.bench.candidates import Candidate, Etcd3Lock, Etcdctl, GoElection, Sidecar, wait_queue
-from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
+from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.bench.scale import Bench
 
 Make = Callable[[str], Candidate]

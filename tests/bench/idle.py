@@ -4,8 +4,8 @@ import contextlib
 import time
 
 from tests.bench.candidates import Candidate, Etcdctl, GoElection, Sidecar
-from tests.bench.figures import Table, megabytes, say
 from tests.bench.processes import cpu_seconds, memory
+from tests.bench.samples import Table, megabytes, say
 from tests.bench.scale import Bench
 
 TTL = 15

@@ -5,10 +5,10 @@ import time
 from dataclasses import dataclass
 
 from tests.bench.candidates import Sidecar
-from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
+from tests.bench.open_loop import Answers, Stream
 from tests.bench.processes import cpu_seconds
+from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.bench.scale import Bench
-from tests.bench.stream import Answers, Stream
 from tests.bench.traffic import received
 from tests.support.sidecars import request
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.figures import Sample, Table, milliseconds
+from tests.bench.samples import Sample, Table, milliseconds
 from tests.servers import program
 
 _SYNCS = 200

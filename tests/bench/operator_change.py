@@ -12,11 +12,12 @@ from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Keys, LockName, Record, prefix_end
-from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
-from tests.bench.operator_world import HELD_EVERY, ROOT, World
+from tests.bench.operator_setup import HELD_EVERY, ROOT, World
+from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.cluster import Object
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of
+from tests.servers import PATIENCE
 
 _LONGEST = 60.0
 """Seconds after which one change has failed to arrive."""
@@ -122,7 +123,7 @@ async def _arrival(watcher: Watcher, key: str) -> float:
 
 
 async def _holders(world: World, chosen: list[LockName], statuses: Statuses, fresh: Sample, next_one: Sample) -> None:
-    async with EtcdClient([world.etcd.url], clock=clock.now) as client:
+    async with EtcdClient([world.etcd.url], clock=clock.now, timeout=PATIENCE) as client:
         for number, name in enumerate(chosen):
             fresh.add(await _hold(world, client, statuses, name, f"first-{number}"))
             if number % _NEXT_EVERY == 0:

@@ -3,11 +3,11 @@
 import time
 from dataclasses import dataclass
 
-from tests.bench.figures import MeasurementFailed, Table, megabytes, say, whole_seconds
-from tests.bench.operator_world import PATIENCE, ROOT, World
+from tests.bench.operator_setup import PATIENCE, ROOT, World
 from tests.bench.processes import cpu_seconds, memory
-from tests.operator import crowd
-from tests.operator.operators import Operator
+from tests.bench.samples import MeasurementFailed, Table, megabytes, say, whole_seconds
+from tests.operator import many_locks
+from tests.operator.operator_process import Operator
 
 _LOOK_EVERY = 0.5
 
@@ -39,7 +39,7 @@ def measure(world: World, quiet: float) -> tuple[Cold, Idle]:
     """Start an operator over all of the world's Locks, none of which any operator has seen."""
     with world.operator("cold") as operator:
         cold = _start(world, operator)
-        if (wrong := crowd.count_wrong(world.api, world.names, world.tokens)) > 0:
+        if (wrong := many_locks.count_wrong(world.api, world.names, world.tokens)) > 0:
             raise MeasurementFailed(f"{wrong} of {cold.locks} statuses are wrong")
         return cold, _idle(world, operator, quiet)
 
@@ -53,7 +53,7 @@ def _start(world: World, operator: Operator) -> Cold:
     while time.monotonic() < begun + PATIENCE:
         now, taken = operator.metrics(), time.monotonic() - begun
         peak = max(peak, memory(operator.pid).rss)
-        if not declared and now["declared"] == len(world.names) == crowd.declared_count(world.etcd.url, ROOT):
+        if not declared and now["declared"] == len(world.names) == many_locks.declared_count(world.etcd.url, ROOT):
             declared = taken
         if declared and now["queue_length"] == now["reports_waiting"] == 0:
             used = sum(map(cpu_seconds, servers)) - before

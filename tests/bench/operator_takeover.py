@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys, LockName
-from tests.bench.figures import Sample, Table, percentiles, say, whole_seconds
-from tests.bench.operator_world import PATIENCE, ROOT, World
+from tests.bench.operator_setup import PATIENCE, ROOT, World
+from tests.bench.samples import Sample, Table, percentiles, say, whole_seconds
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of
-from tests.operator.installed import OPERATOR_NAMESPACE
-from tests.operator.operators import Operator
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 
 _ELECTION = LockName(OPERATOR_NAMESPACE, "leasehold-operator")

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from tests.bench.candidates import Candidate, Etcdctl, GoElection, Sidecar
-from tests.bench.figures import Sample, Table, milliseconds, percentiles, say
+from tests.bench.samples import Sample, Table, milliseconds, percentiles, say
 from tests.bench.scale import Bench
 from tests.servers import Process
 

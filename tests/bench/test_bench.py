@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench.__main__ import BENCHMARKS, main
-from tests.bench.figures import MeasurementFailed, Sample
+from tests.bench.samples import MeasurementFailed, Sample
 from tests.cluster import why_unavailable
 
 TITLES = {
@@ -24,7 +24,7 @@ TITLES = {
 
 def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "tests.bench", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=3600, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,7 @@ def test_none_is_left_out_above() -> None:
     assert set(BENCHMARKS) == set(TITLES)
 
 
-def test_what_cannot_be_measured_is_a_failure(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gap_in_the_figures_is_a_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A table with a gap must not look like a success."""
 
     def fail(_: object) -> list[object]:
@@ -72,7 +70,8 @@ def test_a_name_that_is_none_is_refused() -> None:
     assert bench("speed").returncode == 2
 
 
-def test_percentiles_are_values_that_were_measured() -> None:
+def test_percentiles_were_measured() -> None:
+    """A percentile is one of the values that were measured."""
     sample = Sample("hundred", [float(n) for n in range(1, 101)])
     assert (sample.percentile(50), sample.percentile(99), sample.percentile(100)) == (50, 99, 100)
     with pytest.raises(MeasurementFailed):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.bench.candidates import Candidate, GoElection, Sidecar, wait_queue
-from tests.bench.figures import MeasurementFailed, Table, say
+from tests.bench.samples import MeasurementFailed, Table, say
 from tests.bench.scale import Bench
 from tests.servers import EtcdServer
 from tests.support.sidecars import request

@@ -36,9 +36,8 @@ def _serves(api: ControlPlane) -> bool:
 
 
 @pytest.mark.parametrize(("chart", "file"), ALL_FILES, ids=lambda each: each.stem)
-def test_everything_is_taken_strictly_and_breaks_no_rule_of_restricted_pods(
-    api: ControlPlane, chart: Path, file: Path
-) -> None:
+def test_objects_pass_strict_validation(api: ControlPlane, chart: Path, file: Path) -> None:
+    """The API server takes all of it strictly, and it breaks no rule of restricted pods."""
     text = render(chart, "--values", file, release="leasehold")
     words = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"]
     printed = api.kubectl(*words, stdin=text)
@@ -88,9 +87,8 @@ def certificates(api: ControlPlane) -> dict[str, dict[str, str]]:
     return {name: secret["data"] for name, secret in found.items() if secret is not None}
 
 
-def test_an_upgrade_and_a_rollback_change_no_certificate_and_no_authority(
-    api: ControlPlane, helm: Callable[..., str]
-) -> None:
+def test_upgrades_keep_certificates(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """An upgrade and a rollback change no certificate and no authority."""
     own = values(**OWN)
     helm("install", "leasehold", LEASEHOLD, *own)
     before = certificates(api)
@@ -115,9 +113,8 @@ def test_an_upgrade_and_a_rollback_change_no_certificate_and_no_authority(
     assert secret["data"]["tls.crt"] == ca["tls.crt"]
 
 
-def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
-    api: ControlPlane, helm: Callable[..., str]
-) -> None:
+def test_missing_requirements_are_said(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """What the cluster lacks is said before anything is installed."""
     external = {"etcd.endpoints": ["https://etcd:2379"], "etcd.tls.secretName": "etcd-tls"}
     with pytest.raises(HelmFailed, match=f"there is no Secret etcd-tls in the namespace {NAMESPACE}: make it first"):
         helm("install", "leasehold", LEASEHOLD, *values(**external))
@@ -128,9 +125,8 @@ def test_what_the_cluster_lacks_is_said_before_anything_is_installed(
         helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))
 
 
-def test_certificates_are_renewed_by_an_upgrade_when_it_is_time_and_by_the_authority_that_is_there(
-    api: ControlPlane, helm: Callable[..., str]
-) -> None:
+def test_upgrade_renews_old_certificates(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """Only when it is time, and by the authority that is there."""
     own = values(**OWN, **{"certificates.days": 30, "sidecar.namespaces": ["apps"]})
     helm("install", "leasehold", LEASEHOLD, *own)
     before = certificates(api)
@@ -170,9 +166,10 @@ def _age(api: ControlPlane, secret: str) -> None:
     ],
     ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
 )
-def test_an_upgrade_that_would_change_etcd_s_volumes_says_what_to_do(
+def test_changed_volumes_are_refused(
     api: ControlPlane, helm: Callable[..., str], changed: dict[str, object], sentence: str
 ) -> None:
+    """An upgrade that would change the volumes of etcd says what to do."""
     helm("install", "leasehold", LEASEHOLD, *values(**OWN))
     helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.size": "1024Mi"}))
     words = values(**OWN, **{f"etcd.persistence.{name}": value for name, value in changed.items()})
@@ -181,7 +178,8 @@ def test_an_upgrade_that_would_change_etcd_s_volumes_says_what_to_do(
     assert sentence in str(failed.value)
 
 
-def test_a_larger_volume_is_taken_as_the_sentence_says(api: ControlPlane, helm: Callable[..., str]) -> None:
+def test_larger_volume_by_the_sentence(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """What the sentence says to do gives etcd a larger volume."""
     helm("install", "leasehold", LEASEHOLD, *values(**OWN))
     api.kubectl("delete", "statefulset", "leasehold-etcd", f"--namespace={NAMESPACE}", "--cascade=orphan")
     helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.size": "2Gi"}))
@@ -196,9 +194,8 @@ def test_one_release_serves_a_cluster(api: ControlPlane, helm: Callable[..., str
         helm("install", "another", LEASEHOLD, *values(**OWN))
 
 
-def test_the_crd_of_a_release_is_not_deleted_by_an_upgrade_with_all_locks(
-    api: ControlPlane, helm: Callable[..., str]
-) -> None:
+def test_upgrade_keeps_the_crd(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """An upgrade does not delete the CRD of the release, and all Locks with it."""
     marks = {"meta.helm.sh/release-name": "leasehold", "meta.helm.sh/release-namespace": NAMESPACE}
     crd = "customresourcedefinitions", "locks.leasehold.dev"
     api.patch(*crd, {"metadata": {"annotations": marks, "labels": {"app.kubernetes.io/managed-by": "Helm"}}})
@@ -215,9 +212,7 @@ def test_the_crd_of_a_release_is_not_deleted_by_an_upgrade_with_all_locks(
 
 
 @pytest.mark.parametrize(("members", "left"), [(3, "data-leasehold-etcd-0"), (1, "data-of-3-leasehold-etcd-0")])
-def test_an_etcd_is_not_installed_beside_the_volumes_of_one_of_another_size(
-    api: ControlPlane, helm: Callable[..., str], members: int, left: str
-) -> None:
+def test_volumes_of_another_etcd_size(api: ControlPlane, helm: Callable[..., str], members: int, left: str) -> None:
     """One member with old data and two without are two clusters, and each lock has two leaders."""
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     api.create("persistentvolumeclaims", {"metadata": {"name": left}, "spec": claim}, NAMESPACE)
@@ -231,7 +226,7 @@ def test_an_etcd_is_not_installed_beside_the_volumes_of_one_of_another_size(
     helm(*words)
 
 
-def test_an_etcd_of_one_is_not_made_one_of_three_by_applying_what_was_rendered(api: ControlPlane) -> None:
+def test_applied_manifests_keep_etcd_size(api: ControlPlane) -> None:
     """As tools do that ask no cluster while they render."""
 
     def apply(members: int) -> str:

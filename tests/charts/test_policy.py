@@ -46,23 +46,27 @@ def refusal(api: ControlPlane, namespace: str, *sidecars: dict[str, Any], **meta
 
 
 @pytest.mark.parametrize("metadata", [INJECT, {**INJECT, **LOCK}, {"labels": {"leasehold.dev/inject": "false"}}])
-def test_a_labelled_pod_that_nobody_gave_a_sidecar_is_refused(api: ControlPlane, metadata: dict[str, Any]) -> None:
+def test_labelled_pod_without_a_sidecar(api: ControlPlane, metadata: dict[str, Any]) -> None:
+    """A labelled pod that nobody gave a sidecar is refused."""
     own = api.make_namespace()
     assert "nobody gave it a sidecar: the injector is not installed" in refusal(api, own, **metadata)
 
 
 @pytest.mark.parametrize("labels", [{}, {"leasehold.dev/injected": "true"}], ids=["none", "misspelt"])
-def test_an_annotated_pod_without_the_label_is_refused(api: ControlPlane, labels: dict[str, str]) -> None:
+def test_annotated_pod_without_the_label(api: ControlPlane, labels: dict[str, str]) -> None:
+    """An annotated pod without the label is refused."""
     own = api.make_namespace()
     assert 'not the label leasehold.dev/inject: "true"' in refusal(api, own, **LOCK, labels=labels)
 
 
-def test_an_init_container_that_ends_is_no_sidecar(api: ControlPlane) -> None:
+def test_ending_init_container_is_none(api: ControlPlane) -> None:
+    """An init container that ends is no sidecar."""
     own, ends = api.make_namespace(), {"name": "leasehold", "image": "busybox"}
     assert "nobody gave it a sidecar" in refusal(api, own, ends, **INJECT)
 
 
-def test_pods_with_a_sidecar_and_pods_that_ask_for_none_are_made(api: ControlPlane) -> None:
+def test_other_pods_are_made(api: ControlPlane) -> None:
+    """Pods with a sidecar are made, and pods that ask for none."""
     own = api.make_namespace()
     assert refusal(api, own, SIDECAR, **INJECT, **LOCK) == ""
     assert refusal(api, own, SIDECAR, **LOCK) == "", "made by hand"
@@ -70,7 +74,8 @@ def test_pods_with_a_sidecar_and_pods_that_ask_for_none_are_made(api: ControlPla
     assert refusal(api, "kube-system", **INJECT) == "", "a cluster must be able to start"
 
 
-def test_a_pod_that_exists_cannot_come_to_look_protected(api: ControlPlane) -> None:
+def test_existing_pod_cannot_be_labelled(api: ControlPlane) -> None:
+    """A pod that is there cannot come to look as if it were protected."""
     own = api.make_namespace()
     create(api, own, metadata={})
     with pytest.raises(ApiError, match="a pod that exists cannot be given a sidecar"):
@@ -78,5 +83,6 @@ def test_a_pod_that_exists_cannot_come_to_look_protected(api: ControlPlane) -> N
     api.patch("pods", "one", {"metadata": {"labels": {"app": "reports"}}}, own)
 
 
-def test_a_pod_that_was_there_before_the_policy_can_still_be_changed(api: ControlPlane) -> None:
+def test_older_pods_can_be_changed(api: ControlPlane) -> None:
+    """A pod that was there before the policy can still be changed."""
     api.patch("pods", "one", {"metadata": {"labels": {"leasehold.dev/leader": "true"}}}, "default")

@@ -10,7 +10,7 @@ from tests.unit.injector.pods import SIDECAR, injected, pod
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
 @pytest.mark.parametrize("gate", ["readiness", "label"])
 @pytest.mark.parametrize("secret", ["leasehold-etcd-client", ""])
-def test_it_is_what_the_library_chart_renders(kind: str, gate: str, secret: str) -> None:
+def test_same_as_the_library_chart(kind: str, gate: str, secret: str) -> None:
     """Field by field."""
     login = {"user": "me", "passwordSecretName": "pw"} if secret else {"user": "", "passwordSecretName": ""}
     chosen = {

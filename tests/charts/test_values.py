@@ -94,7 +94,8 @@ WRONG_SINGLETON: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("chart", "file"), ALL_FILES, ids=lambda each: each.stem)
-def test_each_configuration_passes_lint_and_renders(chart: Path, file: Path) -> None:
+def test_configurations_lint_and_render(chart: Path, file: Path) -> None:
+    """Each configuration passes lint, and renders."""
     assert "0 chart(s) failed" in run_helm("lint", "--strict", chart, "--values", file)
     assert objects(render(chart, "--values", file))
 
@@ -107,7 +108,8 @@ def test_a_wrong_value_gives_a_sentence(chosen: dict[str, Any], sentence: str) -
 
 
 @pytest.mark.parametrize(("chosen", "sentence"), WRONG_SINGLETON, ids=lambda each: str(each)[:40])
-def test_a_wrong_value_of_the_singleton_gives_a_sentence(chosen: dict[str, Any], sentence: str) -> None:
+def test_wrong_value_of_the_singleton(chosen: dict[str, Any], sentence: str) -> None:
+    """It is refused in a sentence that names the value."""
     with pytest.raises(HelmFailed) as failed:
         render(SINGLETON, *values(**chosen), release="reports")
     assert sentence in str(failed.value)
@@ -128,20 +130,25 @@ def test_no_part_of_the_values_is_open(chart: str) -> None:
     check(schema, chart)
 
 
-def test_an_old_kubernetes_is_refused_in_a_sentence() -> None:
+def test_old_kubernetes_is_refused() -> None:
+    """A cluster that is too old is refused in a sentence."""
     with pytest.raises(HelmFailed, match=r"requires kubeVersion: >=1\.30\.0-0 which is incompatible"):
         render(LEASEHOLD, *values(**OWN), "--kube-version=1.28.0")
 
 
-def test_the_manifest_is_the_chart_s_operator() -> None:
+def test_manifest_is_rendered_operator() -> None:
+    """`manifests/operator.yaml` is the operator that the chart renders."""
     assert MANIFEST.read_text() == manifest(), "python -m tests.charts writes it"
 
 
-def test_the_chart_s_crd_is_the_manifest_s() -> None:
+def test_crd_of_chart_and_manifest_agree() -> None:
+    """The CRD of the chart is that of the manifest."""
     assert (LEASEHOLD / "files" / "crd.yaml").read_text() == (ROOT / "manifests" / "crd.yaml").read_text()
 
 
-def test_the_crd_is_kept_when_told_to_and_else_all_locks_are_deleted_first() -> None:
+def test_uninstall_and_the_crd() -> None:
+    """The CRD is kept when that is asked; else all Locks are deleted first."""
+
     def kinds(**chosen: Any) -> tuple[bool, bool]:
         everything = objects(render(LEASEHOLD, *values(**OWN, **chosen)))
         (crd,) = (each for each in everything if each["kind"] == "CustomResourceDefinition")
@@ -152,7 +159,8 @@ def test_the_crd_is_kept_when_told_to_and_else_all_locks_are_deleted_first() -> 
     assert kinds(**{"crds.keep": False}) == (False, True)
 
 
-def test_a_chart_without_its_library_says_what_to_do(tmp_path: Path) -> None:
+def test_missing_library_chart(tmp_path: Path) -> None:
+    """A chart without its library says what to do."""
     copy = tmp_path / "singleton"
     shutil.copytree(SINGLETON, copy, ignore=shutil.ignore_patterns("charts", "Chart.lock"))
     with pytest.raises(HelmFailed, match="missing in charts/ directory: leasehold-sidecar"):
@@ -160,13 +168,15 @@ def test_a_chart_without_its_library_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["1Gi", "512Mi", "5G"])
-def test_etcd_refuses_writes_before_its_volume_is_full(size: str) -> None:
+def test_quota_is_below_the_volume(size: str) -> None:
+    """etcd refuses writes before its volume is full."""
     text = render(LEASEHOLD, *values(**OWN, **{"etcd.persistence.size": size}))
     (quota,) = re.findall(r"--quota-backend-bytes=(\d+)", text)
     assert int(quota) == {"1Gi": 2**29, "512Mi": 2**28, "5G": 2_500_000_000}[size]
 
 
-def test_names_and_texts_that_yaml_would_take_for_something_else() -> None:
+def test_texts_that_yaml_misreads() -> None:
+    """Names and texts that YAML would take for something else are quoted."""
     chosen = {"etcd.endpoints": ["http://etcd:2379"], "etcd.auth.secretName": "s", "etcd.auth.user": "svc: #1"}
     everything = objects(render(LEASEHOLD, *values(**chosen), release="my.1", namespace="123"))
     assert all(each["metadata"].get("namespace", "123") == "123" for each in everything)
@@ -179,7 +189,8 @@ def test_names_and_texts_that_yaml_would_take_for_something_else() -> None:
     assert "--sidecar-etcd-user=svc: #1" in injector["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
-def test_names_and_texts_of_the_singleton_that_yaml_would_take_for_something_else() -> None:
+def test_singleton_texts_that_yaml_misreads() -> None:
+    """Names and texts that YAML would take for something else are quoted."""
     chosen = {**APP, "leasehold.etcd.user": "svc: #1", "leasehold.etcd.passwordSecretName": "123"}
     everything = objects(render(SINGLETON, *values(**chosen), release="true", namespace="123"))
     assert {each["metadata"]["name"] for each in everything} == {"true"}
@@ -190,14 +201,15 @@ def test_names_and_texts_of_the_singleton_that_yaml_would_take_for_something_els
     assert spec["volumes"][-1]["secret"]["secretName"] == "123"
 
 
-def test_an_etcd_that_wants_no_certificate_is_shown_none_without_a_cluster_to_ask() -> None:
+def test_etcd_without_client_certificates() -> None:
+    """An etcd that wants no certificate is shown none, without a cluster to ask."""
     external = {"etcd.endpoints": ["https://etcd:2379"], "etcd.tls.secretName": "etcd-tls"}
     for told in (False, True):
         text = render(LEASEHOLD, *values(**external, **{"etcd.tls.serverTlsOnly": told}))
         assert ("LEASEHOLD_ETCD_CERT" in text, "--sidecar-etcd-server-tls-only" in text) == (not told, told)
 
 
-def test_every_value_that_has_a_default_is_missed_when_it_is_taken_away() -> None:
+def test_missing_values_are_noticed() -> None:
     """With `null`, which Helm takes for "no such value": templates would print `<nil>`."""
     schema = json.loads((LEASEHOLD / "values.schema.json").read_text())
     theirs = {"resources", "labels", "selector", "nodeSelector", "affinity"}
@@ -213,12 +225,13 @@ def test_every_value_that_has_a_default_is_missed_when_it_is_taken_away() -> Non
 
 
 @pytest.mark.parametrize("chart", [LEASEHOLD, SINGLETON], ids=lambda each: each.name)
-def test_a_chart_may_be_a_condition_s_part_of_another(chart: Path) -> None:
+def test_chart_as_a_conditional_part(chart: Path) -> None:
+    """A chart may be part of another, under a condition."""
     chosen = OWN if chart == LEASEHOLD else APP
     assert objects(render(chart, *values(**chosen, enabled=True)))
 
 
-def test_what_the_notes_say_can_be_pasted() -> None:
+def test_notes_can_be_pasted() -> None:
     """The end of a text that a shell reads stands at the beginning of its line."""
     notes = (LEASEHOLD / "templates" / "NOTES.txt").read_text()
     assert notes.count("<<END") == len(re.findall(r"^END$", notes, re.MULTILINE)) > 0

@@ -12,12 +12,11 @@ from tests.cluster.apiserver import ADMIN, Argv, Place, User
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.helm import run_helm
 from tests.cluster.network import HUB, Network
-from tests.cluster.node import Joining, Node
+from tests.cluster.node import PATIENCE, Joining, Node
 from tests.cluster.objects import Object
 from tests.servers import Process, program
 from tests.servers.tools import why_missing
 
-PATIENCE: Final = 120.0
 _PROGRAMS: Final = ("kube-apiserver", "kubelet", "containerd", "coredns", "helm", "pause", "cni")
 _TOOLS: Final = {
     "ip": "iproute2",
@@ -137,7 +136,7 @@ class Cluster(ControlPlane):
             for other in others:
                 node.tag_image(name, other)
 
-    def helm(self, *words: str | Path, stdin: str = "", timeout: float = 300) -> str:
+    def helm(self, *words: str | Path, stdin: str = "", timeout: float = 600) -> str:
         """What the real helm prints; HelmFailed when it fails, or isn't done after `timeout` seconds."""
         return run_helm(*words, kubeconfig=self._config_of(ADMIN), stdin=stdin, timeout=timeout)
 

@@ -14,6 +14,7 @@ from tests.cluster.apiserver import ADMIN, ADMINISTRATOR, LOOPBACK, ApiServer, A
 from tests.cluster.objects import Object, Objects
 from tests.cluster.rest import ApiError, Rest, path_of
 from tests.servers import (
+    PATIENCE,
     CertificateAuthority,
     EtcdServer,
     Process,
@@ -149,7 +150,7 @@ class ControlPlane(Objects):
     def install_crd(self, path: Path = CRD) -> None:
         """Install the CRD of Locks, and wait until they are served and all clients can discover that."""
         self.apply(path.read_text())
-        wait_for(self._serves_locks, "Locks to be served", 60)
+        wait_for(self._serves_locks, "Locks to be served")
 
     def _serves_locks(self) -> bool:
         groups = self.rest.call("GET", "/apis")["groups"]
@@ -215,7 +216,7 @@ class ControlPlane(Objects):
 
     # --- kubectl --------------------------------------------------------------------------------------------
 
-    def kubectl(self, *words: str, stdin: str = "", user: str = ADMIN, timeout: float = 60) -> str:
+    def kubectl(self, *words: str, stdin: str = "", user: str = ADMIN, timeout: float = PATIENCE) -> str:
         """What the real kubectl prints; KubectlFailed when it fails, or isn't done after `timeout` seconds."""
         argv = [str(program("kubectl")), f"--kubeconfig={self._config_of(user)}", *words]
         env = {"HOME": str(self.directory), "PATH": "/usr/bin:/bin"}  # not the user's own settings and cache

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Line:
     """One connection, as the administrator. Of one thread; closed by `with`, or `close`."""
 
-    def __init__(self, api: "ControlPlane", timeout: float = 60) -> None:
+    def __init__(self, api: "ControlPlane", timeout: float = 120) -> None:
         context = ssl.create_default_context(cafile=str(api.authority.path))
         self._connection = http.client.HTTPSConnection("127.0.0.1", api.port, context=context, timeout=timeout)
         self._token = api.token()

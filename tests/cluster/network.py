@@ -133,7 +133,7 @@ class Relay(Process):
         places = [str(place.path if place else _OWN) for place in (listens, connects)]
         ends = [f"{host}:{port}" for host, port in (at, to)]
         words = [places[0], ends[0], places[1], ends[1]]
-        super().__init__([sys.executable, _RELAY, *words], name=f"relay-{name}", lines=True)
+        super().__init__([sys.executable, "-P", _RELAY, *words], name=f"relay-{name}", lines=True)
 
     def start(self) -> None:
         """Start it, and return when it listens."""

@@ -21,7 +21,8 @@ from tests.servers import Process, program, wait_for
 from tests.servers.programs import run
 
 RUNTIME: Final = "/run/containerd/containerd.sock"
-PATIENCE: Final = 120.0
+PATIENCE: Final = 300.0
+"""Seconds after which a wait for a node or a pod on one gives up: only a fault takes that long."""
 # What a program expects to have for itself, by where it is on the node's own disk. /run is in memory, as ever.
 _OWN_PLACES: Final = {
     "kubelet": "/var/lib/kubelet",

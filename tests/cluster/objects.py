@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tests.cluster.rest import ApiError, Rest, path_of
-from tests.servers import wait_for
+from tests.servers import PATIENCE, wait_for
 
 Object = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Objects:
         *,
         until: Callable[[Object], object] = lambda _: True,
         what: str = "as expected",
-        timeout: float = 60,
+        timeout: float = PATIENCE,
     ) -> Object:
         """The object once it is there and `until(object)` is true; ProcessFailed after `timeout` seconds."""
         seen: Object = {}
@@ -79,7 +79,7 @@ class Objects:
         wait_for(reached, f"{resource} {name} to be {what}", timeout)
         return seen
 
-    def wait_gone(self, resource: str, name: str, namespace: str | None = None, *, timeout: float = 60) -> None:
+    def wait_gone(self, resource: str, name: str, namespace: str | None = None, *, timeout: float = PATIENCE) -> None:
         """Wait until there is no such object."""
         wait_for(lambda: self.get(resource, name, namespace) is None, f"{resource} {name} to be gone", timeout)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tests.servers import PATIENCE
+
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "/api/v1": (
         "configmaps",
@@ -66,12 +68,12 @@ class Rest:
         body: _Body = None,
         *,
         content_type: str = "application/json",
-        timeout: float = 30,
+        timeout: float = PATIENCE,
     ) -> Any:
         """The answer to one call; ApiError when it is refused, OSError when none comes."""
         return json.loads(self._ask(method, path, body, content_type, timeout))
 
-    def text(self, path: str, *, timeout: float = 30) -> str:
+    def text(self, path: str, *, timeout: float = PATIENCE) -> str:
         """As `call`, for what isn't JSON, such as /readyz."""
         return self._ask("GET", path, None, "", timeout)
 

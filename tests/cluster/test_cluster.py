@@ -62,7 +62,8 @@ def fetch(cluster: Cluster, own: str, pod: str, url: str) -> str:
     return ""
 
 
-def test_pods_reach_a_service_by_its_name_on_their_own_node_and_on_the_other(cluster: Cluster, own: str) -> None:
+def test_service_is_reached_by_name(cluster: Cluster, own: str) -> None:
+    """Pods reach a Service by its name, on their own node and on the other."""
     make_ready(cluster, own, server("one", 1), server("two", 2))
     spec = {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]}
     cluster.create("services", {"metadata": {"name": "web"}, "spec": spec}, own)
@@ -77,14 +78,16 @@ def answered(cluster: Cluster, own: str, pod: str, unseen: set[str]) -> bool:
     return not unseen
 
 
-def test_logs_are_the_containers_and_its_processes_are_found(cluster: Cluster, own: str) -> None:
+def test_logs_and_processes_of_a_pod(cluster: Cluster, own: str) -> None:
+    """`logs` gives a container's own, and its processes are found."""
     make_ready(cluster, own, server("one", 1))
     wait_for(lambda: "GET /" in cluster.kubectl("logs", "-n", own, "one"), "the probe's question in the log")
     (process,) = (psutil.Process(pid) for pid in cluster.pids("one", own, "app"))
     assert process.cmdline()[-2:] == ["http.server", "8080"]
 
 
-def test_a_native_sidecar_starts_before_the_app_and_stops_after_it(cluster: Cluster, own: str) -> None:
+def test_sidecar_starts_first_and_ends_last(cluster: Cluster, own: str) -> None:
+    """A native sidecar starts before the app and stops after it."""
     wait = "trap 'sleep 1; date +%s%N > /shared/{0}-ended; exit' TERM; date +%s%N > /shared/{0}; sleep infinity & wait"
     mounts = [{"name": "shared", "mountPath": "/shared"}]
     side, app = (
@@ -94,7 +97,9 @@ def test_a_native_sidecar_starts_before_the_app_and_stops_after_it(cluster: Clus
     place = cluster.nodes[0].directory / "shared"
     place.mkdir()
     volume = {"name": "shared", "hostPath": {"path": str(place)}}
-    spec = {"initContainers": [{**side, "restartPolicy": "Always"}], "containers": [app], "volumes": [volume]}
+    started = {"exec": {"command": ["test", "-e", "/shared/side"]}, "periodSeconds": 1}
+    native = {**side, "restartPolicy": "Always", "startupProbe": started}  # else the app may be the first to write
+    spec = {"initContainers": [native], "containers": [app], "volumes": [volume]}
     cluster.create("pods", {"metadata": {"name": "pair"}, "spec": {"nodeName": "node-1", **spec}}, own)
     wait_for((place / "app").exists, "the app to start")
     cluster.delete("pods", "pair", own)
@@ -107,7 +112,8 @@ def instant(file: Path) -> int:
     return int(file.read_text())
 
 
-def test_a_node_that_loses_power_is_noticed_and_comes_back(cluster: Cluster, own: str) -> None:
+def test_node_loses_power(cluster: Cluster, own: str) -> None:
+    """A node that loses power is noticed, and comes back."""
     make_ready(cluster, own, server("one", 1), server("two", 2))
     lost = cluster.nodes[1]
     (process,) = (psutil.Process(pid) for pid in cluster.pids("two", own, "app"))
@@ -120,7 +126,8 @@ def test_a_node_that_loses_power_is_noticed_and_comes_back(cluster: Cluster, own
     cluster.wait("pods", "two", own, until=is_ready, what="ready again")
 
 
-def test_a_node_is_cut_off_and_healed_and_another_address_is_not(cluster: Cluster, own: str) -> None:
+def test_node_is_cut_off(cluster: Cluster, own: str) -> None:
+    """A node is cut off from one address and from no other, until it is healed."""
     make_ready(cluster, own, server("one", 1), server("two", 2))
     addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in cluster.list("pods", own)}
     node = cluster.nodes[0]
@@ -135,7 +142,8 @@ def test_a_node_is_cut_off_and_healed_and_another_address_is_not(cluster: Cluste
     cluster.wait_node(node)
 
 
-def test_a_frozen_node_stands_still_with_its_pods(cluster: Cluster, own: str) -> None:
+def test_node_is_frozen(cluster: Cluster, own: str) -> None:
+    """A frozen node stands still, and its pods with it."""
     make_ready(cluster, own, server("one", 1))
     node = cluster.nodes[0]
     node.pause()
@@ -149,7 +157,8 @@ def test_a_frozen_node_stands_still_with_its_pods(cluster: Cluster, own: str) ->
     cluster.wait_node(node)
 
 
-def test_nothing_is_left_after_it_is_closed() -> None:
+def test_nothing_is_left_behind() -> None:
+    """After it is closed, no process, mount or file is left."""
     if reason := why_unavailable():
         pytest.skip(reason)
     with Cluster(1) as closed:

@@ -37,7 +37,8 @@ def _config_map(value: str) -> dict[str, object]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept"}, "data": {"value": value}}
 
 
-def test_what_kubectl_applies_is_what_the_api_answers(control_plane: ControlPlane, own: str) -> None:
+def test_kubectl_and_api_agree(control_plane: ControlPlane, own: str) -> None:
+    """What kubectl applies is what the API answers."""
     control_plane.apply(_config_map("one"), namespace=own)
     control_plane.patch("configmaps", "kept", {"data": {"value": "two"}}, own)
     seen = json.loads(control_plane.kubectl("get", "configmap", "kept", "-n", own, "-o", "json"))
@@ -49,7 +50,8 @@ def test_what_kubectl_applies_is_what_the_api_answers(control_plane: ControlPlan
     assert control_plane.get("configmaps", "kept", own) is None
 
 
-def test_a_service_account_may_do_what_its_role_gives_and_nothing_else(control_plane: ControlPlane, own: str) -> None:
+def test_roles_bound_a_service_account(control_plane: ControlPlane, own: str) -> None:
+    """A service account may do what its role gives, and nothing else."""
     user = control_plane.service_account("reader", own)
     with pytest.raises(ApiError) as refused:
         control_plane.as_user(user).list("configmaps", own)
@@ -71,11 +73,10 @@ def _may_list(control_plane: ControlPlane, user: str, namespace: str) -> bool:
     return True
 
 
-def test_controllers_make_the_pods_of_a_deployment_and_tests_say_how_they_fare(
-    control_plane: ControlPlane, own: str
-) -> None:
+def test_controllers_make_pods(control_plane: ControlPlane, own: str) -> None:
+    """Controllers make the pods of a Deployment, and the tests say how these fare."""
     control_plane.kubectl("create", "deployment", "app", "--image=none", "--replicas=2", "-n", own)
-    wait_for(lambda: len(control_plane.list("pods", own, labels="app=app")) == 2, "two pods", 60)
+    wait_for(lambda: len(control_plane.list("pods", own, labels="app=app")) == 2, "two pods")
     for pod in control_plane.list("pods", own):
         control_plane.set_pod(pod["metadata"]["name"], own, "Running")
     ready = control_plane.wait(
@@ -83,10 +84,11 @@ def test_controllers_make_the_pods_of_a_deployment_and_tests_say_how_they_fare(
     )
     assert ready["status"]["replicas"] == 2
     control_plane.delete("deployments", "app", own)
-    wait_for(lambda: not control_plane.list("pods", own), "the pods to be collected", 60)
+    wait_for(lambda: not control_plane.list("pods", own), "the pods to be collected")
 
 
-def test_a_pod_on_a_node_is_terminating_until_it_is_confirmed_gone(control_plane: ControlPlane, own: str) -> None:
+def test_pod_terminates_until_confirmed(control_plane: ControlPlane, own: str) -> None:
+    """A pod on a node is terminating until somebody confirms that it is gone."""
     control_plane.make_pod("held", own, node="nowhere", labels={"app": "x"})
     control_plane.set_pod("held", own, "Running")
     control_plane.delete("pods", "held", own)
@@ -95,9 +97,8 @@ def test_a_pod_on_a_node_is_terminating_until_it_is_confirmed_gone(control_plane
     control_plane.wait_gone("pods", "held", own)
 
 
-def test_the_api_server_keeps_its_data_over_a_kill_and_says_nothing_while_it_is_frozen(
-    control_plane: ControlPlane, own: str
-) -> None:
+def test_api_server_killed_and_frozen(control_plane: ControlPlane, own: str) -> None:
+    """The API server keeps its data over a kill, and answers nothing while it is frozen."""
     control_plane.apply(_config_map("kept"), namespace=own)
     control_plane.apiserver.kill()
     with pytest.raises(OSError, match="refused"):
@@ -113,9 +114,8 @@ def test_the_api_server_keeps_its_data_over_a_kill_and_says_nothing_while_it_is_
     control_plane.apiserver.wait_ready()
 
 
-def test_after_a_compaction_and_a_restart_a_watch_cannot_resume_from_before(
-    control_plane: ControlPlane, own: str
-) -> None:
+def test_compaction_ends_old_watches(control_plane: ControlPlane, own: str) -> None:
+    """After a compaction and a restart, no watch can resume from before."""
     control_plane.apply(_config_map("old"), namespace=own)
     old = control_plane.wait("configmaps", "kept", own)["metadata"]["resourceVersion"]
     control_plane.patch("configmaps", "kept", {"data": {"value": "new"}}, own)
@@ -126,7 +126,8 @@ def test_after_a_compaction_and_a_restart_a_watch_cannot_resume_from_before(
     assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
 
 
-def test_nothing_is_left_after_it_is_closed() -> None:
+def test_nothing_is_left_behind() -> None:
+    """After it is closed, no process, mount or file is left."""
     with ControlPlane(controllers=False, crd=False) as closed:
         assert closed.controllers is None
         assert closed.get("namespaces", "kube-system") is not None
@@ -135,7 +136,8 @@ def test_nothing_is_left_after_it_is_closed() -> None:
     assert not closed.directory.exists()
 
 
-def test_by_hand_it_prints_its_kubeconfig_and_a_signal_stops_all_of_it() -> None:
+def test_started_by_hand() -> None:
+    """It prints its kubeconfig, and a signal stops all of it."""
     with Process([sys.executable, "-m", "tests.cluster", "--no-controller-manager"], lines=True) as by_hand:
         lines = iter(lambda: by_hand.read_line(120), "")
         config = next(line for line in lines if line.startswith("export KUBECONFIG=")).partition("=")[2]

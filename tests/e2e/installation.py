@@ -14,7 +14,6 @@ RELEASE: Final = "leasehold"
 APPS: Final = "apps"
 """A namespace that the chart itself gives a client's certificate."""
 CLIENT: Final = "leasehold-etcd-client"
-PATIENCE: Final = 180.0
 _CLASS: Final[Object] = {
     "apiVersion": "storage.k8s.io/v1",
     "kind": "StorageClass",
@@ -59,7 +58,7 @@ class Installation:
         }
         flags = [f"--set-json={name}={json.dumps(value)}" for name, value in chosen.items()]
         words: list[str | Path] = [verb, self.release, CHARTS / "leasehold", f"--namespace={self.namespace}"]
-        words += ["--wait", "--timeout=3m"] if wait else []
+        words += ["--wait", "--timeout=8m"] if wait else []
         return self.cluster.helm(*words, *flags)
 
     def etcd_urls(self, members: int = 1) -> list[str]:
@@ -76,11 +75,11 @@ class Installation:
 
     def uninstall(self) -> str:
         """Uninstall it; what stays is up to its values."""
-        return self.cluster.helm("uninstall", self.release, f"--namespace={self.namespace}", "--wait", "--timeout=4m")
+        return self.cluster.helm("uninstall", self.release, f"--namespace={self.namespace}", "--wait", "--timeout=8m")
 
     def test(self) -> str:
         """`helm test`, with the log of its pod."""
-        words = ["test", self.release, f"--namespace={self.namespace}", "--logs", "--timeout=3m"]
+        words = ["test", self.release, f"--namespace={self.namespace}", "--logs", "--timeout=8m"]
         return self.cluster.helm(*words)
 
     def pods(self, component: str) -> list[Object]:

@@ -14,6 +14,7 @@ import pytest
 
 from leasehold.injector.certificate import Kept, make
 from tests.cluster import Cluster, KubectlFailed, Object, images
+from tests.cluster.node import PATIENCE
 from tests.e2e.installation import Installation, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import place_app
@@ -63,7 +64,7 @@ def wait_pod(cluster: Cluster, own: str, name: str) -> Object:
         found[:] = cluster.list("pods", own, labels=f"app={name}")
         return len(found) == 1 and ready(found[0])
 
-    wait_for(one_is_ready, f"one pod of {name}, ready", 120)
+    wait_for(one_is_ready, f"one pod of {name}, ready", PATIENCE)
     return found[0]
 
 
@@ -78,7 +79,8 @@ def test_an_annotated_workload_is_led(cluster: Cluster, own: str, kind: str) -> 
     cluster.wait("locks", "reports", own, until=lambda lock: lock.get("status", {}).get("holderIdentity") == name)
 
 
-def test_an_injected_deployment_is_updated_by_itself(cluster: Cluster, own: str) -> None:
+def test_rollout_of_an_injected_deployment(cluster: Cluster, own: str) -> None:
+    """A Deployment with injected sidecars is updated without help."""
     declare(cluster, own, "reports")
     surge = {"strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
     with PodWitness(cluster, own, "app=reports") as witness:
@@ -86,12 +88,13 @@ def test_an_injected_deployment_is_updated_by_itself(cluster: Cluster, own: str)
         wait_pod(cluster, own, "reports")
         witness.wait_leader()
         cluster.kubectl("-n", own, "rollout", "restart", "deployment/reports")
-        cluster.kubectl("-n", own, "rollout", "status", "deployment/reports", "--timeout=150s", timeout=180)
+        cluster.kubectl("-n", own, "rollout", "status", "deployment/reports", "--timeout=8m", timeout=510)
         assert len(witness.tokens()) == 2
         assert witness.contradictions() == []
 
 
-def test_a_job_and_a_bare_pod_need_no_health_check_and_the_job_ends(cluster: Cluster, own: str) -> None:
+def test_job_and_bare_pod(cluster: Cluster, own: str) -> None:
+    """A Job and a bare pod need no health check, and the Job ends."""
     declare(cluster, own, "batch")
     wait = "python3 -c 'import time; time.sleep(3)'"
     pod = template("batch", command=wait)
@@ -100,15 +103,16 @@ def test_a_job_and_a_bare_pod_need_no_health_check_and_the_job_ends(cluster: Clu
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "batch"}, "spec": {"template": pod}}
     cluster.apply(job, namespace=own)
     cluster.wait(
-        "jobs", "batch", own, until=lambda seen: seen["status"].get("succeeded") == 1, what="done", timeout=120
+        "jobs", "batch", own, until=lambda seen: seen["status"].get("succeeded") == 1, what="done", timeout=PATIENCE
     )
     cluster.apply(
         {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": {"name": "bare", **pod["metadata"]}}, namespace=own
     )
-    cluster.wait("pods", "bare", own, until=lambda seen: seen["status"]["phase"] == "Succeeded", timeout=120)
+    cluster.wait("pods", "bare", own, until=lambda seen: seen["status"]["phase"] == "Succeeded", timeout=PATIENCE)
 
 
-def test_what_cannot_be_injected_is_refused_in_a_sentence(cluster: Cluster, own: str) -> None:
+def test_impossible_injection_is_refused(cluster: Cluster, own: str) -> None:
+    """What cannot be injected is refused in a sentence that says what to do."""
     declare(cluster, own, "reports")
 
     def refused(pod: Body) -> str:
@@ -126,7 +130,8 @@ def test_what_cannot_be_injected_is_refused_in_a_sentence(cluster: Cluster, own:
     assert cluster.get("pods", "refused", own) is None
 
 
-def test_without_any_injector_no_labelled_pod_is_made_and_others_are(installed: Installation, own: str) -> None:
+def test_no_injector_at_all(installed: Installation, own: str) -> None:
+    """Without any injector no labelled pod is made, and others are."""
     cluster, place = installed.cluster, ["-n", installed.namespace]
     declare(cluster, own, "reports")
     cluster.kubectl(*place, "scale", "deployment/leasehold-injector", "--replicas=0")
@@ -141,7 +146,7 @@ def test_without_any_injector_no_labelled_pod_is_made_and_others_are(installed: 
         cluster.make_pod("other", own)
     finally:
         cluster.kubectl(*place, "scale", "deployment/leasehold-injector", "--replicas=2")
-        cluster.kubectl(*place, "rollout", "status", "deployment/leasehold-injector", "--timeout=120s", timeout=150)
+        cluster.kubectl(*place, "rollout", "status", "deployment/leasehold-injector", "--timeout=8m", timeout=510)
 
 
 class Creating:
@@ -175,7 +180,7 @@ class Creating:
             time.sleep(0.05)
 
 
-def test_one_of_two_injectors_is_killed_and_one_is_stopped(installed: Installation, own: str) -> None:
+def test_injector_killed_and_stopped(installed: Installation, own: str) -> None:
     """A stop loses no pod. A kill may refuse some until its address is known to be dead: then they are made again."""
     cluster = installed.cluster
     declare(cluster, own, "reports")
@@ -195,18 +200,17 @@ def test_one_of_two_injectors_is_killed_and_one_is_stopped(installed: Installati
         wait_for(lambda: [ready(pod) for pod in installed.pods("injector")] == [True, True], "both injectors again")
 
 
-def test_a_certificate_that_is_about_to_expire_is_renewed_and_no_pod_is_refused(
-    installed: Installation, own: str
-) -> None:
+def test_expiring_certificate_is_renewed(installed: Installation, own: str) -> None:
+    """A certificate that is about to expire is renewed, and no pod is refused meanwhile."""
     cluster = installed.cluster
     declare(cluster, own, "reports")
     place = "leasehold-injector-tls", installed.namespace
     host = f"leasehold-injector.{installed.namespace}.svc"
-    old = make(host, datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=60), timedelta(days=1))
     with Creating(cluster, own) as creating:
         wait_for(lambda: creating.made > 5, "pods to be made")
+        old = make(host, datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=60), timedelta(days=1))
         put_certificate(cluster, place, old.chain, old.key, old.authority)
-        wait_for(lambda: serving(cluster, place, host) not in (None, old.chain), "another certificate", 120)
+        wait_for(lambda: serving(cluster, place, host) not in (None, old.chain), "another certificate", PATIENCE)
         renewed = serving(cluster, place, host)
         time.sleep(max(0.0, (old.expires - datetime.now(UTC)).total_seconds()))
         after = creating.made

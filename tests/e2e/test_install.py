@@ -16,14 +16,16 @@ from tests.servers import wait_for
 Make = Callable[..., Workload]
 
 
-def test_the_chart_is_ready_and_says_what_to_do_next(installed: Installation) -> None:
+def test_chart_gets_ready(installed: Installation) -> None:
+    """The chart becomes ready, and its notes say what to do next."""
     assert [ready(pod) for pod in installed.pods("operator")] == [True, True]
     assert [ready(pod) for pod in installed.pods("etcd")] == [True]
     assert "kind: Lock" in installed.notes
     assert "kubectl get locks" in installed.notes
 
 
-def test_a_namespace_of_sidecars_has_the_clients_certificate_and_no_other(installed: Installation) -> None:
+def test_namespace_gets_one_certificate(installed: Installation) -> None:
+    """A namespace of sidecars has the clients' certificate and no other."""
     cluster = installed.cluster
     assert cluster.get("secrets", CLIENT, APPS) is not None
     assert cluster.get("secrets", CLIENT, "default") is None
@@ -66,13 +68,15 @@ def test_etcds_peer_port_admits_members_only(secret: str, answer: str, installed
         assert peer.read_line() == answer
 
 
-def test_helm_test_declares_takes_and_releases_a_lock(installed: Installation) -> None:
+def test_helm_test(installed: Installation) -> None:
+    """`helm test` declares, takes and releases a lock."""
     printed = installed.test()
     assert "was declared, and is held with token" in printed, printed
     wait_for(lambda: installed.cluster.get("locks", "leasehold-test", installed.namespace) is None, "the Lock to go")
 
 
-def test_exactly_one_pod_is_ready_and_one_endpoint_is_routed_to(workload: Make, cluster: Cluster) -> None:
+def test_one_pod_is_ready_and_routed_to(workload: Make, cluster: Cluster) -> None:
+    """Exactly one pod is Ready, and exactly one endpoint is routed to."""
     one = workload()
     with PodWitness(cluster, one.namespace, one.labels) as witness:
         one.install()

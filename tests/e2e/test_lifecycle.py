@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster, KubectlFailed, images, run_helm, why_unavailable
+from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, Installation, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
@@ -26,7 +27,8 @@ def another() -> Iterator[Cluster]:
         yield made
 
 
-def test_an_upgrade_under_load_changes_no_leader_and_uninstalling_keeps_locks_or_not(another: Cluster) -> None:
+def test_upgrade_and_uninstall(another: Cluster) -> None:
+    """An upgrade under load changes no leader; uninstalling keeps the Locks, or not, as it was told."""
     installation = Installation(another)
     own = another.make_namespace()
     installation.install([own])
@@ -52,7 +54,7 @@ def test_an_upgrade_under_load_changes_no_leader_and_uninstalling_keeps_locks_or
     wait_for(lambda: another.get("customresourcedefinitions", "locks.leasehold.dev") is None, "the CRD to be gone")
 
 
-def test_each_of_three_etcd_members_is_replaced_under_one_leader(another: Cluster) -> None:
+def test_etcd_members_are_replaced(another: Cluster) -> None:
     """Restarted one after the other; and one that lost its volume, by what the README says then."""
     installation = Installation(another, "leasehold-three")
     own = another.make_namespace()
@@ -68,7 +70,7 @@ def test_each_of_three_etcd_members_is_replaced_under_one_leader(another: Cluste
         assert len(members) == 3
         rollout = ["-n", installation.namespace, "rollout"]
         another.kubectl(*rollout, "restart", "statefulset/leasehold-etcd")
-        another.kubectl(*rollout, "status", "statefulset/leasehold-etcd", "--timeout=150s", timeout=180)
+        another.kubectl(*rollout, "status", "statefulset/leasehold-etcd", "--timeout=8m", timeout=510)
         assert not members & {pod["metadata"]["uid"] for pod in installation.pods("etcd")}
         assert [ready(pod) for pod in installation.pods("etcd")] == [True] * 3
         lose_a_volume(installation, "leasehold-etcd-1")
@@ -86,7 +88,9 @@ def lose_a_volume(installation: Installation, member: str) -> None:
     assert claim is not None
     installation.lose_volume(claim["spec"]["volumeName"])
     cluster.kubectl(*there, "delete", "pod", member)
-    wait_for(lambda: "is not a directory" in cluster.kubectl(*there, "get", "events"), "the pod to miss its volume", 60)
+    wait_for(
+        lambda: "is not a directory" in cluster.kubectl(*there, "get", "events"), "the pod to miss its volume", PATIENCE
+    )
 
 
 def replace_a_member(installation: Installation, member: str) -> None:
@@ -111,6 +115,6 @@ def replace_a_member(installation: Installation, member: str) -> None:
             raise
         return True
 
-    wait_for(added, "etcd to take the new member", 30)
-    cluster.kubectl(*there, "rollout", "status", "statefulset/leasehold-etcd", "--timeout=150s", timeout=180)
+    wait_for(added, "etcd to take the new member", PATIENCE)
+    cluster.kubectl(*there, "rollout", "status", "statefulset/leasehold-etcd", "--timeout=8m", timeout=510)
     cluster.kubectl(*there, "delete", "configmap", replacement)

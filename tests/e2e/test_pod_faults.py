@@ -25,7 +25,7 @@ def restarts(one: Workload, pod: str, container: str) -> int:
     return sum(each["restartCount"] for each in everything if each["name"] == container)
 
 
-def test_a_deleted_pod_stops_its_app_before_it_releases_the_lock(workload: Make, cluster: Cluster) -> None:
+def test_deleted_pod_stops_its_app_first(workload: Make, cluster: Cluster) -> None:
     """The app works for a second after TERM. None of its writes comes after one of the next leader."""
     one = workload()
     with Recorder(cluster) as store, PodWitness(cluster, one.namespace, one.labels) as witness:
@@ -43,7 +43,7 @@ def test_a_deleted_pod_stops_its_app_before_it_releases_the_lock(workload: Make,
         assert witness.contradictions() == []
 
 
-def test_a_handover_leaves_no_write_of_the_old_term_after_one_of_the_new(workload: Make, cluster: Cluster) -> None:
+def test_handover_leaves_no_late_write(workload: Make, cluster: Cluster) -> None:
     """Both apps live on and write: the store refuses what comes late, as guarantee 4 has it."""
     one = workload("pair", replicas=2, **{"leasehold.gate": "label"})
     with Recorder(cluster) as store, PodWitness(cluster, one.namespace, one.labels) as witness:
@@ -62,7 +62,7 @@ def test_a_handover_leaves_no_write_of_the_old_term_after_one_of_the_new(workloa
         assert witness.contradictions() == []
 
 
-def test_a_killed_sidecar_takes_its_own_term_up_again(workload: Make, cluster: Cluster) -> None:
+def test_killed_sidecar_resumes_its_term(workload: Make, cluster: Cluster) -> None:
     """The same token, so no failover. The lease outlasts the kubelet's restart of the container."""
     one = workload("one", **{"lock.leaseDurationSeconds": 15})
     with PodWitness(cluster, one.namespace, one.labels) as witness:
@@ -76,7 +76,7 @@ def test_a_killed_sidecar_takes_its_own_term_up_again(workload: Make, cluster: C
         assert witness.tokens() == [token]
 
 
-def test_a_killed_app_that_comes_back_leads_on(workload: Make, cluster: Cluster) -> None:
+def test_killed_app_leads_on(workload: Make, cluster: Cluster) -> None:
     """Its restart takes less than the three bad answers after which it would count as unhealthy."""
     one = workload("one", **{"lock.leaseDurationSeconds": 15})
     with PodWitness(cluster, one.namespace, one.labels) as witness:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import Cluster, KubectlFailed
+from tests.cluster.node import PATIENCE
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
 from tests.servers import wait_for
@@ -23,12 +24,11 @@ def leader_version(one: Workload) -> str:
 
 
 def led_by_version(one: Workload, version: str) -> None:
-    wait_for(lambda: leader_version(one) == version, f"version {version} to lead", 120)
+    wait_for(lambda: leader_version(one) == version, f"version {version} to lead", PATIENCE)
 
 
-def test_rolling_updates_of_a_readiness_gated_singleton_complete_by_themselves(
-    workload: Make, cluster: Cluster
-) -> None:
+def test_rolling_updates_of_a_singleton(workload: Make, cluster: Cluster) -> None:
+    """Rolling updates of a readiness-gated singleton complete without help."""
     one = workload()
     with PodWitness(cluster, one.namespace, one.labels) as witness:
         one.install({"VERSION": "1"})
@@ -52,9 +52,8 @@ def test_rolling_updates_of_a_readiness_gated_singleton_complete_by_themselves(
         assert witness.contradictions() == []
 
 
-def test_three_label_gated_replicas_are_all_ready_and_the_service_follows_the_leader(
-    workload: Make, cluster: Cluster
-) -> None:
+def test_service_follows_the_label(workload: Make, cluster: Cluster) -> None:
+    """Three label-gated replicas are all Ready, and the Service follows the leader."""
     three = workload("three", replicas=3, **{"leasehold.gate": "label"})
     with PodWitness(cluster, three.namespace, three.labels) as witness:
         three.install({"VERSION": "1"})
@@ -77,10 +76,11 @@ def routed_to_the_leader(one: Workload) -> None:
         found = one.cluster.get("pods", one.wait_held()["holderIdentity"], one.namespace)
         return found is not None and one.endpoints() == [found["status"].get("podIP")]
 
-    wait_for(routed, "the Service to route to the leader alone", 60)
+    wait_for(routed, "the Service to route to the leader alone", PATIENCE)
 
 
-def test_a_stateful_set_of_one_replica_is_updated(workload: Make, cluster: Cluster) -> None:
+def test_stateful_set_of_one_is_updated(workload: Make, cluster: Cluster) -> None:
+    """A StatefulSet of one replica is updated without help."""
     one = workload("ledger", kind="StatefulSet")
     with PodWitness(cluster, one.namespace, one.labels) as witness:
         one.install({"VERSION": "1"})
@@ -93,7 +93,7 @@ def test_a_stateful_set_of_one_replica_is_updated(workload: Make, cluster: Clust
 
 
 @pytest.mark.parametrize("broken", ["unhealthy", "no image"])
-def test_a_version_that_never_works_never_leads_and_undo_ends_it(workload: Make, cluster: Cluster, broken: str) -> None:
+def test_broken_version_never_leads(workload: Make, cluster: Cluster, broken: str) -> None:
     """The old pod keeps the lock: its token stays what it was, all the time."""
     one = workload()
     with PodWitness(cluster, one.namespace, one.labels) as witness:

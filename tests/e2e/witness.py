@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tests.cluster import ApiError, Cluster, Object
+from tests.cluster.node import PATIENCE
 from tests.servers import Process, wait_for
 from tests.support.exclusion_checker import Said, contradictions
 from tests.support.sidecars import Answer
@@ -23,7 +24,6 @@ _PROGRAMS: Final = Path(__file__).parent / "programs"
 _LOOK_EVERY: Final = 0.1
 """Seconds between two looks at which pods there are: a pod is asked from that long after it has an address."""
 SIDECAR_PORT: Final = 4040
-PATIENCE: Final = 120.0
 
 
 class PodWitness:
@@ -36,7 +36,7 @@ class PodWitness:
         self._lock = threading.Lock()
         self._said: list[Said] = []
         self._watched: dict[str, str] = {}
-        self._asker = cluster.process([sys.executable, _PROGRAMS / "asker.py"], name="asker", lines=True)
+        self._asker = cluster.process([sys.executable, "-P", _PROGRAMS / "asker.py"], name="asker", lines=True)
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._look, self._listen)]
 
     def __enter__(self) -> Self:
@@ -124,6 +124,10 @@ class PodWitness:
         """When the last 200 with this token was received."""
         return max(one.answer.received for one in self.said if one.answer.token == token)
 
+    def last_asked(self, token: int) -> float:
+        """When the last question that was answered by a 200 with this token was sent: it was decided no earlier."""
+        return max(one.answer.sent for one in self.said if one.answer.token == token)
+
     def first_above(self, token: int) -> Said:
         """The first 200 with a higher token."""
         return min((one for one in self.said if one.answer.token > token), key=lambda one: one.answer.received)
@@ -148,7 +152,7 @@ class Recorder:
 
     def __init__(self, cluster: Cluster) -> None:
         self._process: Process = cluster.process(
-            [sys.executable, _PROGRAMS / "recorder.py", cluster.address], name="recorder", lines=True
+            [sys.executable, "-P", _PROGRAMS / "recorder.py", cluster.address], name="recorder", lines=True
         )
         self._host = cluster.address
         self._writes: list[Write] = []

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster import Cluster, Object, images
+from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, NAMESPACE, RELEASE, ready
 from tests.servers import wait_for
 
-PATIENCE: Final = 120.0
 ETCD: Final = f"https://{RELEASE}-etcd-0.{RELEASE}-etcd.{NAMESPACE}.svc:2379"
 TTL: Final = 5
 _APP: Final = Path(__file__).parent / "programs" / "app.py"
@@ -37,7 +37,7 @@ class Workload:
 
     def rollback(self) -> None:
         """`helm rollback` to the release before."""
-        self.cluster.helm("rollback", self.name, f"--namespace={self.namespace}", "--wait", "--timeout=3m")
+        self.cluster.helm("rollback", self.name, f"--namespace={self.namespace}", "--wait", "--timeout=8m")
 
     def _helm(self, verb: str, env: Mapping[str, str] | None, values: Mapping[str, Any], *words: str) -> None:
         self._env |= env or {}
@@ -58,13 +58,13 @@ class Workload:
 
     # --- what becomes of it -----------------------------------------------------------------------------------
 
-    def kubectl(self, *words: str, timeout: float = 180) -> str:
+    def kubectl(self, *words: str, timeout: float = 510) -> str:
         """kubectl in its namespace."""
         return self.cluster.kubectl("-n", self.namespace, *words, timeout=timeout)
 
     def rollout(self, kind: str = "deployment") -> str:
         """`kubectl rollout status`, which returns when the rollout is complete."""
-        return self.kubectl("rollout", "status", f"{kind}/{self.name}", "--timeout=150s")
+        return self.kubectl("rollout", "status", f"{kind}/{self.name}", "--timeout=8m")
 
     def pods(self) -> list[Object]:
         """All its pods, those on their way out too."""

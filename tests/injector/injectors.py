@@ -61,8 +61,8 @@ class Injector(Process):
     def connected(self) -> Iterator[http.client.HTTPSConnection]:
         """As the API server connects: by the Service's name, and believing the configuration's authorities alone."""
         context = ssl.create_default_context(cadata=(self.trusted or believed(self._api)).decode())
-        plain = socket.create_connection(("127.0.0.1", self.port), 15)
-        with contextlib.closing(http.client.HTTPSConnection(HOST, timeout=15)) as connection:
+        plain = socket.create_connection(("127.0.0.1", self.port), 60)
+        with contextlib.closing(http.client.HTTPSConnection(HOST, timeout=60)) as connection:
             connection.sock = context.wrap_socket(plain, server_hostname=HOST)
             yield connection
 

@@ -17,7 +17,7 @@ Attack = Callable[[Injector, contextlib.ExitStack], None]
 
 
 def plain(injector: Injector, stack: contextlib.ExitStack) -> socket.socket:
-    return stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 15))
+    return stack.enter_context(socket.create_connection(("127.0.0.1", injector.port), 60))
 
 
 def silent_before_tls(injector: Injector, stack: contextlib.ExitStack) -> None:
@@ -87,7 +87,8 @@ def all_at_once(injector: Injector, stack: contextlib.ExitStack) -> None:
         all_at_once,
     ],
 )
-def test_it_goes_on_answering_within_the_memory_that_it_has(start: Start, attack: Attack) -> None:
+def test_answers_within_its_memory(start: Start, attack: Attack) -> None:
+    """Beside hostile clients it goes on answering, within the memory that it has."""
     injector = start()
     with contextlib.ExitStack() as stack:
         for _ in range(2):

@@ -23,7 +23,8 @@ def declare(api: ControlPlane, namespace: str) -> None:
     api.apply(lock, namespace=namespace)
 
 
-def test_every_right_is_used_and_none_is_missing(audited: ControlPlane, start: Start) -> None:
+def test_rights_are_used_and_enough(audited: ControlPlane, start: Start) -> None:
+    """Every right of the manifest is used, and none is missing."""
     user = audited.service_account(NAME, NAMESPACE)
     own = audited.make_namespace()
     injector = start("--require-lock", "--require-opt-in")
@@ -37,16 +38,16 @@ def test_every_right_is_used_and_none_is_missing(audited: ControlPlane, start: S
     check_rights(injector_objects(), audited.audited(user))
 
 
-def test_what_somebody_writes_into_the_webhook_is_put_right(audited: ControlPlane, start: Start) -> None:
+def test_webhook_is_put_right(audited: ControlPlane, start: Start) -> None:
+    """What somebody else writes into the webhook's configuration is put right."""
     start()
     right = believed(audited)
     believe_nobody(audited)
     wait_for(lambda: believed(audited) == right, "the authorities to be put back")
 
 
-def test_replicas_that_start_at_once_agree_and_one_that_comes_later_uses_what_is_there(
-    audited: ControlPlane, start: Start
-) -> None:
+def test_replicas_share_one_certificate(audited: ControlPlane, start: Start) -> None:
+    """Replicas that start at once agree, and one that comes later uses what is there."""
     audited.patch("secrets", f"{NAME}-tls", {"data": None}, NAMESPACE)
     believe_nobody(audited)
     user = audited.service_account(NAME, NAMESPACE)
@@ -65,7 +66,7 @@ def test_replicas_that_start_at_once_agree_and_one_that_comes_later_uses_what_is
         assert agreed.count(b"BEGIN CERTIFICATE") == 1
 
 
-def test_a_secret_that_is_emptied_gets_back_what_is_served(audited: ControlPlane, start: Start) -> None:
+def test_emptied_secret_is_filled_again(audited: ControlPlane, start: Start) -> None:
     """Another certificate would be believed only once every API server had heard of it."""
     one, two = start(), start()
     before, right = secret(audited), believed(audited)
@@ -75,7 +76,8 @@ def test_a_secret_that_is_emptied_gets_back_what_is_served(audited: ControlPlane
     assert all(each.review("default", require_lock="false")["allowed"] for each in (one, two))
 
 
-def test_certificates_are_made_by_the_api_servers_clock(audited: ControlPlane, start: Start) -> None:
+def test_certificates_by_the_servers_clock(audited: ControlPlane, start: Start) -> None:
+    """Certificates are dated by the API server's clock."""
     audited.patch("secrets", f"{NAME}-tls", {"data": None}, NAMESPACE)
     ahead = start(env=wrong_date(50))
     assert ahead.review("default", require_lock="false")["allowed"]
@@ -85,9 +87,10 @@ def test_certificates_are_made_by_the_api_servers_clock(audited: ControlPlane, s
     assert secret(audited) == agreed, "nothing is to be renewed"
 
 
-def test_without_the_api_server_what_must_be_looked_up_is_refused_in_a_sentence(
+def test_review_without_an_api_server(
     control_plane_factory: Callable[..., ControlPlane],
 ) -> None:
+    """What would have to be looked up is refused in a sentence."""
     api = control_plane_factory(controllers=False)
     api.create("namespaces", {"metadata": {"name": NAMESPACE}})
     for each in injector_objects():
@@ -114,7 +117,8 @@ def test_without_the_api_server_what_must_be_looked_up_is_refused_in_a_sentence(
     ],
     ids=["empty", "null", "broken", "no pod", "deep", "odd"],
 )
-def test_what_is_no_review_is_answered_in_a_sentence_and_what_comes_after_it_too(start: Start, body: bytes) -> None:
+def test_no_review_is_a_sentence(start: Start, body: bytes) -> None:
+    """What is no review is answered in a sentence, and so is what comes after it."""
     injector = start()
     status, answer = injector.post(body)
     assert status == 400
@@ -124,7 +128,8 @@ def test_what_is_no_review_is_answered_in_a_sentence_and_what_comes_after_it_too
     assert "Traceback" not in injector.log
 
 
-def test_term_is_heeded_after_a_moment_in_which_it_still_answers(start: Start) -> None:
+def test_term_leaves_a_moment_to_answer(start: Start) -> None:
+    """TERM is heeded after a moment in which reviews are still answered."""
     injector = start()
     injector.signal(signal.SIGTERM)
     wait_for(lambda: not injector.ready(), "it to be unready")
@@ -132,7 +137,7 @@ def test_term_is_heeded_after_a_moment_in_which_it_still_answers(start: Start) -
     assert injector.wait() == 0
 
 
-def test_after_term_each_answer_ends_its_connection_and_says_so(start: Start) -> None:
+def test_answers_after_term_close(start: Start) -> None:
     """The API server's POST that meets the end of a connection which it thought was kept would refuse a pod."""
     injector = start()
     with injector.connected() as connection:
@@ -160,7 +165,8 @@ def test_after_term_each_answer_ends_its_connection_and_says_so(start: Start) ->
         (["--sidecar-etcd-user=me"], "need each other: give both"),
     ],
 )
-def test_mistakes_in_the_settings_are_sentences_and_exit_code_2(flags: Sequence[str], sentence: str) -> None:
+def test_wrong_settings_exit_with_2(flags: Sequence[str], sentence: str) -> None:
+    """Mistakes in the settings are sentences and exit code 2."""
     with Process([sys.executable, "-m", "leasehold", "injector", *flags], name="mistaken") as mistaken:
         assert mistaken.wait() == 2
         assert sentence in mistaken.log

@@ -5,15 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Etcdctl, EtcdServer
+from tests.servers import EtcdServer
 from tests.support.run_bench import Bench
-from tests.support.stored_lock import StoredLock
-
-
-@pytest.fixture
-def stored(etcdctl: Etcdctl, root: str) -> StoredLock:
-    """The lock of the test's sidecars as the shared etcd has it."""
-    return StoredLock(etcdctl, root)
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from leasehold.lock.keys import Keys, LockName
-from tests.servers import CertificateAuthority, Etcdctl, EtcdServer, Process, reserve_port, wait_for
+from tests.servers import PATIENCE, CertificateAuthority, Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
-PATIENCE = 60.0
 LOCK = LockName("default", "job")
 QUIET = ("--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--ttl", "3")
 # To root without these capabilities, a file's mode matters as it does to anybody.
@@ -67,7 +66,8 @@ def test_an_address_that_is_not_ours(etcd: EtcdServer) -> None:
     assert refusal("--etcd", etcd.url, "--listen", "192.0.2.1:4040").startswith("--listen is '192.0.2.1:4040': ")
 
 
-def test_files_and_directories_that_this_user_may_not_use(tmp_path: Path, spawn: Start) -> None:
+def test_unusable_files_and_directories(tmp_path: Path, spawn: Start) -> None:
+    """What this user may not read or write is told by name."""
     secret, home = tmp_path / "secret", tmp_path / "home"
     secret.write_text("secret")
     home.mkdir()
@@ -80,13 +80,13 @@ def test_files_and_directories_that_this_user_may_not_use(tmp_path: Path, spawn:
     assert f"--state-dir is '{home}': this process may not write to that directory" in process.log
 
 
-def test_a_state_directory_on_a_read_only_mount() -> None:
+def test_state_directory_is_read_only() -> None:
+    """A state directory on a read-only mount is told by name."""
     assert "may not write to that directory" in refusal("--state-dir", "/proc/self")
 
 
-def test_two_sidecars_on_one_state_directory(
-    tmp_path: Path, start: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str
-) -> None:
+def test_shared_state_directory(tmp_path: Path, start: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str) -> None:
+    """The second of two sidecars on one state directory says so."""
     settings = ("--etcd", etcd.url, "--state-dir", str(tmp_path), "--identity", "first")
     first = start(*settings)
     wait_held(etcdctl, root, "first")
@@ -95,7 +95,8 @@ def test_two_sidecars_on_one_state_directory(
     assert first.running
 
 
-def test_a_certificate_and_the_key_of_another(certs: CertificateAuthority) -> None:
+def test_certificate_with_another_key(certs: CertificateAuthority) -> None:
+    """A certificate and the key of another are told in a sentence."""
     one, two = certs.client("one"), certs.client("two")
     pair = ("--etcd-cert", str(one.cert), "--etcd-key", str(two.key))
     assert "belongs to another certificate" in refusal("--etcd", "https://127.0.0.1:1", *pair)
@@ -149,9 +150,10 @@ def test_an_etcd_that_demands_tls(
     assert process.terminate() == 0
 
 
-def test_a_certificate_of_another_authority(
+def test_certificate_of_another_ca(
     start: Start, etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority, tmp_path: Path
 ) -> None:
+    """A certificate of another authority is told in a sentence."""
     server = etcd_factory(authority=certs)
     process = start("--etcd", server.url)  # the system's authorities did not sign it
     process.wait_for_log("certificate")
@@ -165,7 +167,7 @@ def test_a_certificate_of_another_authority(
 CORRUPT = ["", "{", "null", '{"identity":1}', '{"identity":"x"}', "\x1b[2Jclear", "a\nb", "x" * 5000]
 
 
-def test_foreign_and_corrupt_records_in_the_queue(start: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str) -> None:
+def test_foreign_records_in_the_queue(start: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str) -> None:
     """Each is a candidate like any other: waited for, and never deleted by us."""
     keys = Keys(LOCK, root)
     leases = [etcdctl.grant(600) for _ in CORRUPT]
@@ -192,9 +194,10 @@ def test_foreign_and_corrupt_records_in_the_queue(start: Start, etcd: EtcdServer
         (json.dumps({"capacity": 1, "frobnicate": True}), "frobnicate"),
     ],
 )
-def test_a_spec_that_is_odd_is_said_once(
+def test_odd_spec_is_said_once(
     spec: str, says: str, start: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str
 ) -> None:
+    """A spec that cannot be used is logged once, not at each look."""
     etcdctl.put(Keys(LOCK, root).spec, spec)
     process = start("--etcd", etcd.url, "--identity", "ours")
     wait_held(etcdctl, root, "ours")
@@ -205,9 +208,10 @@ def test_a_spec_that_is_odd_is_said_once(
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[1]", b'{"lease": "x"}', b"[" * 100_000])
-def test_a_corrupt_resume_file_is_left_behind(
+def test_corrupt_resume_file(
     content: bytes, start: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str, tmp_path: Path
 ) -> None:
+    """The candidate joins as a new one, and a good file takes the place of the corrupt one."""
     (tmp_path / "resume.json").write_bytes(content)
     process = start("--etcd", etcd.url, "--identity", "ours", "--state-dir", str(tmp_path))
     wait_held(etcdctl, root, "ours")
@@ -216,7 +220,7 @@ def test_a_corrupt_resume_file_is_left_behind(
     wait_for(lambda: (tmp_path / "resume.json").read_bytes() != content, "a good one is there", PATIENCE)
 
 
-def test_a_service_named_leasehold_breaks_nothing(spawn: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str) -> None:
+def test_service_named_leasehold(spawn: Start, etcd: EtcdServer, etcdctl: Etcdctl, root: str) -> None:
     """What Kubernetes sets for it in every pod of the namespace; the first has broken other projects' sidecars."""
     service = {
         "LEASEHOLD_PORT": "tcp://10.0.0.1:4040",
@@ -233,9 +237,10 @@ def test_a_service_named_leasehold_breaks_nothing(spawn: Start, etcd: EtcdServer
     assert process.terminate() == 0
 
 
-def test_nothing_listens_when_the_settings_are_wrong(spawn: Start) -> None:
+def test_wrong_settings_open_no_port(spawn: Start) -> None:
+    """Nothing listens when the settings are wrong."""
     port = reserve_port()
     command = [sys.executable, "-m", "leasehold", "run", "--listen", f"127.0.0.1:{port}", "--ttl", "0"]
     assert spawn(command).wait() == 2
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)

@@ -58,7 +58,7 @@ def test_live_view() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_nothing_survives_an_interruption(spawn: Callable[..., Process], number: signal.Signals) -> None:
+def test_interruption_leaves_nothing(spawn: Callable[..., Process], number: signal.Signals) -> None:
     """TERM or Ctrl-C in the middle: etcd and all sidecars are ended."""
     demo = spawn([*DEMO, "--plain"], name="demo", env={"PYTHONUNBUFFERED": "1"})
     demo.wait_for_log("✔ Election", 60)

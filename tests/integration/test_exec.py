@@ -22,13 +22,12 @@ import pytest
 
 from leasehold.clock import now as clock
 from leasehold.lock.keys import Keys, LockName
-from tests.servers import Etcdctl, EtcdServer, Process, wait_for
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, wait_for
 from tests.support.unkillable_tree import beats, living
 
 FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
 TTL = 3
 LOST = 75
-PATIENCE = 60.0
 TREE = ("session", "daemon", "chain", "nested", "thread")
 SEEN = ("main", "session", "daemon", "chain", "grandchild", "thread")
 
@@ -40,7 +39,7 @@ class Exec:
         self.name = name
         self.beats = directory / f"{name}.beats"
         self.socket = directory / f"{name}.sock"
-        self._spawn = spawn
+        self.spawn = spawn
         self._settings = ("--etcd", url, "--root", root, "--lock", "job", "--ttl", str(TTL))
 
     def command(self, *command: str, settings: tuple[str, ...] = ()) -> list[str]:
@@ -48,7 +47,7 @@ class Exec:
         return [sys.executable, "-m", "leasehold", "exec", *self._settings, *ours, *settings, "--", *command]
 
     def start(self, *command: str, settings: tuple[str, ...] = (), lines: bool = False, **env: str) -> Process:
-        self.process = self._spawn(self.command(*command, settings=settings), name=self.name, lines=lines, env=env)
+        self.process = self.spawn(self.command(*command, settings=settings), name=self.name, lines=lines, env=env)
         return self.process
 
     def start_family(self, *members: str, settings: tuple[str, ...] = ()) -> Process:
@@ -158,7 +157,7 @@ def never_together(one: Exec, other: Exec) -> None:
 # --- the plain course ---
 
 
-def test_the_command_runs_while_leading_and_its_code_is_passed_on(pair: tuple[Exec, Exec]) -> None:
+def test_runs_while_leading(pair: tuple[Exec, Exec]) -> None:
     """A deaf daemon that the command leaves behind is stopped before the lock is given up."""
     one, other = pair
     family = [sys.executable, "-I", "-S", FAMILY, str(one.beats), "deaf", "daemon"]
@@ -183,7 +182,8 @@ def test_the_command_knows_its_lock(etcd: EtcdServer, make: Callable[..., Exec],
     assert etcdctl.prefix(Keys(LockName("default", "job"), root).queue) == []
 
 
-def test_a_lease_that_is_kept_alive_never_disturbs_the_command(pair: tuple[Exec, Exec]) -> None:
+def test_renewed_lease_disturbs_nothing(pair: tuple[Exec, Exec]) -> None:
+    """A lease that is kept alive never disturbs the command."""
     one, _ = pair
     ttl = 6
     one.start_family(settings=("--ttl", str(ttl), "--grace", "1"))
@@ -195,7 +195,8 @@ def test_a_lease_that_is_kept_alive_never_disturbs_the_command(pair: tuple[Exec,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH])
-def test_signals_are_the_commands_to_decide(number: signal.Signals, pair: tuple[Exec, Exec]) -> None:
+def test_signals_reach_the_command(number: signal.Signals, pair: tuple[Exec, Exec]) -> None:
+    """What a signal means is the command's to decide."""
     one, _ = pair
     script = f'trap "echo got; exit 5" {number.name[3:]}; echo up; while :; do sleep 0.01; done'
     process = one.start("sh", "-c", script, lines=True)
@@ -205,19 +206,20 @@ def test_signals_are_the_commands_to_decide(number: signal.Signals, pair: tuple[
     assert process.wait() == 5
 
 
-def test_what_was_ignored_at_the_start_stays_ignored(pair: tuple[Exec, Exec]) -> None:
+def test_ignored_signals_stay_ignored(pair: tuple[Exec, Exec]) -> None:
     """As under nohup: neither leasehold nor the command may end by the signal."""
     one, _ = pair
     command = one.command("sh", "-c", "echo up; read line; exit 4")
     nohup = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command]
-    process = one._spawn(nohup, name="nohup", lines=True)
+    process = one.spawn(nohup, name="nohup", lines=True)
     assert process.read_line() == "up"
     process.signal(signal.SIGHUP)
     process.send("go")
     assert process.wait() == 4
 
 
-def test_a_signal_while_waiting_ends_the_wait(pair: tuple[Exec, Exec], root: str, etcdctl: Etcdctl) -> None:
+def test_signal_ends_the_wait(pair: tuple[Exec, Exec], root: str, etcdctl: Etcdctl) -> None:
+    """A signal ends a wait, and the command never runs."""
     one, other = pair
     one.start_family()
     one.wait_up()
@@ -229,7 +231,7 @@ def test_a_signal_while_waiting_ends_the_wait(pair: tuple[Exec, Exec], root: str
     assert not other.beats.exists()
 
 
-def test_a_command_that_cannot_be_run_joins_no_queue(spawn: Callable[..., Process]) -> None:
+def test_unusable_command_joins_no_queue(spawn: Callable[..., Process]) -> None:
     """127 and 126 come before anything is asked of etcd: none is there."""
     nowhere = (
         "exec",
@@ -248,7 +250,8 @@ def test_a_command_that_cannot_be_run_joins_no_queue(spawn: Callable[..., Proces
         assert len(process.log.splitlines()) == 1
 
 
-def test_a_port_in_use_leaves_no_guardian(pair: tuple[Exec, Exec]) -> None:
+def test_port_in_use_leaves_no_guardian(pair: tuple[Exec, Exec]) -> None:
+    """A port in use ends it, and its guardian."""
     one, _ = pair
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = one.start("true", str(one.beats), settings=("--listen", f"127.0.0.1:{taken.getsockname()[1]}"))
@@ -258,7 +261,7 @@ def test_a_port_in_use_leaves_no_guardian(pair: tuple[Exec, Exec]) -> None:
     assert not named
 
 
-def test_a_guardian_killed_in_the_queue_ends_the_wait(pair: tuple[Exec, Exec]) -> None:
+def test_killed_guardian_ends_the_wait(pair: tuple[Exec, Exec]) -> None:
     """Without it nothing could be started: better to say so at once than on our turn."""
     one, other = pair
     in_turn(one, other)
@@ -267,12 +270,12 @@ def test_a_guardian_killed_in_the_queue_ends_the_wait(pair: tuple[Exec, Exec]) -
     assert one.process.running
 
 
-def test_children_from_before_are_left_alone(pair: tuple[Exec, Exec], tmp_path: Path) -> None:
+def test_earlier_children_are_left_alone(pair: tuple[Exec, Exec], tmp_path: Path) -> None:
     """`helper & exec leasehold exec …`: the helper is ours by birth, but none of the command's tree."""
     one, _ = pair
     helper = tmp_path / "helper"
     script = f'sleep 3600 & echo $! >{helper}; exec "$@"'
-    process = one._spawn(["sh", "-c", script, "sh", *one.command("sh", "-c", "echo up; read line")], lines=True)
+    process = one.spawn(["sh", "-c", script, "sh", *one.command("sh", "-c", "echo up; read line")], lines=True)
     assert process.read_line() == "up"
     os.kill(_guardian(process.pid), signal.SIGKILL)  # so that leasehold has to sweep
     assert process.wait() == LOST
@@ -294,7 +297,8 @@ def test_orphans_leave_no_zombies(pair: tuple[Exec, Exec]) -> None:
 # --- leadership ends ---
 
 
-def test_a_handover_waits_until_the_tree_is_gone(pair: tuple[Exec, Exec]) -> None:
+def test_handover_waits_for_the_tree(pair: tuple[Exec, Exec]) -> None:
+    """Nobody else leads before the command's tree is gone."""
     one, other = pair
     in_turn(one, other, "deaf", *TREE)
     token = one.token()
@@ -304,7 +308,7 @@ def test_a_handover_waits_until_the_tree_is_gone(pair: tuple[Exec, Exec]) -> Non
     assert other.token() > token
 
 
-def test_drained_is_not_the_outside_worlds_to_say(pair: tuple[Exec, Exec]) -> None:
+def test_drained_route_is_not_believed(pair: tuple[Exec, Exec]) -> None:
     """Only the guardian knows when the work has stopped; the route hands over, and no more."""
     one, other = pair
     in_turn(one, other, "deaf", "session")
@@ -313,7 +317,8 @@ def test_drained_is_not_the_outside_worlds_to_say(pair: tuple[Exec, Exec]) -> No
     assert one.process.wait() == LOST
 
 
-def test_a_key_deleted_by_hand_stops_the_command(pair: tuple[Exec, Exec], root: str, etcdctl: Etcdctl) -> None:
+def test_deleted_key_stops_the_command(pair: tuple[Exec, Exec], root: str, etcdctl: Etcdctl) -> None:
+    """A key that is deleted by hand ends the term, and the command."""
     one, _ = pair
     one.start_family(*TREE)
     one.wait_up(*SEEN)
@@ -323,7 +328,7 @@ def test_a_key_deleted_by_hand_stops_the_command(pair: tuple[Exec, Exec], root: 
 
 
 @pytest.mark.parametrize("fault", ["pause", "kill"])
-def test_without_etcd_nothing_runs_at_the_deadline(
+def test_etcd_away_stops_in_time(
     fault: str, etcd_factory: Callable[..., EtcdServer], make: Callable[..., Exec]
 ) -> None:
     """The lease of the dead is another's as soon as etcd is back."""
@@ -339,16 +344,14 @@ def test_without_etcd_nothing_runs_at_the_deadline(
     never_together(one, other)
 
 
-def test_a_grace_that_the_locks_ttl_cannot_bear_is_refused(
-    pair: tuple[Exec, Exec], root: str, etcdctl: Etcdctl
-) -> None:
+def test_grace_longer_than_the_ttl(pair: tuple[Exec, Exec], root: str, etcdctl: Etcdctl) -> None:
     """The TTL comes from the Lock, so only joining tells; then it is said, and the lock is given up."""
     one, _ = pair
     keys = Keys(LockName("default", "job"), root)
     etcdctl.put(keys.spec, json.dumps({"leaseDurationSeconds": 6}))
     words = one.command("true", settings=("--grace", "2"))
     at = words.index("--ttl")
-    process = one._spawn([*words[:at], *words[at + 2 :]], name="graceful")
+    process = one.spawn([*words[:at], *words[at + 2 :]], name="graceful")
     assert process.wait() == 2
     assert "--grace is '2': a TTL of 6 seconds leaves at most 1.44 seconds" in process.log
     assert etcdctl.prefix(keys.queue) == []
@@ -398,7 +401,8 @@ def test_guardian_frozen_and_etcd_gone(etcd_factory: Callable[..., EtcdServer], 
     assert one.process.wait(PATIENCE) == LOST
 
 
-def test_a_frozen_guardian_does_not_hold_up_a_handover(pair: tuple[Exec, Exec]) -> None:
+def test_frozen_guardian_and_a_handover(pair: tuple[Exec, Exec]) -> None:
+    """A guardian that hangs does not hold up a handover."""
     one, other = pair
     in_turn(one, other, "deaf", "session")
     os.kill(one.guardian(), signal.SIGSTOP)
@@ -407,7 +411,8 @@ def test_a_frozen_guardian_does_not_hold_up_a_handover(pair: tuple[Exec, Exec]) 
     assert one.process.wait() == LOST
 
 
-def test_a_restart_never_takes_an_older_term_up(pair: tuple[Exec, Exec]) -> None:
+def test_restart_takes_no_term_up(pair: tuple[Exec, Exec]) -> None:
+    """A command that is started again never runs under an older term."""
     one, _ = pair
     one.start_family()
     one.wait_up()
@@ -494,7 +499,8 @@ def test_ctrl_c_is_the_commands(terminal: Callable[..., Terminal]) -> None:
     assert on.wait() == 8
 
 
-def test_ctrl_z_does_not_suspend_the_command(terminal: Callable[..., Terminal]) -> None:
+def test_ctrl_z_suspends_nothing(terminal: Callable[..., Terminal]) -> None:
+    """Ctrl-Z suspends neither the command nor its guardian."""
     on = terminal("echo up; read line; echo $line; exit 9")
     on.read_until(b"up")
     on.type(b"\x1a")

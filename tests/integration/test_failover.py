@@ -80,7 +80,7 @@ def test_kill_is_noticed_by_the_lease(sidecar_factory: Factory) -> None:
     assert b.wait_leading().token > old.token
 
 
-def test_frozen_leader_wakes_up_as_nobody(sidecar_factory: Factory) -> None:
+def test_frozen_leader_wakes_as_nobody(sidecar_factory: Factory) -> None:
     """SIGSTOP: another leads after the TTL; the frozen one's first answer after SIGCONT is 503, then it queues."""
     a = sidecar_factory("a", ttl=3)
     a.wait_leading()
@@ -95,7 +95,7 @@ def test_frozen_leader_wakes_up_as_nobody(sidecar_factory: Factory) -> None:
     assert b.ask().token == new.token
 
 
-def test_frozen_waiter_does_not_block_the_queue(sidecar_factory: Factory) -> None:
+def test_frozen_waiter_blocks_nobody(sidecar_factory: Factory) -> None:
     """A waiter that is frozen for longer than its lease is passed by."""
     a, b, c = queued(sidecar_factory, "abc", ttl=3)
     b.pause()
@@ -141,7 +141,7 @@ def test_pause_and_resume(sidecar_factory: Factory, etcdctl: Etcdctl, root: str)
     assert a.get("/readyz")[0] == 200
 
 
-def test_drain_keeps_the_lock_until_the_work_has_stopped(sidecar_factory: Factory) -> None:
+def test_drain_keeps_the_lock(sidecar_factory: Factory) -> None:
     """503 at once, but nobody else leads before POST /drained; a drain longer than the TTL is kept alive meanwhile."""
     a = sidecar_factory("a", ttl=3, flags=["--drain", "600"])
     old = a.wait_leading()

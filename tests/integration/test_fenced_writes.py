@@ -80,7 +80,7 @@ def go_on(process: Process) -> str:
     return process.read_line()
 
 
-def test_a_paused_leaders_write_to_etcd_is_refused(
+def test_late_write_to_etcd_is_refused(
     sidecar_factory: Factory, worker: Callable[[Sidecar], Worker], stored: StoredLock, root: str
 ) -> None:
     """It has checked, then the whole pod stands still; its successor writes; then it goes on where it was."""
@@ -105,9 +105,10 @@ def test_a_paused_leaders_write_to_etcd_is_refused(
     assert (kept.value, kept.version) == ("the new leader's", 1)
 
 
-def test_a_leader_writes_anything_to_etcd(
+def test_leader_writes_to_etcd(
     sidecar_factory: Factory, worker: Callable[[Sidecar], Worker], stored: StoredLock, root: str
 ) -> None:
+    """A leader can write anything to etcd."""
     a = sidecar_factory("a")
     a.wait_leading()
     for value in ("two words", 'a "quoted"\nline', "--lease=5", "", "\N{SNOWMAN}"):
@@ -165,7 +166,7 @@ def body(connection: "psycopg.Connection[Any]") -> str:
     return str(row[0])
 
 
-def test_a_paused_leaders_write_to_postgres_is_refused(paused: tuple[Sidecar, Sidecar, int], connect: Connect) -> None:
+def test_late_write_to_postgres_is_refused(paused: tuple[Sidecar, Sidecar, int], connect: Connect) -> None:
     """Its successor has written, again and again; the old token changes nothing, now or later."""
     a, b, old = paused
     new = b.ask().token

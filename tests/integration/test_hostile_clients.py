@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from leasehold.settings.config import Address
-from tests.servers import EtcdServer, Process
+from tests.servers import PATIENCE, EtcdServer, Process
 from tests.support import hostile_clients
 from tests.support.http_client import Client
 
@@ -22,7 +22,6 @@ ROUNDS = 3
 REQUESTS = 400
 DESCRIPTORS = 256
 """What the sidecar may open: far fewer than there are clients."""
-PATIENCE = 60.0
 GENEROUS = 10.0
 """How many times slower the slowest percent may be; waiting for a slow client would be a thousand times."""
 
@@ -110,12 +109,12 @@ def sidecar(etcd: EtcdServer, root: str, spawn: Callable[..., Process], tmp_path
     return spawn([*argv, "--control", f"unix:{tmp_path / 'control.sock'}"], name="sidecar")
 
 
-async def test_leader_stays_quick_beside_hostile_clients(sidecar: Process, spawn: Callable[..., Process]) -> None:
+async def test_leader_route_stays_quick(sidecar: Process, spawn: Callable[..., Process]) -> None:
     """Quiet and hostile rounds take turns, so that a machine busy with something else weighs on both."""
     address = await asyncio.to_thread(listening, sidecar)
     token = await holding(address)
     quiet, beset = [await p99(address)], []
-    crowd = spawn([sys.executable, hostile_clients.__file__, str(address.port)], name="hostile", lines=True)
+    crowd = spawn([sys.executable, "-P", hostile_clients.__file__, str(address.port)], name="hostile", lines=True)
     assert await asyncio.to_thread(crowd.read_line, PATIENCE) == "ready"
     for _ in range(ROUNDS):
         beset.append(await p99(address))

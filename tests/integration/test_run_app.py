@@ -47,7 +47,7 @@ def test_work_that_does_not_end_in_time(bench: Bench) -> None:
     wait_for(lambda: bench.stored.identities() == ["b", "a"], "a to queue again", PATIENCE)
 
 
-def test_a_second_term_signal_changes_nothing(bench: Bench) -> None:
+def test_second_term_changes_nothing(bench: Bench) -> None:
     """TERM comes twice from impatient hands: the drain goes on, and the end is in order."""
     a = bench.start("a", {"--drain": "600"})
     a.wait_leading()

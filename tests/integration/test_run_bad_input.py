@@ -53,7 +53,7 @@ def said(sidecar: Sidecar) -> list[str]:
     return [line for line in sidecar.log.splitlines() if not line.startswith("{")]
 
 
-def test_a_file_in_the_place_of_the_control_socket(bench: Bench, tmp_path: Path) -> None:
+def test_file_at_the_control_socket(bench: Bench, tmp_path: Path) -> None:
     """It may be somebody's work: it is neither used nor removed."""
     path = tmp_path / "precious"
     path.write_text("data")
@@ -66,7 +66,7 @@ def test_a_file_in_the_place_of_the_control_socket(bench: Bench, tmp_path: Path)
     assert bench.stored.entries() == []
 
 
-def test_several_mistakes_are_told_at_once(bench: Bench, tmp_path: Path) -> None:
+def test_mistakes_are_told_at_once(bench: Bench, tmp_path: Path) -> None:
     """Each in a sentence of its own, whether flag or variable, before anything was opened."""
     port = reserve_port()
     settings = {"--state-dir": str(tmp_path / "missing"), "--listen": f"127.0.0.1:{port}"}
@@ -75,7 +75,7 @@ def test_several_mistakes_are_told_at_once(bench: Bench, tmp_path: Path) -> None
     named = sorted(line.removeprefix("leasehold: ").split()[0] for line in said(sidecar))
     assert named == ["--state-dir", "LEASEHOLD_DRAIN", "LEASEHOLD_MAX_DRIFT"]
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=5)
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
 
 
 # --- what can heal ---
@@ -110,7 +110,7 @@ def test_a_role_that_is_granted_later(bench: Bench, etcd_factory: Start, tmp_pat
     a.wait_leading()
 
 
-def test_a_client_certificate_that_is_rotated_to_a_good_one(
+def test_bad_certificate_is_rotated(
     bench: Bench, etcd_factory: Start, certs: CertificateAuthority, tmp_path: Path
 ) -> None:
     """One of an authority that etcd does not know, replaced in its files by one that it does."""
@@ -146,7 +146,7 @@ class QuietHandler(BaseHTTPRequestHandler):
         pass
 
 
-def test_something_else_at_etcds_address(bench: Bench) -> None:
+def test_no_etcd_at_the_address(bench: Bench) -> None:
     """A web server, say: it is said; and where it is one address of several, the others serve."""
     with ThreadingHTTPServer(("127.0.0.1", 0), QuietHandler) as stranger:
         Thread(target=stranger.serve_forever, args=(0.05,), daemon=True).start()

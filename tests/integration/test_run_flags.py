@@ -320,13 +320,15 @@ def test_every_setting_has_a_case() -> None:
     assert given == {name for names in CASES for name in names}
 
 
-def test_a_flag_goes_before_its_variable(bench: Bench) -> None:
+def test_flag_goes_before_its_variable(bench: Bench) -> None:
+    """If both are given, the flag counts."""
     a = bench.start("a", {"--identity": "flag"}, env={"LEASEHOLD_IDENTITY": "variable", "LEASEHOLD_PRIORITY": "3"})
     a.wait_leading()
     assert [(record["identity"], record["priority"]) for record in bench.stored.records()] == [("flag", 3)]
 
 
-def test_a_switch_is_turned_off_by_its_flag(bench: Bench) -> None:
+def test_flag_turns_a_switch_off(bench: Bench) -> None:
+    """A switch that a variable turns on is turned off by its flag."""
     a = bench.make("a", env={"LEASEHOLD_REQUIRE_LOCK": "true"})
     a.argv.append("--no-require-lock")
     a.start()
@@ -342,6 +344,7 @@ def test_the_pod_in_the_record(bench: Bench) -> None:
     assert record == {"identity": "a", "pod": "web-7", "podNamespace": "shop", "podUID": "0b6c", "node": "node-3"}
 
 
-def test_the_pods_namespace_is_the_locks(bench: Bench) -> None:
+def test_namespace_of_the_pod(bench: Bench) -> None:
+    """A lock without a namespace is of the pod's."""
     a = bench.start("a", {"--lock": "other"}, env={"POD_NAMESPACE": "shop"})
     assert a.wait_leading().fields["lock"] == "shop/other"

@@ -33,7 +33,8 @@ def states(samples: Samples) -> list[str]:
     return [state for (name, state), value in samples.items() if name == "leasehold_state" and value == 1]
 
 
-def test_metrics_of_a_holder_and_a_waiter(sidecar_factory: Factory) -> None:
+def test_metrics_of_holder_and_waiter(sidecar_factory: Factory) -> None:
+    """Each says its own state, and both the same lock."""
     a = sidecar_factory("a", ttl=600)
     token = a.wait_leading().token
     b = sidecar_factory("b", ttl=600)

@@ -64,7 +64,7 @@ def leads_and_is_kept(sidecar: Sidecar, home: Path) -> Answer:
 # --- the same term ---
 
 
-def test_restarts_within_the_ttl_cost_no_failover(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
+def test_restarts_cost_no_failover(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
     """Killed again and again: same key, same lease, same token; the next in line leads at no instant."""
     a = keeping(sidecar_factory, home)
     token = leads_and_is_kept(a, home).token
@@ -85,7 +85,8 @@ def test_restarts_within_the_ttl_cost_no_failover(sidecar_factory: Factory, stor
     b.wait_queued(1)
 
 
-def test_a_waiter_that_restarts_keeps_its_place(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
+def test_restarted_waiter_keeps_its_place(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
+    """Its key, its lease and its position stay."""
     a = sidecar_factory("a", ttl=RESTART)
     a.wait_leading()
     b = keeping(sidecar_factory, home, "b")
@@ -99,7 +100,7 @@ def test_a_waiter_that_restarts_keeps_its_place(sidecar_factory: Factory, stored
     b.wait_leading()
 
 
-def test_a_frozen_process_keeps_its_directory(sidecar_factory: Factory, home: Path) -> None:
+def test_frozen_process_keeps_its_files(sidecar_factory: Factory, home: Path) -> None:
     """One that is frozen may wake up: nobody else may take its term up meanwhile."""
     a = keeping(sidecar_factory, home)
     token = leads_and_is_kept(a, home).token
@@ -116,7 +117,8 @@ def test_a_frozen_process_keeps_its_directory(sidecar_factory: Factory, home: Pa
 # --- a fresh one ---
 
 
-def test_after_the_ttl_it_is_another_term(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
+def test_late_restart_is_another_term(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
+    """After the TTL, a restart is another term."""
     a = keeping(sidecar_factory, home, ttl=SHORT)
     token = leads_and_is_kept(a, home).token
     a.kill()
@@ -126,7 +128,7 @@ def test_after_the_ttl_it_is_another_term(sidecar_factory: Factory, stored: Stor
     a.wait_for_log("not-resumed")
 
 
-def test_what_was_given_up_is_never_taken_up(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
+def test_given_up_is_never_taken_up(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
     """TERM, on request, by pause: each ends the term for good."""
     a = keeping(sidecar_factory, home)
     tokens = [leads_and_is_kept(a, home).token]
@@ -142,9 +144,7 @@ def test_what_was_given_up_is_never_taken_up(sidecar_factory: Factory, stored: S
     assert tokens == sorted(set(tokens))
 
 
-def test_a_deletion_that_may_be_under_way(
-    etcd_factory: Callable[..., EtcdServer], sidecar_factory: Factory, home: Path
-) -> None:
+def test_killed_while_it_deletes(etcd_factory: Callable[..., EtcdServer], sidecar_factory: Factory, home: Path) -> None:
     """Etcd hangs at TERM, and then the process is killed: the deletion may still come, so it is another term."""
     server = etcd_factory()
     a = keeping(sidecar_factory, home, ttl=SHORT, server=server.url)

@@ -114,7 +114,8 @@ def test_the_leader_electors_contract(sidecar_factory: Factory, stored: StoredLo
         wait_names(one, "")
 
 
-def test_a_leader_that_is_not_ours_is_named_by_its_text(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_foreign_leader_is_named(sidecar_factory: Factory, stored: StoredLock) -> None:
+    """A leader that is not of Leasehold is named by the text of its key."""
     stored.stranger("some etcdctl")
     a = sidecar_factory("a")
     a.wait_queued(1)
@@ -124,7 +125,7 @@ def test_a_leader_that_is_not_ours_is_named_by_its_text(sidecar_factory: Factory
 # --- /events ---
 
 
-def test_events_tell_the_state_and_then_each_change(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_events_tell_state_and_changes(sidecar_factory: Factory, stored: StoredLock) -> None:
     """Seen by the one that loses the lead, and by the one that gains it."""
     a = sidecar_factory("a", ttl=600)
     old = a.wait_leading()
@@ -152,7 +153,7 @@ def test_events_tell_the_state_and_then_each_change(sidecar_factory: Factory, st
         assert left.until("gained")["leader"] == "a", "it was next when nobody could hold"
 
 
-def test_events_beat_while_nothing_happens_and_end_with_the_sidecar(sidecar_factory: Factory) -> None:
+def test_events_beat_and_end(sidecar_factory: Factory) -> None:
     """So that a consumer can tell a quiet sidecar from a dead connection; its last word at the end is that it lost."""
     a = sidecar_factory("a", ttl=600)
     a.wait_leading()
@@ -198,7 +199,7 @@ def test_ready_while_in_the_queue(sidecar_factory: Factory) -> None:
     wait_ready_as(b, "holding", 200)
 
 
-def test_ready_through_an_outage_of_etcd(etcd_factory: Callable[..., EtcdServer], sidecar_factory: Factory) -> None:
+def test_ready_through_an_outage(etcd_factory: Callable[..., EtcdServer], sidecar_factory: Factory) -> None:
     """Not before it has joined; but an outage later takes no standby out of its Services."""
     server = etcd_factory()
     server.kill()
@@ -214,7 +215,7 @@ def test_ready_through_an_outage_of_etcd(etcd_factory: Callable[..., EtcdServer]
 # --- the control listener ---
 
 
-def test_a_waiter_has_nothing_to_give_up(sidecar_factory: Factory) -> None:
+def test_waiter_has_nothing_to_give_up(sidecar_factory: Factory) -> None:
     """409 and a sentence; and it stays where it is."""
     sidecar_factory("a", ttl=600).wait_leading()
     b = sidecar_factory("b", ttl=600)
@@ -245,7 +246,7 @@ def test_control_in_every_order(sidecar_factory: Factory) -> None:
     a.wait_leading()
 
 
-def test_an_app_that_is_done_before_its_sidecar_was_told(sidecar_factory: Factory) -> None:
+def test_drained_without_a_drain(sidecar_factory: Factory) -> None:
     """POST /drained to a holder gives the lock up without a wait, however long the drain may be."""
     a = sidecar_factory("a", ttl=600, flags=["--drain", "600"])
     a.wait_leading()

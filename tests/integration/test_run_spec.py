@@ -57,7 +57,7 @@ def test_suspend(sidecar_factory: Factory, stored: StoredLock) -> None:
     assert b.wait_leading().token > old.token
 
 
-def test_preferred_holder_passes_the_others_by(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_preferred_holder_is_next(sidecar_factory: Factory, stored: StoredLock) -> None:
     """The third in the queue is named: it is next, and the second, who is passed by, leads at no instant."""
     a, b, c = everyone = queued(sidecar_factory, "a", "b", "c")
     old = a.wait_leading()
@@ -75,7 +75,7 @@ def test_preferred_holder_passes_the_others_by(sidecar_factory: Factory, stored:
     assert b.is_leading(), "a holder waits for the one who is named"
 
 
-def test_preferred_group_passes_the_old_one_by(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_preferred_group_is_next(sidecar_factory: Factory, stored: StoredLock) -> None:
     """A rollout: two of the new group stand behind two of the old one; the first of the new takes over at once."""
     old = queued(sidecar_factory, "a", "b", group="old")
     new = queued(sidecar_factory, "c", "d", group="new")
@@ -90,7 +90,7 @@ def test_preferred_group_passes_the_old_one_by(sidecar_factory: Factory, stored:
     assert "b" not in {said.name for said in witness.said}
 
 
-def test_a_stranger_in_between_is_not_passed_by(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_stranger_is_not_skipped(sidecar_factory: Factory, stored: StoredLock) -> None:
     """Its key is not ours to delete: the holder stays until the stranger has gone of its own accord."""
     (a,) = queued(sidecar_factory, "a", group="old")
     token = a.wait_leading().token
@@ -159,9 +159,7 @@ def granted(stored: StoredLock) -> int:
     ],
     ids=["not JSON", "endless", "not whole", "not text"],
 )
-def test_a_spec_that_breaks_under_a_running_sidecar(
-    broken: str, says: str, sidecar_factory: Factory, stored: StoredLock
-) -> None:
+def test_spec_breaks_and_is_mended(broken: str, says: str, sidecar_factory: Factory, stored: StoredLock) -> None:
     """The last good one stays in force; it is said once; what is good later is obeyed again."""
     stored.declare(capacity=2)
     a, b = both = queued(sidecar_factory, "a", "b")
@@ -211,7 +209,7 @@ def test_the_spec_is_removed(sidecar_factory: Factory, stored: StoredLock) -> No
 ODD = ["", "{", "[" * 50_000, '{"identity": "a"}', '{"identity": "b", "incarnation": "x", "priority": "9"}', "\x1b[2J"]
 
 
-def test_odd_records_come_and_go_under_running_sidecars(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_odd_records_come_and_go(sidecar_factory: Factory, stored: StoredLock) -> None:
     """Before, between and behind ours, with a preference in force: each is waited for, none takes the lock away."""
     stored.declare(preferredGroup="new")
     (a,) = queued(sidecar_factory, "a", group="old")
@@ -232,7 +230,7 @@ def test_odd_records_come_and_go_under_running_sidecars(sidecar_factory: Factory
         assert count_said(one, "\x1b") == 0
 
 
-def test_the_holders_record_is_overwritten(sidecar_factory: Factory, stored: StoredLock) -> None:
+def test_overwritten_record(sidecar_factory: Factory, stored: StoredLock) -> None:
     """By a person, or another process: it is not the holder's any more, so it stops at once, and queues anew."""
     a, b = queued(sidecar_factory, "a", "b")
     a.wait_leading()

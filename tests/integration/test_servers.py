@@ -30,9 +30,8 @@ from tests.servers import (
 
 
 @pytest.mark.parametrize("version", ["3.7", "3.5", "3.4"])
-def test_each_etcd_version_keeps_its_data_over_a_kill_and_loses_it_by_a_wipe(
-    etcd_factory: Callable[..., EtcdServer], version: str
-) -> None:
+def test_kill_keeps_data_and_wipe_does_not(etcd_factory: Callable[..., EtcdServer], version: str) -> None:
+    """Each version of etcd keeps its data over a kill, and loses it by a wipe."""
     server = etcd_factory(version)
     assert server.ctl.json("endpoint", "status")[0]["Status"]["version"].startswith(version)
     server.ctl.put("/kept", "yes")
@@ -50,16 +49,18 @@ def test_each_etcd_version_keeps_its_data_over_a_kill_and_loses_it_by_a_wipe(
     assert server.ctl.prefix("/") == []
 
 
-def test_a_frozen_server_accepts_connections_and_says_nothing(etcd_factory: Callable[..., EtcdServer]) -> None:
+def test_frozen_server_is_silent(etcd_factory: Callable[..., EtcdServer]) -> None:
+    """A frozen server accepts connections, and answers nothing."""
     server = etcd_factory()
     server.pause()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60):
         assert not server.healthy()
     server.resume()
     server.wait_healthy()
 
 
-def test_leases_and_keys_are_seen_as_etcd_stores_them(etcdctl: Etcdctl, root: str) -> None:
+def test_leases_and_keys_as_stored(etcdctl: Etcdctl, root: str) -> None:
+    """`ctl` shows leases and keys as etcd stores them."""
     lease = etcdctl.grant(60)
     etcdctl.put(f"{root}/b", "-dashes and spaces ", lease=lease)
     etcdctl.put(f"{root}/a", "")
@@ -73,9 +74,10 @@ def test_leases_and_keys_are_seen_as_etcd_stores_them(etcdctl: Etcdctl, root: st
     assert etcdctl.time_to_live(lease) == -1
 
 
-def test_a_cluster_elects_another_leader_when_its_own_is_frozen_or_killed(
+def test_cluster_elects_another_leader(
     cluster_factory: Callable[..., EtcdCluster],
 ) -> None:
+    """A cluster elects another leader when its own is frozen or killed."""
     cluster = cluster_factory(3)
     first = cluster.leader()
     first.pause()
@@ -89,9 +91,8 @@ def test_a_cluster_elects_another_leader_when_its_own_is_frozen_or_killed(
     assert cluster.move_leader(second) is second
 
 
-def test_mutual_tls_refuses_clients_without_a_certificate(
-    etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority
-) -> None:
+def test_mutual_tls_demands_a_certificate(etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority) -> None:
+    """Clients without a certificate are refused."""
     server = etcd_factory(authority=certs, mutual=True)
     server.ctl.put("/a", "1")
     stranger = Etcdctl([server.url], CertificateAuthority(certs.directory / "other").client())
@@ -99,7 +100,8 @@ def test_mutual_tls_refuses_clients_without_a_certificate(
         stranger.run("get", "/a", "--command-timeout=1s")
 
 
-def test_authentication_confines_users_to_their_prefix(etcd_factory: Callable[..., EtcdServer]) -> None:
+def test_users_are_confined_to_a_prefix(etcd_factory: Callable[..., EtcdServer]) -> None:
+    """A user of etcd reads and writes under its own prefix only."""
     server = etcd_factory()
     server.enable_auth({"candidate": "secret"}, prefix="/leasehold/")
     user = Etcdctl([server.url], user="candidate:secret")
@@ -120,7 +122,8 @@ def test_gos_election_hands_over(etcd: EtcdServer, root: str, peer_factory: Call
     assert second.expect("elected")["revision"] > elected["revision"]
 
 
-def test_the_proxy_swallows_cuts_and_heals(etcd: EtcdServer, root: str, toxiproxy: Toxiproxy) -> None:
+def test_proxy_cuts_and_heals(etcd: EtcdServer, root: str, toxiproxy: Toxiproxy) -> None:
+    """The proxy swallows what is sent, cuts connections, and heals."""
     proxy = toxiproxy.proxy(etcd.port)
     through = Etcdctl([proxy.url])
     through.put(f"{root}/a", "1")
@@ -132,9 +135,10 @@ def test_the_proxy_swallows_cuts_and_heals(etcd: EtcdServer, root: str, toxiprox
         assert through.get(f"{root}/a")
 
 
-def test_a_frozen_disk_hangs_the_member_on_it(
+def test_frozen_disk_hangs_its_member(
     etcd_factory: Callable[..., EtcdServer], disk_factory: Callable[..., Disk]
 ) -> None:
+    """A frozen disk hangs the member on it, and no other."""
     disk = disk_factory()
     server = etcd_factory(directory=disk.path / "etcd")
     disk.freeze()
@@ -150,7 +154,7 @@ def test_postgres_answers(postgres: Postgres) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_skewed_process_sees_all_its_clocks_run_faster() -> None:
+def test_skewed_clocks_run_faster() -> None:
     """Held against the kernel's own uptime, which is not faked, so that a busy machine makes no difference."""
     script = """if True:
         import asyncio, json, time
@@ -166,13 +170,14 @@ def test_a_skewed_process_sees_all_its_clocks_run_faster() -> None:
         print(json.dumps([last[0] - first[2], last[2] - first[0], *faked]))
     """
     argv = [sys.executable, "-c", script]
-    output = subprocess.run(argv, env={**os.environ, **skewed_clock(4)}, capture_output=True, check=True, timeout=60)
+    output = subprocess.run(argv, env={**os.environ, **skewed_clock(4)}, capture_output=True, check=True, timeout=120)
     least, most, *faked = json.loads(output.stdout)  # what really passed, however long the questions took
     for clock in faked:
         assert 4 * 0.95 * least < clock < 4 * 1.05 * most
 
 
-def test_ports_are_given_once_and_outside_the_kernels_own_range() -> None:
+def test_ports_are_given_once() -> None:
+    """A port is given once, and lies outside of the range that the kernel gives from."""
     ports = [reserve_port() for _ in range(20)]
     assert len(set(ports)) == 20
     assert max(ports) < int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -200,7 +205,8 @@ def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
     wait_for(lambda: state_of(child) in ("Z", "gone"), "the child to end")
 
 
-def test_a_process_that_ends_early_is_reported_with_its_log() -> None:
+def test_early_end_is_shown_with_its_log() -> None:
+    """A process that ends before it should is reported with the end of its log."""
     with Process(["sh", "-c", "echo what went wrong >&2; exit 3"]) as process:
         with pytest.raises(ProcessFailed, match="what went wrong"):
             process.wait_for_log("ready")

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from leasehold.lock.keys import Keys, LockName
-from tests.servers import Etcdctl, EtcdServer, Process, reserve_port, wait_for
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
-PATIENCE = 60.0
 LOCK = LockName("default", "job")
 
 
@@ -97,7 +96,8 @@ def test_status_with_a_broken_spec(sidecars: Sidecars, root: str, etcdctl: Etcdc
     assert "Declared, but the lock's spec key does not hold a JSON object." in done.stdout
 
 
-def test_status_without_etcd_is_one_sentence() -> None:
+def test_status_without_etcd() -> None:
+    """Without etcd, `status` is one sentence."""
     done = leasehold("status", "--lock", "job", "--etcd", f"http://127.0.0.1:{reserve_port()}")
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
@@ -110,7 +110,8 @@ def test_status_asks_the_next_member(sidecars: Sidecars) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_status_where_etcd_demands_a_login(etcd_factory: Callable[..., EtcdServer], tmp_path: Path) -> None:
+def test_status_with_a_login(etcd_factory: Callable[..., EtcdServer], tmp_path: Path) -> None:
+    """Where etcd demands a login, `status` without one is a sentence."""
     server = etcd_factory()
     server.enable_auth({"me": "secret"})
     done = leasehold("status", "--lock", "job", "--etcd", server.url)
@@ -131,7 +132,7 @@ def waiter(spawn: Callable[..., Process], port: int, *settings: str) -> Process:
     return spawn(command, name="wait", lines=True)
 
 
-def test_wait_prints_the_token_of_the_leader(sidecars: Sidecars, spawn: Callable[..., Process]) -> None:
+def test_wait_prints_the_token(sidecars: Sidecars, spawn: Callable[..., Process]) -> None:
     """It may start before the sidecar, and wait while another leads."""
     port = reserve_port()
     waiting = waiter(spawn, port)
@@ -146,7 +147,8 @@ def test_wait_prints_the_token_of_the_leader(sidecars: Sidecars, spawn: Callable
     assert sidecars.status()["candidates"][0]["token"] == token
 
 
-def test_wait_outlasts_a_restart_of_the_sidecar(sidecars: Sidecars, spawn: Callable[..., Process]) -> None:
+def test_wait_outlasts_a_restart(sidecars: Sidecars, spawn: Callable[..., Process]) -> None:
+    """A sidecar that is restarted meanwhile does not end the wait."""
     leader, _ = sidecars.start("one")
     sidecars.wait_for_queue("one")
     standby, port = sidecars.start("two")

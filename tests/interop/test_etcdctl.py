@@ -71,9 +71,7 @@ def test_ours_waits_for_etcdctl(sidecar_factory: Factory, elect: Elect, stored: 
     assert a.wait_leading().token > revision
 
 
-def test_ours_waits_for_the_lease_of_an_etcdctl_that_died(
-    sidecar_factory: Factory, elect: Elect, stored: StoredLock
-) -> None:
+def test_dead_etcdctl_is_waited_for(sidecar_factory: Factory, elect: Elect, stored: StoredLock) -> None:
     """Killed: its key stands until its lease has run out, or is revoked."""
     candidate = elect("theirs")
     candidate.read_line()

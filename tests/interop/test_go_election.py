@@ -16,7 +16,7 @@ def candidate(peers: Peers, stored: StoredLock, ttl: int = LONG) -> Peer:
     return peers(stored.ctl, stored.keys.prefix, ttl=ttl)
 
 
-def test_go_waits_for_ours_and_ours_for_go(sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock) -> None:
+def test_go_and_ours_take_turns(sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock) -> None:
     """Three turns: a sidecar, then a Go program, then the sidecar that had queued behind it."""
     a = sidecar_factory("a", ttl=LONG)
     token = a.wait_leading().token
@@ -34,9 +34,8 @@ def test_go_waits_for_ours_and_ours_for_go(sidecar_factory: Factory, peer_factor
     assert b.wait_leading().token > elected["revision"]
 
 
-def test_go_sees_our_leader_and_observes_our_handovers(
-    sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock
-) -> None:
+def test_go_observes_our_handovers(sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock) -> None:
+    """A Go program sees our leader, and observes our handovers."""
     a = sidecar_factory("a", ttl=LONG)
     token = a.wait_leading().token
     peer = candidate(peer_factory, stored)
@@ -65,9 +64,7 @@ def test_a_go_leader_that_proclaims(sidecar_factory: Factory, peer_factory: Peer
     assert a.wait_leading().token > elected["revision"]
 
 
-def test_a_go_candidate_ahead_of_ours_goes_before_its_turn(
-    sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock
-) -> None:
+def test_go_leaves_before_its_turn(sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock) -> None:
     """The key that ours waits for is deleted while another still stands ahead: that is not its turn yet."""
     a = sidecar_factory("a", ttl=LONG)
     a.wait_leading()
@@ -93,9 +90,7 @@ def test_a_go_leader_that_dies(sidecar_factory: Factory, peer_factory: Peers, st
     assert a.wait_leading().token > elected["revision"]
 
 
-def test_go_behind_candidates_that_ours_passes_by(
-    sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock
-) -> None:
+def test_go_behind_skipped_candidates(sidecar_factory: Factory, peer_factory: Peers, stored: StoredLock) -> None:
     """Ours deletes keys of ours ahead of it, out of turn: its own turn comes in order all the same."""
     everyone = []
     for name, group in (("a", "old"), ("b", "old"), ("c", "new")):

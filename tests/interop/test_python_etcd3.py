@@ -36,7 +36,8 @@ class Etcd3:
 def etcd3(etcd: EtcdServer, spawn: Callable[..., Process]) -> Etcd3:
     script = Path(__file__).with_name("etcd3_client.py")
     env = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
-    return Etcd3(spawn([sys.executable, script, "127.0.0.1", str(etcd.port)], name="etcd3", env=env, lines=True))
+    words = [sys.executable, "-P", script, "127.0.0.1", str(etcd.port)]
+    return Etcd3(spawn(words, name="etcd3", env=env, lines=True))
 
 
 def test_it_reads_our_queue(sidecar_factory: Factory, etcd3: Etcd3, stored: StoredLock) -> None:

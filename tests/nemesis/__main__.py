@@ -12,9 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.nemesis.checker import Contradiction, check
+from tests.nemesis.cluster_world import Shape, World
 from tests.nemesis.history import History, Told
 from tests.nemesis.nemesis import available, draw, torment
-from tests.nemesis.world import Shape, World
 from tests.servers import ProcessFailed, Version, disks_available
 
 ACTS = 10

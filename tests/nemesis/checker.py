@@ -45,7 +45,7 @@ from tests.nemesis.history import (
     Told,
     Wrote,
 )
-from tests.nemesis.record import Declared, Record
+from tests.nemesis.queue_record import Declared, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tests.nemesis.cluster_world import TTL, World
+from tests.nemesis.etcd_gateway import Unanswered
 from tests.nemesis.faults import ALL, INNER, OUTER, Fault
-from tests.nemesis.gateway import Unanswered
 from tests.nemesis.history import Recovery
-from tests.nemesis.world import TTL, World
 from tests.servers.etcdctl import EtcdctlFailed
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.nemesis.gateway import Gateway, Unanswered
+from tests.nemesis.etcd_gateway import Gateway, Unanswered
 from tests.nemesis.history import History, Told, Wrote
 from tests.support.sidecars import Sidecar
 

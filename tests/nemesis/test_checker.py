@@ -27,7 +27,7 @@ from tests.nemesis.history import (
     Told,
     Wrote,
 )
-from tests.nemesis.record import Clock
+from tests.nemesis.queue_record import Clock
 
 SETUP = Setup(ttl=3, queue="/queue/", spec="/spec", register="/register")
 AGREED = {1: 0.5, 5: 1.0, 6: 1.5, 7: 2.0, 8: 5.0, 9: 6.0}
@@ -114,20 +114,21 @@ def test_what_went_wrong_is_found(rule: str, facts: list[Fact]) -> None:
     assert rule in rules(*facts)
 
 
-def test_a_promise_of_a_fast_clock_ends_sooner() -> None:
+def test_promise_of_a_fast_clock() -> None:
     """What a sidecar whose clock runs fast calls three seconds are fewer."""
     setup = Setup(3, "/queue/", "/spec", "/register", rates={"a": 1.5})
     assert check(History(setup, [*unasked(), told("a", 3.0, 5, 2.9)])) == []
     assert unasked_rules(told("a", 3.0, 5, 2.9)) == {"promise"}
 
 
-def test_two_may_lead_with_capacity_two_and_for_a_ttl_after() -> None:
+def test_capacity_of_two() -> None:
+    """With a capacity of two, two may lead, also for a TTL after it was lowered."""
     both = [told("b", 3.0, 6, 1.0), told("a", 3.1, 5, 1.0), told("b", 4.2, 6, 0.2)]
     assert rules(spec('{"capacity":2}'), *both) == set()
     assert rules(spec('{"capacity":2}'), spec("{}", 7), *both) == set()
 
 
-def test_whom_somebody_else_ended_is_excused_until_the_bound() -> None:
+def test_ended_by_another_is_excused() -> None:
     """Guarantee 7: for up to a TTL two may believe that they lead; then no more, and nobody else is excused."""
     ended = Ended("/queue/a", 4.9)
     assert unasked_rules(ended, told("a", 6.0, 5, 1.0)) == set()
@@ -135,23 +136,23 @@ def test_whom_somebody_else_ended_is_excused_until_the_bound() -> None:
     assert "order" in unasked_rules(Ended("/queue/b", 4.9), told("a", 6.0, 5))
 
 
-def test_what_a_woken_etcd_leader_revokes_by_mistake_is_excused() -> None:
+def test_woken_etcd_leader_is_excused() -> None:
     """Only what went in that window is."""
     assert unasked_rules(Forwarded(4.9, 8.0), told("a", 6.0, 5, 1.0)) == set()
     assert "order" in unasked_rules(Forwarded(5.5, 8.0), told("a", 6.0, 5))
 
 
-def test_overlapping_answers_prove_nothing() -> None:
+def test_overlap_proves_nothing() -> None:
     """An answer that was under way while the key went, and the other took over, may have been decided before."""
     assert rules(Told("a", 4.7, 6.5, 200, 5, 0.1, 0)) == set()
 
 
-def test_a_restart_may_take_up_what_was_to_be_given_up() -> None:
+def test_restart_may_keep_its_term() -> None:
     """The process that had agreed was killed before it could."""
     assert rules(Asked("a", "handover", 3.0, 3.05, 202), Started("a", 3.1)) == set()
 
 
-def test_a_term_may_arrive_after_the_next_answers() -> None:
+def test_term_signal_may_arrive_late() -> None:
     """It was sent at 3.0, but nothing shows that it arrived: the process may not have run until then."""
     assert rules(Asked("a", "stop", 3.0, 3.05, 0)) == set()
 

@@ -2,19 +2,23 @@
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
+from leasehold import clock
+from leasehold.etcd.client import EtcdClient
 from tests.cluster import ControlPlane
-from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
-from tests.operator.operators import Operator
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.scene import Scene
-from tests.servers import EtcdServer
+from tests.operator.kubectl_plugin import Plugin
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
+from tests.operator.operator_on_own_etcd import OwnEtcd
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
+from tests.servers import PATIENCE, EtcdServer
 from tests.support.sidecars import Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import StoredLock, stored_lock
 
 _users: weakref.WeakKeyDictionary[ControlPlane, str] = weakref.WeakKeyDictionary()
 
@@ -59,7 +63,20 @@ def operator_factory(request: pytest.FixtureRequest, etcd: EtcdServer, root: str
 @pytest.fixture
 def stored(etcd: EtcdServer, root: str, namespace: str) -> Callable[[str], StoredLock]:
     """The keys of a Lock of the test's namespace, as etcd has them."""
-    return lambda name: StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+    return partial(stored_lock, etcd.ctl, root, namespace)
+
+
+@pytest.fixture
+async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
+    """Our own client of the shared etcd, on a connection of the test's own."""
+    async with EtcdClient([etcd.url], clock=clock.now, timeout=PATIENCE) as client:
+        yield client
+
+
+@pytest.fixture
+def plugin(api: ControlPlane, namespace: str) -> Plugin:
+    """`kubectl leasehold` in the test's namespace."""
+    return Plugin(api, namespace)
 
 
 @pytest.fixture

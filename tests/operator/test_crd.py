@@ -133,7 +133,8 @@ ON_CREATION = [
 
 
 @pytest.mark.parametrize("case", ON_CREATION, ids=lambda case: case.what)
-def test_a_wrong_lock_is_refused_with_the_field_and_the_mend(unchanged: Locks, case: Refused) -> None:
+def test_wrong_lock_is_refused(unchanged: Locks, case: Refused) -> None:
+    """The refusal names the field, and what would be right."""
     with pytest.raises(ApiError) as refused:
         unchanged.create(**{"name": "lock", **case.fields}, keep=False)
     assert refused.value.status == case.status
@@ -151,7 +152,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("spec"), [spec for _, spec in ACCEPTED], ids=[what for what, _ in ACCEPTED])
-def test_what_lies_within_the_bounds_is_kept_as_it_is(unchanged: Locks, spec: dict[str, Any]) -> None:
+def test_values_within_the_bounds_are_kept(unchanged: Locks, spec: dict[str, Any]) -> None:
+    """Values within the bounds are stored as they were written."""
     created = unchanged.create(spec=spec, keep=False)
     assert {name: created["spec"][name] for name in spec} == spec
 
@@ -192,7 +194,7 @@ def test_tokens_only_grow(locks: Locks, field: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(("field", "says"), TOKENS)
-def test_tokens_may_fall_only_while_they_cannot_be_meant(locks: Locks, field: str, says: str) -> None:
+def test_when_tokens_may_be_lowered(locks: Locks, field: str, says: str) -> None:
     """Either etcd has lost data, or they are above any that it ever gave out."""
     locks.create(spec={field: 7})
     for other in ({"status": "False"}, {"status": "Unknown"}, {"reason": "EtcdUnreachable"}, {"type": "Ready"}):
@@ -209,14 +211,15 @@ def test_tokens_may_fall_only_while_they_cannot_be_meant(locks: Locks, field: st
         locks.patch(spec={field: 1})
 
 
-def test_a_user_cannot_lower_a_token_by_writing_the_condition_along_with_it(locks: Locks) -> None:
+def test_users_cannot_write_the_condition(locks: Locks) -> None:
+    """A user cannot lower a token by writing, in the same request, the condition that allows it."""
     locks.create(spec={"handoverUpToToken": 7})
     with pytest.raises(ApiError) as refused:
         locks.patch(spec={"handoverUpToToken": 0}, status={"conditions": [condition(**ROLLED_BACK)]})
     assert HANDOVER_GROWS in refused.value.message
 
 
-def test_spec_and_status_are_written_apart(locks: Locks) -> None:
+def test_spec_and_status_stay_apart(locks: Locks) -> None:
     """Neither request touches the other's part, and a status is no new generation."""
     created = locks.create(spec={"capacity": 2}, status={"holderCount": 5})
     assert "status" not in created
@@ -255,7 +258,8 @@ STATUSES: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("status", "says"), [case[1:] for case in STATUSES], ids=[case[0] for case in STATUSES])
-def test_an_impossible_status_is_refused(locks: Locks, status: dict[str, Any], says: str) -> None:
+def test_impossible_status_is_refused(locks: Locks, status: dict[str, Any], says: str) -> None:
+    """The schema bounds what the operator itself may write."""
     locks.create()
     with pytest.raises(ApiError) as refused:
         locks.patch("status", status=status)
@@ -268,7 +272,7 @@ def test_the_largest_status_is_kept(locks: Locks) -> None:
     assert locks.patch("status", status=full)["status"] == full
 
 
-def test_two_managers_share_a_lock_by_server_side_apply(locks: Locks) -> None:
+def test_server_side_apply_by_two_managers(locks: Locks) -> None:
     """Each owns the fields that it applied; taking the other's is a conflict that names the field and the owner."""
     apply = _applier(locks, "")
     apply("team", spec={"capacity": 2})
@@ -283,7 +287,8 @@ def test_two_managers_share_a_lock_by_server_side_apply(locks: Locks) -> None:
     assert given_up["spec"] == {**given_up["spec"], "capacity": 3, "suspend": False}
 
 
-def test_holders_and_conditions_are_merged_by_their_keys(locks: Locks) -> None:
+def test_lists_are_merged_by_their_keys(locks: Locks) -> None:
+    """Of holders and conditions, server-side apply replaces one entry and leaves the others."""
     locks.create()
     apply = _applier(locks, "status")
     apply("one", status={"holders": [holder(1)], "conditions": [condition()]})

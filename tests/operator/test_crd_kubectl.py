@@ -59,24 +59,28 @@ def test_get_shows_who_holds(api: ControlPlane, held: str) -> None:
     assert new[:6] == ["new", "", "", "", "", ""]
 
 
-def test_get_wide_also_shows_token_key_and_reason(api: ControlPlane, held: str) -> None:
+def test_get_wide(api: ControlPlane, held: str) -> None:
+    """`kubectl get -o wide` also shows token, key and reason."""
     head, row, _ = cells(api.kubectl("get", "locks", "-o", "wide", "-n", held))
     assert head[7:] == ["TOKEN", "KEY", "REASON"]
     assert row[7:] == [str(2**63 - 1), "/leasehold/locks/team/held/queue", "Declared"]
 
 
 @pytest.mark.parametrize("name", ["lk", "lock", "locks.leasehold.dev", "locks.v1alpha1.leasehold.dev"])
-def test_every_name_of_the_kind_is_understood(api: ControlPlane, held: str, name: str) -> None:
+def test_every_name_of_the_kind(api: ControlPlane, held: str, name: str) -> None:
+    """kubectl understands plural, singular and short name."""
     wait_for(lambda: "lk" in api.kubectl("api-resources", "--api-group=leasehold.dev"), "Locks to be discovered")
     assert api.kubectl("get", name, "held", "-o", "name", "-n", held) == "lock.leasehold.dev/held\n"
 
 
-def test_wait_for_condition_understands_the_conditions(api: ControlPlane, held: str) -> None:
-    output = api.kubectl("wait", "--for=condition=Held", "lock/held", "-n", held, "--timeout=30s")
+def test_kubectl_wait_for_condition(api: ControlPlane, held: str) -> None:
+    """`kubectl wait --for=condition=…` understands the conditions."""
+    output = api.kubectl("wait", "--for=condition=Held", "lock/held", "-n", held, "--timeout=100s")
     assert output == "lock.leasehold.dev/held condition met\n"
 
 
-def test_apply_refuses_an_unknown_field_unless_told_to_drop_it(api: ControlPlane, namespace: str) -> None:
+def test_unknown_field_is_refused(api: ControlPlane, namespace: str) -> None:
+    """An unknown field is refused, unless kubectl is told to drop it."""
     text = manifest("lock", spec={"capactiy": 2})
     with pytest.raises(KubectlFailed, match=r'unknown field "spec\.capactiy"'):
         api.apply(text, namespace=namespace)
@@ -86,7 +90,7 @@ def test_apply_refuses_an_unknown_field_unless_told_to_drop_it(api: ControlPlane
     assert "capactiy" not in lock["spec"]
 
 
-def test_apply_prints_the_field_and_the_mend(api: ControlPlane, namespace: str) -> None:
+def test_apply_prints_what_is_wrong(api: ControlPlane, namespace: str) -> None:
     """Also when a manifest that is applied again asks for a lower token."""
     api.apply(manifest("lock", spec={"handoverUpToToken": 7}), namespace=namespace)
     with pytest.raises(KubectlFailed) as failed:
@@ -97,7 +101,7 @@ def test_apply_prints_the_field_and_the_mend(api: ControlPlane, namespace: str) 
     )
 
 
-def test_apply_leaves_a_token_that_the_manifest_does_not_name(api: ControlPlane, namespace: str) -> None:
+def test_apply_leaves_tokens_alone(api: ControlPlane, namespace: str) -> None:
     """So a handover that was asked for by hand survives the next apply of a manifest from a repository."""
     text = manifest("lock", spec={"capacity": 1})
     api.apply(text, namespace=namespace)
@@ -108,7 +112,7 @@ def test_apply_leaves_a_token_that_the_manifest_does_not_name(api: ControlPlane,
     assert lock["spec"]["handoverUpToToken"] == 7
 
 
-def test_the_schema_is_structural_and_stays_as_it_is_when_applied_again(api: ControlPlane) -> None:
+def test_schema_is_structural_and_stable(api: ControlPlane) -> None:
     """Else fields would not be pruned, and a tool that compares repository and cluster would never be content."""
     assert api.kubectl("diff", "-f", str(CRD)) == ""
     crd = api.get("customresourcedefinitions", "locks.leasehold.dev")
@@ -118,7 +122,8 @@ def test_the_schema_is_structural_and_stays_as_it_is_when_applied_again(api: Con
 
 
 @pytest.mark.parametrize("path", ["spec", "status", "status.holders", "status.conditions"])
-def test_explain_shows_every_field_with_its_description(api: ControlPlane, path: str) -> None:
+def test_explain_shows_every_field(api: ControlPlane, path: str) -> None:
+    """`kubectl explain` shows each field with its description."""
     words = ("explain", f"lock.{path}", "--api-version=leasehold.dev/v1alpha1")
     wait_for(lambda: _explains(api, *words), "the schema of Locks to be published")
     text = " ".join(api.kubectl(*words).split())

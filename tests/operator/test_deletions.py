@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 
 from leasehold.lock.keys import Record
-from tests.operator.scene import Scene
-from tests.operator.seen import condition, declared
+from tests.operator.lock_objects import condition, declared
+from tests.operator.operator_scene import Scene
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE
 
@@ -27,7 +27,7 @@ def stubborn(scene: Scene, identity: str = "stubborn") -> int:
     return db.entry_of(identity).create_revision
 
 
-def test_a_held_lock_is_released_before_its_key_goes(scene: Scene) -> None:
+def test_release_comes_before_the_key_goes(scene: Scene) -> None:
     """The holder hands over at once, whatever its lease; nobody follows it; and only then the spec key is deleted."""
     scene.declare()
     a, b = scene.sidecar("a"), scene.sidecar("b")
@@ -50,7 +50,7 @@ def test_a_held_lock_is_released_before_its_key_goes(scene: Scene) -> None:
     assert max(a.ask().token, b.ask().token) > token
 
 
-def test_a_release_waits_one_lease_duration_at_most(scene: Scene) -> None:
+def test_release_waits_a_lease_at_most(scene: Scene) -> None:
     """A holder that does not hand over cannot keep a Lock from going; its own key is not touched."""
     scene.declare(leaseDurationSeconds=5)
     token = stubborn(scene)
@@ -62,7 +62,7 @@ def test_a_release_waits_one_lease_duration_at_most(scene: Scene) -> None:
     assert [one.create_revision for one in db.entries()] == [token]
 
 
-def test_a_release_that_takes_too_long_can_be_cut_short(scene: Scene) -> None:
+def test_release_can_be_cut_short(scene: Scene) -> None:
     """The annotation lets the Lock go; what it leaves in etcd says that nobody may hold, and goes as an orphan does."""
     scene.declare()
     stubborn(scene)
@@ -79,7 +79,7 @@ def test_a_release_that_takes_too_long_can_be_cut_short(scene: Scene) -> None:
     wait_for(lambda: declared(scene.stored("db")) == {}, "its spec key to be swept", PATIENCE)
 
 
-def test_an_orphaned_lock_goes_on_and_is_adopted(scene: Scene) -> None:
+def test_orphaned_lock_is_adopted(scene: Scene) -> None:
     """With `deletionPolicy: Orphan` the key stays, also over a restart of the operator, and the holder notices nothing.
 
     A Lock that is created anew takes it up as it stands.

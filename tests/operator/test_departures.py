@@ -19,18 +19,12 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import OutcomeUnknown
 from leasehold.etcd.model import Compare, Delete, Op, TxnAnswer
 from leasehold.lock.keys import Entry, Keys, Record
-from tests.operator.watching import LOCK, watching
-from tests.servers import EtcdServer, wait_for
+from tests.operator.watched_mirror import LOCK, watching
+from tests.servers import PATIENCE, EtcdServer, wait_for
 from tests.support.http_client import until
 from tests.support.sidecars import Sidecar
 
 NEVER = 3600.0
-
-
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
 
 
 @pytest.fixture
@@ -69,7 +63,7 @@ class Deaf(EtcdClient):
         return await super().txn(compares, success, failure, timeout=timeout)
 
 
-async def test_a_lock_that_was_given_up_is_seen_as_released(
+async def test_given_up_is_seen_as_released(
     etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stop does not wait for the revocation, and the mirror has its answer before that."""
@@ -79,7 +73,7 @@ async def test_a_lock_that_was_given_up_is_seen_as_released(
         mirrored.changed.clear()
         made.submit(ev.Stop())
         await mirrored.told(LOCK)
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
         await mirrored.settled()
         assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_departed(LOCK)] == [(entry, True)]
     await client.revoke(entry.lease)
@@ -90,11 +84,11 @@ async def test_a_lease_does_not_linger_long(etcd: EtcdServer, client: EtcdClient
     async with holding(client, board, root) as (made, running):
         lease = made.election.lease_id
         made.submit(ev.Stop())
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
     await asyncio.to_thread(wait_for, lambda: lease not in etcd.ctl.leases(), "the lease to be revoked")
 
 
-async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
+async def test_uncertain_deletion_revokes_at_once(
     etcd: EtcdServer, client: EtcdClient, board: Publisher, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one waits for that: only after a deletion that is certain may a lease linger."""
@@ -105,12 +99,12 @@ async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
         lease = made.election.lease_id
         assert lease
         made.submit(ev.Stop())
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, PATIENCE)
         assert (await client.range(made.election.keys.entry(lease))).first is None
         assert (await client.time_to_live(lease)).ttl == -1
 
 
-async def test_a_killed_holder_is_never_seen_as_released(
+async def test_killed_is_not_seen_as_released(
     etcd: EtcdServer, sidecar_factory: Callable[..., Sidecar], root: str
 ) -> None:
     """Its key goes with its lease; None where this machine was too busy to ask soon."""

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from tests.operator.operators import Operator
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.seen import condition, declared, is_held, is_ready, lock
+from tests.operator.lock_objects import condition, declared, is_held, is_ready, lock
+from tests.operator.operator_on_own_etcd import OwnEtcd
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE
 
@@ -74,7 +74,7 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
     assert (first.errors(), second.errors()) == (0, 0)
 
 
-def test_a_frozen_etcd_is_noticed_and_goes_on(own: OwnEtcd) -> None:
+def test_frozen_etcd_is_noticed(own: OwnEtcd) -> None:
     """Its connections stand and are silent: that must be as clear as an etcd that is gone."""
     own.declare()
     sidecar = own.sidecar("a")
@@ -92,7 +92,7 @@ def test_a_frozen_etcd_is_noticed_and_goes_on(own: OwnEtcd) -> None:
     assert own.operator.errors() == 0
 
 
-def test_history_compacted_under_a_watch_that_lags(own: OwnEtcd) -> None:
+def test_compaction_under_a_lagging_watch(own: OwnEtcd) -> None:
     """The operator stands still while more happens than the connection holds, and then that history is gone."""
     own.declare()
     own.declare("other")

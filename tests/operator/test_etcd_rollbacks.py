@@ -4,9 +4,9 @@ import pytest
 
 from tests.cluster import ApiError
 from tests.cluster.objects import Object
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.scene import AN_HOUR
-from tests.operator.seen import condition, is_held
+from tests.operator.lock_objects import condition, is_held
+from tests.operator.operator_on_own_etcd import OwnEtcd
+from tests.operator.operator_scene import AN_HOUR
 from tests.support.sidecars import wait_leader
 
 

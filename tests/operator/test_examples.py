@@ -11,8 +11,8 @@ from leasehold.injector import patch
 from leasehold.operator.watch.transform import LEADER_LABEL
 from leasehold.settings.config import exec_config, run_config
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.seen import is_ready
+from tests.operator.lock_objects import is_ready
+from tests.operator.operator_process import Operator
 from tests.unit.injector.pods import SIDECAR
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "examples").glob("*.yaml"))
@@ -23,9 +23,8 @@ def documents(path: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(path.read_text()))
 
 
-def test_every_example_is_applied_and_its_locks_are_declared(
-    api: ControlPlane, namespace: str, operator_factory: Callable[..., Operator]
-) -> None:
+def test_examples_are_applied(api: ControlPlane, namespace: str, operator_factory: Callable[..., Operator]) -> None:
+    """The API server takes every example, and the operator declares its Locks."""
     operator = operator_factory()
     operator.wait_active()
     assert {path.stem for path in EXAMPLES} == {"injected", "job", "lock", "standbys", "statefulset"}
@@ -38,7 +37,7 @@ def test_every_example_is_applied_and_its_locks_are_declared(
 
 
 @pytest.mark.parametrize("name", ["injected", "statefulset"])
-def test_the_injector_takes_what_is_labelled_for_it(name: str) -> None:
+def test_injector_takes_the_labelled(name: str) -> None:
     """Its pods stand for the example's own Lock, with the revision that their controller will give them."""
     by_kind = {one["kind"]: one for one in documents(EXAMPLES[0].with_name(f"{name}.yaml"))}
     (workload,) = (one for kind, one in by_kind.items() if kind in ("Deployment", "StatefulSet"))
@@ -50,7 +49,8 @@ def test_the_injector_takes_what_is_labelled_for_it(name: str) -> None:
     assert patch.patch(template, asked, SIDECAR)
 
 
-def test_the_settings_of_the_job_s_command_exist() -> None:
+def test_settings_of_the_job_exist() -> None:
+    """The command of the Job's example is given flags and variables that exist."""
     (job,) = (one for one in documents(EXAMPLES[0].with_name("job.yaml")) if one["kind"] == "CronJob")
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     words: list[str] = [*container["command"], *container["args"]]
@@ -64,14 +64,15 @@ def standbys() -> dict[str, dict[str, Any]]:
     return {one["kind"]: one["spec"] for one in documents(EXAMPLES[0].with_name("standbys.yaml"))}
 
 
-def test_the_service_finds_the_leader_among_the_pods_of_its_deployment() -> None:
+def test_service_selects_the_leader() -> None:
+    """The Service's selector is the Deployment's labels and the leader's."""
     found = standbys()
     assert found["Lock"]["podLabel"] is True
     marked = found["Deployment"]["template"]["metadata"]["labels"] | {LEADER_LABEL: "true"}
     assert found["Service"]["selector"].items() <= marked.items()
 
 
-def test_the_settings_of_the_sidecar_exist() -> None:
+def test_settings_of_the_sidecar_exist() -> None:
     """A misspelt variable would be a warning, a misspelt flag an error."""
     (sidecar,) = standbys()["Deployment"]["template"]["spec"]["initContainers"]
     environ = {one["name"]: one.get("value", "x") for one in sidecar["env"]}

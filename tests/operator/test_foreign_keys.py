@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from leasehold.lock.keys import Keys, LockName
-from tests.operator.installed import OPERATOR, OPERATOR_NAMESPACE
-from tests.operator.own_etcd import OwnEtcd
-from tests.operator.seen import condition, declared, is_ready, lock
+from tests.operator.lock_objects import condition, declared, is_ready, lock
+from tests.operator.operator_manifest import OPERATOR, OPERATOR_NAMESPACE
+from tests.operator.operator_on_own_etcd import OwnEtcd
 from tests.servers import KeyValue, wait_for
 from tests.support.sidecars import PATIENCE
 
@@ -25,7 +25,7 @@ def spec_key(own: OwnEtcd, name: str) -> KeyValue | None:
     return own.etcd.ctl.get(own.stored(name).keys.spec)
 
 
-def test_a_lock_that_another_cluster_declared_is_left_to_it(own: OwnEtcd) -> None:
+def test_lock_of_another_cluster(own: OwnEtcd) -> None:
     """Refused with a reason, a sentence and an event; once the key is gone, the Lock is served."""
     db = own.stored("db")
     db.declare(cluster=OTHER_CLUSTER, uid="their-uid", generation=3, leaseDurationSeconds=33)
@@ -52,7 +52,8 @@ def test_a_lock_that_another_cluster_declared_is_left_to_it(own: OwnEtcd) -> Non
     own.wait_spec(leaseDurationSeconds=7, uid=own.wait_ready()["metadata"]["uid"])
 
 
-def test_a_lock_whose_key_another_cluster_takes_over_is_not_fought_for(own: OwnEtcd) -> None:
+def test_key_taken_over_by_another_cluster(own: OwnEtcd) -> None:
+    """The operator does not fight for it: it leaves the key, and says why."""
     own.declare()
     db = own.stored("db")
     db.declare(**{**declared(db), "cluster": OTHER_CLUSTER})
@@ -63,7 +64,7 @@ def test_a_lock_whose_key_another_cluster_takes_over_is_not_fought_for(own: OwnE
     assert spec_key(own, "db") == theirs
 
 
-def test_the_lock_of_the_operator_itself_cannot_be_declared(own: OwnEtcd) -> None:
+def test_its_own_lock_is_not_declared(own: OwnEtcd) -> None:
     """A Lock of that name, say with `suspend`, would take the operator from itself."""
     own.api.apply(lock(OPERATOR, suspend=True), namespace=OPERATOR_NAMESPACE)
     try:
@@ -96,7 +97,7 @@ def hostile_records(queue: str) -> Iterator[tuple[str | bytes, bytes]]:
     yield queue.encode() + b"\xff\xfe", b"a name that is no text, and the one that the next sidecar watches"
 
 
-def test_a_queue_full_of_foreign_records(own: OwnEtcd) -> None:
+def test_queue_of_foreign_records(own: OwnEtcd) -> None:
     """Told with a reason, a sentence and an event; nobody's key is touched, until they are all revoked."""
     own.declare(capacity=40)
     own.declare("other")

@@ -15,7 +15,8 @@ from leasehold.operator.watch.kopf_watch import Seen
 from leasehold.operator.watch.pods import Pods
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
-from tests.servers import reserve_port
+from tests.operator.lock_objects import lock
+from tests.servers import PATIENCE, reserve_port
 from tests.unit.operator.bodies import entry
 
 Body = dict[str, Any]
@@ -41,13 +42,13 @@ class Sightings:
             pods.apply(kind, body, (kind, name) in self.deleted)
         return pods
 
-    async def until(self, reached: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    async def until(self, reached: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
         deadline = asyncio.get_running_loop().time() + timeout
         while not reached():
             assert asyncio.get_running_loop().time() < deadline, f"not reached: {what}"
             await asyncio.sleep(0.02)
 
-    async def present(self, kind: Kind, name: str, timeout: float = 60) -> Body:
+    async def present(self, kind: Kind, name: str, timeout: float = PATIENCE) -> Body:
         await self.until(lambda: (kind, name) in self.bodies, f"{kind} {name} is seen", timeout)
         return self.bodies[kind, name]
 
@@ -64,9 +65,7 @@ async def watching(config: Path) -> AsyncIterator[tuple[Informer, Sightings]]:
     assert informer.exited.done(), "the thread has ended in time"
 
 
-async def test_it_runs_as_a_user_without_a_name(
-    api: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_runs_as_a_nameless_user(api: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container, whose user is a number that no file there knows: kopf asked for its name, and ended."""
 
     def unknown() -> str:
@@ -77,10 +76,6 @@ async def test_it_runs_as_a_user_without_a_name(
         api.apply(lock("nameless"), namespace=namespace)
         await sightings.present("Lock", "nameless")
         assert informer.restarts == 0
-
-
-def lock(name: str, **spec: Any) -> Body:
-    return {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": name}, "spec": spec}
 
 
 def deployment(name: str, image: str) -> Body:
@@ -98,7 +93,8 @@ def workload(kind: str, name: str, image: str, spec: Body) -> Body:
     }
 
 
-async def test_what_is_there_and_each_change_of_it_is_brought(api: ControlPlane, namespace: str) -> None:
+async def test_objects_and_changes_are_brought(api: ControlPlane, namespace: str) -> None:
+    """What is there is brought at the start, and then each change of it."""
     api.create("locks", lock("before"), namespace)
     async with watching(api.kubeconfig()) as (informer, seen):
         assert (await seen.present("Lock", "before"))["spec"]["capacity"] == 1
@@ -113,10 +109,11 @@ async def test_what_is_there_and_each_change_of_it_is_brought(api: ControlPlane,
     assert informer.exited.result() is None
 
 
-async def test_the_group_of_a_real_deployments_newest_revision_is_known_through_rollout_and_undo(
-    api: ControlPlane, namespace: str
-) -> None:
-    """The controllers' own objects: what `pods` reads from them is what they write."""
+async def test_group_of_a_real_deployment(api: ControlPlane, namespace: str) -> None:
+    """The group of the newest revision is known, through a rollout and an undo.
+
+    The controllers' own objects: what `pods` reads from them is what they write.
+    """
 
     def hash_of(image: str) -> str:
         sets = api.list("replicasets", namespace)
@@ -136,7 +133,9 @@ async def test_the_group_of_a_real_deployments_newest_revision_is_known_through_
             await seen.until(lambda i=image: preferred() == hash_of(i) != "", f"{image} is preferred")  # type: ignore[misc]
 
 
-async def test_the_group_of_a_real_statefulset_is_known(api: ControlPlane, namespace: str) -> None:
+async def test_group_of_a_real_statefulset(api: ControlPlane, namespace: str) -> None:
+    """The update revision of a StatefulSet is the preferred group."""
+
     def preferred() -> str:
         pod = seen.bodies.get(("Pod", "web-0"))
         return seen.pods().preferred_group([entry(pod)]) if pod else ""
@@ -153,10 +152,13 @@ async def test_the_group_of_a_real_statefulset_is_known(api: ControlPlane, names
             await seen.until(lambda r=revision: preferred() == r, f"{revision} is preferred")  # type: ignore[misc]
 
 
-async def test_it_waits_for_the_crd_and_outlives_a_dead_api_server_and_dead_credentials(
+async def test_outlives_server_and_credentials(
     control_plane_factory: Callable[..., ControlPlane], tmp_path: Path
 ) -> None:
-    """An API server that starts refuses much at first; its watches are gone, and so may be the token."""
+    """It waits for the CRD, and outlives a dead API server.
+
+    One that starts refuses much at first; its watches are gone, and so may be the token.
+    """
     api = control_plane_factory(crd=False, controllers=False)
     token = tmp_path / "token"
     token.write_text("not a token")
@@ -175,7 +177,7 @@ async def test_it_waits_for_the_crd_and_outlives_a_dead_api_server_and_dead_cred
         api.apiserver.start()
         token.write_text(api.token(account(api, "second")))
         api.create("locks", lock("late"), "default")
-        await seen.present("Lock", "late", timeout=120)
+        await seen.present("Lock", "late", timeout=2 * PATIENCE)
         assert not informer.exited.done()
 
 
@@ -188,7 +190,8 @@ def account(api: ControlPlane, name: str) -> str:
     return api.service_account(name, "default")
 
 
-async def test_it_can_be_stopped_while_there_is_no_api_server(api: ControlPlane) -> None:
+async def test_stops_without_an_api_server(api: ControlPlane) -> None:
+    """It can be stopped while no API server answers."""
     async with watching(api.kubeconfig(server=f"https://127.0.0.1:{reserve_port()}")) as (informer, seen):
         await asyncio.sleep(0)
         assert not informer.exited.done()

@@ -19,7 +19,7 @@ from leasehold.operator.reconcile import api as kube_module
 from leasehold.operator.reconcile.api import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
-from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
 from tests.servers import reserve_port
 
 Body = dict[str, Any]
@@ -48,7 +48,7 @@ class Said:
 
 
 @asynccontextmanager
-async def opened(config: Path, timeout: float = 30, **more: Any) -> AsyncIterator[Kube]:
+async def opened(config: Path, timeout: float = 120, **more: Any) -> AsyncIterator[Kube]:
     access = await Access.load(config)
     kube = Kube.open(access, clock=asyncio.get_running_loop().time, timeout=timeout, **more)
     try:
@@ -71,9 +71,8 @@ def the_lock(api: ControlPlane, namespace: str, name: str = "main") -> Body:
 # --- reads ------------------------------------------------------------------------------------------------------
 
 
-async def test_lists_are_read_in_pages_and_trimmed(
-    api: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_lists_are_paged_and_trimmed(api: ControlPlane, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is read in pages, and what nobody needs is dropped from it."""
     names = {f"lock-{number}" for number in range(7)}
     for name in names:
         make_lock(api, namespace, name)
@@ -84,7 +83,8 @@ async def test_lists_are_read_in_pages_and_trimmed(
     assert all("managedFields" not in each and each["uid"] and each["resourceVersion"] for each in found)
 
 
-async def test_every_watched_kind_can_be_listed(api: ControlPlane, namespace: str) -> None:
+async def test_every_watched_kind_is_listed(api: ControlPlane, namespace: str) -> None:
+    """Every kind that is watched can be listed, too."""
     api.make_pod("one", namespace)
     async with opened(api.kubeconfig()) as kube:
         pods = await kube.list_all("Pod")
@@ -93,7 +93,8 @@ async def test_every_watched_kind_can_be_listed(api: ControlPlane, namespace: st
         assert isinstance(await kube.list_all("StatefulSet"), list)
 
 
-async def test_the_cluster_is_known_by_its_kube_system(api: ControlPlane) -> None:
+async def test_cluster_uid(api: ControlPlane) -> None:
+    """A cluster is known by the UID of its kube-system."""
     body = api.get("namespaces", "kube-system")
     assert body is not None
     async with opened(api.kubeconfig()) as kube:
@@ -103,7 +104,8 @@ async def test_the_cluster_is_known_by_its_kube_system(api: ControlPlane) -> Non
 # --- status and finalizers --------------------------------------------------------------------------------------
 
 
-async def test_a_status_is_replaced_as_a_whole(api: ControlPlane, namespace: str) -> None:
+async def test_status_is_replaced(api: ControlPlane, namespace: str) -> None:
+    """A status is replaced as a whole: nothing of the old one stays."""
     body = make_lock(api, namespace)
     name, uid = LockName(namespace, "main"), body["metadata"]["uid"]
     async with opened(api.kubeconfig()) as kube:
@@ -113,7 +115,8 @@ async def test_a_status_is_replaced_as_a_whole(api: ControlPlane, namespace: str
     assert answer["spec"]["capacity"] == 1
 
 
-async def test_a_status_is_never_written_to_a_namesake(api: ControlPlane, namespace: str) -> None:
+async def test_status_spares_a_namesake(api: ControlPlane, namespace: str) -> None:
+    """A status is never written to another Lock of the same name."""
     old = make_lock(api, namespace)
     api.delete("locks", "main", namespace)
     api.wait_gone("locks", "main", namespace)
@@ -125,7 +128,8 @@ async def test_a_status_is_never_written_to_a_namesake(api: ControlPlane, namesp
     assert "status" not in the_lock(api, namespace)
 
 
-async def test_a_status_that_breaks_the_schema_is_told_from_a_namesake(api: ControlPlane, namespace: str) -> None:
+async def test_invalid_status_is_no_namesake(api: ControlPlane, namespace: str) -> None:
+    """A status that breaks the schema is another error than a UID that does not match."""
     body = make_lock(api, namespace)
     async with opened(api.kubeconfig()) as kube:
         with pytest.raises(KubeError, match="holderCount") as refused:
@@ -133,7 +137,8 @@ async def test_a_status_that_breaks_the_schema_is_told_from_a_namesake(api: Cont
     assert refused.value.status == 422
 
 
-async def test_a_status_of_a_lock_that_is_gone_is_refused(api: ControlPlane, namespace: str) -> None:
+async def test_status_of_a_lock_that_is_gone(api: ControlPlane, namespace: str) -> None:
+    """The status of a Lock that is gone is refused."""
     async with opened(api.kubeconfig()) as kube:
         with pytest.raises(KubeError) as refused:
             await kube.patch_status(LockName(namespace, "gone"), "u", {"holderCount": 1})
@@ -141,7 +146,8 @@ async def test_a_status_of_a_lock_that_is_gone_is_refused(api: ControlPlane, nam
     assert "gone" in str(refused.value)
 
 
-async def test_finalizers_are_not_written_over_a_change_that_was_not_seen(api: ControlPlane, namespace: str) -> None:
+async def test_finalizers_respect_unseen_changes(api: ControlPlane, namespace: str) -> None:
+    """Finalizers are not written over a change that was not seen."""
     body = make_lock(api, namespace)
     name = LockName(namespace, "main")
     async with opened(api.kubeconfig()) as kube:
@@ -159,7 +165,8 @@ async def test_finalizers_are_not_written_over_a_change_that_was_not_seen(api: C
 # --- pods -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_pod_is_labelled_for_each_lock_it_leads(api: ControlPlane, namespace: str) -> None:
+async def test_pod_leads_two_locks(api: ControlPlane, namespace: str) -> None:
+    """A pod is labelled for each lock that it leads."""
     uid = api.make_pod("a", namespace, labels={"app": "x"})["metadata"]["uid"]
     first, second = LockName(namespace, "first"), LockName(namespace, "second")
 
@@ -178,7 +185,8 @@ async def test_a_pod_is_labelled_for_each_lock_it_leads(api: ControlPlane, names
         assert marks() == ({"app": "x"}, None)
 
 
-async def test_labels_of_two_locks_at_once_lose_neither(api: ControlPlane, namespace: str) -> None:
+async def test_two_labels_at_once(api: ControlPlane, namespace: str) -> None:
+    """Of two locks that label one pod at once, neither is lost."""
     uid = api.make_pod("a", namespace)["metadata"]["uid"]
     async with opened(api.kubeconfig()) as kube:
         on = Label(namespace, "a", uid, True)
@@ -187,9 +195,8 @@ async def test_labels_of_two_locks_at_once_lose_neither(api: ControlPlane, names
     assert annotations["leasehold.dev/leader-of"] == "one,two"
 
 
-async def test_no_label_for_a_namesake_a_pod_that_is_gone_or_one_of_another_namespace(
-    api: ControlPlane, namespace: str
-) -> None:
+async def test_who_gets_no_label(api: ControlPlane, namespace: str) -> None:
+    """No label for a namesake, a pod that is gone, or a pod of another namespace."""
     api.make_pod("a", namespace)
     lock = LockName(namespace, "main")
     async with opened(api.kubeconfig()) as kube:
@@ -203,7 +210,8 @@ async def test_no_label_for_a_namesake_a_pod_that_is_gone_or_one_of_another_name
 # --- events and the canary --------------------------------------------------------------------------------------
 
 
-async def test_an_event_is_shown_with_its_lock(api: ControlPlane, namespace: str) -> None:
+async def test_event_is_shown_with_its_lock(api: ControlPlane, namespace: str) -> None:
+    """It names the Lock as `kubectl describe` looks for it, and its text is bounded and escaped."""
     metadata = make_lock(api, namespace, "a" * 250 + ".b")["metadata"]
     about = About(LockName(namespace, metadata["name"]), metadata["uid"], metadata["resourceVersion"])
     wall = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=timezone(timedelta(hours=1)))
@@ -220,7 +228,8 @@ async def test_an_event_is_shown_with_its_lock(api: ControlPlane, namespace: str
     assert 1000 < len(message.encode()) <= 1024
 
 
-async def test_a_flood_of_events_is_cut_short_and_counted(api: ControlPlane, namespace: str) -> None:
+async def test_flood_of_events(api: ControlPlane, namespace: str) -> None:
+    """Of more events than may be sent at once, the rest is dropped, and counted."""
     about = About(LockName(namespace, "main"), "u", "1")
     access = await Access.load(api.kubeconfig())
     kube = Kube.open(access, clock=lambda: 0.0, timeout=30)
@@ -244,7 +253,8 @@ async def test_the_canary_is_made_and_changed(api: ControlPlane, namespace: str)
 # --- rights, credentials, failures ------------------------------------------------------------------------------
 
 
-async def test_the_operators_own_rights_are_enough_for_every_call(api: ControlPlane, namespace: str) -> None:
+async def test_rights_are_enough(api: ControlPlane, namespace: str) -> None:
+    """The operator's own rights are enough for every call."""
     metadata = make_lock(api, namespace)["metadata"]
     uid = api.make_pod("a", namespace)["metadata"]["uid"]
     name = LockName(namespace, "main")
@@ -260,7 +270,8 @@ async def test_the_operators_own_rights_are_enough_for_every_call(api: ControlPl
         await kube.touch_canary(OPERATOR_NAMESPACE, "one")
 
 
-async def test_a_refusal_names_status_and_reason(api: ControlPlane, namespace: str) -> None:
+async def test_refusal_names_status_and_reason(api: ControlPlane, namespace: str) -> None:
+    """An error of the API server keeps its status and its reason."""
     user = api.service_account("nobody", namespace)
     async with opened(api.kubeconfig(user)) as kube:
         with pytest.raises(KubeError, match=re.escape("answered 403")) as refused:
@@ -269,7 +280,7 @@ async def test_a_refusal_names_status_and_reason(api: ControlPlane, namespace: s
     assert "locks.leasehold.dev is forbidden" in refused.value.sentence
 
 
-async def test_a_rotated_token_file_is_taken_up(
+async def test_rotated_token_is_taken_up(
     api: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Kubernetes replaces a pod's token about once an hour; the old one then ends."""
@@ -289,9 +300,7 @@ async def test_a_rotated_token_file_is_taken_up(
         assert await kube.cluster_uid(), "what was read last serves while nothing can be read"
 
 
-async def test_the_environments_proxy_is_not_for_the_api_server(
-    api: ControlPlane, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_proxy_variables_are_ignored(api: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be set for all pods of a namespace, with a NO_PROXY that names networks, which Python does not know."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{reserve_port()}")
     monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
@@ -302,7 +311,8 @@ async def test_the_environments_proxy_is_not_for_the_api_server(
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "apiVersion: v1", "current-context: gone\ncontexts: []\nclusters: []\nusers: []", "\x00"]
 )
-async def test_a_kubeconfig_that_cannot_be_read_is_one_sentence(tmp_path: Path, text: str) -> None:
+async def test_unreadable_kubeconfig(tmp_path: Path, text: str) -> None:
+    """A kubeconfig that cannot be read is one sentence."""
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(AccessError, match="cannot be read from the kubeconfig") as refused:
@@ -310,20 +320,23 @@ async def test_a_kubeconfig_that_cannot_be_read_is_one_sentence(tmp_path: Path, 
     assert "\n" not in str(refused.value)
 
 
-async def test_without_a_service_account_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_service_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a service account, the sentence says that there is none."""
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(AccessError, match="from the pod's service account"):
         await Access.load(None)
 
 
-async def test_an_api_server_that_is_not_there_is_an_unknown_outcome(api: ControlPlane) -> None:
+async def test_no_api_server(api: ControlPlane) -> None:
+    """An API server that is not there is an unknown outcome."""
     config = api.kubeconfig(server=f"https://127.0.0.1:{reserve_port()}")
     async with opened(config) as kube:
         with pytest.raises(KubeUnknown, match="cannot be reached"):
             await kube.cluster_uid()
 
 
-async def test_an_api_server_that_does_not_answer_is_an_unknown_outcome_in_time(api: ControlPlane) -> None:
+async def test_silent_api_server(api: ControlPlane) -> None:
+    """An API server that does not answer in time is an unknown outcome."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         config = api.kubeconfig(server=f"https://127.0.0.1:{deaf.getsockname()[1]}")
         async with opened(config, timeout=0.2) as kube:
@@ -341,9 +354,8 @@ async def test_an_api_server_that_does_not_answer_is_an_unknown_outcome_in_time(
         (429, "Retry-After: -1", "[]", 0.0),
     ],
 )
-async def test_a_server_that_asks_to_be_left_alone_is_heard(
-    tmp_path: Path, status: int, header: str, body: str, retry_after: float
-) -> None:
+async def test_retry_after_is_heard(tmp_path: Path, status: int, header: str, body: str, retry_after: float) -> None:
+    """A server may say how long it wants to be left alone: in its header, or in its body."""
     answer = f"HTTP/1.1 {status} Sorry\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
     async with broken_server(answer) as port, opened(plain_config(tmp_path, port)) as kube:
         with pytest.raises(KubeError) as refused:
@@ -360,7 +372,8 @@ async def test_a_server_that_asks_to_be_left_alone_is_heard(
         b"",
     ],
 )
-async def test_an_answer_that_makes_no_sense_is_an_unknown_outcome(tmp_path: Path, answer: bytes) -> None:
+async def test_answer_that_makes_no_sense(tmp_path: Path, answer: bytes) -> None:
+    """An answer that makes no sense is an unknown outcome."""
     async with broken_server(answer) as port, opened(plain_config(tmp_path, port)) as kube:
         with pytest.raises(KubeUnknown):
             await kube.cluster_uid()

@@ -15,16 +15,10 @@ from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import NotThereError
 from leasehold.lock.keys import LockName
-from tests.cluster import ControlPlane
-from tests.operator.plugin import PATIENCE, Plugin, condition, ended, holder, running, status_of
-from tests.servers import wait_for
+from tests.operator.kubectl_plugin import Plugin, condition, ended, holder, running, status_of
+from tests.servers import PATIENCE, wait_for
 
 A, B = holder("a", 217), holder("b", 230)
-
-
-@pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    return Plugin(api, namespace)
 
 
 # --- handover ---
@@ -50,7 +44,8 @@ def test_handover_of_one_among_several(plugin: Plugin) -> None:
     assert plugin.spec("db")["handoverUpToToken"] == 230
 
 
-def test_handover_waits_for_the_next_holder(plugin: Plugin) -> None:
+def test_handover_waits_for_the_next(plugin: Plugin) -> None:
+    """`handover --wait` ends when the next holder is there."""
     plugin.make("db", status_of(A, waiting=1))
     with running(plugin, "handover", "db", "--wait", "--timeout", "1m") as process:
         wait_for(lambda: plugin.spec("db")["handoverUpToToken"] == 217, "the handover to be asked for", PATIENCE)
@@ -140,7 +135,8 @@ def cluster(plugin: Plugin) -> Iterator[Cluster]:
     made.close()
 
 
-def test_another_writer_is_told_and_nothing_of_theirs_is_lost(plugin: Plugin, cluster: Cluster) -> None:
+def test_another_writer_loses_nothing(plugin: Plugin, cluster: Cluster) -> None:
+    """Nothing that another writes meanwhile is lost, and the user is told of it."""
     plugin.make("db", status_of(A))
     seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
     plugin.api.patch("locks", "db", {"spec": {"capacity": 2, "suspend": True}}, plugin.namespace)
@@ -153,7 +149,7 @@ def test_another_writer_is_told_and_nothing_of_theirs_is_lost(plugin: Plugin, cl
     ]
 
 
-def test_a_handover_is_never_turned_against_the_next_holder(plugin: Plugin, cluster: Cluster) -> None:
+def test_handover_spares_the_next_holder(plugin: Plugin, cluster: Cluster) -> None:
     """The holder changes between the reading and the writing: the one who was meant has gone already."""
     plugin.make("db", status_of(A))
     seen, told = cluster.get(LockName(plugin.namespace, "db")), list[str]()
@@ -175,7 +171,8 @@ def test_tokens_only_grow(plugin: Plugin, cluster: Cluster) -> None:
     assert after.spec["handoverUpToToken"] == 230
 
 
-def test_a_preference_of_another_is_not_overwritten(plugin: Plugin, cluster: Cluster) -> None:
+def test_preference_is_not_overwritten(plugin: Plugin, cluster: Cluster) -> None:
+    """A preference that somebody else set is left alone."""
     plugin.make("db", status_of(A))
     seen = cluster.get(LockName(plugin.namespace, "db"))
     plugin.api.patch("locks", "db", {"spec": {"preferredHolder": "c"}}, plugin.namespace)
@@ -184,7 +181,8 @@ def test_a_preference_of_another_is_not_overwritten(plugin: Plugin, cluster: Clu
     assert plugin.spec("db")["preferredHolder"] == "c"
 
 
-def test_a_lock_that_was_made_anew_is_another(plugin: Plugin, cluster: Cluster) -> None:
+def test_lock_made_again_is_another(plugin: Plugin, cluster: Cluster) -> None:
+    """A Lock that was deleted and made again is not the one that was read."""
     plugin.make("db", status_of(A))
     seen = cluster.get(LockName(plugin.namespace, "db"))
     plugin.api.delete("locks", "db", plugin.namespace)

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.plugin import PATIENCE, Plugin, columns
-from tests.operator.seen import is_ready, lock
-from tests.servers import wait_for
+from tests.operator.kubectl_plugin import Plugin, columns
+from tests.operator.lock_objects import is_ready, lock
+from tests.operator.operator_process import Operator
+from tests.servers import PATIENCE, wait_for
 from tests.support.sidecars import Sidecar
 
 Start = Callable[..., Operator]
@@ -30,9 +30,10 @@ def pair(namespace: str, sidecar_factory: Callable[..., Sidecar]) -> Callable[[]
     return start
 
 
-def test_a_lock_is_handed_over_suspended_and_revoked(
+def test_handover_suspension_revocation(
     api: ControlPlane, namespace: str, operator_factory: Start, pair: Callable[[], dict[str, Sidecar]]
 ) -> None:
+    """The plugin's verbs, one after the other, on a real lock with real sidecars."""
     plugin, operator = Plugin(api, namespace), operator_factory()
     operator.wait_active()
     api.apply(lock("db", leaseDurationSeconds=AN_HOUR), namespace=namespace)

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
-from tests.servers import CertificateAuthority, EtcdServer
+from tests.operator.kubectl_plugin import SCRIPTS, Plugin, ago, columns, condition, holder, status_of
+from tests.servers import PATIENCE, CertificateAuthority, EtcdServer
 from tests.support.sidecars import Sidecar
-
-
-@pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    return Plugin(api, namespace)
-
 
 # --- list ---
 
@@ -96,7 +90,7 @@ def test_describe_for_programs(plugin: Plugin, api: ControlPlane) -> None:
     assert [event["reason"] for event in found["events"]] == ["LockAcquired"]
 
 
-def test_what_is_hostile_reaches_no_terminal(plugin: Plugin) -> None:
+def test_no_hostile_text_on_a_terminal(plugin: Plugin) -> None:
     """Identities are whatever somebody wrote into etcd."""
     hostile = "a\x1b[2J\u202eb\nc"
     broken = [condition("Held", "True", "Seen"), condition("Ready", "False", "Odd", "x\x1b]0;t\x07")]
@@ -106,7 +100,7 @@ def test_what_is_hostile_reaches_no_terminal(plugin: Plugin) -> None:
         assert not set(printed) & set("\x1b\x07\u202e"), words
 
 
-def test_describe_reads_the_queue_in_etcd(
+def test_describe_reads_the_queue(
     plugin: Plugin, etcd: EtcdServer, root: str, sidecar_factory: Callable[..., Sidecar]
 ) -> None:
     """With --etcd the waiters are named too; the root of the keys is taken from the status."""
@@ -140,7 +134,8 @@ def test_forbidden(plugin: Plugin, api: ControlPlane) -> None:
     assert 'cannot get resource "locks"' in plugin.refused("suspend", "db", user=user)
 
 
-def test_mistakes_in_the_command_line_ask_no_cluster(plugin: Plugin) -> None:
+def test_mistakes_ask_no_cluster(plugin: Plugin) -> None:
+    """A wrong command line is refused before any cluster is asked."""
     for words in (("wait", "db", "--for", "x"), ("handover",), ("frob",), ("revoke", "db")):
         plugin.refused(*words, code=2)
 
@@ -154,7 +149,8 @@ def test_no_cluster_and_no_context(plugin: Plugin, api: ControlPlane) -> None:
     assert "Client sent an HTTP request to an HTTPS server." in plugin.refused("list", "--kubeconfig", plain)
 
 
-def test_unknown_credentials_and_an_untrusted_certificate(plugin: Plugin, tmp_path: Path) -> None:
+def test_untrusted_on_either_side(plugin: Plugin, tmp_path: Path) -> None:
+    """Unknown credentials and an untrusted certificate are each told in a sentence."""
     config = json.loads(plugin.config().read_text())
     config["users"][0]["user"]["token"] = "wrong"
     (tmp_path / "config").write_text(json.dumps(config))
@@ -198,7 +194,7 @@ def completed(plugin: Plugin, *words: str) -> list[str]:
         env=plugin.environ(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     return [line.partition("\t")[0] for line in done.stdout.splitlines()]
@@ -218,7 +214,8 @@ def test_kubectl_completes_it(plugin: Plugin) -> None:
     assert completed(plugin, "leasehold", "list", "--kubeconfig", "") == [":0"]
 
 
-def test_bash_completes_the_program_itself(plugin: Plugin) -> None:
+def test_bash_completion(plugin: Plugin) -> None:
+    """bash completes the program itself, too."""
     plugin.make("alpha")
     script = plugin.ok("completion", "bash")
     ask = (
@@ -230,7 +227,7 @@ def test_bash_completes_the_program_itself(plugin: Plugin) -> None:
         ("kubectl-leasehold wait alpha --output=na", "name"),
     ):
         words = ["bash", "--norc", "-c", script + ask, "bash", line]
-        done = subprocess.run(words, env=plugin.environ(), capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(words, env=plugin.environ(), capture_output=True, text=True, timeout=PATIENCE, check=True)
         assert done.stdout.split() == [expected], (line, done)
 
 

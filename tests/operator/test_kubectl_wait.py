@@ -13,15 +13,10 @@ from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError
 from leasehold.kubectl.lock import LockView
 from leasehold.lock.keys import LockName
 from tests.cluster import ControlPlane
-from tests.operator.plugin import PATIENCE, Plugin, ended, holder, running, status_of
-from tests.servers import wait_for
+from tests.operator.kubectl_plugin import Plugin, ended, holder, running, status_of
+from tests.servers import PATIENCE, wait_for
 
 A = holder("a", 217)
-
-
-@pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    return Plugin(api, namespace)
 
 
 def test_wait_for_what_is_so(plugin: Plugin) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.seen import condition, declared, is_held, is_ready, lock
+from tests.operator.lock_objects import condition, declared, is_held, is_ready, lock
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import StoredLock
@@ -22,9 +22,10 @@ def operator(operator_factory: Start) -> Operator:
     return started
 
 
-def test_a_lock_is_declared_held_changed_and_released(
+def test_life_of_a_lock(
     api: ControlPlane, namespace: str, operator: Operator, stored: Stored, sidecar_factory: Callable[..., Sidecar]
 ) -> None:
+    """A lock is declared, held, changed and released."""
     db = stored("db")
     api.apply(lock("db", leaseDurationSeconds=7), namespace=namespace)
     seen = api.wait("locks", "db", namespace, until=is_ready, what="ready")
@@ -72,7 +73,8 @@ def test_drift_in_etcd_is_repaired(api: ControlPlane, namespace: str, operator: 
     assert operator.errors() == 0
 
 
-def test_a_status_edited_by_hand_is_restored(api: ControlPlane, namespace: str, operator: Operator) -> None:
+def test_edited_status_is_restored(api: ControlPlane, namespace: str, operator: Operator) -> None:
+    """A status that somebody edited is restored."""
     api.apply(lock("db"), namespace=namespace)
     before = api.wait("locks", "db", namespace, until=is_ready, what="ready")["status"]
     api.patch("locks", "db", {"status": {"holderIdentity": "me", "holderCount": 3}}, namespace, subresource="status")
@@ -80,7 +82,7 @@ def test_a_status_edited_by_hand_is_restored(api: ControlPlane, namespace: str, 
     assert operator.errors() == 0
 
 
-def test_an_orphan_in_etcd_is_swept_at_the_start(
+def test_orphan_is_swept_at_the_start(
     api: ControlPlane, namespace: str, operator_factory: Start, stored: Stored
 ) -> None:
     """A Lock that went while no operator ran, its finalizer taken off by hand."""
@@ -99,9 +101,10 @@ def test_an_orphan_in_etcd_is_swept_at_the_start(
     assert second.errors() == 0
 
 
-def test_a_restart_writes_nothing_when_nothing_changed(
+def test_restart_writes_nothing(
     api: ControlPlane, namespace: str, operator_factory: Start, sidecar_factory: Callable[..., Sidecar]
 ) -> None:
+    """A restart writes nothing when nothing has changed."""
     first = operator_factory("operator")
     first.wait_active()
     for name in ("db", "held"):

@@ -9,12 +9,15 @@ import time
 import pytest
 
 from tests.cluster import ApiError
-from tests.operator.scene import AN_HOUR, Scene, holders, most_at_once, tokens
-from tests.operator.seen import condition, is_held, is_ready, lock
+from tests.operator.lock_objects import condition, is_held, is_ready, lock
+from tests.operator.operator_scene import AN_HOUR, Scene, holders, most_at_once, tokens
 from tests.servers import wait_for
 from tests.support.exclusion_checker import Witness
 from tests.support.sidecars import PATIENCE
 from tests.support.stored_lock import StoredLock
+
+LEASE_SECONDS = 15
+"""Long enough for the operator to say that it holds a capacity back, before that is over."""
 
 
 def granted(stored: StoredLock, identity: str) -> int:
@@ -23,7 +26,7 @@ def granted(stored: StoredLock, identity: str) -> int:
     return int(stored.ctl.json("lease", "timetolive", f"{lease:x}")["granted-ttl"])
 
 
-def test_a_changed_lease_duration_is_that_of_new_candidates(scene: Scene) -> None:
+def test_changed_lease_duration(scene: Scene) -> None:
     """Whoever stands in the queue keeps the lease that was granted, and the lock."""
     scene.declare()
     a = scene.sidecar("a")
@@ -44,7 +47,7 @@ def test_capacity_down_and_up_again(scene: Scene) -> None:
 
     Until then the status says so, and nobody joins the eldest; at no instant do more hold than were allowed.
     """
-    scene.declare(capacity=3, leaseDurationSeconds=10)
+    scene.declare(capacity=3, leaseDurationSeconds=LEASE_SECONDS)
     a, b, c = everyone = [scene.sidecar(name) for name in "abc"]
     old = [one.wait_leading().token for one in everyone]
     assert tokens(scene.wait_held("a", "b", "c")) == old
@@ -63,9 +66,13 @@ def test_capacity_down_and_up_again(scene: Scene) -> None:
         scene.wait_spec(capacity=2)
         raised = time.monotonic()
         wait_for(lambda: b.is_leading() or c.is_leading(), "a second holder", PATIENCE)
-    assert raised - lowered >= 10
+    assert raised - lowered >= LEASE_SECONDS
     assert most_at_once(witness) == 3
-    early = {said.name for said in witness.said if quiet < said.answer.sent and said.answer.received < lowered + 10}
+    early = {
+        said.name
+        for said in witness.said
+        if quiet < said.answer.sent and said.answer.received < lowered + LEASE_SECONDS
+    }
     assert early == {"a"}
     assert a.ask().token == old[0]
     scene.wait_ready()
@@ -94,7 +101,7 @@ def test_suspension(scene: Scene) -> None:
     scene.wait_told(("LockAcquired", first), ("LockReleased", first), ("LockAcquired", second))
 
 
-def test_the_preferred_holder_and_a_change_of_it(scene: Scene) -> None:
+def test_preferred_holder_is_changed(scene: Scene) -> None:
     """The one who is named holds, past whoever stands between; each change is one handover in the events."""
     scene.declare()
     a, b, c = everyone = [scene.sidecar(name) for name in "abc"]
@@ -117,7 +124,7 @@ def test_the_preferred_holder_and_a_change_of_it(scene: Scene) -> None:
     scene.wait_told(("LockAcquired", first), *changes)
 
 
-def test_a_handover_is_asked_for_by_token(scene: Scene) -> None:
+def test_handover_by_token(scene: Scene) -> None:
     """The holder with that token hands over, once; nobody else does, and the token cannot be taken back."""
     scene.declare()
     a, b = both = [scene.sidecar(name) for name in "ab"]
@@ -152,7 +159,7 @@ def test_a_frozen_holder_is_revoked(scene: Scene) -> None:
     assert b.ask().token == second
 
 
-def test_a_dead_holder_and_one_that_stops(scene: Scene) -> None:
+def test_dead_holder_and_stopped_holder(scene: Scene) -> None:
     """A lease that ended is told from a lock that was given up."""
     scene.declare(leaseDurationSeconds=5)
     a = scene.sidecar("a")
@@ -191,7 +198,7 @@ def test_two_holders_of_one_name(scene: Scene) -> None:
     assert tokens(scene.wait_held("db-0")) == found[1:]
 
 
-def test_a_running_lock_is_applied_patched_and_replaced_with_kubectl(scene: Scene) -> None:
+def test_kubectl_changes_a_running_lock(scene: Scene) -> None:
     """Each way in turn; the finalizer stays, or is put back, and the holder goes on."""
     api, namespace = scene.api, f"--namespace={scene.namespace}"
 

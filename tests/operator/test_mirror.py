@@ -1,7 +1,7 @@
 """The mirror on a real etcd: what it shows and tells, and the canary that proves it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -13,25 +13,19 @@ from leasehold.lock.keys import Keys, LockName, Spec
 from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
 from leasehold.operator.watch.mirror import locks_prefix
-from tests.operator.watching import LOCK, Client, Watching, join, keys_of, watching
-from tests.servers import EtcdServer
+from tests.operator.watched_mirror import LOCK, Client, Watching, join, keys_of, watching
+from tests.servers import PATIENCE, EtcdServer
 from tests.support.etcd_keys import delete
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
 
 
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    """Writes what the mirror shall see, by a connection of its own."""
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
-
-
 # --- what it shows -------------------------------------------------------------------------------------------------
 
 
-async def test_it_reads_what_is_there_and_follows(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_reads_and_follows(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """The mirror reads what is there, and then follows each change."""
     await join(client, root, "a")
     async with watching(etcd.url, root) as mirrored:
         await mirrored.queue("a")
@@ -55,7 +49,7 @@ async def test_it_reads_what_is_there_and_follows(etcd: EtcdServer, client: Etcd
         assert not mirrored.stores[-1].error
 
 
-async def test_ten_thousand_locks_in_pages_of_one_revision(etcd_factory: Servers, root: str) -> None:
+async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> None:
     """While it reads, somebody rewrites the first and the last lock in one transaction: it sees both or neither."""
     server = etcd_factory()
     spec = Spec(ttl=15, uid="u", generation=1).encode()
@@ -69,7 +63,10 @@ async def test_ten_thousand_locks_in_pages_of_one_revision(etcd_factory: Servers
             pages.append(len(answer.kvs))
             return answer
 
-    async with EtcdClient([server.url], clock=now) as writer, Counting([server.url], clock=now) as reader:
+    async with (
+        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
+        Counting([server.url], clock=now) as reader,
+    ):
         for start in range(0, len(names), 100):
             puts: list[Op] = [Put(Keys(name, root).spec, spec) for name in names[start : start + 100]]
             await writer.txn([], puts)
@@ -112,7 +109,8 @@ async def test_ten_thousand_locks_in_pages_of_one_revision(etcd_factory: Servers
             rewriting.cancel()
 
 
-async def test_keys_and_values_of_others_break_nothing(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_foreign_keys_and_values(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """Whatever others write under the root breaks nothing."""
     strays = [f"{root}/locks/shop/billing", f"{root}/locks/Shop/x/spec", f"{root}/other", f"{root}/locks/shop/b/spec/x"]
     for key in strays:
         await client.put(key, b"\xff")
@@ -155,7 +153,8 @@ async def test_how_a_candidate_went(etcd: EtcdServer, client: EtcdClient, root: 
     assert went["no lease"] is None
 
 
-async def test_many_that_depart_at_once_hold_nothing_up(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_many_depart_at_once(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """Many candidates that go at once hold nothing up."""
     names = [LockName("shop", f"lock-{n}") for n in range(600)]
     async with watching(etcd.url, root) as mirrored:
         lease = (await client.grant(600)).lease
@@ -174,9 +173,7 @@ async def test_many_that_depart_at_once_hold_nothing_up(etcd: EtcdServer, client
 # --- the canary ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_silent_watch_on_a_living_connection_is_found_out(
-    etcd: EtcdServer, client: EtcdClient, root: str
-) -> None:
+async def test_silent_watch_is_found_out(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
     """The server ends the watch without a word that counts: calls pass, events do not come any more."""
     async with Client([etcd.url], clock=now) as own, Watching(own, root).running() as mirrored:
         await mirrored.reachable()
@@ -188,7 +185,8 @@ async def test_a_silent_watch_on_a_living_connection_is_found_out(
         assert all(store.reachable for store in mirrored.stores)
 
 
-async def test_after_a_canary_nothing_older_is_missing(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_canary_proves_what_is_older(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """Once a canary has been seen, nothing older is missing."""
     async with watching(etcd.url, root) as mirrored:
         with pytest.raises(EtcdError, match="just being read"):
             await mirrored.feed.canary()
@@ -202,9 +200,7 @@ async def test_after_a_canary_nothing_older_is_missing(etcd: EtcdServer, client:
             assert stored.spec.capacity == n + 1
 
 
-async def test_each_replica_has_a_canary_of_its_own_that_goes_with_it(
-    etcd: EtcdServer, client: EtcdClient, root: str
-) -> None:
+async def test_each_replica_has_a_canary(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
     """It hangs on a lease, stands outside the locks, and is no lock."""
     identities = ("one", "of/two")
     async with watching(etcd.url, root, identity="one") as one, watching(etcd.url, root, identity="of/two") as two:
@@ -219,7 +215,8 @@ async def test_each_replica_has_a_canary_of_its_own_that_goes_with_it(
         assert not any(kv.key.startswith(locks_prefix(root).encode()) for kv in found)
 
 
-async def test_a_canary_whose_lease_was_revoked_is_written_on(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+async def test_canary_survives_a_revocation(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """A canary whose lease was revoked is written under another."""
     key = canary_key(root, "replica")
     async with watching(etcd.url, root) as mirrored:
         await mirrored.reachable()

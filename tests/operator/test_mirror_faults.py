@@ -1,7 +1,7 @@
 """The mirror on a real etcd that fails: it becomes true again whatever befalls etcd or the way to it, and says so."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from itertools import groupby
 
 import pytest
@@ -12,8 +12,8 @@ from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import RangeAnswer
 from leasehold.lock.keys import Keys, LockName
 from leasehold.operator.watch import mirror_feed
-from tests.operator.watching import LOCK, Client, Watching, join, watching
-from tests.servers import EtcdCluster, EtcdServer, Toxiproxy
+from tests.operator.watched_mirror import LOCK, Client, Watching, join, watching
+from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Toxiproxy
 from tests.support.etcd_keys import delete
 from tests.support.http_client import until
 
@@ -21,16 +21,9 @@ Servers = Callable[..., EtcdServer]
 OTHER = LockName("shop", "other")
 
 
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    """Writes what the mirror shall see, by a connection of its own."""
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
-
-
 async def in_time(call: Callable[[], Awaitable[object]]) -> None:
     """Repeat a call until etcd answers it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await call()
@@ -39,7 +32,7 @@ async def in_time(call: Callable[[], Awaitable[object]]) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def test_what_happened_while_the_way_was_cut_is_told(
+async def test_changes_during_a_cut_are_told(
     etcd: EtcdServer, client: EtcdClient, toxiproxy: Toxiproxy, root: str
 ) -> None:
     """A candidate that came, one that went, one replaced under the same key; and nobody else."""
@@ -73,11 +66,14 @@ async def test_what_happened_while_the_way_was_cut_is_told(
         ]
 
 
-async def test_compaction_between_the_reading_and_the_watch(etcd_factory: Servers, root: str) -> None:
+async def test_compaction_before_the_watch(etcd_factory: Servers, root: str) -> None:
     """The watch is refused for its revision: everything is read again."""
     server = etcd_factory()
     compacted: list[int] = []
-    async with EtcdClient([server.url], clock=now) as writer, Client([server.url], clock=now) as client:
+    async with (
+        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
+        Client([server.url], clock=now) as client,
+    ):
         await join(writer, root, "a")
         mirrored = Watching(client, root)
 
@@ -114,7 +110,10 @@ async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, mo
                 await asyncio.to_thread(server.ctl.compact)
             return answer
 
-    async with EtcdClient([server.url], clock=now) as writer, Compacting([server.url], clock=now) as client:
+    async with (
+        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
+        Compacting([server.url], clock=now) as client,
+    ):
         for name in names:
             await writer.put(Keys(name, root).spec, b"{}")
         async with Watching(client, root).running() as mirrored:
@@ -123,9 +122,10 @@ async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, mo
             assert len(calls) == 3  # one page; after the refusal of its second one, two
 
 
-async def test_compaction_under_a_watch_that_is_up_to_date(etcd_factory: Servers, root: str) -> None:
+async def test_compaction_under_a_current_watch(etcd_factory: Servers, root: str) -> None:
+    """A watch that is up to date notices nothing of a compaction."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as writer, watching(server.url, root) as mirrored:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer, watching(server.url, root) as mirrored:
         for n in range(5):
             await join(writer, root, str(n))
         await mirrored.queue(*"01234")
@@ -134,7 +134,7 @@ async def test_compaction_under_a_watch_that_is_up_to_date(etcd_factory: Servers
         await mirrored.queue(*"01234", "after")
 
 
-async def test_a_frozen_etcd_is_noticed_and_comes_back(etcd_factory: Servers, root: str) -> None:
+async def test_frozen_etcd_is_noticed(etcd_factory: Servers, root: str) -> None:
     """Its connection stands, and its watch is as silent as one with no events: the canary finds out."""
     server = etcd_factory()
     async with watching(server.url, root) as mirrored:
@@ -150,7 +150,7 @@ async def test_a_frozen_etcd_is_noticed_and_comes_back(etcd_factory: Servers, ro
         assert not mirrored.feed.store.error
 
 
-async def test_a_killed_etcd_is_not_stormed_and_is_followed_again(etcd_factory: Servers, root: str) -> None:
+async def test_killed_etcd_is_not_stormed(etcd_factory: Servers, root: str) -> None:
     """While it is away: a handful of attempts a second at most, and the feed is alive by its beat."""
     server = etcd_factory()
     async with watching(server.url, root) as mirrored:
@@ -169,7 +169,8 @@ async def test_a_killed_etcd_is_not_stormed_and_is_followed_again(etcd_factory: 
         await mirrored.told(LOCK)
 
 
-async def test_a_wiped_etcd_shows_an_empty_truth(etcd_factory: Servers, root: str) -> None:
+async def test_wiped_etcd_shows_nothing(etcd_factory: Servers, root: str) -> None:
+    """What is shown is what etcd has now: nothing."""
     server = etcd_factory()
     async with watching(server.url, root) as mirrored:
         for n in range(5):
@@ -190,7 +191,7 @@ async def test_a_wiped_etcd_shows_an_empty_truth(etcd_factory: Servers, root: st
         assert len(mirrored.mirror.take_departed(LOCK)) == 1
 
 
-async def test_another_cluster_behind_the_second_endpoint(etcd_factory: Servers, root: str) -> None:
+async def test_endpoints_of_two_clusters(etcd_factory: Servers, root: str) -> None:
     """A mistake in the settings, or a cluster rebuilt: the mirror is that of whoever answers, and says so."""
     first, second = etcd_factory(), etcd_factory(name="stranger")
     await asyncio.to_thread(first.ctl.put, Keys(LOCK, root).spec, "{}")
@@ -205,7 +206,7 @@ async def test_another_cluster_behind_the_second_endpoint(etcd_factory: Servers,
         assert mirrored.mirror.cluster != cluster
 
 
-async def test_a_restored_snapshot_shows_the_old_truth(etcd_factory: Servers, root: str) -> None:
+async def test_restored_snapshot(etcd_factory: Servers, root: str) -> None:
     """The same cluster by its id, with revisions that fall: what was written since is gone, and told as changed."""
     server = etcd_factory()
     await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(1), "early")
@@ -233,7 +234,8 @@ async def test_a_restored_snapshot_shows_the_old_truth(etcd_factory: Servers, ro
         await mirrored.queue("early", "after")
 
 
-async def test_an_etcd_that_demands_a_password_is_unreachable(etcd_factory: Servers, root: str) -> None:
+async def test_password_demanded(etcd_factory: Servers, root: str) -> None:
+    """An etcd that demands a password is as good as unreachable, and that is said."""
     server = etcd_factory()
     async with watching(server.url, root) as mirrored:
         await mirrored.reachable()
@@ -246,10 +248,10 @@ async def test_an_etcd_that_demands_a_password_is_unreachable(etcd_factory: Serv
         await mirrored.reachable()
 
 
-async def test_a_full_etcd_is_reachable_and_still_mirrored(etcd_factory: Servers, root: str) -> None:
+async def test_full_etcd_is_still_mirrored(etcd_factory: Servers, root: str) -> None:
     """No canary can be written then: that is said, and deletions, which still work, are still seen."""
     server = etcd_factory(flags=["--quota-backend-bytes=2097152"])
-    async with EtcdClient([server.url], clock=now) as writer, watching(server.url, root) as mirrored:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer, watching(server.url, root) as mirrored:
         key, _ = await join(writer, root, "a")
         await mirrored.queue("a")
         await mirrored.reachable()
@@ -267,7 +269,8 @@ async def test_a_full_etcd_is_reachable_and_still_mirrored(etcd_factory: Servers
         assert mirrored.feed.store.reachable
 
 
-async def test_a_frozen_member_is_left_for_another(cluster_factory: Callable[..., EtcdCluster], root: str) -> None:
+async def test_frozen_member_is_left(cluster_factory: Callable[..., EtcdCluster], root: str) -> None:
+    """A member that hangs is left for another."""
     cluster = cluster_factory(3)
     frozen, *others = cluster.followers()[:1] + [m for m in cluster.members if m is not cluster.followers()[0]]
     urls = [frozen.url, *(member.url for member in others)]

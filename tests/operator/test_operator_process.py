@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
+from tests.operator.operator_process import Operator
 from tests.servers import EtcdServer, Process, wait_for
 from tests.support.sidecars import PATIENCE
 
@@ -37,7 +37,8 @@ def test_each_mistake_is_one_sentence(operator_factory: Start, tmp_path: Path) -
     ]
 
 
-def test_a_port_in_use_is_told_before_anything_is_started(operator_factory: Start) -> None:
+def test_port_in_use(operator_factory: Start) -> None:
+    """A port in use is told before anything is started."""
     first = operator_factory("first")
     address = first.url.removeprefix("http://")
     said = refusal(operator_factory("second", flags=["--listen", address], begin=True))
@@ -45,7 +46,8 @@ def test_a_port_in_use_is_told_before_anything_is_started(operator_factory: Star
     assert said.count("\n") == 1
 
 
-def test_without_its_extra_it_says_what_to_install(spawn: Callable[..., Process], tmp_path: Path) -> None:
+def test_missing_extra(spawn: Callable[..., Process], tmp_path: Path) -> None:
+    """Without its extra, it says what to install."""
     kubeconfig = tmp_path / "config"
     kubeconfig.touch()
     code = "import sys; sys.modules['kopf'] = None; from leasehold.__main__ import main; sys.exit(main())"
@@ -62,7 +64,7 @@ def test_it_ends_in_order_when_told_to(operator_factory: Start, number: signal.S
     assert operator.wait() == 0
 
 
-def test_the_standby_takes_over_from_one_that_stops_and_from_one_that_dies(operator_factory: Start) -> None:
+def test_standby_takes_over(operator_factory: Start) -> None:
     """Only one is active at a time; a stop is a handover, a death costs the TTL."""
     one = operator_factory("one", ttl=5)
     one.wait_active()
@@ -81,7 +83,7 @@ def test_the_standby_takes_over_from_one_that_stops_and_from_one_that_dies(opera
     assert one.errors() == 0
 
 
-def test_it_starts_while_etcd_and_the_api_server_are_away(
+def test_start_without_any_server(
     control_plane_factory: Callable[..., ControlPlane],
     operator_factory: Start,
     etcd_factory: Callable[..., EtcdServer],

@@ -7,8 +7,8 @@ by the real controllers. Sidecar processes stand for them. Leases last an hour u
 import pytest
 
 from tests.cluster.objects import Object
-from tests.operator.scene import Scene
-from tests.operator.seen import is_held
+from tests.operator.lock_objects import is_held
+from tests.operator.operator_scene import Scene
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 
@@ -35,7 +35,7 @@ def queue_of(scene: Scene, lock: str = "db") -> list[str]:
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_pod_that_has_ended_frees_the_lock(scene: Scene, phase: str) -> None:
+def test_ended_pod_frees_the_lock(scene: Scene, phase: str) -> None:
     """At once, whatever the lease; but not while one of its containers, an init one too, may run."""
     scene.declare()
     body = {"metadata": {"name": "db-0"}, "spec": TWO_AND_INIT}
@@ -52,7 +52,7 @@ def test_a_pod_that_has_ended_frees_the_lock(scene: Scene, phase: str) -> None:
     scene.wait_told(("LockAcquired", first), ("HolderRevoked", first))
 
 
-def test_a_force_deleted_pod_is_not_taken_for_ended(scene: Scene) -> None:
+def test_force_deleted_pod_has_not_ended(scene: Scene) -> None:
     """Nobody has confirmed that it stopped: its lease runs out."""
     scene.declare(leaseDurationSeconds=6)
     sidecar = scene.sidecar("db-0", pod=scene.pod("db-0", node="nowhere"))
@@ -67,7 +67,7 @@ def test_a_force_deleted_pod_is_not_taken_for_ended(scene: Scene) -> None:
     assert scene.operator.metric("etcd_writes_total", kind="evict") == 0
 
 
-def test_an_ended_pod_keeps_the_lock_where_that_is_asked(scene: Scene) -> None:
+def test_ended_pod_keeps_the_lock_if_asked(scene: Scene) -> None:
     """Switched on again, it is evicted with nothing else to call for it."""
     scene.declare(releaseWhenPodEnds=False)
     frozen_in(scene, scene.pod("db-0", node="nowhere"))
@@ -79,7 +79,7 @@ def test_an_ended_pod_keeps_the_lock_where_that_is_asked(scene: Scene) -> None:
     wait_for(lambda: queue_of(scene) == [], "the key to go", PATIENCE)
 
 
-def test_a_record_is_believed_only_of_its_own_pod(scene: Scene) -> None:
+def test_record_counts_for_its_pod_only(scene: Scene) -> None:
     """Whoever names an ended pod by another name, UID or namespace is no candidate of that pod: nobody is evicted.
 
     Nor is a pod labelled that no record names rightly, and the operator rests, with a label wanted that it cannot put.
@@ -173,7 +173,7 @@ def candidate(scene: Scene, pod: Object, label: str) -> tuple[Sidecar, str]:
     return scene.sidecar(pod["metadata"]["name"], pod=pod, group=group), group
 
 
-def test_a_deployments_new_revision_takes_over(scene: Scene) -> None:
+def test_new_revision_of_a_deployment(scene: Scene) -> None:
     """A new template, an undo, a restart: each time the pods of the current revision are to lead, and do."""
     hash_label, known = "pod-template-hash", set[str]()
     rollout = ("rollout", f"--namespace={scene.namespace}")
@@ -205,7 +205,7 @@ def test_a_deployments_new_revision_takes_over(scene: Scene) -> None:
     scene.wait_told(*acquired, *(("HandedOver", token) for token in held[:-1]))
 
 
-def test_a_statefulsets_new_revision_takes_over(scene: Scene) -> None:
+def test_new_revision_of_a_statefulset(scene: Scene) -> None:
     """The pod of the update revision takes over from one of the revision before, though it comes last."""
     label, known = "controller-revision-hash", set[str]()
     scene.declare()

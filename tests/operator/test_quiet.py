@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 
 from tests.cluster import ControlPlane
-from tests.operator.operators import Operator
-from tests.operator.seen import declared, is_held, is_ready, lock
+from tests.operator.lock_objects import declared, is_held, is_ready, lock
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.sidecars import PATIENCE
 from tests.support.stored_lock import StoredLock
@@ -19,7 +19,7 @@ def candidate(identity: str, **fields: str) -> str:
     return json.dumps({"identity": identity, "incarnation": "1", **fields})
 
 
-def test_a_holder_whose_pod_is_gone_is_not_labelled_over_and_over(
+def test_holder_without_a_pod_is_quiet(
     api: ControlPlane, namespace: str, operator_factory: Start, stored: Stored
 ) -> None:
     """A pod that was force-deleted leaves its candidate behind for a lease duration; there is nobody to label then.
@@ -40,7 +40,7 @@ def test_a_holder_whose_pod_is_gone_is_not_labelled_over_and_over(
     assert operator.errors() == 0
 
 
-def test_a_restart_leaves_the_preferred_group_alone(
+def test_restart_keeps_the_preference(
     api: ControlPlane, namespace: str, operator_factory: Start, stored: Stored
 ) -> None:
     """Which group is preferred is unknown until all pods and their owners are; it is not taken for none meanwhile."""

@@ -7,7 +7,7 @@ import yaml
 
 from tests.cluster import ApiError, ControlPlane
 from tests.cluster.objects import Object, Objects
-from tests.operator.installed import OPERATOR, OPERATOR_NAMESPACE, documents, install_operator, may
+from tests.operator.operator_manifest import OPERATOR, OPERATOR_NAMESPACE, documents, install_operator, may
 from tests.servers import wait_for
 
 # (API group, resource, object name if only one, verb)
@@ -96,7 +96,8 @@ def test_what_is_dangerous_is_denied(api: ControlPlane, user: str, verb: str, re
     assert may(api, user, verb, resource, OPERATOR_NAMESPACE) is ((verb, resource) == ("create", "locks"))
 
 
-def test_of_namespaces_it_may_read_only_the_one_that_names_the_cluster(api: ControlPlane, user: str) -> None:
+def test_reads_one_namespace_only(api: ControlPlane, user: str) -> None:
+    """Of the namespaces, it may read only the one that names the cluster."""
     assert may(api, user, "get", "namespaces", name="kube-system")
     assert not may(api, user, "get", "namespaces", name="default")
 
@@ -118,7 +119,8 @@ def patch(operator: Objects, pod: Object, body: dict[str, Any]) -> Object:
     return operator.patch("pods", pod["metadata"]["name"], body, pod["metadata"]["namespace"])
 
 
-def test_it_may_mark_a_leader_and_take_the_mark_away(operator: Objects, pod: Object) -> None:
+def test_may_mark_a_leader(operator: Objects, pod: Object) -> None:
+    """It may mark a pod as the leader, and take the mark away."""
     label, annotation = "leasehold.dev/leader", "leasehold.dev/leader-of"
     marked = patch(operator, pod, {"metadata": {"labels": {label: "true"}, "annotations": {annotation: "web"}}})
     assert marked["metadata"]["labels"] == {"app": "web", label: "true"}
@@ -128,7 +130,7 @@ def test_it_may_mark_a_leader_and_take_the_mark_away(operator: Objects, pod: Obj
     assert bare["metadata"]["annotations"] == {"note": "as it was"}
 
 
-def test_it_may_mark_a_pod_without_any_label(api: ControlPlane, operator: Objects, namespace: str) -> None:
+def test_may_mark_an_unlabelled_pod(api: ControlPlane, operator: Objects, namespace: str) -> None:
     """And take the label away again, which leaves none."""
     pod = api.make_pod("bare", namespace)
     for value in ("true", None):
@@ -153,14 +155,16 @@ FORBIDDEN: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("body", [case[1] for case in FORBIDDEN], ids=[case[0] for case in FORBIDDEN])
-def test_it_may_change_nothing_else_of_a_pod(api: ControlPlane, operator: Objects, pod: Object, body: Object) -> None:
+def test_may_change_nothing_else_of_a_pod(api: ControlPlane, operator: Objects, pod: Object, body: Object) -> None:
+    """Its rights on pods end at the mark of the leader."""
     with pytest.raises(ApiError, match="Leasehold's operator may change no") as refused:
         patch(operator, pod, body)
     assert refused.value.status == 403
     api.patch("pods", pod["metadata"]["name"], body, pod["metadata"]["namespace"])  # others may
 
 
-def test_it_may_run_no_other_image_in_a_pod(operator: Objects, pod: Object) -> None:
+def test_may_run_no_other_image(operator: Objects, pod: Object) -> None:
+    """It may not change the image of a pod."""
     [container] = pod["spec"]["containers"]
     with pytest.raises(ApiError, match="Leasehold's operator may change nothing"):
         patch(operator, pod, {"spec": {"containers": [{**container, "image": "other"}]}})
@@ -175,7 +179,7 @@ USERS = [
 
 
 @pytest.mark.parametrize(("role", "verbs", "part_of"), USERS, ids=[case[0] for case in USERS])
-def test_who_may_view_or_edit_a_namespace_may_do_so_with_its_locks(
+def test_viewers_and_editors_of_locks(
     api: ControlPlane, user: str, namespace: str, role: str, verbs: set[str], part_of: list[str]
 ) -> None:
     """Never with their statuses. The cluster's own roles take these up by their labels."""
@@ -203,16 +207,16 @@ def _takes_up(api: ControlPlane, taker: str, labels: dict[str, str]) -> bool:
 # --- the rest of the manifest -------------------------------------------------------------------------------------
 
 
-def test_two_replicas_are_admitted_in_a_restricted_namespace(api: ControlPlane, user: str) -> None:
+def test_pods_are_admitted_as_restricted(api: ControlPlane, user: str) -> None:
     """The API server itself judges the pods by the namespace's Pod Security label."""
     deployment = next(document for document in documents() if document["kind"] == "Deployment")
     api.apply(yaml.safe_dump(deployment), namespace=OPERATOR_NAMESPACE)
     try:
-        wait_for(lambda: len(_replicas(api)) == 2, "two pods of the operator", 60)
+        wait_for(lambda: len(_replicas(api)) == 2, "two pods of the operator")
         assert {pod["spec"]["serviceAccountName"] for pod in _replicas(api)} == {OPERATOR}
     finally:
         api.delete("deployments", OPERATOR, OPERATOR_NAMESPACE)
-        wait_for(lambda: not _replicas(api), "the operator's pods to be gone", 60)
+        wait_for(lambda: not _replicas(api), "the operator's pods to be gone")
 
 
 def _replicas(api: ControlPlane) -> list[Object]:
@@ -223,13 +227,14 @@ def _replicas(api: ControlPlane) -> list[Object]:
     return pods
 
 
-def test_the_manifest_stays_as_it_is_when_applied_again(api: ControlPlane, user: str) -> None:
+def test_manifest_applied_again_is_stable(api: ControlPlane, user: str) -> None:
     """Else a tool that compares repository and cluster would never be content."""
     objects = [document for document in documents() if document["kind"] != "Deployment"]
     assert api.kubectl("diff", "-f", "-", stdin=yaml.safe_dump_all(objects)) == ""
 
 
-def test_one_replica_may_be_drained_at_a_time(api: ControlPlane, user: str) -> None:
+def test_one_replica_is_drained_at_a_time(api: ControlPlane, user: str) -> None:
+    """The disruption budget lets one replica go, and not the other."""
     budget = api.get("poddisruptionbudgets", OPERATOR, OPERATOR_NAMESPACE)
     deployment = next(document for document in documents() if document["kind"] == "Deployment")
     assert budget is not None

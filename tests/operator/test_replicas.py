@@ -42,7 +42,8 @@ async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[St
         yield begin
 
 
-async def test_one_is_active_and_its_guard_names_its_key(start: Start, etcd: EtcdServer, root: str) -> None:
+async def test_one_is_active(start: Start, etcd: EtcdServer, root: str) -> None:
+    """Of two replicas one is active, and its guard names its key."""
     one = await start("one")
     await until(lambda: one.active)
     guard = one.guard()
@@ -51,7 +52,7 @@ async def test_one_is_active_and_its_guard_names_its_key(start: Start, etcd: Etc
     assert [(found.key, found.create_revision) for found in stored] == [guard]
 
 
-async def test_the_standby_takes_over_when_the_active_one_stops(start: Start) -> None:
+async def test_stop_hands_over_to_the_standby(start: Start) -> None:
     """A stop ends the guard at once, before etcd knows; the next one's token is higher."""
     one = await start("one")
     await until(lambda: one.active)
@@ -68,9 +69,7 @@ async def test_the_standby_takes_over_when_the_active_one_stops(start: Start) ->
     assert second[1] > first[1]
 
 
-async def test_the_guard_goes_with_the_lease_and_comes_back_with_a_new_one(
-    start: Start, etcd_factory: Callable[[], EtcdServer]
-) -> None:
+async def test_guard_ends_with_the_lease(start: Start, etcd_factory: Callable[[], EtcdServer]) -> None:
     """An etcd that answers nothing: the guard ends by this replica's own clock."""
     server = await asyncio.to_thread(etcd_factory)
     one = await start("one", server)

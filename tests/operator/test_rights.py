@@ -1,18 +1,19 @@
 """What an operator asks for in a whole life, by the API server's audit log: all it may, and no more than it may."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from tests.cluster import ControlPlane
 from tests.operator.conftest import operator_user
-from tests.operator.installed import OPERATOR_NAMESPACE, documents
-from tests.operator.operators import Operator
-from tests.operator.scene import Scene
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, documents
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.rbac import check_rights
 from tests.support.sidecars import PATIENCE, Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import stored_lock
 
 
 @pytest.fixture
@@ -20,20 +21,19 @@ def audited(control_plane_factory: Callable[..., ControlPlane]) -> ControlPlane:
     return control_plane_factory(audit=True)
 
 
-def test_every_right_is_used_and_none_is_missing(
+def test_rights_are_used_and_enough(
     audited: ControlPlane,
     etcd: EtcdServer,
     root: str,
     operator_factory: Callable[..., Operator],
     sidecar_factory: Callable[..., Sidecar],
 ) -> None:
+    """Every right of the manifest is used, and none is missing."""
     user = operator_user(audited)
     known = len(audited.audited(user))  # what was tried in the operator's name while its rights came into force
     namespace = audited.make_namespace()
 
-    def stored(name: str) -> StoredLock:
-        return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
-
+    stored = partial(stored_lock, etcd.ctl, root, namespace)
     live(Scene(audited, namespace, operator_factory(control_plane=audited), stored, sidecar_factory))
     subjects = [subject for one in documents() for subject in one.get("subjects", ())]
     assert {(subject["kind"], subject["namespace"]) for subject in subjects} == {("ServiceAccount", OPERATOR_NAMESPACE)}

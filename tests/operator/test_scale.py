@@ -14,9 +14,9 @@ import pytest
 from leasehold.lock.keys import LockName
 from tests.bench.processes import memory
 from tests.cluster import ControlPlane
-from tests.operator import crowd
+from tests.operator import many_locks
 from tests.operator.conftest import operator_user
-from tests.operator.operators import Operator
+from tests.operator.operator_process import Operator
 from tests.servers import EtcdServer, wait_for
 
 LOCKS = int(os.environ.get("LEASEHOLD_TEST_LOCKS", "3000"))
@@ -43,16 +43,16 @@ def test_thousands_of_locks(
     plane: ControlPlane, etcd_factory: Callable[..., EtcdServer], operator_factory: Start, root: str
 ) -> None:
     """A cold start declares and reports them all; whoever comes after it finds nothing to write, idle or comparing."""
-    names = crowd.names(0, LOCKS)
+    names = many_locks.names(0, LOCKS)
     server = etcd_factory().url
     kubeconfig = plane.kubeconfig(operator_user(plane))
-    crowd.make_locks(plane, names)
-    tokens = crowd.hold(server, root, names[::HELD_EVERY])
+    many_locks.make_locks(plane, names)
+    tokens = many_locks.hold(server, root, names[::HELD_EVERY])
 
     first = operator_factory("first", server, kubeconfig=kubeconfig, control_plane=plane, flags=["--log-level", "info"])
     wait_until(lambda: has_settled(first), "all Locks to be declared and reported")
-    assert crowd.declared_count(server, root) == LOCKS
-    assert crowd.count_wrong(plane, names, tokens) == 0
+    assert many_locks.declared_count(server, root) == LOCKS
+    assert many_locks.count_wrong(plane, names, tokens) == 0
     assert (first.etcd_writes(), first.metric("api_writes_total", kind="status")) == (LOCKS, LOCKS)
     assert memory(first.pid).rss < MOST_MEMORY
     assert first.errors() == 0
@@ -96,4 +96,4 @@ def canaries(operator: Operator) -> float:
 
 def versions_of(plane: ControlPlane) -> dict[LockName, str]:
     """The resourceVersion of every Lock: any write would raise it."""
-    return {name: one["metadata"]["resourceVersion"] for name, one in crowd.all_locks(plane)}
+    return {name: one["metadata"]["resourceVersion"] for name, one in many_locks.all_locks(plane)}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.cluster import ControlPlane
-from tests.operator.installed import OPERATOR_NAMESPACE
-from tests.operator.operators import Operator
-from tests.operator.seen import declared, is_ready, lock
+from tests.operator.lock_objects import declared, is_ready, lock
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE
+from tests.operator.operator_process import Operator
 from tests.servers import EtcdServer, wait_for
 from tests.support.sidecars import PATIENCE
 from tests.support.stored_lock import StoredLock

@@ -1,7 +1,7 @@
 """The operator's writes on a real etcd: done only while its own key stands and what was read has not changed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -14,18 +14,12 @@ from leasehold.lock.keys import Entry, Keys, LockName, Record
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.reconcile import etcd_writer
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
-from tests.operator.watching import LOCK, join
-from tests.servers import EtcdServer
+from tests.operator.watched_mirror import LOCK, join
+from tests.servers import PATIENCE, EtcdServer
 from tests.support.etcd_keys import delete
 
 OPERATORS = LockName("leasehold", "leasehold-operator")
 Write = Callable[[Writer], Awaitable[object]]
-
-
-@pytest.fixture
-async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([etcd.url], clock=now) as client:
-        yield client
 
 
 class Operator:
@@ -79,7 +73,7 @@ async def operator(client: EtcdClient, root: str) -> Operator:
 # --- the spec ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_spec_is_written_rewritten_and_deleted(operator: Operator) -> None:
+async def test_spec_written_rewritten_deleted(operator: Operator) -> None:
     """The revision that a write returns is what the next one compares."""
     name = LockName("shop", "fresh")
     key = Keys(name, operator.root).spec
@@ -92,7 +86,8 @@ async def test_a_spec_is_written_rewritten_and_deleted(operator: Operator) -> No
     assert await operator.read(key) is None
 
 
-async def test_a_spec_that_moved_is_left_alone(operator: Operator) -> None:
+async def test_moved_spec_is_left_alone(operator: Operator) -> None:
+    """A spec key that somebody changed meanwhile is not overwritten."""
     old = (await operator.spec()).mod_revision
     await operator.client.put(operator.keys.spec, b"by hand")
     for refused in (
@@ -105,7 +100,8 @@ async def test_a_spec_that_moved_is_left_alone(operator: Operator) -> None:
     assert (await operator.spec()).value == b"by hand"
 
 
-async def test_a_spec_that_is_gone_is_not_written_by_a_revision(operator: Operator) -> None:
+async def test_gone_spec_is_not_written(operator: Operator) -> None:
+    """A write that compares a revision creates no key."""
     old = (await operator.spec()).mod_revision
     await delete(operator.client, operator.keys.spec)
     for refused in (
@@ -132,7 +128,7 @@ async def test_a_candidate_is_evicted_alone(operator: Operator) -> None:
         await operator.writer.evict(LOCK, Evict(entry, "revoked"))
 
 
-async def test_the_next_candidate_under_the_same_key_is_spared(operator: Operator) -> None:
+async def test_next_under_the_same_key_is_spared(operator: Operator) -> None:
     """The same lease, the same key, another create revision: another candidate."""
     (entry,) = await operator.queue()
     await delete(operator.client, entry.key)
@@ -142,7 +138,8 @@ async def test_the_next_candidate_under_the_same_key_is_spared(operator: Operato
     assert len(await operator.queue()) == 1
 
 
-async def test_no_key_outside_the_locks_queue_can_be_evicted(operator: Operator) -> None:
+async def test_only_queue_keys_can_be_evicted(operator: Operator) -> None:
+    """No key outside of the lock's queue can be evicted."""
     spec = await operator.spec()
     with pytest.raises(ValueError, match="no candidate"):
         await operator.writer.evict(LOCK, Evict(entry_of(spec), "a bug"))
@@ -178,9 +175,10 @@ async def lost_and_moved(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("how", [lost, replaced, stepped_down, lost_and_moved])
-async def test_nothing_is_written_once_the_guard_is_lost(
+async def test_nothing_written_without_the_guard(
     operator: Operator, how: Callable[[Operator], Awaitable[None]]
 ) -> None:
+    """Once the guard is lost, every write is refused."""
     for write in await operator.every_write():
         await how(operator)
         with pytest.raises(NotActive):
@@ -188,7 +186,7 @@ async def test_nothing_is_written_once_the_guard_is_lost(
     assert await operator.untouched()
 
 
-async def test_a_rewritten_own_record_is_still_the_guard(operator: Operator) -> None:
+async def test_rewritten_record_is_the_guard(operator: Operator) -> None:
     """The own key's create revision counts: its record changes when it yields."""
     assert operator.guard
     await operator.client.put(operator.guard[0], b"rewritten")
@@ -206,7 +204,7 @@ async def test_no_answer_is_an_unknown_outcome(
 ) -> None:
     """It is neither repeated nor taken for a failure. When etcd goes on, it may be done after all."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         operator = await Operator(client, root).begin()
         (put, *_) = await operator.every_write()
         monkeypatch.setattr(etcd_writer, "TIMEOUT", 0.5)
@@ -223,9 +221,10 @@ async def test_no_answer_is_an_unknown_outcome(
         assert found.value in (b"old", b"new")
 
 
-async def test_an_etcd_that_is_away_is_an_error_of_its_own(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
+async def test_etcd_away_is_its_own_error(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
+    """An etcd that is away is told apart from a refusal."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         operator = await Operator(client, root).begin()
         every = await operator.every_write()
         server.kill()

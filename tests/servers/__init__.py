@@ -29,7 +29,7 @@ skewed_clock(rate) wrong_date(days)
 reserve_port() release_port(port)
     a port of 127.0.0.1 that is free and stays so
 wait_for(condition, what, timeout)
-    poll for a state, never for a time
+    poll for a state, never for a time; it gives up after PATIENCE seconds, which only a fault takes
 
 As fixtures (tests/conftest.py) they close themselves, and a failed test's report shows the end of their logs.
 """
@@ -42,11 +42,12 @@ from tests.servers.etcdctl import Etcdctl, EtcdctlFailed, KeyValue
 from tests.servers.peer import Peer
 from tests.servers.ports import release_port, reserve_port
 from tests.servers.postgres import Postgres
-from tests.servers.process import Process, ProcessFailed, running_processes, wait_for
+from tests.servers.process import PATIENCE, Process, ProcessFailed, running_processes, wait_for
 from tests.servers.programs import MissingProgram, program
 from tests.servers.toxiproxy import Proxy, Toxiproxy
 
 __all__ = [
+    "PATIENCE",
     "Certificate",
     "CertificateAuthority",
     "Disk",

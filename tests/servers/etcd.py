@@ -18,7 +18,7 @@ from tests.servers.programs import program
 
 Version = Literal["3.7", "3.5", "3.4"]
 _ROOT_PASSWORD = "root-secret"
-_START_TIMEOUT = 60.0  # seconds; a start with fsync takes about one on an idle machine
+_START_TIMEOUT = 120.0  # seconds; a start with fsync takes about one on an idle machine
 
 
 class EtcdServer:

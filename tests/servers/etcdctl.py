@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.servers.certs import Certificate
-from tests.servers.process import Process
+from tests.servers.process import PATIENCE, Process
 from tests.servers.programs import program
 
 
@@ -50,7 +50,7 @@ class Etcdctl:
             argv.append(f"--user={self.user}")
         return [*argv, *arguments]
 
-    def run(self, *arguments: str, timeout: float = 30) -> str:
+    def run(self, *arguments: str, timeout: float = PATIENCE) -> str:
         """Run one command and return its output; EtcdctlFailed when it fails, or isn't done after `timeout`
         seconds.
         """

@@ -45,7 +45,7 @@ class Postgres:
         if not self._data.exists():
             self._initialise()
         self.process.start()
-        wait_for(lambda: self._ready() or not self.process.running, "PostgreSQL to accept connections", 60)
+        wait_for(lambda: self._ready() or not self.process.running, "PostgreSQL to accept connections")
         if not self.process.running:
             raise ProcessFailed(f"PostgreSQL ended at once:\n{self.process.log_tail()}")
 

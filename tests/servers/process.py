@@ -23,7 +23,7 @@ from typing import Self
 # PDEATHSIG fires when the *thread* that started the child ends, so one thread that lives on starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter")
 _alive: dict[int, "Process"] = {}
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a wait for a state gives up: only a fault takes that long, not a busy machine."""
 
 
@@ -138,7 +138,7 @@ class Process:
         """SIGKILL, and wait until the kernel has ended it."""
         self.signal(signal.SIGKILL)
         if self._popen is not None:
-            self._popen.wait(30)
+            self._popen.wait(PATIENCE)
             self._forget()
 
     def wait(self, timeout: float = PATIENCE) -> int:

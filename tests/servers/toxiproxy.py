@@ -54,7 +54,7 @@ class Toxiproxy:
 
     def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """One call of its HTTP interface; ProcessFailed when it refuses."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None)
             answer = connection.getresponse()

@@ -28,7 +28,7 @@ def catch(mutant: type[Mutant]) -> Failure | None:
     return None
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(7200)  # minutes of work for the rarest, and whatever else the machine does comes first
 @pytest.mark.parametrize("mutant", [*LISTED, *FURTHER], ids=lambda mutant: str(mutant.__name__))
 def test_a_planted_bug_is_caught(mutant: type[Mutant], record_property: Callable[[str, object], None]) -> None:
     """By an invariant, and not by a schedule that the real election fails as well."""

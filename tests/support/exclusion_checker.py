@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from tests.support.sidecars import Answer, Sidecar
+from tests.support.sidecars import ANSWER, Answer, Sidecar
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Witness:
     ) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(2 * ANSWER)
 
     def _ask_for_ever(self, sidecar: Sidecar) -> None:
         while not self._over.wait(self._pause):
-            connection = http.client.HTTPConnection("127.0.0.1", int(sidecar.url.rpartition(":")[2]), timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", int(sidecar.url.rpartition(":")[2]), timeout=ANSWER)
             try:
                 while not self._over.wait(self._pause):
                     self._note(sidecar.name, _ask(connection))

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-TIMEOUT = 30.0
+TIMEOUT = 120.0
 """Seconds without a byte after which a question has failed; the longest silence promised is a heartbeat's."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from leasehold.http.listener import Listener
 from leasehold.settings.config import UnixAddress
 
-PATIENCE = 30.0
+PATIENCE = 600.0
 """Seconds after which a test that waits for an answer gives up; only a fault takes that long."""
 
 

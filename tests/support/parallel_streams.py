@@ -1,7 +1,8 @@
 """Commands side by side, each stream's own one after the other: most tests wait for something most of the time.
 
-Each is a session of its own, since Linux shares the processors out among sessions: tests that measure time, and the
-servers that they start, shall not wait for those that only compute. Those are `patient`: they get what is left over.
+Each command is a session of its own, since Linux shares the processors out among sessions: tests that measure time,
+and the servers that they start, must not wait for those that only compute. Those are `patient`: they get what is left
+over.
 
 What a stream prints is shown whole when it is over, so that no two are mixed; which are still running is said once a
 minute. Only the standard library is used here: nothing is installed yet when this is imported.
@@ -26,20 +27,20 @@ _COUNTS = re.compile(r"(\d+) (passed|failed|skipped|error)")
 
 @dataclass(frozen=True)
 class Command:
-    """One step of a stream."""
+    """One step of a stream. A `patient` one only computes: any limit on its wall time has to be generous."""
 
     name: str
     argv: Sequence[object]
     env: Mapping[str, str] = field(default_factory=dict)
+    patient: bool = False
 
 
 class Stream(threading.Thread):
     """Commands that are run one after the other, whether or not one fails."""
 
-    def __init__(self, name: str, commands: Sequence[Command], directory: Path, *, patient: bool = False) -> None:
+    def __init__(self, name: str, commands: Sequence[Command], directory: Path) -> None:
         super().__init__(name=name)
         self.failed: list[str] = []
-        self._patient = patient
         self._interrupted = False
         self._process: subprocess.Popen[str] | None = None
         self._commands = commands
@@ -73,7 +74,7 @@ class Stream(threading.Thread):
             text=True,
             start_new_session=True,
         )
-        if self._patient:
+        if command.patient:
             _make_patient(process.pid)
         return process
 

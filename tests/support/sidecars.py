@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.servers import PATIENCE as PATIENCE
 from tests.servers import Process, wait_for
 
 LOCK = "tests/lock"
-PATIENCE = 60.0
-"""Seconds after which a test that waits for a state gives up: only a fault takes that long, not a busy machine."""
-ANSWER = 15.0
+ANSWER = 30.0
 """Seconds in which a sidecar that is not frozen certainly answers."""
 
 

@@ -51,3 +51,8 @@ def _identity(value: str) -> str:
         return str(json.loads(value)["identity"])
     except (ValueError, TypeError, KeyError):
         return value
+
+
+def stored_lock(ctl: Etcdctl, root: str, namespace: str, name: str) -> StoredLock:
+    """The lock `name` of this namespace."""
+    return StoredLock(ctl, root, f"{namespace}/{name}")

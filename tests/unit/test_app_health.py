@@ -108,7 +108,7 @@ def answering(raw: bytes) -> Serve:
     return serve
 
 
-async def asked(serve: Serve, *, timeout: float = 30.0) -> str:
+async def asked(serve: Serve, *, timeout: float = 600.0) -> str:
     """What the probe says of an app that serves like this."""
     under_way = 0
 
@@ -160,13 +160,13 @@ async def test_an_app_that_hangs_is_a_problem() -> None:
 async def test_nobody_listening_is_a_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
-    async with _session(30.0) as session:
+    async with _session(600.0) as session:
         assert (await ask(session, f"http://127.0.0.1:{port}/")).startswith("no connection to http://127.0.0.1:")
 
 
 async def test_a_host_name_is_looked_up() -> None:
     listener = await listen(App(), Address("127.0.0.1", 0))
-    async with _session(30.0) as session:
+    async with _session(600.0) as session:
         assert (await ask(session, f"http://localhost:{listener.port}/")).endswith("answered 404")
         assert await ask(session, f"http://{'a' * 64}:{listener.port}/") != ""  # no name can be that long
     await listener.close()
@@ -183,7 +183,7 @@ async def main():
 asyncio.run(main())
 """
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=600
     )
     assert result.stdout == "http://hangs:80/ did not answer in time\n"
     assert not result.stderr
@@ -209,7 +209,7 @@ async def test_run_probes_over_http() -> None:
 
     app.get("/healthz", healthz)
     listener = await listen(app, Address("127.0.0.1", 0))
-    timing = ProbeTiming(interval=0.01, poll=0.01, timeout=30.0)
+    timing = ProbeTiming(interval=0.01, poll=0.01, timeout=600.0)
     task = asyncio.create_task(AppHealth(f"http://{listener.address}/healthz", submitted.append, timing=timing).run())
     status = 200
     await until(lambda: submitted == [Health(True)])

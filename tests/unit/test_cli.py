@@ -18,7 +18,7 @@ from leasehold.settings.command_line import BROKEN_PIPE, USAGE_ERROR
 def leasehold(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "leasehold", *arguments]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LEASEHOLD_")}
-    return subprocess.run(command, env=clean | environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=clean | environ, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_version() -> None:
@@ -54,7 +54,7 @@ def test_a_mistake_needs_none_of_the_heavy_modules() -> None:
         "import sys; from leasehold.cli import main as cli; cli.main(['run', '--ttl', '0'], {});"
         "print([name for name in ('asyncio', 'aiohttp', 'jh2', 'ssl', 'logging') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "[]\n"
 
 
@@ -80,4 +80,4 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     process.stdout.close()
     with process.stderr as errors:
         assert errors.read() == b""
-    assert process.wait(60) == BROKEN_PIPE
+    assert process.wait(600) == BROKEN_PIPE

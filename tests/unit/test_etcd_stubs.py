@@ -13,7 +13,7 @@ def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
     """Apart from the version of the compiler, which stands in them."""
     outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi")]
     command = [sys.executable, "-m", "grpc_tools.protoc", "-Isidecar", *outputs, "leasehold/etcd/rpc.proto"]
-    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=60)
+    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=600)
     for name in GENERATED:
         made = (tmp_path / "leasehold/etcd" / name).read_text()
         kept = (REPOSITORY / "sidecar/leasehold/etcd" / name).read_text()
@@ -29,7 +29,7 @@ def test_importing_the_client_warns_of_nothing_and_stays_small() -> None:
     """What is imported is paid once per pod: no gRPC server, no second HTTP library, no HTTP status packages."""
     script = "import sys, leasehold.etcd.client; print(*sys.modules)"
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True, timeout=600
     )
     modules = set(result.stdout.split())
     assert not result.stderr

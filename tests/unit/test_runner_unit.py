@@ -26,7 +26,7 @@ from tests.support.other_store import OtherStore
 
 LOCK = LockName("shop", "billing")
 SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))
-PATIENCE = 30.0
+PATIENCE = 600.0
 """Seconds that a busy machine may take for what takes none."""
 
 

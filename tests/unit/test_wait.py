@@ -60,7 +60,7 @@ def waiting(url: str, seconds: float = 0.3) -> tuple[int | None, str]:
 
 
 def test_the_token_is_the_answer(serve: Serve) -> None:
-    assert waiting(serve(lambda path: answer(200, LEADING)))[0] == 7
+    assert waiting(serve(lambda path: answer(200, LEADING)), seconds=600)[0] == 7
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,22 @@ def test_nothing_but_a_leading_sidecar_is_believed(reply: bytes, serve: Serve) -
     assert last
 
 
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the wait's own end is near: a question that outlives it hangs, which the test run notices."""
+    for limit in ("ANSWER_TIMEOUT_SECONDS", "SILENCE_SECONDS"):
+        monkeypatch.setattr(wait, limit, 3600.0)
+
+
+@pytest.mark.usefixtures("endless")
 def test_a_server_that_stays_silent_costs_no_more_than_the_timeout(serve: Serve) -> None:
-    start = clock()
     assert waiting(serve(lambda path: None), seconds=0.5)[0] is None
-    assert clock() - start < wait.ANSWER_TIMEOUT_SECONDS
 
 
+@pytest.mark.usefixtures("endless")
 def test_a_stream_that_stays_silent_costs_no_more_than_the_timeout(serve: Serve) -> None:
-    start = clock()
     quiet = serve(lambda path: None if path == "/events" else answer(503, LEADING | {"leading": False}))
     assert waiting(quiet, seconds=0.5) == (None, "'me' leads")
-    assert clock() - start < wait.SILENCE_SECONDS
 
 
 def test_each_event_is_an_occasion_to_ask(serve: Serve) -> None:
@@ -108,7 +113,7 @@ def test_each_event_is_an_occasion_to_ask(serve: Serve) -> None:
             return b"HTTP/1.1 200 OK\r\n\r\n" + b"event: state\ndata: {}\n\n" * 2
         return answer(200, LEADING) if asked.count("/leader") == 3 else answer(503, LEADING | {"leading": False})
 
-    assert waiting(serve(reply), seconds=60)[0] == 7
+    assert waiting(serve(reply), seconds=600)[0] == 7
     assert asked == ["/leader", "/events", "/leader", "/leader"]
 
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import ClassVar
 
-from tests.nemesis.world import Candidate, World
+from tests.nemesis.cluster_world import Candidate, World
 
 
 class Fault:

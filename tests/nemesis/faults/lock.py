@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import ClassVar
 
+from tests.nemesis.cluster_world import Candidate
+from tests.nemesis.etcd_gateway import Key
 from tests.nemesis.faults.base import Fault
-from tests.nemesis.gateway import Key
 from tests.nemesis.history import Ended
-from tests.nemesis.record import identity_of
-from tests.nemesis.world import Candidate
+from tests.nemesis.queue_record import identity_of
 from tests.servers import Process
 
 

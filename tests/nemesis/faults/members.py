@@ -6,10 +6,10 @@ import contextlib
 import time
 from typing import ClassVar, Final
 
+from tests.nemesis.cluster_world import PATIENCE, TTL
+from tests.nemesis.etcd_gateway import Gateway, Unanswered
 from tests.nemesis.faults.base import Fault
-from tests.nemesis.gateway import Gateway, Unanswered
 from tests.nemesis.history import Forwarded
-from tests.nemesis.world import PATIENCE, TTL
 from tests.servers import EtcdServer, ProcessFailed, disks_available
 
 COMMITS: Final = 0.3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from tests.nemesis.cluster_world import Candidate
 from tests.nemesis.faults.base import Fault
-from tests.nemesis.world import Candidate
 
 
 class _OnOne(Fault):

@@ -13,7 +13,7 @@ from leasehold.kubectl.shells import SCRIPTS
 def run(*words: str, before: str = "pass") -> subprocess.CompletedProcess[str]:
     code = f"import sys; {before}; from leasehold.kubectl import cli; sys.exit(cli.main(sys.argv[1:], {{}}))"
     command = [sys.executable, "-c", code, *words]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_help_and_version() -> None:
@@ -51,5 +51,5 @@ def test_completion_needs_no_client(shell: str) -> None:
 def test_a_mistake_loads_no_client() -> None:
     loaded = "[name for name in ('kubernetes', 'urllib3', 'asyncio', 'yaml', 'ssl') if name in sys.modules]"
     code = f"import sys; from leasehold.kubectl import cli; cli.main(['wait', 'D'], {{}}); print({loaded})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "[]\n"

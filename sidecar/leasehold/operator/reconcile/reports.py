@@ -150,6 +150,7 @@ class Reports:
         body = await self._kube.patch_status(name, wish.lock.uid, wish.status)
         self._metrics.api_write("status")
         self._locks.seen(body)
+        self._wishes.pop(name, None)  # it was planned without what has just been written, such as since when it is so
         self._look_again(name)
 
     async def _label(self, name: LockName, wish: DesiredStatus) -> None:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import ADMIN, ControlPlane
-from tests.servers import program
+from tests.servers import PATIENCE, program
 
 SCRIPTS = Path(sys.executable).parent
 """Where the package's programs are installed, beside the interpreter's."""
-PATIENCE = 60.0
 
 
 def ago(seconds: float) -> str:

@@ -10,7 +10,8 @@ from leasehold.lock.keys import Keys, LockName, Record
 from tests.cluster import ControlPlane, Object
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of
-from tests.operator.seen import is_held, is_ready, lock
+from tests.operator.lock_objects import is_held, is_ready, lock
+from tests.servers import PATIENCE
 
 NAMESPACES = 20
 """Namespaces that a crowd is spread over."""
@@ -63,7 +64,7 @@ def hold(server: str, root: str, wanted: Sequence[LockName]) -> dict[LockName, i
 
 async def _hold(server: str, root: str, wanted: Sequence[LockName]) -> dict[LockName, int]:
     slots = asyncio.Semaphore(_AT_ONCE)
-    async with EtcdClient([server], clock=clock.now) as client:
+    async with EtcdClient([server], clock=clock.now, timeout=PATIENCE) as client:
         tokens = await asyncio.gather(*(_enter(client, slots, root, name) for name in wanted))
     return dict(zip(wanted, tokens, strict=True))
 
@@ -101,7 +102,7 @@ def declared_count(server: str, root: str) -> int:
 
 async def _declared_count(server: str, root: str) -> int:
     prefix, found, start = f"{root}/locks/", 0, f"{root}/locks/".encode()
-    async with EtcdClient([server], clock=clock.now) as client:
+    async with EtcdClient([server], clock=clock.now, timeout=PATIENCE) as client:
         while True:
             page = await client.range(start, end=prefix + "\x7f", limit=_PAGE, keys_only=True)
             found += sum(kv.key.endswith(b"/spec") for kv in page.kvs)

@@ -17,17 +17,17 @@ from typing import Any, Final, Self
 
 from leasehold.lock.keys import Keys, LockName
 from tests.nemesis.checker import ill_settled
-from tests.nemesis.gateway import Gateway, Unanswered, padded
+from tests.nemesis.etcd_gateway import Gateway, Unanswered, padded
 from tests.nemesis.history import Asked, Broken, History, Released, Setup, Started, Step
 from tests.nemesis.history import Final as Finally
 from tests.nemesis.observer import Observer
-from tests.nemesis.record import declared, identity_of
+from tests.nemesis.queue_record import declared, identity_of
 from tests.servers import Disk, EtcdCluster, Proxy, Toxiproxy, Version, skewed_clock, wait_for
 from tests.support.sidecars import LOCK, Sidecar
 
 TTL: Final = 3
 ROOT: Final = "/nemesis"
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 """Seconds in which what was healed must be well again, and somebody must lead: only a fault of ours takes longer."""
 
 

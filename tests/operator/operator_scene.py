@@ -1,4 +1,4 @@
-"""A Lock with its sidecars, as the tests of a running operator play it: pods are mere objects, sidecars processes."""
+"""A namespace with an operator at work, its Locks and their sidecars: pods are mere objects, sidecars processes."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
-from tests.operator.operators import Operator
-from tests.operator.seen import is_ready, lock
+from tests.operator.lock_objects import is_ready, lock
+from tests.operator.operator_process import Operator
 from tests.servers import wait_for
 from tests.support.exclusion_checker import Witness
 from tests.support.sidecars import PATIENCE, Sidecar

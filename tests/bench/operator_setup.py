@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from leasehold.lock.keys import LockName
-from tests.bench.figures import MeasurementFailed, say
+from tests.bench.samples import MeasurementFailed, say
 from tests.bench.scale import Bench
 from tests.cluster import ControlPlane
-from tests.operator import crowd
-from tests.operator.installed import OPERATOR_NAMESPACE, install_operator
-from tests.operator.operators import Operator
+from tests.operator import many_locks
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
+from tests.operator.operator_process import Operator
 
 ROOT = "/leasehold"
 PATIENCE = 900.0
@@ -33,9 +33,9 @@ class World:
     def grow(self, count: int) -> None:
         """Have so many Locks in all, each tenth of them held; nobody has declared them yet."""
         say(f"operator: making Locks, up to {count}")
-        fresh = crowd.names(len(self.names), count)
-        crowd.make_locks(self.api, fresh)
-        self.tokens |= crowd.hold(self.etcd.url, ROOT, fresh[::HELD_EVERY])
+        fresh = many_locks.names(len(self.names), count)
+        many_locks.make_locks(self.api, fresh)
+        self.tokens |= many_locks.hold(self.etcd.url, ROOT, fresh[::HELD_EVERY])
         self.names += fresh
 
     @contextmanager
@@ -70,7 +70,7 @@ class World:
 
     def versions(self) -> dict[LockName, str]:
         """The resourceVersion of every Lock: any write would raise it."""
-        return {name: str(one["metadata"]["resourceVersion"]) for name, one in crowd.all_locks(self.api)}
+        return {name: str(one["metadata"]["resourceVersion"]) for name, one in many_locks.all_locks(self.api)}
 
 
 @contextmanager

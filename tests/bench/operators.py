@@ -5,11 +5,11 @@ No peer does this job: what there is to compare with elects by Kubernetes' own L
 
 from dataclasses import replace
 
-from tests.bench.figures import Table
 from tests.bench.operator_change import measure as measure_changes
 from tests.bench.operator_cold import Cold, Idle, cold_table, idle_table, measure
+from tests.bench.operator_setup import world
 from tests.bench.operator_takeover import measure as measure_takeovers
-from tests.bench.operator_world import world
+from tests.bench.samples import Table
 from tests.bench.scale import Bench
 from tests.servers import EtcdServer
 

@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
-from tests.operator.operators import Operator
-from tests.operator.scene import Scene
-from tests.operator.seen import condition, is_ready
+from tests.operator.lock_objects import condition, is_ready
+from tests.operator.operator_process import Operator
+from tests.operator.operator_scene import Scene
 from tests.servers import EtcdServer, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
-from tests.support.stored_lock import StoredLock
+from tests.support.stored_lock import stored_lock
 
 REASON = "EtcdUnreachable"
 
@@ -30,8 +31,7 @@ class OwnEtcd(Scene):
         start_operator: Callable[..., Operator],
         start_sidecar: Callable[..., Sidecar],
     ) -> None:
-        def stored(name: str) -> StoredLock:
-            return StoredLock(etcd.ctl, root, f"{namespace}/{name}")
+        stored = partial(stored_lock, etcd.ctl, root, namespace)
 
         def sidecar(name: str, **kwargs: Any) -> Sidecar:
             return start_sidecar(name, etcd.url, **kwargs)
@@ -73,6 +73,6 @@ def is_away(seen: Object) -> bool:
 
 
 async def _write(url: str, pairs: Any) -> None:
-    async with EtcdClient([url], clock=clock.now) as client:
+    async with EtcdClient([url], clock=clock.now, timeout=PATIENCE) as client:
         for key, value in pairs:
             await client.put(key, value)

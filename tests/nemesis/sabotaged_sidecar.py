@@ -1,4 +1,4 @@
-"""`leasehold run`, sabotaged; the checker must catch it: `python -m tests.nemesis.sabotaged KIND run …`
+"""`leasehold run`, sabotaged; the checker must catch it: `python -m tests.nemesis.sabotaged_sidecar KIND run …`
 
 late         believes in its lease for three times its TTL
 unconfirmed  believes every keep-alive that was answered, whoever answered it, without any further proof

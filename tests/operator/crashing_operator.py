@@ -1,4 +1,4 @@
-"""`leasehold operator`, killed in the midst of its work: `python -m tests.operator.crashing POINTS operator …`
+"""`leasehold operator`, killed in the midst of its work: `python -m tests.operator.crashing_operator POINTS operator …`
 
 POINTS is a list of `lock:operation` with commas. Each lock named stands still from the moment just after its first such
 operation: the answer has come, and nothing was made of it. When all of them stand still, the process kills itself, as a

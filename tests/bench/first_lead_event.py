@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import Self
 
-from tests.bench.figures import MeasurementFailed
+from tests.bench.samples import MeasurementFailed
 
 
 class Gains:
