@@ -10,7 +10,7 @@ from typing import Self
 from leasehold.clock import now
 from leasehold.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
 from leasehold.lock.keys import Entry, Keys, LockName, Record
-from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.watch.mirror import Mirror
 from leasehold.operator.watch.mirror_feed import MirrorFeed
 from tests.support.http_client import until

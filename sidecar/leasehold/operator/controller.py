@@ -19,7 +19,7 @@ from leasehold.lock.keys import LockName
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Guard, LeaderElection
-from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
 from leasehold.operator.reconcile.etcd_writer import Writer
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics

@@ -13,9 +13,20 @@ from datetime import timedelta
 from typing import Any, Final
 
 from leasehold.lock.keys import Entry, Spec
-from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import (
+    DeleteSpec,
+    EndedCandidate,
+    EtcdState,
+    Evict,
+    LabelPod,
+    Memory,
+    PutSpec,
+    ReconcilePlan,
+    Situation,
+    StoredLock,
+    StoredSpec,
+)
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
 from tests.unit.operator.planned import NOON, candidate, check_status, lock, situation
 
@@ -43,7 +54,7 @@ class Replica:
     """An operator: what it remembers, who went by its mirror, what it told of in this life."""
 
     memory: Memory = field(default_factory=Memory)
-    departed: list[Departed] = field(default_factory=list)
+    departed: list[EndedCandidate] = field(default_factory=list)
     told: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
 
@@ -97,7 +108,7 @@ class World:
         self.queue.remove(entry)
         self.revision += 1
         for replica in self.replicas:
-            replica.departed.append(Departed(entry, released))
+            replica.departed.append(EndedCandidate(entry, released))
 
     def write_spec(self, spec: Spec | None) -> None:
         """Write the spec key, or delete it, whoever does."""
@@ -145,9 +156,9 @@ class World:
             None,
             active=active,
             stored=StoredLock(self.spec, tuple(self.queue)),
-            store=EtcdState(self.away_since is None, self.revision, since, ""),
+            etcd=EtcdState(self.away_since is None, self.revision, since, ""),
             memory=replica.memory,
-            departed=departed,
+            ended=departed,
             ended_pods=frozenset(self.ended),
             labelled=frozenset(self.labels),
             now=self.now,

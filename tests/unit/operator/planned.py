@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
-from leasehold.operator.plan.observed import EtcdState, StoredLock, StoredSpec
-from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import EtcdState, Memory, ReconcilePlan, Situation, StoredLock, StoredSpec
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, LockSpec
 
 NAME = LockName("team", "db")
@@ -58,14 +58,14 @@ def situation(resource: Lock | None, spec: StoredSpec | None = None, *queue: Ent
     given: dict[str, Any] = {
         "lock": resource,
         "stored": StoredLock(spec, queue),
-        "departed": (),
-        "store": EtcdState(True, 1000, 0.0, ""),
+        "ended": (),
+        "etcd": EtcdState(True, 1000, 0.0, ""),
         "preferred_group": "",
         "ended_pods": frozenset(),
         "labelled": frozenset(),
         "active": True,
         "cluster": CLUSTER,
-        "own": LockName("leasehold-system", "leasehold-operator"),
+        "own_lock": LockName("leasehold-system", "leasehold-operator"),
         "root": ROOT,
         "memory": Memory(),
         "now": 100.0,

@@ -6,7 +6,13 @@ import pytest
 
 from leasehold.lock.keys import MAX_LEASE, Entry, Record
 from leasehold.operator.plan.resource import FINALIZER, GROUP, KIND, PLURAL, VERSION, LockSpec, parse
-from leasehold.operator.plan.status import MOST_HOLDERS, Condition, conditions, holders
+from leasehold.operator.plan.status import (
+    MAX_LISTED_HOLDERS,
+    Condition,
+    RecordedStatus,
+    render_conditions,
+    render_holders,
+)
 from tests.unit.operator.test_crd_schema import CRD, SPEC, STATUS
 from tests.unit.operator.test_crd_schema import VERSION as SCHEMA
 
@@ -64,9 +70,10 @@ def test_every_field_is_read() -> None:
 def test_the_lists_of_the_status_have_exactly_the_fields_of_the_schema() -> None:
     """The API server would drop another one, so the status would never be as it is wanted."""
     record = Record("pod-1", "pod-1", "team", "uid", "node", "group", incarnation="1")
-    entries = [Entry(f"/queue/{lease:x}", lease, lease, lease, record) for lease in range(1, MOST_HOLDERS + 2)]
-    listed = holders(entries, {entry.create_revision: "2026-01-02T03:04:05Z" for entry in entries})
+    entries = [Entry(f"/queue/{lease:x}", lease, lease, lease, record) for lease in range(1, MAX_LISTED_HOLDERS + 2)]
+    listed = render_holders(entries, {entry.create_revision: "2026-01-02T03:04:05Z" for entry in entries})
     assert len(listed) == STATUS["holders"]["maxItems"]
     assert listed[0].keys() == STATUS["holders"]["items"]["properties"].keys()
-    [written] = conditions([Condition("Ready", "True", "Declared", "It is.")], {}, 1, "2026-01-02T03:04:05Z")
+    condition, nothing = Condition("Ready", "True", "Declared", "It is."), RecordedStatus.read({})
+    [written] = render_conditions([condition], nothing, 1, "2026-01-02T03:04:05Z")
     assert written.keys() == STATUS["conditions"]["items"]["properties"].keys()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leasehold.etcd import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
-from leasehold.operator.plan.observed import Departed, StoredLock
+from leasehold.operator.plan.model import EndedCandidate, StoredLock
 from leasehold.operator.watch import mirror as mirror_module
 from leasehold.operator.watch.mirror import Listing, Mirror, place_of
 
@@ -123,7 +123,7 @@ def test_a_candidate_that_goes_has_departed_once() -> None:
     assert touched.gone is not None
     assert touched.gone.record.identity == "a"
     assert mirror.apply(deleted(KEYS.entry(1), 3)) is not None  # a key that was unknown: nobody departs
-    assert mirror.take_departed(LOCK) == (Departed(touched.gone, None),)
+    assert mirror.take_departed(LOCK) == (EndedCandidate(touched.gone, None),)
     assert mirror.take_departed(LOCK) == ()
     assert mirror.names() == ()
 

@@ -39,7 +39,7 @@ def _word(node: ast.expr) -> str:
 def reasons() -> set[tuple[str, str, str]]:
     """Every condition that the operator can set: type, status, reason."""
     found = {(kind, status, reason) for kind, status, reason, *_ in calls("Condition") if reason}
-    return found | {("Ready", "False", reason) for reason in conditions._PENDING}
+    return found | {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
 
 
 def test_every_field_is_there_with_its_default() -> None:
@@ -63,7 +63,7 @@ def test_every_event_is_there() -> None:
     told = {word for row in table("event | when") for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
     own = {name for name, *_ in calls("Event") if name}
-    assert told == own | trouble - {*planning._QUIET, "EtcdUnreachable"}  # of which EtcdUnavailable tells
+    assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # of which EtcdUnavailable tells
 
 
 _TROUBLE = (("Ready", "False"), ("Degraded", "True"))

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from leasehold.lock.keys import LockName, Spec
-from leasehold.operator.plan.observed import EtcdState, StoredSpec
-from leasehold.operator.plan.orders import Evict, PutSpec
-from leasehold.operator.plan.plan import Memory, ReconcilePlan, plan
+from leasehold.operator.plan.model import EtcdState, Evict, Memory, PutSpec, ReconcilePlan, StoredSpec
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER
 from tests.unit.operator.planned import CLUSTER, candidate, declared, is_idle, lock, names, reason, settled, situation
 
@@ -151,7 +150,7 @@ def test_a_token_that_etcd_has_not_given_out_is_ignored() -> None:
     )
     assert is_idle(again)
     outgrown = situation(
-        resource, declared(), candidate(10), store=EtcdState(True, 10**18, 0.0, ""), memory=again.memory
+        resource, declared(), candidate(10), etcd=EtcdState(True, 10**18, 0.0, ""), memory=again.memory
     )
     assert put(plan(outgrown)).handover_up_to_token == 10**17
 
@@ -166,7 +165,7 @@ def test_a_token_ahead_of_a_lagging_mirror_is_heeded_with_the_next_look() -> Non
         declared(handover_up_to_token=900),
         candidate(10),
         memory=wanted.memory,
-        store=EtcdState(True, 1002, 0, ""),
+        etcd=EtcdState(True, 1002, 0, ""),
     )
     assert [write.entry.create_revision for write in plan(after).writes if isinstance(write, Evict)] == [10]
 
@@ -177,17 +176,17 @@ def test_after_a_rollback_the_tokens_of_before_are_ignored(revision: int) -> Non
     resource, _ = settled(lock(), declared(), candidate(600))
     resource = replace(resource, spec=replace(resource.spec, handover_up_to_token=600, revoke_up_to_token=600))
     store = EtcdState(True, revision, 0.0, "")
-    wanted = plan(situation(resource, declared(), candidate(40), store=store))
+    wanted = plan(situation(resource, declared(), candidate(40), etcd=store))
     assert wanted.writes == ()
     assert reason(wanted, "Degraded") == ("True", "StoreRolledBack")
     assert names(wanted) == ["LockAcquired", "StoreRolledBack"]
     told = replace(resource, status=wanted.status or {})
     for memory in (wanted.memory, Memory()):
-        later = plan(situation(told, declared(), candidate(40), store=EtcdState(True, 5000, 0, ""), memory=memory))
+        later = plan(situation(told, declared(), candidate(40), etcd=EtcdState(True, 5000, 0, ""), memory=memory))
         assert later.writes == (), "neither by the memory nor, after a start, by the status"
         assert later.status is None
     lowered = replace(told, spec=replace(told.spec, handover_up_to_token=39, revoke_up_to_token=39))
-    healed = plan(situation(lowered, declared(), candidate(40), store=store, memory=wanted.memory))
+    healed = plan(situation(lowered, declared(), candidate(40), etcd=store, memory=wanted.memory))
     assert reason(healed, "Degraded") == ("False", "AsExpected")
     assert put(healed).handover_up_to_token == 39
 
@@ -195,7 +194,7 @@ def test_after_a_rollback_the_tokens_of_before_are_ignored(revision: int) -> Non
 def test_a_rollback_is_told_until_the_revision_has_grown_past_the_record() -> None:
     """With nobody in the queue, and no token asked for, it passes by itself."""
     resource, _ = settled(lock({"fencingToken": 600}), declared())
-    low = plan(situation(resource, declared(), store=EtcdState(True, 50, 0.0, "")))
+    low = plan(situation(resource, declared(), etcd=EtcdState(True, 50, 0.0, "")))
     assert reason(low, "Degraded") == ("True", "StoreRolledBack")
     high = plan(situation(replace(resource, status=low.status or {}), declared(), memory=low.memory))
     assert reason(high, "Degraded") == ("False", "AsExpected")

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from leasehold.lock.keys import Spec
-from leasehold.operator.plan.observed import EtcdState, StoredSpec
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import Memory, plan
+from leasehold.operator.plan.model import DeleteSpec, EtcdState, Evict, Memory, PutSpec, StoredSpec
+from leasehold.operator.plan.plan import plan
 from tests.unit.operator.planned import candidate, declared, is_idle, lock, reason, settled, situation
 
 GOING = declared(6, suspend=True, deleting=True)
@@ -111,7 +110,7 @@ def test_what_no_operator_of_this_cluster_wrote_is_no_orphan(stored: StoredSpec 
     assert [label.on for label in wanted.labels] == [False]
 
 
-@pytest.mark.parametrize("change", [{"active": False}, {"store": EtcdState(False, 1000, 0.0, "away")}])
+@pytest.mark.parametrize("change", [{"active": False}, {"etcd": EtcdState(False, 1000, 0.0, "away")}])
 def test_an_orphan_waits_for_the_active_replica_and_for_etcd(change: dict[str, object]) -> None:
     """Nothing is written, and nothing forgotten."""
     memory = Memory(releasing=frozenset({2}), releasing_since=50.0)
@@ -130,6 +129,6 @@ def test_a_resource_is_let_go_by_force(reachable: bool, active: bool) -> None:
     forced = replace(lock(deleting=True), force_delete=True)
     forced = replace(forced, finalizers=("other/one", *forced.finalizers))
     store = EtcdState(reachable, 1000, 0.0, "")
-    wanted = plan(situation(forced, declared(), candidate(2), store=store, active=active))
+    wanted = plan(situation(forced, declared(), candidate(2), etcd=store, active=active))
     assert (wanted.writes, wanted.finalizers) == ((), ("other/one",))
-    assert plan(situation(replace(forced, deleting=False), declared(), store=store)).finalizers is None
+    assert plan(situation(replace(forced, deleting=False), declared(), etcd=store)).finalizers is None

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from leasehold.lock.keys import Entry
-from leasehold.operator.plan.observed import Departed
-from leasehold.operator.plan.orders import Evict
-from leasehold.operator.plan.plan import LabelPod, Memory, plan
+from leasehold.operator.plan.model import EndedCandidate, Evict, LabelPod, Memory
+from leasehold.operator.plan.plan import plan
 from tests.unit.operator.planned import (
     candidate,
     check_status,
@@ -166,8 +165,8 @@ def test_another_resource_of_the_name_begins_anew() -> None:
 def test_a_holder_that_went_is_told_of_once(entry: Entry, released: bool | None, event: str) -> None:
     """With how it went, as far as that is known; of a waiter that went nobody hears."""
     resource, memory = settled(lock(), declared(), entry, candidate(11))
-    gone = (Departed(entry, released), Departed(candidate(11), released))
-    wanted = plan(situation(resource, declared(), candidate(12), departed=gone, memory=memory))
+    gone = (EndedCandidate(entry, released), EndedCandidate(candidate(11), released))
+    wanted = plan(situation(resource, declared(), candidate(12), ended=gone, memory=memory))
     assert names(wanted) == [event, "LockAcquired"]
     assert names(plan(situation(resource, declared(), candidate(12), memory=wanted.memory))) == []
 
@@ -177,9 +176,9 @@ def test_who_went_while_this_replica_could_not_tell_is_told_of_later(away: bool)
     """During an outage of etcd, or while it was not the active one: once, if the status still has the holder."""
     resource, memory = settled(lock(), declared(), candidate(10))
     base = situation(resource, declared(), memory=memory)
-    blind = replace(base, active=False, departed=(Departed(candidate(10), True),))
+    blind = replace(base, active=False, ended=(EndedCandidate(candidate(10), True),))
     if away:
-        blind = replace(blind, store=replace(base.store, reachable=False, since=99.0))
+        blind = replace(blind, etcd=replace(base.etcd, reachable=False, since=99.0))
     quiet = plan(blind)
     assert (quiet.writes, quiet.events, quiet.memory.tokens) == ((), (), None)
     assert names(plan(replace(base, memory=quiet.memory))) == ["LockReleased"]
@@ -197,8 +196,8 @@ def test_only_revocation_evicts_whoever_stands_below_it() -> None:
     revoking = replace(resource, spec=replace(resource.spec, revoke_up_to_token=11))
     wanted = plan(situation(revoking, declared(), *queue, memory=memory))
     assert [write.entry for write in wanted.writes if isinstance(write, Evict)] == [queue[1], queue[0]]
-    gone = tuple(Departed(one, True) for one in queue[:2])
-    after = plan(situation(revoking, declared(), queue[2], departed=gone, memory=wanted.memory))
+    gone = tuple(EndedCandidate(one, True) for one in queue[:2])
+    after = plan(situation(revoking, declared(), queue[2], ended=gone, memory=wanted.memory))
     assert names(after) == ["HolderRevoked", "LockAcquired"]
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from leasehold.lock.keys import Spec
-from leasehold.operator.plan.observed import StoredSpec
-from leasehold.operator.plan.plan import Memory, plan
+from leasehold.operator.plan.model import Memory, StoredSpec
+from leasehold.operator.plan.plan import plan
 from tests.unit.operator.plan_world import HOWS, Interruption, World
 
 Step = Callable[[World], object]

@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold.lock.keys import Record, Spec
-from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import (
+    DeleteSpec,
+    EndedCandidate,
+    EtcdState,
+    Evict,
+    Memory,
+    PutSpec,
+    ReconcilePlan,
+    Situation,
+    StoredLock,
+    StoredSpec,
+)
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, parse
 from tests.unit.operator.planned import CLUSTER, NAME, candidate, check_status, situation
 
@@ -98,16 +108,16 @@ MEMORIES = st.builds(
     uid=st.sampled_from(["", "u1", "u2"]),
     capacity=st.none() | st.integers(1, 4),
     raise_from=st.floats(0, 200),
-    longest=st.integers(0, 60),
+    longest_lease=st.integers(0, 60),
     tokens=st.none() | TOKEN_SETS.map(lambda tokens: tuple(sorted(tokens))),
     transitions=st.integers(0, 9),
-    highest=TOKENS,
+    token_on_record=TOKENS,
     leaving=TOKEN_SETS,
     evicted=TOKEN_SETS,
     releasing=st.none() | TOKEN_SETS,
     rolled_back=st.booleans(),
-    outage=st.none() | st.just((90.0, "text")),
-    told=st.frozensets(TEXTS, max_size=2),
+    reported_outage=st.none() | st.just((90.0, "text")),
+    reported=st.frozensets(TEXTS, max_size=2),
 )
 
 
@@ -120,10 +130,11 @@ def situations(draw: st.DrawFn) -> Situation:
         draw(st.none() | resources()),
         None,
         stored=StoredLock(draw(SPECS), tuple(queue)),
-        departed=tuple(
-            Departed(one, draw(st.sampled_from([True, False, None]))) for one in draw(st.lists(ENTRIES, max_size=2))
+        ended=tuple(
+            EndedCandidate(one, draw(st.sampled_from([True, False, None])))
+            for one in draw(st.lists(ENTRIES, max_size=2))
         ),
-        store=EtcdState(draw(st.integers(0, 3)) > 0, draw(st.integers(0, 40)), draw(st.sampled_from([0.0, 95.0])), ""),
+        etcd=EtcdState(draw(st.integers(0, 3)) > 0, draw(st.integers(0, 40)), draw(st.sampled_from([0.0, 95.0])), ""),
         ended_pods=draw(st.frozensets(TEXTS, max_size=2)),
         labelled=draw(st.frozensets(st.tuples(st.just("team"), TEXTS, TEXTS), max_size=2)),
         active=draw(st.booleans()),
@@ -133,7 +144,7 @@ def situations(draw: st.DrawFn) -> Situation:
 
 def is_served(one: Situation) -> bool:
     """Whether this replica may write to etcd."""
-    return one.active and one.store.reachable
+    return one.active and one.etcd.reachable
 
 
 @settings(deadline=None, max_examples=120)
@@ -150,7 +161,7 @@ def test_nothing_that_must_not_be(given_one: Situation) -> None:
             must_be_ours(given_one, write)
     assert all(label.namespace == NAME.namespace and label.name for label in wanted.labels if label.on)
     assert wanted.again_in is None or wanted.again_in >= 0
-    if wanted.status is not None and given_one.store.reachable:  # while it is away, most of what stood is left standing
+    if wanted.status is not None and given_one.etcd.reachable:  # while it is away, most of what stood is left standing
         check_status(wanted.status)
 
 
@@ -183,7 +194,7 @@ def test_what_was_done_is_not_done_again(given_one: Situation) -> None:
         now = carried_out(now, wanted)
         wanted = plan(now)
     assert is_at_rest(wanted)
-    again = plan(replace(now, memory=wanted.memory, departed=()))
+    again = plan(replace(now, memory=wanted.memory, ended=()))
     assert is_at_rest(again)
     assert again.events == ()
 
@@ -198,7 +209,7 @@ def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
     for write in wanted.writes:
         match write:
             case PutSpec(value):
-                stored = StoredSpec(value, before.store.revision + 1, Spec.decode(value))
+                stored = StoredSpec(value, before.etcd.revision + 1, Spec.decode(value))
             case DeleteSpec():
                 stored = None
             case Evict(entry):
@@ -209,13 +220,13 @@ def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
         lock = replace(lock, status=wanted.status)
     on = {(label.namespace, label.name, label.uid) for label in wanted.labels if label.on}
     off = {(label.namespace, label.name, label.uid) for label in wanted.labels if not label.on}
-    store = replace(before.store, revision=before.store.revision + len(wanted.writes))
+    store = replace(before.etcd, revision=before.etcd.revision + len(wanted.writes))
     return replace(
         before,
         lock=lock,
         stored=StoredLock(stored, queue),
         labelled=(before.labelled - off) | on,
-        departed=(),
-        store=store,
+        ended=(),
+        etcd=store,
         memory=wanted.memory,
     )

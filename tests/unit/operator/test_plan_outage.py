@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from leasehold.operator.plan.observed import EtcdState
-from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import EtcdState, Memory, ReconcilePlan, Situation
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import Lock
 from tests.unit.operator.planned import (
     candidate,
@@ -25,7 +25,7 @@ AWAY = EtcdState(False, 1000, 100.0, "no answer")
 
 def away(resource: Lock, memory: Memory, **changes: Any) -> Situation:
     """Eleven seconds into an outage."""
-    return situation(resource, declared(), candidate(10), memory=memory, **{"store": AWAY, "now": 111.0, **changes})
+    return situation(resource, declared(), candidate(10), memory=memory, **{"etcd": AWAY, "now": 111.0, **changes})
 
 
 def shown(resource: Lock, wanted: ReconcilePlan) -> Lock:
@@ -69,7 +69,7 @@ def test_what_another_replica_says_after_that_is_left_alone() -> None:
     righted = plan(situation(said, declared(), candidate(10), memory=memory))
     assert reason(righted, "Held") == ("True", "Held")
     assert is_idle(plan(away(shown(said, righted), seen.memory, active=False)))
-    later = away(shown(said, righted), seen.memory, active=False, store=replace(AWAY, since=200.0), now=211.0)
+    later = away(shown(said, righted), seen.memory, active=False, etcd=replace(AWAY, since=200.0), now=211.0)
     assert plan(later).status is not None, "another outage is news"
 
 
@@ -103,7 +103,7 @@ def test_an_outage_passes() -> None:
     back = plan(situation(shown(resource, wanted), declared(), candidate(10), memory=seen.memory))
     assert back.status == resource.status
     assert back.events == ()
-    next_one = away(resource, back.memory, store=replace(AWAY, since=900.0), now=911.0)
+    next_one = away(resource, back.memory, etcd=replace(AWAY, since=900.0), now=911.0)
     assert names(plan(next_one)) == ["EtcdUnavailable"]
     standby = plan(situation(resource, declared(), candidate(10), memory=seen.memory, active=False))
     assert names(plan(replace(next_one, memory=standby.memory))) == ["EtcdUnavailable"]

@@ -20,7 +20,7 @@ from typing import Final
 
 from leasehold.etcd import Compare, Delete, EtcdClient, Get, Op, Put, RangeAnswer, TxnAnswer
 from leasehold.lock.keys import Keys, LockName
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.plan.model import DeleteSpec, Evict, PutSpec
 
 TIMEOUT: Final = 2.0
 """Seconds that one write may take."""

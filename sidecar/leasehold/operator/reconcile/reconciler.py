@@ -20,9 +20,18 @@ from typing import Final
 
 from leasehold.etcd import EtcdError
 from leasehold.lock.keys import LockName
-from leasehold.operator.plan.observed import EtcdState, StoredLock
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import (
+    DeleteSpec,
+    EtcdState,
+    Evict,
+    LabelPod,
+    Memory,
+    PutSpec,
+    ReconcilePlan,
+    Situation,
+    StoredLock,
+)
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
 from leasehold.operator.reconcile.api import Kube, KubeError, KubeFailure
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
@@ -160,14 +169,14 @@ class Reconciler:
         return Situation(
             lock=lock,
             stored=stored,
-            departed=known.mirror.take_departed(name),
-            store=self._store(),
+            ended=known.mirror.take_departed(name),
+            etcd=self._store(),
             preferred_group=self._preferred_group(stored),
             ended_pods=known.pods.ended(name, stored.queue),
             labelled=labelled,
             active=self._active(),
             cluster=self._place.cluster,
-            own=self._place.own,
+            own_lock=self._place.own,
             root=self._place.root,
             memory=self._memories.get(name) or Memory(),
             now=self._place.clock(),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from leasehold.lock.keys import LockName
-from leasehold.operator.plan.plan import Event, LabelPod
+from leasehold.operator.plan.model import Event, LabelPod
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.reconcile.api import Kube, KubeError, KubeFailure
 from leasehold.operator.reconcile.metrics import OperatorMetrics

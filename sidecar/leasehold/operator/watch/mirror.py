@@ -17,7 +17,7 @@ from typing import Final
 from leasehold.candidate.store import entry_of
 from leasehold.etcd import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, LockName, Spec
-from leasehold.operator.plan.observed import Departed, StoredLock, StoredSpec
+from leasehold.operator.plan.model import EndedCandidate, StoredLock, StoredSpec
 
 MOST_DEPARTED: Final = 10_000
 """Departures that are kept for those who never ask; the oldest are forgotten first."""
@@ -154,7 +154,7 @@ class Mirror:
         self.revision = 0
         self.cluster = 0
         self._locks = Listing(root)
-        self._departed: dict[LockName, list[Departed]] = {}
+        self._departed: dict[LockName, list[EndedCandidate]] = {}
         self._departures = 0
 
     def get(self, name: LockName) -> StoredLock:
@@ -169,7 +169,7 @@ class Mirror:
         """The locks that have a spec key."""
         return self._locks.declared()
 
-    def take_departed(self, name: LockName) -> tuple[Departed, ...]:
+    def take_departed(self, name: LockName) -> tuple[EndedCandidate, ...]:
         """The candidates that went since the last call, in that order; they are forgotten."""
         taken = tuple(self._departed.pop(name, ()))
         self._departures -= len(taken)
@@ -211,10 +211,10 @@ class Mirror:
         waiting = self._departed.get(name, [])
         for n, departed in enumerate(waiting):
             if departed.entry is entry:
-                waiting[n] = Departed(entry, released)
+                waiting[n] = EndedCandidate(entry, released)
 
     def _note_departed(self, name: LockName, entry: Entry) -> None:
-        self._departed.setdefault(name, []).append(Departed(entry, None))
+        self._departed.setdefault(name, []).append(EndedCandidate(entry, None))
         self._departures += 1
         while self._departures > MOST_DEPARTED:
             oldest = next(iter(self._departed))

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from leasehold.etcd import EtcdClient, EtcdError, KeyValue, Watcher, WatchLost
 from leasehold.lock.keys import LockName, prefix_end
-from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.watch.ended_candidates import EndedCandidates
 from leasehold.operator.watch.etcd_canary import EtcdCanary, WritesRefused
 from leasehold.operator.watch.mirror import Listing, Mirror, locks_prefix
