@@ -46,7 +46,7 @@ async def test_what_happened_while_the_way_was_cut_is_told(
         await join(client, root, "a", lock=lock)
     key, lease = await join(client, root, "a", lock=again)
     async with watching(proxy.url, root) as mirrored:
-        await mirrored.told(same, gone, again)
+        await mirrored.notified(same, gone, again)
         await mirrored.reachable()
         proxy.cut()
         await mirrored.unreachable()
@@ -60,10 +60,10 @@ async def test_what_happened_while_the_way_was_cut_is_told(
         await mirrored.reachable()
         await until(lambda: set(mirrored.changed) == {gone, new, again})
         await mirrored.queue("b", lock=new)
-        assert [departed.released for departed in mirrored.mirror.take_departed(gone)] == [None]
-        assert tuple(departed.entry for departed in mirrored.mirror.take_departed(again)) == old
-        assert mirrored.mirror.take_departed(same) == ()
-        assert [reachable for reachable, _ in groupby(store.reachable for store in mirrored.stores)] == [
+        assert [departed.released for departed in mirrored.mirror.take_ended(gone)] == [None]
+        assert tuple(departed.entry for departed in mirrored.mirror.take_ended(again)) == old
+        assert mirrored.mirror.take_ended(same) == ()
+        assert [reachable for reachable, _ in groupby(state.reachable for state in mirrored.states)] == [
             True,
             False,
             True,
@@ -92,13 +92,13 @@ async def test_compaction_between_the_reading_and_the_watch(etcd_factory: Server
             assert compacted
             assert mirrored.mirror.get(OTHER).spec is not None
             assert len(client.watchers) > 1
-            assert mirrored.feed.store.revision >= compacted[0]
+            assert mirrored.feed.etcd_state.revision >= compacted[0]
 
 
 async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages' revision is gone: the reading begins anew, and none of the old pages is kept."""
     server = etcd_factory()
-    monkeypatch.setattr(mirror_feed, "PAGE", 2)
+    monkeypatch.setattr(mirror_feed, "PAGE_KEYS", 2)
     names = [LockName("shop", f"lock-{n}") for n in range(5)]
     calls: list[int] = []
 
@@ -138,13 +138,13 @@ async def test_a_frozen_etcd_is_noticed_and_comes_back(etcd_factory: Servers, ro
         await mirrored.reachable()
         server.pause()
         await mirrored.unreachable()
-        assert mirrored.feed.store.error
-        await until(lambda: (mirrored.feed.canary_age() or 0) > mirrored.feed.beat_age())
+        assert mirrored.feed.etcd_state.error
+        await until(lambda: (mirrored.feed.canary_age() or 0) > mirrored.feed.seconds_since_progress())
         server.resume()
         await mirrored.reachable()
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await mirrored.told(LOCK)
-        assert not mirrored.feed.store.error
+        await mirrored.notified(LOCK)
+        assert not mirrored.feed.etcd_state.error
 
 
 async def test_a_killed_etcd_is_not_stormed_and_is_followed_again(etcd_factory: Servers, root: str) -> None:
@@ -152,7 +152,7 @@ async def test_a_killed_etcd_is_not_stormed_and_is_followed_again(etcd_factory: 
     server = etcd_factory()
     async with watching(server.url, root) as mirrored:
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         server.kill()
         await mirrored.unreachable()
         began, attempts = now(), mirrored.client.connects
@@ -163,7 +163,7 @@ async def test_a_killed_etcd_is_not_stormed_and_is_followed_again(etcd_factory: 
         assert mirrored.mirror.declared() == (LOCK,)
         assert mirrored.changed == []
         await asyncio.to_thread(server.ctl.delete, Keys(LOCK, root).spec)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
 
 
 async def test_a_wiped_etcd_shows_an_empty_truth(etcd_factory: Servers, root: str) -> None:
@@ -173,18 +173,18 @@ async def test_a_wiped_etcd_shows_an_empty_truth(etcd_factory: Servers, root: st
             await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, f'{{"capacity":{n + 1}}}')
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(1), "someone")
         await mirrored.queue("someone")
-        revision = mirrored.feed.store.revision
+        revision = mirrored.feed.etcd_state.revision
         server.kill()
         await mirrored.unreachable()
         server.wipe()
         mirrored.changed.clear()
         await asyncio.to_thread(server.start)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await mirrored.reachable()
         assert mirrored.mirror.names() == ()
-        assert mirrored.feed.store.revision < revision
-        assert any(store.revision < revision for store in mirrored.stores[-2:])
-        assert len(mirrored.mirror.take_departed(LOCK)) == 1
+        assert mirrored.feed.etcd_state.revision < revision
+        assert any(state.revision < revision for state in mirrored.states[-2:])
+        assert len(mirrored.mirror.take_ended(LOCK)) == 1
 
 
 async def test_another_cluster_behind_the_second_endpoint(etcd_factory: Servers, root: str) -> None:
@@ -193,10 +193,10 @@ async def test_another_cluster_behind_the_second_endpoint(etcd_factory: Servers,
     await asyncio.to_thread(first.ctl.put, Keys(LOCK, root).spec, "{}")
     await asyncio.to_thread(second.ctl.put, Keys(OTHER, root).spec, "{}")
     async with watching([first.url, second.url], root) as mirrored:
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         cluster = mirrored.mirror.cluster
         first.kill()
-        await mirrored.told(LOCK, OTHER)
+        await mirrored.notified(LOCK, OTHER)
         await mirrored.reachable()
         assert mirrored.mirror.declared() == (OTHER,)
         assert mirrored.mirror.cluster != cluster
@@ -215,17 +215,17 @@ async def test_a_restored_snapshot_shows_the_old_truth(etcd_factory: Servers, ro
         for n in range(20):
             await asyncio.to_thread(server.ctl.put, Keys(OTHER, root).entry(2), f"late-{n}")
         await mirrored.queue("late-19", lock=OTHER)
-        revision, cluster = mirrored.feed.store.revision, mirrored.mirror.cluster
+        revision, cluster = mirrored.feed.etcd_state.revision, mirrored.mirror.cluster
         server.kill()
         server.restore_data(saved)
-        mirrored.stores.clear()
+        mirrored.states.clear()
         await asyncio.to_thread(server.start)
         await mirrored.queue("early")
         await mirrored.queue(lock=OTHER)
         await mirrored.reachable()
         assert mirrored.mirror.cluster == cluster
-        assert min(store.revision for store in mirrored.stores) < revision
-        assert [gone.entry.record.identity for gone in mirrored.mirror.take_departed(OTHER)] == ["late-19"]
+        assert min(state.revision for state in mirrored.states) < revision
+        assert [gone.entry.record.identity for gone in mirrored.mirror.take_ended(OTHER)] == ["late-19"]
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(3), "after")
         await mirrored.queue("early", "after")
 
@@ -236,10 +236,10 @@ async def test_an_etcd_that_demands_a_password_is_unreachable(etcd_factory: Serv
         await mirrored.reachable()
         await asyncio.to_thread(server.enable_auth, {})
         await mirrored.unreachable()
-        await until(lambda: "password" in mirrored.feed.store.error)
+        await until(lambda: "password" in mirrored.feed.etcd_state.error)
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
         await asyncio.to_thread(server.disable_auth)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await mirrored.reachable()
 
 
@@ -257,11 +257,11 @@ async def test_a_full_etcd_is_reachable_and_still_mirrored(etcd_factory: Servers
 
         with pytest.raises(EtcdError, match="NOSPACE"):
             await fill()
-        await until(lambda: "takes no writes" in mirrored.feed.store.error)
-        assert mirrored.feed.store.reachable
+        await until(lambda: "takes no writes" in mirrored.feed.etcd_state.error)
+        assert mirrored.feed.etcd_state.reachable
         await writer.delete(key)
         await mirrored.queue()
-        assert mirrored.feed.store.reachable
+        assert mirrored.feed.etcd_state.reachable
 
 
 async def test_a_frozen_member_is_left_for_another(cluster_factory: Callable[..., EtcdCluster], root: str) -> None:

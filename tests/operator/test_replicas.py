@@ -1,4 +1,4 @@
-"""The operator's replicas on a real etcd: one is active, its guard goes by the clock, the standby takes over."""
+"""The operator's replicas on a real etcd: one is active, its fence depends on the clock, the standby takes over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,8 +28,8 @@ async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[St
             config = operator_config([*flags, "--identity", name, "--ttl", "5"], {})
             client = client_for(config.etcd)
             stack.push_async_callback(client.close)
-            replicas = LeaderElection(config, client, CollectorRegistry(), lambda: None)
-            task = asyncio.create_task(replicas.run())
+            election = LeaderElection(config, client, CollectorRegistry(), lambda: None)
+            task = asyncio.create_task(election.run())
 
             async def end() -> None:
                 task.cancel()
@@ -37,41 +37,41 @@ async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[St
                     await task
 
             stack.push_async_callback(end)
-            return replicas
+            return election
 
         yield begin
 
 
-async def test_one_is_active_and_its_guard_names_its_key(start: Start, etcd: EtcdServer, root: str) -> None:
+def queue_prefix(root: str) -> str:
+    return f"{root}/locks/default/leasehold-operator/queue/"
+
+
+async def test_the_fence_names_the_active_replicas_key(start: Start, etcd: EtcdServer, root: str) -> None:
     one = await start("one")
     await until(lambda: one.active)
-    guard = one.guard()
-    assert guard is not None
-    stored = await asyncio.to_thread(etcd.ctl.prefix, f"{root}/locks/default/leasehold-operator/queue/")
-    assert [(found.key, found.create_revision) for found in stored] == [guard]
+    stored = await asyncio.to_thread(etcd.ctl.prefix, queue_prefix(root))
+    assert [(found.key, found.create_revision) for found in stored] == [one.fence()]
 
 
-async def test_the_standby_takes_over_when_the_active_one_stops(start: Start) -> None:
-    """A stop ends the guard at once, before etcd knows; the next one's token is higher."""
+async def test_a_standby_takes_over_after_a_stop(start: Start, etcd: EtcdServer, root: str) -> None:
+    """A stop removes the fence at once, before etcd knows. The next one's token is higher."""
     one = await start("one")
     await until(lambda: one.active)
     two = await start("two")
-    await until(lambda: two.in_queue)
-    first = one.guard()
-    assert two.guard() is None
+    await until(lambda: len(etcd.ctl.prefix(queue_prefix(root))) == 2)
+    first = one.fence()
+    assert two.fence() is None
     assert first is not None
     one.stop()
-    assert one.guard() is None
+    assert one.fence() is None
     await until(lambda: two.active)
-    second = two.guard()
+    second = two.fence()
     assert second is not None
     assert second[1] > first[1]
 
 
-async def test_the_guard_goes_with_the_lease_and_comes_back_with_a_new_one(
-    start: Start, etcd_factory: Callable[[], EtcdServer]
-) -> None:
-    """An etcd that answers nothing: the guard ends by this replica's own clock."""
+async def test_the_fence_ends_with_the_lease(start: Start, etcd_factory: Callable[[], EtcdServer]) -> None:
+    """While etcd answers nothing, this replica's own clock removes the fence. A new lease brings a new one."""
     server = await asyncio.to_thread(etcd_factory)
     one = await start("one", server)
     await until(lambda: one.active)

@@ -206,7 +206,7 @@ async def test_no_answer_is_an_unknown_outcome(
     async with EtcdClient([server.url], clock=now) as client:
         operator = await Operator(client, root).begin()
         (put, *_) = await operator.every_write()
-        monkeypatch.setattr(etcd_writer, "TIMEOUT", 0.5)
+        monkeypatch.setattr(etcd_writer, "WRITE_TIMEOUT_SECONDS", 0.5)
         server.pause()
         with pytest.raises(OutcomeUnknown):
             await put(operator.writer)

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from leasehold.injector.certificate import Kept, Pair, step
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.operator.trouble import RepeatedFailureLog
+from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.injector.certificate_keeper")
 
@@ -154,11 +154,11 @@ async def keep_for_ever(keeper: Certificates) -> None:
             await keeper.look()
         except KubeError as error:
             if error.status != _CONFLICT:  # another replica has done it: the next look sees what
-                trouble.because(error)
+                trouble.failed(error)
         except (KubeFailure, OSError, ValueError) as error:
-            trouble.because(error)
+            trouble.failed(error)
         else:
-            trouble.over()
+            trouble.succeeded()
         await asyncio.sleep(LOOK_EVERY)
 
 

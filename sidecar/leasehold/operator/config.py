@@ -1,7 +1,7 @@
-"""What a start of `leasehold operator` was asked for, checked, as a frozen dataclass.
+"""The settings of `leasehold operator`, checked, as a frozen dataclass.
 
-Read as the sidecar's own settings are: each is a flag or a `LEASEHOLD_*` variable, every mistake is one sentence.
-Nothing here imports more than the standard library, so that `--help` and mistakes answer at once.
+They are read like the sidecar's: each is a flag or a `LEASEHOLD_*` variable, and each mistake is one sentence. Nothing
+here imports more than the standard library, so that `--help` and mistakes are printed at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.options import ConfigError, Given, Group, Option, SettingsReader, sentence, strays
 
 OWN_LOCK: Final = "leasehold-operator"
-"""The lock that the operator's replicas elect with; its namespace is the operator's own."""
+"""The lock that the operator's replicas elect with. Its namespace is the operator's own."""
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 NAMESPACE: Final = Option[str](
@@ -89,7 +89,7 @@ _SUMMARY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """Everything that an operator was asked for. Durations are in seconds; `kubeconfig` None: the pod's own account."""
+    """All settings of an operator. Durations are in seconds. `kubeconfig` None: use the pod's service account."""
 
     etcd: EtcdConfig
     lock: LockName
@@ -106,12 +106,12 @@ class OperatorConfig:
     given: Mapping[str, Given] = field(default_factory=dict, compare=False, repr=False)
 
     def mistake(self, name: str, what: str) -> ConfigError:
-        """The error that says what is wrong with the setting `name`, such as `listen`, and the mend."""
+        """An error about the setting `name`, such as `listen`. `what` says what is wrong and how to correct it."""
         return ConfigError([sentence(*self.given[name], what)])
 
 
 def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> OperatorConfig:
-    """The settings of `leasehold operator`. Raises ConfigError with every mistake."""
+    """Read the settings of `leasehold operator`. Raises ConfigError with all mistakes."""
     settings = open_settings("operator", _SUMMARY, GROUPS, arguments, environ)
     config = OperatorConfig(
         etcd=read_etcd(settings),
@@ -146,7 +146,7 @@ def _own_lock(settings: SettingsReader) -> LockName:
 
 
 def read_kubeconfig(settings: SettingsReader) -> Path | None:
-    """The file named, or None in a pod that has a service account's token."""
+    """The kubeconfig file, or None in a pod that has a service account's token."""
     path = settings.get(KUBECONFIG)
     if path is None and not settings.spoilt(KUBECONFIG) and not SERVICE_ACCOUNT.exists():
         settings.mistakes.append(

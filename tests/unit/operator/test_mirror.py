@@ -12,7 +12,7 @@ from leasehold.etcd import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
 from leasehold.operator.plan.model import EndedCandidate, StoredLock
 from leasehold.operator.watch import mirror as mirror_module
-from leasehold.operator.watch.mirror import Listing, Mirror, place_of
+from leasehold.operator.watch.mirror import Listing, Mirror, owner_of
 
 ROOT = "/r"
 LOCK = LockName("shop", "billing")
@@ -51,9 +51,9 @@ def identities(mirror: Mirror, lock: LockName = LOCK) -> list[str]:
 @pytest.mark.parametrize("key", [KEYS.entry(1), KEYS.queue + "by-hand", KEYS.queue + "a/b", KEYS.queue])
 def test_whatever_stands_under_a_queue_is_a_candidate(key: str) -> None:
     """As for the sidecars, which count each of them."""
-    place = place_of(key.encode(), ROOT)
-    assert place is not None
-    assert (place.lock, place.is_spec) == (LOCK, False)
+    owner = owner_of(key.encode(), ROOT)
+    assert owner is not None
+    assert (owner.lock, owner.is_spec) == (LOCK, False)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_whatever_stands_under_a_queue_is_a_candidate(key: str) -> None:
 )
 def test_other_keys_are_none_of_its_business(key: bytes) -> None:
     mirror = Mirror(ROOT)
-    assert place_of(key, ROOT) is None
+    assert owner_of(key, ROOT) is None
     assert mirror.apply(put(key, b"x", 5)) is None
     assert mirror.apply(deleted(key, 6)) is None
     assert mirror.names() == ()
@@ -118,13 +118,13 @@ def test_the_queue_is_in_the_order_of_create_revisions() -> None:
 def test_a_candidate_that_goes_has_departed_once() -> None:
     mirror = Mirror(ROOT)
     mirror.apply(put(KEYS.entry(1), record("a"), 1))
-    touched = mirror.apply(deleted(KEYS.entry(1), 2))
-    assert touched is not None
-    assert touched.gone is not None
-    assert touched.gone.record.identity == "a"
+    changed = mirror.apply(deleted(KEYS.entry(1), 2))
+    assert changed is not None
+    assert changed.ended is not None
+    assert changed.ended.record.identity == "a"
     assert mirror.apply(deleted(KEYS.entry(1), 3)) is not None  # a key that was unknown: nobody departs
-    assert mirror.take_departed(LOCK) == (EndedCandidate(touched.gone, None),)
-    assert mirror.take_departed(LOCK) == ()
+    assert mirror.take_ended(LOCK) == (EndedCandidate(changed.ended, None),)
+    assert mirror.take_ended(LOCK) == ()
     assert mirror.names() == ()
 
 
@@ -133,14 +133,14 @@ def test_how_it_went_is_told_unless_it_was_asked_before() -> None:
     gone: list[Entry] = []
     for n in (1, 2):
         mirror.apply(put(KEYS.entry(n), record("a"), n))
-        touched = mirror.apply(deleted(KEYS.entry(n), 10 + n))
-        assert touched is not None
-        assert touched.gone is not None
-        gone.append(touched.gone)
-    mirror.settle(LOCK, gone[1], True)
-    assert [departed.released for departed in mirror.take_departed(LOCK)] == [None, True]
-    mirror.settle(LOCK, gone[0], False)
-    assert mirror.take_departed(LOCK) == ()
+        changed = mirror.apply(deleted(KEYS.entry(n), 10 + n))
+        assert changed is not None
+        assert changed.ended is not None
+        gone.append(changed.ended)
+    mirror.note_end(LOCK, gone[1], True)
+    assert [departed.released for departed in mirror.take_ended(LOCK)] == [None, True]
+    mirror.note_end(LOCK, gone[0], False)
+    assert mirror.take_ended(LOCK) == ()
 
 
 def test_a_reading_tells_exactly_what_differs() -> None:
@@ -157,11 +157,11 @@ def test_a_reading_tells_exactly_what_differs() -> None:
     assert mirror.load(listing(*(kv(KEYS.entry(n), record(i), n) for n, i in ((1, "a"), (2, "b"))), same), 9, 1) == {
         LOCK
     }
-    assert mirror.take_departed(LOCK) == ()
+    assert mirror.take_ended(LOCK) == ()
     new = listing(kv(KEYS.entry(1), record("a"), 8), same, kv(Keys(third, ROOT).spec, spec, 7))
     assert mirror.load(new, 5, 2) == {LOCK, third}
     assert (mirror.revision, mirror.cluster) == (5, 2)
-    assert [(gone.entry.create_revision, gone.released) for gone in mirror.take_departed(LOCK)] == [
+    assert [(gone.entry.create_revision, gone.released) for gone in mirror.take_ended(LOCK)] == [
         (1, None),
         (2, None),
     ]
@@ -170,17 +170,17 @@ def test_a_reading_tells_exactly_what_differs() -> None:
 
 
 def test_departures_that_nobody_asks_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror_module, "MOST_DEPARTED", 10)
+    monkeypatch.setattr(mirror_module, "MAX_ENDED_KEPT", 10)
     mirror = Mirror(ROOT)
     names = [LockName("shop", f"lock-{n}") for n in range(30)]
     for n, name in enumerate(names):
         mirror.apply(put(Keys(name, ROOT).entry(1), record("a"), n + 1))
         mirror.apply(deleted(Keys(name, ROOT).entry(1), n + 2))
-    assert [len(mirror.take_departed(name)) for name in names] == [0] * 20 + [1] * 10
+    assert [len(mirror.take_ended(name)) for name in names] == [0] * 20 + [1] * 10
     for n in range(30):
         mirror.apply(put(KEYS.entry(n), record("a"), n + 1))
         mirror.apply(deleted(KEYS.entry(n), n + 2))
-    assert [gone.entry.create_revision for gone in mirror.take_departed(LOCK)] == list(range(21, 31))
+    assert [gone.entry.create_revision for gone in mirror.take_ended(LOCK)] == list(range(21, 31))
 
 
 _KEYS = [Keys(lock, ROOT).entry(n) for lock in (LOCK, OTHER) for n in (1, 2)] + [KEYS.spec, "/r/stray"]
@@ -211,7 +211,7 @@ def test_following_events_is_as_good_as_reading_again(steps: list[tuple[str, byt
     assert set(followed.declared()) == set(read.declared())
     for name in (LOCK, OTHER):
         assert followed.get(name) == read.get(name)
-    departed = [gone.entry for name in (LOCK, OTHER) for gone in followed.take_departed(name)]
+    departed = [gone.entry for name in (LOCK, OTHER) for gone in followed.take_ended(name)]
     assert sorted((entry.key, entry.create_revision) for entry in departed) == sorted(went)
 
 

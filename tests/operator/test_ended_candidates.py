@@ -74,10 +74,10 @@ async def test_a_lock_that_was_given_up_is_seen_as_released(
         (entry,) = await mirrored.queue("me")
         mirrored.changed.clear()
         made.submit(ev.Stop())
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await asyncio.wait_for(running, 30)
         await mirrored.settled()
-        assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_departed(LOCK)] == [(entry, True)]
+        assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_ended(LOCK)] == [(entry, True)]
     await client.revoke(entry.lease)
 
 
@@ -117,8 +117,8 @@ async def test_a_killed_holder_is_never_seen_as_released(
         (lock,) = mirrored.mirror.names()
         killed.kill()
         await until(lambda: not mirrored.mirror.get(lock).queue)
-        await mirrored.told(lock)
+        await mirrored.notified(lock)
         await mirrored.reachable()
-        departed = mirrored.mirror.take_departed(lock)
+        departed = mirrored.mirror.take_ended(lock)
     assert [each.entry.create_revision for each in departed] == [entry.create_revision for entry in gone]
     assert all(each.released is not True for each in departed)
