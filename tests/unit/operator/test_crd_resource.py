@@ -29,14 +29,14 @@ def highest(field: dict[str, Any]) -> int:
 NUMBERS = [(name, field) for name, field in SPEC.items() if field["type"] == "integer"]
 
 
-def test_the_names_are_those_of_the_code() -> None:
+def test_names_match_the_code() -> None:
     names = CRD["spec"]["names"]
     assert (CRD["spec"]["group"], SCHEMA["name"], names["plural"], names["kind"]) == (GROUP, VERSION, PLURAL, KIND)
     assert FINALIZER.startswith(f"{GROUP}/")
 
 
-def test_the_defaults_are_those_of_the_code() -> None:
-    """Also of a field that is missing, as in an object that is older than the field."""
+def test_defaults_match_the_code() -> None:
+    """Missing fields get them as well: an object may be older than a field."""
     body = {"metadata": {"namespace": "team", "name": "lock", "uid": "1"}}
     defaults = {name: field["default"] for name, field in SPEC.items()}
     lock = parse({**body, "spec": defaults})
@@ -45,7 +45,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize(("name", "field"), NUMBERS, ids=[name for name, _ in NUMBERS])
-def test_the_bounds_are_those_of_the_code(name: str, field: dict[str, Any]) -> None:
+def test_bounds_match_the_code(name: str, field: dict[str, Any]) -> None:
     low, high = field["minimum"], highest(field)
     assert [mistakes(**{name: value}) for value in (low, high)] == [(), ()]
     for value in (low - 1, high + 1):
@@ -53,7 +53,7 @@ def test_the_bounds_are_those_of_the_code(name: str, field: dict[str, Any]) -> N
         assert sentence.startswith(f"spec.{name} is ")
 
 
-def test_texts_are_bounded_as_in_the_code() -> None:
+def test_text_lengths_match_the_code() -> None:
     longest = SPEC["preferredHolder"]["maxLength"]
     assert mistakes(preferredHolder="x" * longest) == ()
     assert mistakes(preferredHolder="x" * (longest + 1))
@@ -63,12 +63,12 @@ def test_texts_are_bounded_as_in_the_code() -> None:
 
 
 def test_every_field_is_read() -> None:
-    """A field that the code does not know would be promised by the schema, and never kept."""
+    """If the code ignored a field, the schema would promise what nobody does."""
     assert [name for name in SPEC if not mistakes(**{name: ["of no use"]})] == []
 
 
-def test_the_lists_of_the_status_have_exactly_the_fields_of_the_schema() -> None:
-    """The API server would drop another one, so the status would never be as it is wanted."""
+def test_status_lists_match_the_schema() -> None:
+    """The API server would drop any other field, so the status would never become the desired one."""
     record = Record("pod-1", "pod-1", "team", "uid", "node", "group", incarnation="1")
     entries = [Entry(f"/queue/{lease:x}", lease, lease, lease, record) for lease in range(1, MAX_LISTED_HOLDERS + 2)]
     listed = render_holders(entries, {entry.create_revision: "2026-01-02T03:04:05Z" for entry in entries})

@@ -15,7 +15,8 @@ def event(uid: str, version: int = 1, deleted: bool = False) -> ObjectEvent:
     return ObjectEvent("Lock", {"metadata": {"uid": uid, "resourceVersion": str(version)}}, deleted)
 
 
-async def test_what_was_seen_of_an_object_last_is_handed_on_once_and_in_order() -> None:
+async def test_the_latest_event_is_delivered_once() -> None:
+    """Objects are delivered in the order in which they were first posted."""
     batches: list[list[ObjectEvent]] = []
     inbox = Inbox(asyncio.get_running_loop(), lambda batch: batches.append(list(batch)))
     for each in (event("a"), event("b"), event("a", 2), event("c"), event("b", 3, deleted=True)):
@@ -27,7 +28,8 @@ async def test_what_was_seen_of_an_object_last_is_handed_on_once_and_in_order() 
     assert batches[1:] == [[event("a", 4)]]
 
 
-async def test_that_an_object_was_listed_is_not_lost_when_it_changes_before_that_is_handed_on() -> None:
+async def test_a_later_event_stays_listed() -> None:
+    """If a listed object changes before it is delivered, it still counts as listed."""
     batches: list[list[ObjectEvent]] = []
     inbox = Inbox(asyncio.get_running_loop(), lambda batch: batches.append(list(batch)))
     for each in (event("a")._replace(listed=True), event("a", 2), event("b")):
@@ -36,8 +38,8 @@ async def test_that_an_object_was_listed_is_not_lost_when_it_changes_before_that
     assert batches == [[event("a", 2)._replace(listed=True), event("b")]]
 
 
-async def test_a_burst_leaves_the_loop_its_other_work() -> None:
-    """The lease of the active replica is kept alive by the same loop."""
+async def test_a_burst_does_not_block_the_loop() -> None:
+    """The same loop keeps the lease of the active replica alive."""
     sizes: list[int] = []
     order: list[str] = []
 
@@ -55,7 +57,8 @@ async def test_a_burst_leaves_the_loop_its_other_work() -> None:
     assert "batch batch" not in " ".join(order)
 
 
-async def test_posts_from_a_thread_arrive_on_the_loop_and_none_is_lost() -> None:
+async def test_posts_from_a_thread_all_arrive() -> None:
+    """They arrive on the loop."""
     got: dict[str, int] = {}
     complete = asyncio.Event()
 
@@ -77,7 +80,7 @@ async def test_posts_from_a_thread_arrive_on_the_loop_and_none_is_lost() -> None
         await complete.wait()
 
 
-async def test_a_sink_that_fails_once_still_gets_the_rest() -> None:
+async def test_a_failing_sink_still_gets_the_rest() -> None:
     sizes: list[int] = []
 
     def sink(batch: Sequence[ObjectEvent]) -> None:
@@ -97,7 +100,8 @@ async def test_a_sink_that_fails_once_still_gets_the_rest() -> None:
     assert [str(failure["exception"]) for failure in failures] == ["planted"]
 
 
-async def test_kopf_failing_again_and_again_ends_the_thread_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_repeated_failures_end_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`exited` has kopf's last error."""
     attempts = 0
 
     async def watch(*_: object) -> None:
@@ -117,7 +121,8 @@ async def test_kopf_failing_again_and_again_ends_the_thread_with_its_error(monke
     await informer.stop()
 
 
-async def test_failures_with_long_runs_between_them_are_not_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_run_resets_the_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures with long runs in between never end the thread."""
     attempts = 0
     working = threading.Event()
 
@@ -140,7 +145,7 @@ async def test_failures_with_long_runs_between_them_are_not_counted_together(mon
     assert informer.restarts == 19
 
 
-async def test_kopf_ending_without_an_error_is_a_failure_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kopf_must_not_end_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def watch(*_: object) -> None:
         return
 
@@ -153,7 +158,7 @@ async def test_kopf_ending_without_an_error_is_a_failure_too(monkeypatch: pytest
             await informer.exited
 
 
-async def test_stop_ends_the_wait_between_two_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_interrupts_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = threading.Event()
 
     async def watch(*_: object) -> None:

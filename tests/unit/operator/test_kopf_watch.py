@@ -20,7 +20,8 @@ def record(message: str, created: float) -> logging.LogRecord:
     return made
 
 
-def test_an_outage_is_complained_about_now_and_then_only() -> None:
+def test_few_failed_attempts_are_logged() -> None:
+    """One record per 30 s is passed; records on threads never are."""
     outage_filter = OutageFilter()
     said = [
         outage_filter.filter(record("Request attempt #1 failed; will retry", float(second)))
@@ -31,8 +32,8 @@ def test_an_outage_is_complained_about_now_and_then_only() -> None:
     assert not outage_filter.filter(record("OS signals are ignored: running not in the main thread.", 3.0))
 
 
-def test_kopf_has_handlers_that_only_watch() -> None:
-    """One of any other sort would have it write finalizers and annotations."""
+def test_all_handlers_only_watch() -> None:
+    """With any other kind of handler, kopf would write finalizers and annotations."""
 
     async def never() -> None:
         raise AssertionError
@@ -43,13 +44,13 @@ def test_kopf_has_handlers_that_only_watch() -> None:
         assert not others.get_all_handlers()
 
 
-def test_no_outage_is_long_enough_to_use_up_kopfs_attempts() -> None:
+def test_kopf_retries_without_end() -> None:
     backoffs = iter(make_settings().networking.error_backoffs)  # type: ignore[arg-type]
     assert all(0 < next(backoffs) <= 3 for _ in range(10_000))
 
 
-def test_the_watch_timeout_in_the_url_is_a_whole_number() -> None:
-    """The API server answers 400 to a fraction, and kopf would end by it."""
+def test_the_watch_timeout_is_an_integer() -> None:
+    """The API server answers 400 to a fraction, and kopf would end."""
     assert isinstance(make_settings().watching.server_timeout, int)
 
 
@@ -73,5 +74,5 @@ def test_the_watch_timeout_in_the_url_is_a_whole_number() -> None:
         ("Request attempt of another kind", "Request attempt of another kind"),
     ],
 )
-def test_a_failed_attempt_is_told_in_a_sentence(message: str, rewritten: str) -> None:
+def test_a_failed_attempt_becomes_a_sentence(message: str, rewritten: str) -> None:
     assert rewrite_failure(message) == rewritten

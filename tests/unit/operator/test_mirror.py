@@ -49,8 +49,8 @@ def identities(mirror: Mirror, lock: LockName = LOCK) -> list[str]:
 
 
 @pytest.mark.parametrize("key", [KEYS.entry(1), KEYS.queue + "by-hand", KEYS.queue + "a/b", KEYS.queue])
-def test_whatever_stands_under_a_queue_is_a_candidate(key: str) -> None:
-    """As for the sidecars, which count each of them."""
+def test_every_key_under_a_queue_is_a_candidate(key: str) -> None:
+    """Sidecars count each of them, too."""
     owner = owner_of(key.encode(), ROOT)
     assert owner is not None
     assert (owner.lock, owner.is_spec) == (LOCK, False)
@@ -75,7 +75,7 @@ def test_whatever_stands_under_a_queue_is_a_candidate(key: str) -> None:
         b"",
     ],
 )
-def test_other_keys_are_none_of_its_business(key: bytes) -> None:
+def test_other_keys_are_ignored(key: bytes) -> None:
     mirror = Mirror(ROOT)
     assert owner_of(key, ROOT) is None
     assert mirror.apply(put(key, b"x", 5)) is None
@@ -84,7 +84,8 @@ def test_other_keys_are_none_of_its_business(key: bytes) -> None:
     assert mirror.revision == 6
 
 
-def test_a_value_that_cannot_be_read_breaks_nothing() -> None:
+def test_undecodable_values_are_no_errors() -> None:
+    """They make a foreign candidate or a spec of None."""
     mirror = Mirror(ROOT)
     for n, value in enumerate((b"", b"\xff\xfe", b"{", b"[" * 100_000, b'{"capacity":0}', b"9" * 5000), start=1):
         mirror.apply(put(KEYS.entry(n), value, n))
@@ -96,7 +97,8 @@ def test_a_value_that_cannot_be_read_breaks_nothing() -> None:
     assert mirror.declared() == (LOCK,)
 
 
-def test_two_keys_that_look_alike_as_text_are_two_candidates() -> None:
+def test_undecodable_keys_stay_distinct() -> None:
+    """Keys that look alike as text are different candidates."""
     mirror = Mirror(ROOT)
     for n, end in enumerate((b"\xff", b"\xfe", "\ufffd".encode()), start=1):
         mirror.apply(put(KEYS.queue.encode() + end, b"x", n))
@@ -105,7 +107,7 @@ def test_two_keys_that_look_alike_as_text_are_two_candidates() -> None:
     assert [entry.create_revision for entry in mirror.get(LOCK).queue] == [1, 3]
 
 
-def test_the_queue_is_in_the_order_of_create_revisions() -> None:
+def test_the_queue_is_sorted_by_create_revision() -> None:
     mirror = Mirror(ROOT)
     for lease, created in ((3, 11), (1, 12), (2, 10)):
         mirror.apply(put(KEYS.entry(lease), record(str(lease)), created))
@@ -115,7 +117,7 @@ def test_the_queue_is_in_the_order_of_create_revisions() -> None:
     assert mirror.get(LOCK).queue[0].changed
 
 
-def test_a_candidate_that_goes_has_departed_once() -> None:
+def test_a_deleted_candidate_ends_once() -> None:
     mirror = Mirror(ROOT)
     mirror.apply(put(KEYS.entry(1), record("a"), 1))
     changed = mirror.apply(deleted(KEYS.entry(1), 2))
@@ -128,7 +130,8 @@ def test_a_candidate_that_goes_has_departed_once() -> None:
     assert mirror.names() == ()
 
 
-def test_how_it_went_is_told_unless_it_was_asked_before() -> None:
+def test_an_end_is_noted_until_it_is_taken() -> None:
+    """How a candidate ended is noted only if nobody has taken it before."""
     mirror = Mirror(ROOT)
     gone: list[Entry] = []
     for n in (1, 2):
@@ -143,7 +146,7 @@ def test_how_it_went_is_told_unless_it_was_asked_before() -> None:
     assert mirror.take_ended(LOCK) == ()
 
 
-def test_a_reading_tells_exactly_what_differs() -> None:
+def test_a_reading_returns_the_changed_locks() -> None:
     mirror = Mirror(ROOT)
     third, fourth = LockName("shop", "third"), LockName("shop", "fourth")
     spec = Spec().encode()
@@ -169,7 +172,8 @@ def test_a_reading_tells_exactly_what_differs() -> None:
     assert mirror.get(LOCK) == StoredLock() == mirror.get(fourth)
 
 
-def test_departures_that_nobody_asks_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untaken_ends_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten first."""
     monkeypatch.setattr(mirror_module, "MAX_ENDED_KEPT", 10)
     mirror = Mirror(ROOT)
     names = [LockName("shop", f"lock-{n}") for n in range(30)]
@@ -191,8 +195,8 @@ _KEYS = [Keys(lock, ROOT).entry(n) for lock in (LOCK, OTHER) for n in (1, 2)] + 
         st.tuples(st.sampled_from(_KEYS), st.sampled_from((None, b"x", record("a"), Spec().encode()))), max_size=40
     )
 )
-def test_following_events_is_as_good_as_reading_again(steps: list[tuple[str, bytes | None]]) -> None:
-    """Whatever happens: the mirror that followed equals one that read at the end, and all who went have departed."""
+def test_events_and_a_reading_agree(steps: list[tuple[str, bytes | None]]) -> None:
+    """A mirror that followed equals one that was read at the end, and all deleted candidates have ended."""
     followed = Mirror(ROOT)
     there: dict[str, KeyValue] = {}
     went: set[tuple[str, int]] = set()
@@ -216,7 +220,7 @@ def test_following_events_is_as_good_as_reading_again(steps: list[tuple[str, byt
 
 
 def test_ten_thousand_locks_are_small() -> None:
-    """With two candidates each some twenty megabytes, most of it the keys and records themselves. Measured on fewer."""
+    """About twenty megabytes with two candidates each, mostly keys and records. Measured on fewer locks."""
     count = 2_000
     tracemalloc.start()
     try:

@@ -42,7 +42,8 @@ def reasons() -> set[tuple[str, str, str]]:
     return found | {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
 
 
-def test_every_field_is_there_with_its_default() -> None:
+def test_every_field_is_documented() -> None:
+    """Each has its default."""
     crd = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
     fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     plain = {name: field["default"] for name, field in fields.items()}
@@ -51,7 +52,8 @@ def test_every_field_is_there_with_its_default() -> None:
     assert [row[0] for row in rows] == [f"`{name}` ({default})" for name, default in shown.items()]
 
 
-def test_every_condition_is_there_with_its_reasons() -> None:
+def test_every_condition_is_documented() -> None:
+    """Each has its reasons."""
     told, kind = set(), ""
     for row in table("condition | status | reason | meaning"):
         kind = row[0].strip("`") or kind
@@ -59,7 +61,7 @@ def test_every_condition_is_there_with_its_reasons() -> None:
     assert told == reasons()
 
 
-def test_every_event_is_there() -> None:
+def test_every_event_is_documented() -> None:
     told = {word for row in table("event | when") for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
     own = {name for name, *_ in calls("Event") if name}

@@ -33,8 +33,8 @@ def shown(resource: Lock, wanted: ReconcilePlan) -> Lock:
     return replace(resource, status=wanted.status or resource.status, resource_version=resource.resource_version + "1")
 
 
-def test_an_outage_is_told_after_a_moment() -> None:
-    """At first nothing but a date; then the conditions say so, the rest stays, and one event is emitted."""
+def test_an_outage_is_reported_after_a_while() -> None:
+    """Before that nothing happens. Then the conditions say so, the rest stays, and one event is emitted."""
     resource, memory = settled(lock(), declared(), candidate(10))
     early = plan(away(resource, memory, now=103.0))
     assert (early.again_in, early.status, early.events) == (7.0, None, ())
@@ -50,8 +50,8 @@ def test_an_outage_is_told_after_a_moment() -> None:
     assert is_idle(plan(away(shown(resource, wanted), wanted.memory)))
 
 
-def test_it_is_told_until_the_status_says_so() -> None:
-    """A write that failed, or was overtaken by another, is wanted again; the event is not."""
+def test_a_lost_report_is_repeated() -> None:
+    """If writing the status failed or was overtaken, it is desired again, but the event is not."""
     resource, memory = settled(lock(), declared(), candidate(10))
     first = plan(away(resource, memory))
     again = plan(away(replace(resource, resource_version="8", generation=2), first.memory))
@@ -59,8 +59,8 @@ def test_it_is_told_until_the_status_says_so() -> None:
     assert again.events == ()
 
 
-def test_what_another_replica_says_after_that_is_left_alone() -> None:
-    """The one that alone has lost etcd says it once; the active one, which knows better, puts it right."""
+def test_replicas_do_not_argue() -> None:
+    """A replica that alone has lost etcd says so once. The active one corrects the status."""
     resource, memory = settled(lock(), declared(), candidate(10))
     cut_off = plan(away(resource, replace(memory, tokens=None), active=False))
     said = shown(resource, cut_off)
@@ -73,15 +73,15 @@ def test_what_another_replica_says_after_that_is_left_alone() -> None:
     assert plan(later).status is not None, "another outage is news"
 
 
-def test_one_replica_has_said_it_for_the_other() -> None:
-    """The second sees the status and emits nothing of its own."""
+def test_the_other_replica_adds_no_event() -> None:
+    """It sees the status and emits nothing."""
     resource, memory = settled(lock(), declared(), candidate(10))
     said = shown(resource, plan(away(resource, memory)))
     assert is_idle(plan(away(said, Memory())))
 
 
-def test_a_resource_of_an_outage_is_told_of_it() -> None:
-    """Also one that is made meanwhile, and one that is to be deleted, which learns the way out."""
+def test_a_new_lock_reports_the_outage() -> None:
+    """So does one that is being deleted, and it says how to force that."""
     fresh = plan(away(lock(), Memory()))
     assert fresh.status is not None
     check_status(fresh.status)
@@ -96,7 +96,7 @@ def test_a_resource_of_an_outage_is_told_of_it() -> None:
 
 
 def test_an_outage_passes() -> None:
-    """All is as it was, without an event; the next outage has its event again."""
+    """All is as before, without an event. The next outage has its own event."""
     resource, memory = settled(lock(), declared(), candidate(10))
     wanted = plan(away(resource, memory))
     seen = plan(away(shown(resource, wanted), wanted.memory))
@@ -109,8 +109,8 @@ def test_an_outage_passes() -> None:
     assert names(plan(replace(next_one, memory=standby.memory))) == ["EtcdUnavailable"]
 
 
-def test_a_status_that_the_schema_would_refuse_today_is_no_obstacle() -> None:
-    """What stands there is passed over, whatever it is."""
+def test_an_invalid_status_is_no_obstacle() -> None:
+    """Whatever the schema would refuse today is ignored."""
     for junk in (
         {"conditions": "none"},
         {"conditions": [7, {"type": 3}]},

@@ -23,7 +23,7 @@ from tests.unit.operator.planned import (
 
 
 def test_the_status_of_a_held_lock() -> None:
-    """All that can be said of the holders, the counts, and the token; it passes the schema, and stays as it is."""
+    """It has all that is known of the holders, the counts and the token, passes the schema, and is stable."""
     queue = (candidate(10, "a", node="n1", group="g1"), candidate(11, "b"), candidate(12, "c"))
     wanted = plan(situation(lock(capacity=2), declared(capacity=2), *queue))
     assert wanted.status is not None
@@ -48,7 +48,7 @@ def test_the_status_of_a_held_lock() -> None:
 
 
 def test_a_vacant_lock_keeps_its_last_token() -> None:
-    """The record outlives the holder; its identity and its time do not."""
+    """The holder's identity and time are removed."""
     resource, memory = settled(lock(), declared(), candidate(10))
     wanted = plan(situation(resource, declared(), memory=memory))
     assert wanted.status is not None
@@ -59,7 +59,7 @@ def test_a_vacant_lock_keeps_its_last_token() -> None:
 
 
 def test_under_suspension_nobody_becomes_a_holder() -> None:
-    """Whoever held does until its key goes; whoever is not of Leasehold knows nothing of it."""
+    """A previous holder holds until its key is gone. A foreign candidate knows nothing of suspension."""
     stored = declared(suspend=True)
     resource, memory = settled(lock(), declared(), candidate(10))
     suspended = replace(resource, spec=replace(resource.spec, suspend=True))
@@ -73,8 +73,8 @@ def test_under_suspension_nobody_becomes_a_holder() -> None:
     assert reason(foreign, "Degraded") == ("True", "ForeignHolder")
 
 
-def test_two_keys_of_one_lease_are_one_holder_in_the_list() -> None:
-    """The list is a map by lease, and would be refused as a whole; what counts are the keys."""
+def test_two_keys_of_a_lease_are_listed_once() -> None:
+    """The list is a map by lease; the API server would refuse all of it. The counts are of keys."""
     queue = [candidate(10, name, key=f"/k/{name}", lease=7, foreign=True) for name in ("", "x", "y")]
     wanted = plan(situation(lock(capacity=2), declared(capacity=2), *queue))
     assert wanted.status is not None
@@ -83,8 +83,8 @@ def test_two_keys_of_one_lease_are_one_holder_in_the_list() -> None:
     assert (wanted.status["holderCount"], wanted.status["waiterCount"]) == (2, 1)
 
 
-def test_more_holders_than_the_list_takes() -> None:
-    """The first 32 are listed, all are counted; a start of the operator announces none of the others as new."""
+def test_at_most_32_holders_are_listed() -> None:
+    """All are counted. After a restart, the operator announces none of the others as new."""
     queue = [candidate(10 + i) for i in range(40)]
     wanted = plan(situation(lock(capacity=40), declared(capacity=40), *queue))
     assert wanted.status is not None
@@ -99,7 +99,7 @@ def test_more_holders_than_the_list_takes() -> None:
 
 @pytest.mark.parametrize("memory", [None, Memory()])
 def test_a_transition_counts_once(memory: Memory | None) -> None:
-    """Also when the operator starts anew in between, or the status of its count never came to be written."""
+    """Also if the operator restarts in between, or if the status with the count was never written."""
     first, known = settled(lock(), declared(), candidate(10))
     wanted = plan(situation(first, declared(), candidate(20), memory=known if memory is None else memory))
     assert wanted.status is not None
@@ -109,7 +109,7 @@ def test_a_transition_counts_once(memory: Memory | None) -> None:
     assert names(unwritten) == [], "of which the event has told"
 
 
-def test_an_old_memory_gives_way_to_the_status() -> None:
+def test_the_status_beats_an_old_memory() -> None:
     """A replica that becomes active again goes on from what the other one wrote."""
     old, memory = settled(lock(), declared(), candidate(10))
     status = {**old.status, "transitionCount": 7, "fencingToken": 50, "holderIdentity": "pod-50"}
@@ -131,8 +131,8 @@ def test_an_old_memory_gives_way_to_the_status() -> None:
         {"key": None, "waiterCount": 4},
     ],
 )
-def test_a_status_edited_by_hand_is_restored(edit: dict[str, object]) -> None:
-    """To what it was, without an event; all of it but the times of conditions that were removed."""
+def test_an_edited_status_is_restored(edit: dict[str, object]) -> None:
+    """Without an event, and except for the times of removed conditions."""
     resource, memory = settled(lock(), declared(), candidate(10))
     edited = replace(resource, status={**resource.status, **edit})
     wanted = plan(situation(edited, declared(), candidate(10), memory=memory, now=900.0))
@@ -140,8 +140,8 @@ def test_a_status_edited_by_hand_is_restored(edit: dict[str, object]) -> None:
     assert wanted.events == ()
 
 
-def test_another_resource_of_the_name_begins_anew() -> None:
-    """A lock that was deleted and made again while nobody looked counts from nothing, and tells who holds it."""
+def test_a_recreated_lock_starts_over() -> None:
+    """It counts from zero and reports its holder."""
     _, memory = settled(lock(), declared(), candidate(10))
     wanted = plan(situation(lock(uid="u2"), declared(uid="u2"), candidate(10), memory=memory))
     assert wanted.status is not None
@@ -162,8 +162,8 @@ def test_another_resource_of_the_name_begins_anew() -> None:
         (candidate(10, yield_to="b"), False, "LockExpired"),
     ],
 )
-def test_a_holder_that_went_is_told_of_once(entry: Entry, released: bool | None, event: str) -> None:
-    """With how it went, as far as that is known; of a waiter that went nobody hears."""
+def test_an_ended_holder_is_reported_once(entry: Entry, released: bool | None, event: str) -> None:
+    """The event says how it ended, as far as that is known. Waiters that end are not reported."""
     resource, memory = settled(lock(), declared(), entry, candidate(11))
     gone = (EndedCandidate(entry, released), EndedCandidate(candidate(11), released))
     wanted = plan(situation(resource, declared(), candidate(12), ended=gone, memory=memory))
@@ -172,8 +172,8 @@ def test_a_holder_that_went_is_told_of_once(entry: Entry, released: bool | None,
 
 
 @pytest.mark.parametrize("away", [True, False])
-def test_who_went_while_this_replica_could_not_tell_is_told_of_later(away: bool) -> None:
-    """During an outage of etcd, or while it was not the active one: once, if the status still has the holder."""
+def test_an_unreported_end_is_reported_later(away: bool) -> None:
+    """It happened in an outage of etcd or on a standby: reported once, if the status still has the holder."""
     resource, memory = settled(lock(), declared(), candidate(10))
     base = situation(resource, declared(), memory=memory)
     blind = replace(base, active=False, ended=(EndedCandidate(candidate(10), True),))
@@ -189,8 +189,8 @@ def test_who_went_while_this_replica_could_not_tell_is_told_of_later(away: bool)
 # --- evictions -------------------------------------------------------------------------------------------------------
 
 
-def test_only_revocation_evicts_whoever_stands_below_it() -> None:
-    """Holders and waiters, ours and others', the last first; nobody above. Who held is told of as revoked."""
+def test_revocation_evicts_all_up_to_the_limit() -> None:
+    """Holders and waiters, also foreign ones, the last first. Holders are reported as revoked."""
     queue = (candidate(10), candidate(11, "x", foreign=True), candidate(12))
     resource, memory = settled(lock(), declared(), *queue)
     revoking = replace(resource, spec=replace(resource.spec, revoke_up_to_token=11))
@@ -202,8 +202,8 @@ def test_only_revocation_evicts_whoever_stands_below_it() -> None:
 
 
 @pytest.mark.parametrize(("release", "evicted"), [(True, [10]), (False, [])])
-def test_a_pod_that_has_ended_is_evicted(release: bool, evicted: list[int]) -> None:
-    """If the Lock has it so; never one that is not of Leasehold, whatever it says of itself."""
+def test_an_ended_pod_is_evicted(release: bool, evicted: list[int]) -> None:
+    """If the Lock wants that, and never a foreign candidate."""
     queue = (candidate(10), candidate(11, foreign=True, pod_uid="uid-pod-10"), candidate(12))
     ended = frozenset({"uid-pod-10"})
     wanted = plan(situation(lock(release_when_pod_ends=release), declared(), *queue, ended_pods=ended))
@@ -213,8 +213,8 @@ def test_a_pod_that_has_ended_is_evicted(release: bool, evicted: list[int]) -> N
 # --- labels ----------------------------------------------------------------------------------------------------------
 
 
-def test_holders_of_the_locks_namespace_are_labelled() -> None:
-    """Neither another namespace's pod, nor one whose name can be no pod's, nor one that is not ours."""
+def test_holders_are_labelled() -> None:
+    """Not pods of other namespaces, names that no pod can have, or foreign candidates."""
     queue = (
         candidate(10, "a"),
         candidate(11, "b", pod_namespace="other"),

@@ -53,7 +53,7 @@ def stubborn(world: World) -> None:
 
 
 def pod_ended(identity: str) -> Step:
-    return lambda world: world.ended.add(f"uid-{identity}")
+    return lambda world: world.ended_pods.add(f"uid-{identity}")
 
 
 def change_of_mind(world: World) -> None:
@@ -173,8 +173,8 @@ def timeless(value: Any) -> Any:
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_end_is_the_same_wherever_it_was_interrupted(name: str, how: str) -> None:
-    """After each operation of each scenario; and it is a fixed point, also for an operator that has just started."""
+def test_every_interruption_has_the_same_end(name: str, how: str) -> None:
+    """After each operation of each scenario. The end is a fixed point, also for a restarted operator."""
     steps = SCENARIOS[name]
     peaceful = play(steps, Interruption())
     for at in range(peaceful.operations):

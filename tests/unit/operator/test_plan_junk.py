@@ -149,8 +149,8 @@ def is_served(one: Situation) -> bool:
 
 @settings(deadline=None, max_examples=120)
 @given(situations())
-def test_nothing_that_must_not_be(given_one: Situation) -> None:
-    """No write by who may not, no eviction of others unasked, only labels of the own namespace, a valid status."""
+def test_no_forbidden_operation_is_planned(given_one: Situation) -> None:
+    """No write by a standby, no eviction that was not asked for, no label elsewhere, no invalid status."""
     wanted = plan(given_one)
     assert is_served(given_one) or wanted.writes == ()
     assert sum(isinstance(write, PutSpec | DeleteSpec) for write in wanted.writes) <= 1
@@ -186,8 +186,8 @@ def must_be_ours(given_one: Situation, write: PutSpec | DeleteSpec) -> None:
 
 @settings(deadline=None, max_examples=120)
 @given(situations())
-def test_what_was_done_is_not_done_again(given_one: Situation) -> None:
-    """When all that was wanted has been carried out, one more look or two find nothing to do, and say nothing."""
+def test_a_completed_plan_is_not_repeated(given_one: Situation) -> None:
+    """Once everything was carried out, a few reconciles later nothing is left to do or report."""
     now = given_one
     wanted = plan(now)
     for _ in range(6):

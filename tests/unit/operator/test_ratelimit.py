@@ -7,7 +7,7 @@ import pytest
 from leasehold.operator.reconcile.ratelimit import RateLimiter
 
 
-def test_a_rate_limit_lets_a_burst_pass_and_then_spaces_out() -> None:
+def test_a_burst_passes_then_calls_are_spaced() -> None:
     now = 100.0
     limiter = RateLimiter(rate=2, burst=3, clock=lambda: now)
     assert [limiter.reserve() for _ in range(5)] == [0, 0, 0, 0.5, 1.0]
@@ -17,7 +17,7 @@ def test_a_rate_limit_lets_a_burst_pass_and_then_spaces_out() -> None:
     assert [limiter.reserve() for _ in range(4)] == [0, 0, 0, 0.5], "rest is saved up, but only as much as the burst"
 
 
-async def test_a_caller_that_stops_waiting_leaves_its_token_to_the_others() -> None:
+async def test_a_cancelled_caller_returns_its_token() -> None:
     limiter = RateLimiter(rate=0.001, burst=1, clock=lambda: 0.0)
     await limiter.acquire()
     waiting = asyncio.create_task(limiter.acquire())
@@ -29,6 +29,6 @@ async def test_a_caller_that_stops_waiting_leaves_its_token_to_the_others() -> N
 
 
 @pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (1, 0)])
-def test_a_rate_limit_that_would_never_let_anything_pass_is_refused(rate: float, burst: int) -> None:
+def test_a_limit_of_nothing_is_refused(rate: float, burst: int) -> None:
     with pytest.raises(ValueError, match="rate limit"):
         RateLimiter(rate, burst, clock=lambda: 0.0)

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from leasehold.operator.reconcile.workqueue import DelayingQueue, WorkQueue
 
 
-def test_a_key_waits_once_however_often_it_is_added() -> None:
+def test_a_key_waits_once() -> None:
+    """However often it is added."""
     queue: DelayingQueue[str] = DelayingQueue()
     for key in "abaab":
         queue.add(key)
     assert [queue.take(0), queue.take(0), queue.take(0)] == ["a", "b", None]
 
 
-def test_a_key_added_while_worked_on_comes_again_after_the_others() -> None:
+def test_a_key_added_during_work_returns() -> None:
+    """It waits until the worker is done, then queues behind the others."""
     queue: DelayingQueue[str] = DelayingQueue()
     queue.add("a")
     assert queue.take(0) == "a"
@@ -33,7 +35,8 @@ def test_a_key_added_while_worked_on_comes_again_after_the_others() -> None:
     assert queue.take(0) is None, "several adds are one more look"
 
 
-def test_of_several_delays_the_earliest_counts_and_a_look_drops_the_rest() -> None:
+def test_the_earliest_delay_counts() -> None:
+    """Taking the key drops the others."""
     queue: DelayingQueue[str] = DelayingQueue()
     queue.add_at("a", 5)
     queue.add_at("a", 3)
@@ -46,7 +49,8 @@ def test_of_several_delays_the_earliest_counts_and_a_look_drops_the_rest() -> No
     assert queue.take(100) is None
 
 
-def test_a_look_before_its_time_drops_the_delay_but_one_asked_for_during_the_look_stays() -> None:
+def test_taking_a_key_drops_its_delay() -> None:
+    """A delay that is requested while a worker has the key stays."""
     queue: DelayingQueue[str] = DelayingQueue()
     queue.add_at("a", 5)
     queue.add("a")
@@ -57,7 +61,7 @@ def test_a_look_before_its_time_drops_the_delay_but_one_asked_for_during_the_loo
     assert queue.take(7) == "a"
 
 
-def test_a_delay_that_ends_while_the_key_is_worked_on_waits_for_the_worker() -> None:
+def test_a_due_key_waits_for_its_worker() -> None:
     queue: DelayingQueue[str] = DelayingQueue()
     queue.add("a")
     assert queue.take(0) == "a"
@@ -67,7 +71,8 @@ def test_a_delay_that_ends_while_the_key_is_worked_on_waits_for_the_worker() -> 
     assert queue.take(2) == "a"
 
 
-def test_delayed_keys_come_in_the_order_of_their_times_behind_those_that_waited() -> None:
+def test_due_keys_queue_in_order() -> None:
+    """They come in the order of their times, behind those that were already waiting."""
     queue: DelayingQueue[str] = DelayingQueue()
     queue.add_at("late", 2)
     queue.add_at("soon", 1)
@@ -76,10 +81,10 @@ def test_delayed_keys_come_in_the_order_of_their_times_behind_those_that_waited(
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "delay", "take", "done"]), st.integers(0, 3), st.integers(0, 4))))
-def test_every_wish_for_a_look_is_followed_by_one_and_no_key_is_worked_on_twice_at_once(
+def test_every_added_key_is_taken_later(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    """Whatever the order of calls, a look that begins after a wish comes in the end."""
+    """Whatever the order of calls. No key has two workers."""
     queue: DelayingQueue[int] = DelayingQueue()
     working: set[int] = set()
     wished: set[int] = set()
@@ -138,7 +143,7 @@ async def test_waiting_workers_get_one_key_each() -> None:
         assert sorted(await asyncio.gather(*workers)) == ["a", "b", "c"]
 
 
-async def test_delayed_keys_come_by_themselves_and_no_earlier() -> None:
+async def test_delayed_keys_are_not_early() -> None:
     loop = asyncio.get_running_loop()
     queue: WorkQueue[str] = WorkQueue(loop.time)
     start = loop.time()
@@ -150,7 +155,7 @@ async def test_delayed_keys_come_by_themselves_and_no_earlier() -> None:
     assert loop.time() - start >= 0.06
 
 
-async def test_a_worker_that_is_cancelled_hands_its_turn_to_the_next() -> None:
+async def test_a_cancelled_worker_wakes_the_next() -> None:
     queue: WorkQueue[str] = WorkQueue(asyncio.get_running_loop().time)
     first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
     await asyncio.sleep(0)
@@ -162,7 +167,7 @@ async def test_a_worker_that_is_cancelled_hands_its_turn_to_the_next() -> None:
         await first
 
 
-async def test_a_failed_key_comes_again_no_earlier_than_the_server_asked() -> None:
+async def test_a_servers_retry_after_is_obeyed() -> None:
     now = 0.0
     queue: WorkQueue[str] = WorkQueue(lambda: now, FixedRandom(1.0))
     queue.add("a")

@@ -43,7 +43,7 @@ class OperatorMetrics:
     def __init__(self, registry: CollectorRegistry, gauges: Callable[[], Gauges]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no annotations
         self._reconciles = Counter(
-            "leasehold_operator_reconciles", "Looks at a Lock, by result.", ["result"], registry=registry
+            "leasehold_operator_reconciles", "Reconciles of a Lock, by result.", ["result"], registry=registry
         )
         self._errors = Counter("leasehold_operator_errors", "Errors, by kind.", ["kind"], registry=registry)
         self._api = Counter(
@@ -57,7 +57,7 @@ class OperatorMetrics:
         )
         self._durations = Histogram(
             "leasehold_operator_reconcile_duration_seconds",
-            "Time of one look at a Lock, its writes included.",
+            "Time of one reconcile of a Lock, its writes included.",
             registry=registry,
             buckets=DURATION_BUCKETS,
         )
@@ -105,7 +105,7 @@ class _GaugeCollector(Collector):
         for name, text, value in (
             ("locks", "Lock resources known.", now.locks),
             ("declared", "Locks that are declared in etcd, by this operator or another.", now.declared),
-            ("queue_length", "Locks that wait to be looked at, or are being looked at.", now.queue_length),
+            ("queue_length", "Locks that wait for a reconcile or are being reconciled.", now.queue_length),
             ("reports_waiting", "Statuses, pods' labels and events that wait to be written.", now.reports_waiting),
             ("active", "1 while this replica may write etcd, else 0.", now.active),
             ("etcd_reachable", "1 while etcd answers, else 0.", now.etcd_reachable),
