@@ -1,7 +1,7 @@
-"""A small world in memory in which plans are carried out operation by operation, and can be cut off at any of them.
+"""A small world in memory in which plans are carried out one operation at a time, and can be interrupted at any.
 
-It keeps what the API server and etcd would keep of one lock, in the shell's order of operations (`reconciler.py`), and
-holds every step against what must never happen. Two replicas look at it; one is active.
+It keeps what the API server and etcd would keep of one lock, in the reconciler's order of operations, and checks
+each operation against what must never happen. Two replicas reconcile it; one is active.
 """
 
 from __future__ import annotations
@@ -168,10 +168,10 @@ class World:
     def _reconcile_standby(self) -> None:
         standby = self.replicas[1]
         if self.interruption.how == "stale took over":
-            return  # it has not looked since the beginning
-        wanted = plan(self.situation(standby, active=False))
-        standby.memory = wanted.memory
-        assert wanted.writes == (), "a replica that is not active wrote to etcd"
+            return  # it has not reconciled since the beginning
+        decided = plan(self.situation(standby, active=False))
+        standby.memory = decided.memory
+        assert decided.writes == (), "a replica that is not active wrote to etcd"
 
     def _reconcile(self) -> tuple[float | None, bool]:
         """One reconcile; when to reconcile again, and whether anything was done or tried."""
@@ -179,33 +179,33 @@ class World:
         if self.resource is None and self.spec is None and not self.labels:
             replica.memory, replica.ended = Memory(), []
             return None, False
-        wanted = plan(self.situation(replica))
-        replica.memory = wanted.memory
-        for event in wanted.events:
+        decided = plan(self.situation(replica))
+        replica.memory = decided.memory
+        for event in decided.events:
             report = (self.resource.uid if self.resource else "", event.reason, event.message)
             replica.reported[report] += 1
             assert replica.reported[report] == 1, f"reported twice: {event}"
-        operations = list(self._operations(wanted))
+        operations = list(self._operations(decided))
         try:
             for operation in operations:
                 self._perform(operation)
         except Cut:
             return 0.0, True
-        return wanted.again_in, bool(operations)
+        return decided.again_in, bool(operations)
 
-    def _operations(self, wanted: ReconcilePlan) -> Iterator[Callable[[], None]]:
-        """In the shell's order: a round that writes to etcd patches no status."""
-        finalizers = wanted.finalizers
+    def _operations(self, decided: ReconcilePlan) -> Iterator[Callable[[], None]]:
+        """In the reconciler's order: a round that writes to etcd patches no status."""
+        finalizers = decided.finalizers
         if finalizers is not None and FINALIZER in finalizers:
             yield lambda: self._put_finalizers(finalizers)
-        for write in wanted.writes:
+        for write in decided.writes:
             yield lambda write=write: self._write(write)  # type: ignore[misc]
         if finalizers is not None and FINALIZER not in finalizers:
             yield lambda: self._put_finalizers(finalizers)
-        for label in wanted.labels:
+        for label in decided.labels:
             yield lambda label=label: self._label(label)  # type: ignore[misc]
-        if wanted.status is not None and not wanted.writes:
-            yield lambda: self._patch_status(dict(wanted.status or {}))
+        if decided.status is not None and not decided.writes:
+            yield lambda: self._patch_status(dict(decided.status or {}))
 
     def _perform(self, operation: Callable[[], None]) -> None:
         how = self.interruption.how if self.operations == self.interruption.at else ""
@@ -248,7 +248,7 @@ class World:
     def _evict(self, evict: Evict) -> None:
         assert self.resource is not None
         revoked = evict.entry.create_revision <= self.resource.spec.revoke_up_to_token
-        assert revoked or not evict.entry.record.foreign, "a candidate of others was evicted unasked"
+        assert revoked or not evict.entry.record.foreign, "a foreign candidate was evicted although nobody asked for it"
         assert revoked or evict.entry.record.pod_uid in self.ended_pods
         self.go(evict.entry)
 

@@ -1,4 +1,4 @@
-"""The operator's settings: read as the sidecar's are, every mistake in one sentence."""
+"""The operator's settings are read like the sidecar's: each mistake is one sentence."""
 
 from collections.abc import Mapping
 from pathlib import Path

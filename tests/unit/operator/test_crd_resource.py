@@ -1,4 +1,4 @@
-"""What the schema lets through is what the operator can use: no more, no less, and with the same defaults."""
+"""The schema accepts exactly what the operator can use, with the same defaults."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def mistakes(**spec: Any) -> tuple[str, ...]:
 
 
 def highest(field: dict[str, Any]) -> int:
-    return int(field.get("maximum", MAX_LEASE))  # int64 is the bound of what has no other
+    return int(field.get("maximum", MAX_LEASE))  # without another bound, int64 is one
 
 
 NUMBERS = [(name, field) for name, field in SPEC.items() if field["type"] == "integer"]

@@ -1,4 +1,4 @@
-"""The schema in manifests/crd.yaml says what the code says: bounds, defaults, names. No server is needed for that."""
+"""The schema in manifests/crd.yaml has the bounds, defaults and names of the code. No server is needed."""
 
 import re
 from collections.abc import Iterator

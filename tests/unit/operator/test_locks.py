@@ -1,4 +1,4 @@
-"""The Lock resources as last seen: the newest counts, and only proof makes one gone."""
+"""The cache of Locks: the newest version counts, and a Lock is gone only if that is proven."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The operator's metrics: every counter is there from the start, and the gauges are read when they are asked for."""
+"""The operator's metrics: every counter exists from the start, and gauges are read at the scrape."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The mirror's index, without an etcd: which keys count, what events do, who departed, and how much it all weighs."""
+"""The mirror without etcd: which keys count, what events change, which candidates ended, and its size."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_deleted_candidate_ends_once() -> None:
     assert changed is not None
     assert changed.ended is not None
     assert changed.ended.record.identity == "a"
-    assert mirror.apply(deleted(KEYS.entry(1), 3)) is not None  # a key that was unknown: nobody departs
+    assert mirror.apply(deleted(KEYS.entry(1), 3)) is not None  # an unknown key: no candidate ends
     assert mirror.take_ended(LOCK) == (EndedCandidate(changed.ended, None),)
     assert mirror.take_ended(LOCK) == ()
     assert mirror.names() == ()

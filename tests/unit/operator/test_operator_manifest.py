@@ -1,4 +1,4 @@
-"""The Deployment in manifests/operator.yaml runs the operator that this package is. No server is needed to tell."""
+"""The Deployment in manifests/operator.yaml runs the operator of this package. No server is needed."""
 
 import re
 from pathlib import Path

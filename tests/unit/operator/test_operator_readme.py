@@ -1,4 +1,4 @@
-"""What the README says of Locks is what the schema and the operator say: no field, condition or event is missing."""
+"""The README documents every field, condition and event of Locks that the schema and the operator have."""
 
 import ast
 import json
@@ -65,7 +65,7 @@ def test_every_event_is_documented() -> None:
     told = {word for row in table("event | when") for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
     own = {name for name, *_ in calls("Event") if name}
-    assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # of which EtcdUnavailable tells
+    assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # EtcdUnavailable is its event
 
 
 _TROUBLE = (("Ready", "False"), ("Degraded", "True"))

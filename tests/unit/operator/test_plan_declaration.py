@@ -1,4 +1,4 @@
-"""What is declared in etcd for a Lock: the spec key, its capacity, and the tokens that a resource names."""
+"""What a Lock declares in etcd: the spec key, its capacity, and the token limits."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from leasehold.operator.plan.resource import FINALIZER
 from tests.unit.operator.planned import CLUSTER, candidate, declared, is_idle, lock, names, reason, settled, situation
 
 
-def put(wanted: ReconcilePlan) -> Spec:
-    """The spec that is to be written."""
-    written = [write for write in wanted.writes if isinstance(write, PutSpec)]
-    assert len(written) == 1, wanted.writes
+def put(decided: ReconcilePlan) -> Spec:
+    """The spec that the plan writes."""
+    written = [write for write in decided.writes if isinstance(write, PutSpec)]
+    assert len(written) == 1, decided.writes
     return Spec.decode(written[0].value)
 
 
 def test_a_new_lock_is_declared() -> None:
     """The finalizer is added with the first write. The key has the desired spec and names its owner."""
     fresh = replace(lock(lease_duration=30, capacity=3, preferred_holder="a", suspend=True), finalizers=("other/one",))
-    wanted = plan(situation(fresh, preferred_group="g2"))
-    assert wanted.finalizers == ("other/one", FINALIZER)
-    assert wanted.writes[0] == PutSpec(put(wanted).encode(), 0)
-    assert put(wanted) == Spec(30, 3, True, False, "a", "g2", 0, "u1", 1, CLUSTER)
-    assert reason(wanted, "Ready") == ("False", "Declaring")
+    decided = plan(situation(fresh, preferred_group="g2"))
+    assert decided.finalizers == ("other/one", FINALIZER)
+    assert decided.writes[0] == PutSpec(put(decided).encode(), 0)
+    assert put(decided) == Spec(30, 3, True, False, "a", "g2", 0, "u1", 1, CLUSTER)
+    assert reason(decided, "Ready") == ("False", "Declaring")
 
 
 def test_a_declared_lock_needs_no_write() -> None:
@@ -51,19 +51,19 @@ def test_a_declared_lock_needs_no_write() -> None:
 )
 def test_drift_is_repaired(stored: StoredSpec | None) -> None:
     """Any other value of the spec key, or a missing one, is replaced at the version that was seen."""
-    wanted = plan(situation(lock(), stored))
-    assert wanted.writes == (PutSpec(declared().value, 5 if stored else 0),)
+    decided = plan(situation(lock(), stored))
+    assert decided.writes == (PutSpec(declared().value, 5 if stored else 0),)
 
 
 def test_an_invalid_spec_changes_nothing() -> None:
     """Nothing is written to etcd, the reason says what is wrong, and one event reports it, once."""
     wrong = replace(lock(), mistakes=("spec.capacity is '0': use 1",))
-    wanted = plan(situation(wrong, declared(capacity=4)))
-    assert wanted.writes == ()
-    assert reason(wanted, "Ready") == ("False", "InvalidSpec")
-    assert names(wanted) == ["InvalidSpec"]
-    assert names(plan(situation(wrong, declared(capacity=4), memory=wanted.memory))) == []
-    assert names(plan(situation(replace(wrong, status=wanted.status or {}), declared(capacity=4)))) == []
+    decided = plan(situation(wrong, declared(capacity=4)))
+    assert decided.writes == ()
+    assert reason(decided, "Ready") == ("False", "InvalidSpec")
+    assert names(decided) == ["InvalidSpec"]
+    assert names(plan(situation(wrong, declared(capacity=4), memory=decided.memory))) == []
+    assert names(plan(situation(replace(wrong, status=decided.status or {}), declared(capacity=4)))) == []
 
 
 @pytest.mark.parametrize(
@@ -72,19 +72,19 @@ def test_an_invalid_spec_changes_nothing() -> None:
 def test_a_key_of_another_owner_is_refused(name: LockName | None, stored: StoredSpec | None) -> None:
     """The operator's own lock, or a key of another cluster: no write, no finalizer, a reason, one event."""
     resource = replace(lock(), name=name or lock().name, finalizers=())
-    wanted = plan(situation(resource, stored, labelled=frozenset({("team", "a", "x")})))
-    assert wanted.writes == ()
-    assert wanted.finalizers is None
-    assert reason(wanted, "Ready") == ("False", "KeyCollision")
-    assert names(wanted) == ["KeyCollision"]
-    assert [label.on for label in wanted.labels] == [False]
-    assert is_idle(plan(situation(replace(resource, status=wanted.status or {}), stored, memory=wanted.memory)))
+    decided = plan(situation(resource, stored, labelled=frozenset({("team", "a", "x")})))
+    assert decided.writes == ()
+    assert decided.finalizers is None
+    assert reason(decided, "Ready") == ("False", "KeyCollision")
+    assert names(decided) == ["KeyCollision"]
+    assert [label.on for label in decided.labels] == [False]
+    assert is_idle(plan(situation(replace(resource, status=decided.status or {}), stored, memory=decided.memory)))
 
 
 def test_a_refused_lock_is_deleted_at_once() -> None:
     """Its deletion waits for nothing: the keys in etcd are not its own."""
-    wanted = plan(situation(lock(deleting=True), declared(cluster="else")))
-    assert (wanted.writes, wanted.finalizers) == ((), ())
+    decided = plan(situation(lock(deleting=True), declared(cluster="else")))
+    assert (decided.writes, decided.finalizers) == ((), ())
 
 
 # --- capacity --------------------------------------------------------------------------------------------------------
@@ -109,16 +109,16 @@ def test_the_wait_is_the_longest_lease() -> None:
     _, memory = settled(lock(lease_duration=60, capacity=3), declared(ttl=60, capacity=3), candidate(10))
     short = plan(situation(lock(capacity=3), declared(capacity=3), candidate(10), memory=memory, now=150.0)).memory
     fell = plan(situation(lock(), declared(), candidate(10), memory=short, now=200.0)).memory
-    wanted = plan(situation(lock(capacity=3), declared(), candidate(10), memory=fell, now=216.0))
-    assert (wanted.writes, wanted.again_in) == ((), 44.0)
+    decided = plan(situation(lock(capacity=3), declared(), candidate(10), memory=fell, now=216.0))
+    assert (decided.writes, decided.again_in) == ((), 44.0)
 
 
 @pytest.mark.parametrize("memory", [Memory(), Memory(uid="u1", capacity=1), Memory(uid="gone", tokens=(), capacity=1)])
 def test_a_new_replica_raises_no_capacity(memory: Memory) -> None:
     """Nobody knows when it was last lowered: another replica may have done that a moment ago."""
-    wanted = plan(situation(lock(capacity=2), declared(), memory=memory))
-    assert (wanted.writes, wanted.again_in) == ((), 15.0)
-    assert put(plan(situation(lock(capacity=2), declared(), memory=wanted.memory, now=115.0))).capacity == 2
+    decided = plan(situation(lock(capacity=2), declared(), memory=memory))
+    assert (decided.writes, decided.again_in) == ((), 15.0)
+    assert put(plan(situation(lock(capacity=2), declared(), memory=decided.memory, now=115.0))).capacity == 2
 
 
 def test_a_lost_spec_key_lowers_the_capacity() -> None:
@@ -141,12 +141,12 @@ def test_a_steady_capacity_rises_at_once() -> None:
 def test_a_limit_ahead_is_ignored() -> None:
     """A typing mistake would hit every future candidate. It is checked once more: the mirror may be behind."""
     resource = lock(handover_up_to_token=10**17, revoke_up_to_token=10**18)
-    wanted = plan(situation(resource, declared(), candidate(10)))
-    assert (wanted.writes, wanted.again_in) == ((), 2.0)
-    assert reason(wanted, "Degraded") == ("True", "TokenAhead")
-    assert names(wanted) == ["LockAcquired", "TokenAhead"]
+    decided = plan(situation(resource, declared(), candidate(10)))
+    assert (decided.writes, decided.again_in) == ((), 2.0)
+    assert reason(decided, "Degraded") == ("True", "TokenAhead")
+    assert names(decided) == ["LockAcquired", "TokenAhead"]
     again = plan(
-        situation(replace(resource, status=wanted.status or {}), declared(), candidate(10), memory=wanted.memory)
+        situation(replace(resource, status=decided.status or {}), declared(), candidate(10), memory=decided.memory)
     )
     assert is_idle(again)
     outgrown = situation(
@@ -158,13 +158,13 @@ def test_a_limit_ahead_is_ignored() -> None:
 def test_a_limit_is_obeyed_once_reached() -> None:
     """The limit that is in force is not delayed by the other one."""
     resource = lock(handover_up_to_token=900, revoke_up_to_token=1001)
-    wanted = plan(situation(resource, declared(handover_up_to_token=900), candidate(10)))
-    assert wanted.writes == ()
+    decided = plan(situation(resource, declared(handover_up_to_token=900), candidate(10)))
+    assert decided.writes == ()
     after = situation(
         resource,
         declared(handover_up_to_token=900),
         candidate(10),
-        memory=wanted.memory,
+        memory=decided.memory,
         etcd=EtcdState(True, 1002, 0, ""),
     )
     assert [write.entry.create_revision for write in plan(after).writes if isinstance(write, Evict)] == [10]
@@ -176,17 +176,17 @@ def test_limits_are_ignored_after_a_rollback(revision: int) -> None:
     resource, _ = settled(lock(), declared(), candidate(600))
     resource = replace(resource, spec=replace(resource.spec, handover_up_to_token=600, revoke_up_to_token=600))
     store = EtcdState(True, revision, 0.0, "")
-    wanted = plan(situation(resource, declared(), candidate(40), etcd=store))
-    assert wanted.writes == ()
-    assert reason(wanted, "Degraded") == ("True", "StoreRolledBack")
-    assert names(wanted) == ["LockAcquired", "StoreRolledBack"]
-    told = replace(resource, status=wanted.status or {})
-    for memory in (wanted.memory, Memory()):
+    decided = plan(situation(resource, declared(), candidate(40), etcd=store))
+    assert decided.writes == ()
+    assert reason(decided, "Degraded") == ("True", "StoreRolledBack")
+    assert names(decided) == ["LockAcquired", "StoreRolledBack"]
+    told = replace(resource, status=decided.status or {})
+    for memory in (decided.memory, Memory()):
         later = plan(situation(told, declared(), candidate(40), etcd=EtcdState(True, 5000, 0, ""), memory=memory))
         assert later.writes == (), "neither by the memory nor, after a start, by the status"
         assert later.status is None
     lowered = replace(told, spec=replace(told.spec, handover_up_to_token=39, revoke_up_to_token=39))
-    healed = plan(situation(lowered, declared(), candidate(40), etcd=store, memory=wanted.memory))
+    healed = plan(situation(lowered, declared(), candidate(40), etcd=store, memory=decided.memory))
     assert reason(healed, "Degraded") == ("False", "AsExpected")
     assert put(healed).handover_up_to_token == 39
 
@@ -204,5 +204,5 @@ def test_an_edited_token_is_no_rollback() -> None:
     """While the operator runs, its memory is the record."""
     resource, memory = settled(lock(), declared(), candidate(600))
     edited = replace(resource, status={**resource.status, "fencingToken": 10**18})
-    wanted = plan(situation(edited, declared(), candidate(600), memory=memory))
-    assert wanted.status == resource.status
+    decided = plan(situation(edited, declared(), candidate(600), memory=memory))
+    assert decided.status == resource.status

@@ -1,4 +1,4 @@
-"""How a lock goes: released, left, swept as an orphan, or let go by force."""
+"""How a lock is deleted: released, orphaned, swept as an orphan, or by force."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_a_release_waits_for_one_lease(foreign: bool) -> None:
 def test_a_restart_starts_the_wait_again() -> None:
     """It waits for the holders in the status; nobody knows when the release began."""
     resource, _ = settled(lock(), declared(), candidate(2), candidate(3))
-    wanted = plan(situation(replace(resource, deleting=True), GOING, candidate(2), candidate(3)))
-    assert (wanted.writes, wanted.again_in) == ((), 15.0)
+    decided = plan(situation(replace(resource, deleting=True), GOING, candidate(2), candidate(3)))
+    assert (decided.writes, decided.again_in) == ((), 15.0)
     free = plan(situation(replace(resource, deleting=True), GOING, candidate(3)))
     assert free.writes == (DeleteSpec(6),)
 
@@ -62,9 +62,9 @@ def test_a_holder_in_release_can_be_evicted() -> None:
 @pytest.mark.parametrize("stored", [declared(preferred_group="g"), declared(suspend=True, deleting=True)])
 def test_orphaning_keeps_the_spec(stored: StoredSpec) -> None:
     """It belongs to nobody, so no sweep takes it. A release in progress is undone."""
-    wanted = plan(situation(lock(deleting=True, deletion_policy="Orphan"), stored, candidate(2)))
-    assert wanted.finalizers == ()
-    (write,) = wanted.writes
+    decided = plan(situation(lock(deleting=True, deletion_policy="Orphan"), stored, candidate(2)))
+    assert decided.finalizers == ()
+    (write,) = decided.writes
     assert isinstance(write, PutSpec)
     left = Spec.decode(write.value)
     assert left == Spec(ttl=15)
@@ -76,8 +76,8 @@ def test_orphaning_keeps_the_spec(stored: StoredSpec) -> None:
 @pytest.mark.parametrize("policy", ["Release", "Orphan"])
 def test_an_undeclared_lock_goes_at_once(policy: str) -> None:
     """There is nothing to release and nothing to leave behind."""
-    wanted = plan(situation(lock(deleting=True, deletion_policy=policy), None, candidate(2)))
-    assert (wanted.writes, wanted.finalizers) == ((), ())
+    decided = plan(situation(lock(deleting=True, deletion_policy=policy), None, candidate(2)))
+    assert (decided.writes, decided.finalizers) == ((), ())
 
 
 def test_nothing_is_done_without_our_finalizer() -> None:
@@ -105,18 +105,18 @@ def test_an_orphan_is_released_and_deleted() -> None:
 )
 def test_a_foreign_key_is_no_orphan(stored: StoredSpec | None) -> None:
     """A key that no operator of this cluster wrote stays. Labels are removed nevertheless."""
-    wanted = plan(situation(None, stored, candidate(2), labelled=frozenset({("team", "a", "x")})))
-    assert wanted.writes == ()
-    assert [label.on for label in wanted.labels] == [False]
+    decided = plan(situation(None, stored, candidate(2), labelled=frozenset({("team", "a", "x")})))
+    assert decided.writes == ()
+    assert [label.on for label in decided.labels] == [False]
 
 
 @pytest.mark.parametrize("change", [{"active": False}, {"etcd": EtcdState(False, 1000, 0.0, "away")}])
 def test_an_orphan_waits_for_an_active_replica(change: dict[str, object]) -> None:
     """It waits for etcd, too. Nothing is written and nothing forgotten."""
     memory = Memory(releasing=frozenset({2}), releasing_since=50.0)
-    wanted = plan(replace(situation(None, GOING, candidate(2), memory=memory), **change))  # type: ignore[arg-type]
-    assert wanted.writes == ()
-    assert wanted.memory == memory
+    decided = plan(replace(situation(None, GOING, candidate(2), memory=memory), **change))  # type: ignore[arg-type]
+    assert decided.writes == ()
+    assert decided.memory == memory
 
 
 # --- by force --------------------------------------------------------------------------------------------------------
@@ -129,6 +129,6 @@ def test_force_delete_removes_the_finalizer(reachable: bool, active: bool) -> No
     forced = replace(lock(deleting=True), force_delete=True)
     forced = replace(forced, finalizers=("other/one", *forced.finalizers))
     store = EtcdState(reachable, 1000, 0.0, "")
-    wanted = plan(situation(forced, declared(), candidate(2), etcd=store, active=active))
-    assert (wanted.writes, wanted.finalizers) == ((), ("other/one",))
+    decided = plan(situation(forced, declared(), candidate(2), etcd=store, active=active))
+    assert (decided.writes, decided.finalizers) == ((), ("other/one",))
     assert plan(situation(replace(forced, deleting=False), declared(), etcd=store)).finalizers is None

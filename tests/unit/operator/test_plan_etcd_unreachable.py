@@ -28,9 +28,9 @@ def away(resource: Lock, memory: Memory, **changes: Any) -> Situation:
     return situation(resource, declared(), candidate(10), memory=memory, **{"etcd": AWAY, "now": 111.0, **changes})
 
 
-def shown(resource: Lock, wanted: ReconcilePlan) -> Lock:
+def shown(resource: Lock, decided: ReconcilePlan) -> Lock:
     """The resource after the status was written."""
-    return replace(resource, status=wanted.status or resource.status, resource_version=resource.resource_version + "1")
+    return replace(resource, status=decided.status or resource.status, resource_version=resource.resource_version + "1")
 
 
 def test_an_outage_is_reported_after_a_while() -> None:
@@ -38,16 +38,16 @@ def test_an_outage_is_reported_after_a_while() -> None:
     resource, memory = settled(lock(), declared(), candidate(10))
     early = plan(away(resource, memory, now=103.0))
     assert (early.again_in, early.status, early.events) == (7.0, None, ())
-    wanted = plan(away(resource, memory))
-    assert wanted.status is not None
-    check_status(wanted.status)
-    assert wanted.writes == ()
-    assert reason(wanted, "Ready") == ("False", "EtcdUnreachable")
-    assert reason(wanted, "Held") == ("Unknown", "EtcdUnreachable")
-    assert reason(wanted, "Degraded") == ("False", "AsExpected")
-    assert wanted.status["holders"] == resource.status["holders"]
-    assert names(wanted) == ["EtcdUnavailable"]
-    assert is_idle(plan(away(shown(resource, wanted), wanted.memory)))
+    decided = plan(away(resource, memory))
+    assert decided.status is not None
+    check_status(decided.status)
+    assert decided.writes == ()
+    assert reason(decided, "Ready") == ("False", "EtcdUnreachable")
+    assert reason(decided, "Held") == ("Unknown", "EtcdUnreachable")
+    assert reason(decided, "Degraded") == ("False", "AsExpected")
+    assert decided.status["holders"] == resource.status["holders"]
+    assert names(decided) == ["EtcdUnavailable"]
+    assert is_idle(plan(away(shown(resource, decided), decided.memory)))
 
 
 def test_a_lost_report_is_repeated() -> None:
@@ -88,19 +88,19 @@ def test_a_new_lock_reports_the_outage() -> None:
     resource, memory = settled(lock(), declared(), candidate(10))
     told = plan(away(resource, memory))
     going = replace(shown(resource, told), deleting=True)
-    wanted = plan(away(going, told.memory))
-    assert wanted.status is not None
-    assert wanted.finalizers is None
-    assert "leasehold.dev/force-delete=true" in wanted.status["conditions"][0]["message"]
-    assert is_idle(plan(away(shown(going, wanted), wanted.memory)))
+    decided = plan(away(going, told.memory))
+    assert decided.status is not None
+    assert decided.finalizers is None
+    assert "leasehold.dev/force-delete=true" in decided.status["conditions"][0]["message"]
+    assert is_idle(plan(away(shown(going, decided), decided.memory)))
 
 
 def test_an_outage_passes() -> None:
     """All is as before, without an event. The next outage has its own event."""
     resource, memory = settled(lock(), declared(), candidate(10))
-    wanted = plan(away(resource, memory))
-    seen = plan(away(shown(resource, wanted), wanted.memory))
-    back = plan(situation(shown(resource, wanted), declared(), candidate(10), memory=seen.memory))
+    decided = plan(away(resource, memory))
+    seen = plan(away(shown(resource, decided), decided.memory))
+    back = plan(situation(shown(resource, decided), declared(), candidate(10), memory=seen.memory))
     assert back.status == resource.status
     assert back.events == ()
     next_one = away(resource, back.memory, etcd=replace(AWAY, since=900.0), now=911.0)
@@ -118,6 +118,6 @@ def test_an_invalid_status_is_no_obstacle() -> None:
         {"fencingToken": True},
     ):
         assert plan(away(lock(junk), Memory())).status is not None
-        wanted = plan(situation(lock(junk), declared()))
-        assert wanted.status is not None
-        check_status(wanted.status)
+        decided = plan(situation(lock(junk), declared()))
+        assert decided.status is not None
+        check_status(decided.status)

@@ -1,4 +1,4 @@
-"""Who holds, by a Lock's status, its events and its pods' labels; and whom the operator evicts."""
+"""Holders in a Lock's status, events and pods' labels, and the operator's evictions."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ from tests.unit.operator.planned import (
 def test_the_status_of_a_held_lock() -> None:
     """It has all that is known of the holders, the counts and the token, passes the schema, and is stable."""
     queue = (candidate(10, "a", node="n1", group="g1"), candidate(11, "b"), candidate(12, "c"))
-    wanted = plan(situation(lock(capacity=2), declared(capacity=2), *queue))
-    assert wanted.status is not None
-    check_status(wanted.status)
-    assert wanted.status["key"] == "/leasehold/locks/team/db/queue"
-    assert (wanted.status["holderCount"], wanted.status["waiterCount"], wanted.status["transitionCount"]) == (2, 1, 1)
-    assert (wanted.status["holderIdentity"], wanted.status["fencingToken"]) == ("a", 10)
-    assert wanted.status["holders"][0] == {
+    decided = plan(situation(lock(capacity=2), declared(capacity=2), *queue))
+    assert decided.status is not None
+    check_status(decided.status)
+    assert decided.status["key"] == "/leasehold/locks/team/db/queue"
+    assert (decided.status["holderCount"], decided.status["waiterCount"], decided.status["transitionCount"]) == (
+        2,
+        1,
+        1,
+    )
+    assert (decided.status["holderIdentity"], decided.status["fencingToken"]) == ("a", 10)
+    assert decided.status["holders"][0] == {
         "leaseID": "a",
         "identity": "a",
         "fencingToken": 10,
@@ -42,20 +46,20 @@ def test_the_status_of_a_held_lock() -> None:
         "nodeName": "n1",
         "group": "g1",
     }
-    assert reason(wanted, "Held") == ("True", "Held")
-    again = situation(lock(wanted.status, capacity=2), declared(capacity=2), *queue, now=900.0, memory=wanted.memory)
+    assert reason(decided, "Held") == ("True", "Held")
+    again = situation(lock(decided.status, capacity=2), declared(capacity=2), *queue, now=900.0, memory=decided.memory)
     assert is_idle(plan(again))
 
 
 def test_a_vacant_lock_keeps_its_last_token() -> None:
     """The holder's identity and time are removed."""
     resource, memory = settled(lock(), declared(), candidate(10))
-    wanted = plan(situation(resource, declared(), memory=memory))
-    assert wanted.status is not None
-    check_status(wanted.status)
-    assert (wanted.status["fencingToken"], wanted.status["transitionCount"]) == (10, 1)
-    assert not {"holderIdentity", "acquireTime"} & wanted.status.keys()
-    assert reason(wanted, "Held") == ("False", "Vacant")
+    decided = plan(situation(resource, declared(), memory=memory))
+    assert decided.status is not None
+    check_status(decided.status)
+    assert (decided.status["fencingToken"], decided.status["transitionCount"]) == (10, 1)
+    assert not {"holderIdentity", "acquireTime"} & decided.status.keys()
+    assert reason(decided, "Held") == ("False", "Vacant")
 
 
 def test_under_suspension_nobody_becomes_a_holder() -> None:
@@ -76,47 +80,47 @@ def test_under_suspension_nobody_becomes_a_holder() -> None:
 def test_two_keys_of_a_lease_are_listed_once() -> None:
     """The list is a map by lease; the API server would refuse all of it. The counts are of keys."""
     queue = [candidate(10, name, key=f"/k/{name}", lease=7, foreign=True) for name in ("", "x", "y")]
-    wanted = plan(situation(lock(capacity=2), declared(capacity=2), *queue))
-    assert wanted.status is not None
-    check_status(wanted.status)
-    assert [one["identity"] for one in wanted.status["holders"]] == [""]
-    assert (wanted.status["holderCount"], wanted.status["waiterCount"]) == (2, 1)
+    decided = plan(situation(lock(capacity=2), declared(capacity=2), *queue))
+    assert decided.status is not None
+    check_status(decided.status)
+    assert [one["identity"] for one in decided.status["holders"]] == [""]
+    assert (decided.status["holderCount"], decided.status["waiterCount"]) == (2, 1)
 
 
 def test_at_most_32_holders_are_listed() -> None:
     """All are counted. After a restart, the operator announces none of the others as new."""
     queue = [candidate(10 + i) for i in range(40)]
-    wanted = plan(situation(lock(capacity=40), declared(capacity=40), *queue))
-    assert wanted.status is not None
-    check_status(wanted.status)
-    assert (len(wanted.status["holders"]), wanted.status["holderCount"]) == (32, 40)
-    restarted = plan(situation(lock(wanted.status, capacity=40), declared(capacity=40), *queue))
+    decided = plan(situation(lock(capacity=40), declared(capacity=40), *queue))
+    assert decided.status is not None
+    check_status(decided.status)
+    assert (len(decided.status["holders"]), decided.status["holderCount"]) == (32, 40)
+    restarted = plan(situation(lock(decided.status, capacity=40), declared(capacity=40), *queue))
     assert (restarted.events, restarted.status) == ((), None)
 
 
-# --- what only the status, or the memory, knows ----------------------------------------------------------------------
+# --- memory and status -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("memory", [None, Memory()])
 def test_a_transition_counts_once(memory: Memory | None) -> None:
     """Also if the operator restarts in between, or if the status with the count was never written."""
     first, known = settled(lock(), declared(), candidate(10))
-    wanted = plan(situation(first, declared(), candidate(20), memory=known if memory is None else memory))
-    assert wanted.status is not None
-    assert wanted.status["transitionCount"] == 2
-    unwritten = plan(situation(first, declared(), candidate(20), memory=replace(wanted.memory, tokens=None)))
-    assert unwritten.status == wanted.status, "a takeover whose status was never written"
-    assert names(unwritten) == [], "of which the event has told"
+    decided = plan(situation(first, declared(), candidate(20), memory=known if memory is None else memory))
+    assert decided.status is not None
+    assert decided.status["transitionCount"] == 2
+    unwritten = plan(situation(first, declared(), candidate(20), memory=replace(decided.memory, tokens=None)))
+    assert unwritten.status == decided.status, "a takeover whose status was never written"
+    assert names(unwritten) == [], "the event has been emitted"
 
 
 def test_the_status_beats_an_old_memory() -> None:
     """A replica that becomes active again goes on from what the other one wrote."""
     old, memory = settled(lock(), declared(), candidate(10))
     status = {**old.status, "transitionCount": 7, "fencingToken": 50, "holderIdentity": "pod-50"}
-    wanted = plan(situation(lock(status), declared(), candidate(50), memory=replace(memory, tokens=None)))
-    assert wanted.status is not None
-    assert (wanted.status["transitionCount"], wanted.status["fencingToken"]) == (7, 50)
-    assert reason(wanted, "Degraded") == ("False", "AsExpected")
+    decided = plan(situation(lock(status), declared(), candidate(50), memory=replace(memory, tokens=None)))
+    assert decided.status is not None
+    assert (decided.status["transitionCount"], decided.status["fencingToken"]) == (7, 50)
+    assert reason(decided, "Degraded") == ("False", "AsExpected")
 
 
 @pytest.mark.parametrize(
@@ -135,18 +139,18 @@ def test_an_edited_status_is_restored(edit: dict[str, object]) -> None:
     """Without an event, and except for the times of removed conditions."""
     resource, memory = settled(lock(), declared(), candidate(10))
     edited = replace(resource, status={**resource.status, **edit})
-    wanted = plan(situation(edited, declared(), candidate(10), memory=memory, now=900.0))
-    assert wanted.status == resource.status
-    assert wanted.events == ()
+    decided = plan(situation(edited, declared(), candidate(10), memory=memory, now=900.0))
+    assert decided.status == resource.status
+    assert decided.events == ()
 
 
 def test_a_recreated_lock_starts_over() -> None:
     """It counts from zero and reports its holder."""
     _, memory = settled(lock(), declared(), candidate(10))
-    wanted = plan(situation(lock(uid="u2"), declared(uid="u2"), candidate(10), memory=memory))
-    assert wanted.status is not None
-    assert wanted.status["transitionCount"] == 1
-    assert names(wanted) == ["LockAcquired"]
+    decided = plan(situation(lock(uid="u2"), declared(uid="u2"), candidate(10), memory=memory))
+    assert decided.status is not None
+    assert decided.status["transitionCount"] == 1
+    assert names(decided) == ["LockAcquired"]
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
@@ -166,9 +170,9 @@ def test_an_ended_holder_is_reported_once(entry: Entry, released: bool | None, e
     """The event says how it ended, as far as that is known. Waiters that end are not reported."""
     resource, memory = settled(lock(), declared(), entry, candidate(11))
     gone = (EndedCandidate(entry, released), EndedCandidate(candidate(11), released))
-    wanted = plan(situation(resource, declared(), candidate(12), ended=gone, memory=memory))
-    assert names(wanted) == [event, "LockAcquired"]
-    assert names(plan(situation(resource, declared(), candidate(12), memory=wanted.memory))) == []
+    decided = plan(situation(resource, declared(), candidate(12), ended=gone, memory=memory))
+    assert names(decided) == [event, "LockAcquired"]
+    assert names(plan(situation(resource, declared(), candidate(12), memory=decided.memory))) == []
 
 
 @pytest.mark.parametrize("away", [True, False])
@@ -194,10 +198,10 @@ def test_revocation_evicts_all_up_to_the_limit() -> None:
     queue = (candidate(10), candidate(11, "x", foreign=True), candidate(12))
     resource, memory = settled(lock(), declared(), *queue)
     revoking = replace(resource, spec=replace(resource.spec, revoke_up_to_token=11))
-    wanted = plan(situation(revoking, declared(), *queue, memory=memory))
-    assert [write.entry for write in wanted.writes if isinstance(write, Evict)] == [queue[1], queue[0]]
+    decided = plan(situation(revoking, declared(), *queue, memory=memory))
+    assert [write.entry for write in decided.writes if isinstance(write, Evict)] == [queue[1], queue[0]]
     gone = tuple(EndedCandidate(one, True) for one in queue[:2])
-    after = plan(situation(revoking, declared(), queue[2], ended=gone, memory=wanted.memory))
+    after = plan(situation(revoking, declared(), queue[2], ended=gone, memory=decided.memory))
     assert names(after) == ["HolderRevoked", "LockAcquired"]
 
 
@@ -206,8 +210,8 @@ def test_an_ended_pod_is_evicted(release: bool, evicted: list[int]) -> None:
     """If the Lock wants that, and never a foreign candidate."""
     queue = (candidate(10), candidate(11, foreign=True, pod_uid="uid-pod-10"), candidate(12))
     ended = frozenset({"uid-pod-10"})
-    wanted = plan(situation(lock(release_when_pod_ends=release), declared(), *queue, ended_pods=ended))
-    assert [write.entry.create_revision for write in wanted.writes if isinstance(write, Evict)] == evicted
+    decided = plan(situation(lock(release_when_pod_ends=release), declared(), *queue, ended_pods=ended))
+    assert [write.entry.create_revision for write in decided.writes if isinstance(write, Evict)] == evicted
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -225,7 +229,7 @@ def test_holders_are_labelled() -> None:
     )
     labelled = frozenset({("team", "old", "uid-old")})
     spec = declared(capacity=5)
-    wanted = plan(situation(lock(capacity=5, pod_label=True), spec, *queue, labelled=labelled))
-    assert wanted.labels == (LabelPod("team", "old", "uid-old", False), LabelPod("team", "a", "uid-a", True))
+    decided = plan(situation(lock(capacity=5, pod_label=True), spec, *queue, labelled=labelled))
+    assert decided.labels == (LabelPod("team", "old", "uid-old", False), LabelPod("team", "a", "uid-a", True))
     without = plan(situation(lock(capacity=5), spec, *queue, labelled=labelled))
     assert [label.on for label in without.labels] == [False]

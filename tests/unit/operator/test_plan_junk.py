@@ -1,4 +1,4 @@
-"""Whatever is put before the plan, it decides, and never decides what it must not."""
+"""The plan decides on any input, and never plans a forbidden operation."""
 
 from __future__ import annotations
 
@@ -151,18 +151,18 @@ def is_served(one: Situation) -> bool:
 @given(situations())
 def test_no_forbidden_operation_is_planned(given_one: Situation) -> None:
     """No write by a standby, no eviction that was not asked for, no label elsewhere, no invalid status."""
-    wanted = plan(given_one)
-    assert is_served(given_one) or wanted.writes == ()
-    assert sum(isinstance(write, PutSpec | DeleteSpec) for write in wanted.writes) <= 1
-    for write in wanted.writes:
+    decided = plan(given_one)
+    assert is_served(given_one) or decided.writes == ()
+    assert sum(isinstance(write, PutSpec | DeleteSpec) for write in decided.writes) <= 1
+    for write in decided.writes:
         if isinstance(write, Evict):
             must_be_asked_for(given_one, write)
         else:
             must_be_ours(given_one, write)
-    assert all(label.namespace == NAME.namespace and label.name for label in wanted.labels if label.on)
-    assert wanted.again_in is None or wanted.again_in >= 0
-    if wanted.status is not None and given_one.etcd.reachable:  # while it is away, most of what stood is left standing
-        check_status(wanted.status)
+    assert all(label.namespace == NAME.namespace and label.name for label in decided.labels if label.on)
+    assert decided.again_in is None or decided.again_in >= 0
+    if decided.status is not None and given_one.etcd.reachable:  # while it is away, most of what stood is left standing
+        check_status(decided.status)
 
 
 def must_be_asked_for(given_one: Situation, evict: Evict) -> None:
@@ -189,24 +189,24 @@ def must_be_ours(given_one: Situation, write: PutSpec | DeleteSpec) -> None:
 def test_a_completed_plan_is_not_repeated(given_one: Situation) -> None:
     """Once everything was carried out, a few reconciles later nothing is left to do or report."""
     now = given_one
-    wanted = plan(now)
+    decided = plan(now)
     for _ in range(6):
-        now = carried_out(now, wanted)
-        wanted = plan(now)
-    assert is_at_rest(wanted)
-    again = plan(replace(now, memory=wanted.memory, ended=()))
+        now = carried_out(now, decided)
+        decided = plan(now)
+    assert is_at_rest(decided)
+    again = plan(replace(now, memory=decided.memory, ended=()))
     assert is_at_rest(again)
     assert again.events == ()
 
 
-def is_at_rest(wanted: ReconcilePlan) -> bool:
-    return (wanted.writes, wanted.finalizers, wanted.status, wanted.labels) == ((), None, None, ())
+def is_at_rest(decided: ReconcilePlan) -> bool:
+    return (decided.writes, decided.finalizers, decided.status, decided.labels) == ((), None, None, ())
 
 
-def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
+def carried_out(before: Situation, decided: ReconcilePlan) -> Situation:
     """The situation after everything in the plan was done, as the shell does it."""
     stored, queue, lock = before.stored.spec, before.stored.queue, before.lock
-    for write in wanted.writes:
+    for write in decided.writes:
         match write:
             case PutSpec(value):
                 stored = StoredSpec(value, before.etcd.revision + 1, Spec.decode(value))
@@ -214,13 +214,13 @@ def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
                 stored = None
             case Evict(entry):
                 queue = tuple(one for one in queue if one.key != entry.key)
-    if lock is not None and wanted.finalizers is not None:
-        lock = replace(lock, finalizers=wanted.finalizers)
-    if lock is not None and wanted.status is not None and not wanted.writes:
-        lock = replace(lock, status=wanted.status)
-    on = {(label.namespace, label.name, label.uid) for label in wanted.labels if label.on}
-    off = {(label.namespace, label.name, label.uid) for label in wanted.labels if not label.on}
-    store = replace(before.etcd, revision=before.etcd.revision + len(wanted.writes))
+    if lock is not None and decided.finalizers is not None:
+        lock = replace(lock, finalizers=decided.finalizers)
+    if lock is not None and decided.status is not None and not decided.writes:
+        lock = replace(lock, status=decided.status)
+    on = {(label.namespace, label.name, label.uid) for label in decided.labels if label.on}
+    off = {(label.namespace, label.name, label.uid) for label in decided.labels if not label.on}
+    store = replace(before.etcd, revision=before.etcd.revision + len(decided.writes))
     return replace(
         before,
         lock=lock,
@@ -228,5 +228,5 @@ def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
         labelled=(before.labelled - off) | on,
         ended=(),
         etcd=store,
-        memory=wanted.memory,
+        memory=decided.memory,
     )

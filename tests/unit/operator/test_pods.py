@@ -37,8 +37,8 @@ def test_an_undone_rollout_prefers_the_old_group() -> None:
     )
     queue = [entry(pod("a", "old")), entry(pod("b", "new"))]
     assert pods.preferred_group(queue) == "hash-2"
-    touched = pods.apply("ReplicaSet", replicaset("old", "deployment", 3, "hash-1", version=2), deleted=False)
-    assert touched.pods == {"a", "b"}, "the pods of both revisions"
+    affected = pods.apply("ReplicaSet", replicaset("old", "deployment", 3, "hash-1", version=2), deleted=False)
+    assert affected.pods == {"a", "b"}, "the pods of both revisions"
     assert pods.preferred_group(queue) == "hash-1"
 
 
@@ -99,7 +99,7 @@ def test_a_deleted_pods_owner_still_counts() -> None:
     pods = index(("ReplicaSet", replicaset("one", "deployment", 1, "hash-1")), ("Pod", pod("a", "one")))
     assert pods.apply("Pod", trim("Pod", pod("a", "one")), deleted=True) == ChangedPod(frozenset({"a"}))
     assert pods.preferred_group([entry(pod("a"))]) == "hash-1"
-    assert pods.known("Pod") == frozenset()
+    assert pods.uids("Pod") == frozenset()
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
@@ -161,8 +161,8 @@ def test_a_pod_can_be_labelled_for_two_locks() -> None:
     pods = index(("Pod", pod("a", leads="main,other,Not a lock,")))
     other = LockName("team", "other")
     assert pods.labelled(LOCK) == pods.labelled(other) == {("team", "pod-a", "a")}
-    touched = pods.apply("Pod", trim("Pod", pod("a", leads="other", version=2)), deleted=False)
-    assert touched == ChangedPod(frozenset({"a"}), frozenset({LOCK, other}))
+    affected = pods.apply("Pod", trim("Pod", pod("a", leads="other", version=2)), deleted=False)
+    assert affected == ChangedPod(frozenset({"a"}), frozenset({LOCK, other}))
     assert pods.labelled(LOCK) == frozenset()
     pods.apply("Pod", trim("Pod", pod("a", leads="other", version=3)), deleted=True)
     assert pods.labelled(other) == frozenset()
@@ -201,7 +201,7 @@ def test_an_older_body_changes_nothing() -> None:
     assert pods.preferred_group([entry(pod("b"))]) == "web-2"
     pods.apply("Pod", pod("a", version=6), deleted=True)
     assert not pods.apply("Pod", pod("a", version=5), deleted=False), "a UID never comes back"
-    assert pods.known("Pod") == {"b"}
+    assert pods.uids("Pod") == {"b"}
 
 
 def test_missed_deletions_are_made_up_for() -> None:
@@ -213,9 +213,9 @@ def test_missed_deletions_are_made_up_for() -> None:
         ("Pod", pod("b", "set")),
     )
     assert pods.forget("Pod", {"a", "never-seen"}) == ChangedPod(frozenset({"a"}), frozenset({LOCK}))
-    assert pods.forget("StatefulSet", pods.known("StatefulSet")).pods == {"b"}
-    assert not pods.forget("ReplicaSet", pods.known("ReplicaSet")), "its one pod is gone"
-    assert pods.known("ReplicaSet") == pods.known("StatefulSet") == frozenset()
+    assert pods.forget("StatefulSet", pods.uids("StatefulSet")).pods == {"b"}
+    assert not pods.forget("ReplicaSet", pods.uids("ReplicaSet")), "its one pod is gone"
+    assert pods.uids("ReplicaSet") == pods.uids("StatefulSet") == frozenset()
     assert pods.labelled(LOCK) == frozenset()
     assert not pods.forget("ReplicaSet", {"one"})
 

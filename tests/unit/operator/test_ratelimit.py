@@ -14,7 +14,7 @@ def test_a_burst_passes_then_calls_are_spaced() -> None:
     limiter.give_back()
     assert limiter.reserve() == 1.0
     now = 200.0
-    assert [limiter.reserve() for _ in range(4)] == [0, 0, 0, 0.5], "rest is saved up, but only as much as the burst"
+    assert [limiter.reserve() for _ in range(4)] == [0, 0, 0, 0.5], "unused tokens are kept, at most one burst"
 
 
 async def test_a_cancelled_caller_returns_its_token() -> None:

@@ -1,4 +1,4 @@
-"""The work queue: who works on a key, when a key requeue, and how long a failing one waits."""
+"""The work queue: who works on a key, when a key returns, and how long a failing one waits."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ def test_a_key_added_during_work_returns() -> None:
     queue.done("a")
     assert [queue.take(0), queue.take(0)] == ["a", None]
     queue.done("a")
-    assert queue.take(0) is None, "several adds are one more look"
+    assert queue.take(0) is None, "several adds are one more turn"
 
 
 def test_the_earliest_delay_counts() -> None:

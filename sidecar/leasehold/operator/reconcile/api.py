@@ -33,7 +33,7 @@ _PATHS: Final[Mapping[Kind, str]] = {
     "ReplicaSet": "/apis/apps/v1/replicasets",
     "StatefulSet": "/apis/apps/v1/statefulsets",
 }
-_PAGE_OBJECTS: Final = 500
+PAGE_OBJECTS: Final = 500
 _NO_CRD: Final = "the CustomResourceDefinition of Locks is not installed; apply manifests/crd.yaml"
 _LABEL_ATTEMPTS: Final = 3
 _MAX_REASON_CHARACTERS: Final = 128
@@ -128,7 +128,7 @@ class Kube:
 
     async def _list(self, kind: Kind) -> list[Body]:
         found: list[Body] = []
-        query = {"limit": str(_PAGE_OBJECTS)}
+        query = {"limit": str(PAGE_OBJECTS)}
         while True:
             page = await self._page(kind, query)
             found += [trim(kind, body) for body in page.get("items") or ()]

@@ -95,7 +95,7 @@ class Resync:
 
     async def _resync_others(self, kind: Kind) -> None:
         pods = self._caches.pods
-        before = pods.known(kind)
+        before = pods.uids(kind)
         listed = await self._api.kube.list_all(kind)
         missing = before - {body["metadata"]["uid"] for body in listed}
         for affected in (pods.forget(kind, missing), *(pods.apply(kind, body, False) for body in listed)):

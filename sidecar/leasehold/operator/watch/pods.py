@@ -81,7 +81,7 @@ class Pods:
             return self._put_replicaset(uid, None if deleted else read_replicaset(body))
         return self._put_statefulset(uid, None if deleted else read_statefulset(body))
 
-    def known(self, kind: Kind) -> frozenset[str]:
+    def uids(self, kind: Kind) -> frozenset[str]:
         """The UIDs of all existing objects of a kind, to compare with a list that is requested *after* this call."""
         if kind == "Pod":
             return frozenset(self._pods)
