@@ -14,8 +14,8 @@ from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.status import FALSE, TRUE, Condition
 
 PENDING_MESSAGES: Final[Mapping[str, str]] = {
-    "Declaring": "what this resource wants is not in etcd yet: its spec key is being written",
-    "CapacityHeldBack": "the capacity was lowered less than a lease duration ago: it is raised when that has passed",
+    "Declaring": "the desired spec is not in etcd yet: its key is being written",
+    "CapacityHeldBack": "the capacity was lowered less than a lease duration ago: it is raised after that time",
 }
 """The message of Ready by the reason for which a spec key is not yet as the resource asks."""
 
@@ -27,10 +27,10 @@ def evaluate(lock: Lock, facts: Facts, pending: str) -> tuple[Condition, Conditi
 
 def _ready(lock: Lock, pending: str) -> Condition:
     if lock.deleting:
-        text = "the lock is being released, and goes when nobody holds it or its lease duration has passed"
+        text = "the lock is being released: it is deleted once nobody holds it, or after its lease duration"
         return Condition("Ready", FALSE, "Deleting", text)
     if lock.mistakes:
-        text = "; ".join(lock.mistakes) + "; until then the lock stays as it was declared before"
+        text = "; ".join(lock.mistakes) + "; until that is corrected, the lock stays declared as before"
         return Condition("Ready", FALSE, "InvalidSpec", text)
     if pending:
         return Condition("Ready", FALSE, pending, PENDING_MESSAGES[pending])
@@ -48,19 +48,17 @@ def _held(facts: Facts) -> Condition:
 def _degraded(facts: Facts) -> Condition:
     if facts.rolled_back:
         text = (
-            "etcd has lost data: its revision fell below a fencing token on record; spec.handoverUpToToken and "
-            "spec.revokeUpToToken are ignored until they lie below every candidate's: they may be lowered now"
+            "etcd has lost data: its revision is below a fencing token on record; spec.handoverUpToToken and "
+            "spec.revokeUpToToken are ignored until they are below every candidate's token, and may be lowered now"
         )
         return Condition("Degraded", TRUE, "StoreRolledBack", text)
     if facts.limits_ahead:
         text = (
-            "spec.handoverUpToToken or spec.revokeUpToToken is above any fencing token that etcd has given out, so it "
-            "would hit every candidate to come: it is ignored, and may be lowered now"
+            "spec.handoverUpToToken or spec.revokeUpToToken is above every fencing token that etcd has given out and "
+            "would hit every future candidate: it is ignored, and may be lowered now"
         )
         return Condition("Degraded", TRUE, "TokenAhead", text)
     if any(one.record.foreign for one in facts.holding.holders):
-        text = (
-            "a candidate that is not of Leasehold holds the lock: it obeys neither suspend nor preference nor capacity"
-        )
+        text = "a foreign candidate, not Leasehold's, holds the lock: it obeys neither suspend, preference nor capacity"
         return Condition("Degraded", TRUE, "ForeignHolder", text)
     return Condition("Degraded", FALSE, "AsExpected", "nothing needs attention")

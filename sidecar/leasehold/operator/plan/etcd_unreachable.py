@@ -14,11 +14,11 @@ from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, render_con
 REPORT_AFTER_SECONDS: Final = 10.0
 """How long etcd may be unreachable before the statuses say so."""
 _UNREACHABLE: Final = (
-    "the operator cannot reach etcd, so it does not know who holds the lock; the sidecars go on without it"
+    "the operator cannot reach etcd and does not know who holds the lock; the sidecars work without the operator"
 )
 _UNREACHABLE_WHILE_DELETING: Final = (
-    "the operator cannot reach etcd, so the lock cannot be released; it goes when etcd is back, or at once, leaving "
-    "its keys in etcd, with kubectl annotate lock NAME leasehold.dev/force-delete=true"
+    "the operator cannot reach etcd, so the lock cannot be released; it is deleted when etcd is back. To delete it at "
+    "once and leave its keys in etcd: kubectl annotate lock NAME leasehold.dev/force-delete=true"
 )
 
 

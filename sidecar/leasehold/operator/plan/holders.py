@@ -1,4 +1,4 @@
-"""What the operator remembers of holders, and the events about those who came and went. Pure."""
+"""What the operator remembers of holders, and the events about new and ended holders. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _transitions(facts: Facts, first: int) -> int:
 
 
 def _leaving(facts: Facts) -> frozenset[int]:
-    """Those who held, and must stop because the capacity was lowered, until their keys are gone."""
+    """Former holders that must stop because the capacity was lowered, until their keys are gone."""
     held = {*facts.previous_tokens, *facts.situation.memory.leaving}
     return frozenset(one.create_revision for one in facts.holding.waiters if one.create_revision in held)
 
@@ -83,14 +83,14 @@ def _ended_event(ended: EndedCandidate, facts: Facts) -> Event:
     token = ended.entry.create_revision
     who = f"{ended.entry.record.identity} (fencing token {token})"
     if token in facts.situation.memory.evicted:
-        return Event("HolderRevoked", f"the lock was taken from {who}", warning=True)
+        return Event("HolderRevoked", f"{who} was revoked", warning=True)
     if ended.released is False:
-        return Event("LockExpired", f"the lease of {who} has ended", warning=True)
+        return Event("LockExpired", f"the lease of {who} has expired", warning=True)
     how = _handover(ended.entry, facts)
     if how:
         return Event("HandedOver", f"{who} handed the lock over{how}")
-    unless = "" if ended.released else ", unless its lease has ended"  # etcd was asked too late to know
-    return Event("LockReleased", f"{who} gave the lock up{unless}")
+    unless = "" if ended.released else ", unless its lease has expired"  # etcd was asked too late to know
+    return Event("LockReleased", f"{who} released the lock{unless}")
 
 
 def _handover(entry: Entry, facts: Facts) -> str:

@@ -104,9 +104,9 @@ class Memory:
     - `first_seen`: when each of them was first seen to hold. `token_on_record`: the last first holder's token.
     - `transitions`: how often the first holder has changed.
     - `ended`: candidates that are gone and that no event has reported yet.
-    - `leaving`: tokens of those who held until the capacity was lowered, and whose keys still exist.
+    - `leaving`: tokens of holders that must stop because the capacity was lowered, while their keys exist.
     - `evicted`: tokens that this replica revoked.
-    - `releasing`: tokens of those who had to go when the release began, at `releasing_since`.
+    - `releasing`: tokens of the holders that the release waits for; it began at `releasing_since`.
 
     About reports:
     - `reported_outage`: the outage of etcd that the status reports: when it began, and the message.

@@ -191,10 +191,10 @@ def _other_finalizers(lock: Lock) -> tuple[str, ...]:
 def _refusal(lock: Lock, facts: Facts) -> str:
     """Why this lock is not served, in a sentence; "" if it is."""
     if lock.name == facts.situation.own_lock:
-        return f"the name {lock.name} is taken: the operator's own replicas elect with it; choose another name"
+        return f"the name {lock.name} is taken: the operator's replicas use it for their election; choose another name"
     if facts.declared and facts.declared.cluster not in ("", facts.situation.cluster):
         return (
-            "its keys in etcd are declared by another cluster (its UID stands in the spec key): give this operator "
+            "another cluster declares its keys in etcd (the spec key has that cluster's UID): give this operator "
             "another --root, or this lock another name"
         )
     return ""
