@@ -70,6 +70,23 @@ async def test_what_happened_while_the_way_was_cut_is_told(
         ]
 
 
+async def test_a_bug_ends_the_feed(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """An error that is not etcd's is raised instead of retried."""
+
+    def fail() -> None:
+        raise LookupError("planted")
+
+    async with EtcdClient([etcd.url], clock=now) as own:
+        mirrored = Watching(own, root)
+        feeding = asyncio.create_task(mirrored.feed.run())
+        await mirrored.reachable()
+        mirrored.meddle = fail
+        await join(client, root, "a")
+        with pytest.raises(ExceptionGroup) as caught:
+            await feeding
+        assert caught.group_contains(LookupError, match="planted")
+
+
 async def test_compaction_between_the_reading_and_the_watch(etcd_factory: Servers, root: str) -> None:
     """The watch is refused for its revision: everything is read again."""
     server = etcd_factory()

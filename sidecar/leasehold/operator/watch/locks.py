@@ -74,6 +74,22 @@ class Locks:
         missing in the list were deleted while nobody watched: a UID belongs to a resource before a spec key names it,
         and never to another one.
         """
+        listed, changed = self._take_bodies(bodies, before)
+        for name, lock in before.items():
+            if lock.uid not in listed and self._locks.get(name) is lock:
+                self._delete(lock)
+                changed.add(name)
+        for name, uid in declared.items():
+            if uid not in listed and name not in self._locks:
+                self._gone.setdefault(name, set()).add(uid)
+                changed.add(name)
+        self.complete = True
+        return changed
+
+    def _take_bodies(
+        self, bodies: Iterable[Mapping[str, Any]], before: Mapping[LockName, Lock]
+    ) -> tuple[set[str], set[LockName]]:
+        """The UIDs of these bodies, and the names of those that are new."""
         listed: set[str] = set()
         changed: set[LockName] = set()
         versions = {lock.uid: lock.resource_version for lock in before.values()}
@@ -85,16 +101,7 @@ class Locks:
             listed.add(lock.uid)
             if (name := self._take(lock, deleted=False)) is not None:
                 changed.add(name)
-        for name, lock in before.items():
-            if lock.uid not in listed and self._locks.get(name) is lock:
-                self._delete(lock)
-                changed.add(name)
-        for name, uid in declared.items():
-            if uid not in listed and name not in self._locks:
-                self._gone.setdefault(name, set()).add(uid)
-                changed.add(name)
-        self.complete = True
-        return changed
+        return listed, changed
 
     def snapshot(self) -> dict[LockName, Lock]:
         """All known resources, to pass to `take_list`."""
