@@ -140,6 +140,7 @@ class Reports:
         body = await self._api.kube.patch_status(name, desired.lock.uid, desired.status)
         self._api.metrics.api_write("status")
         self._locks.seen(body)
+        self._desired.pop(name, None)  # planned meanwhile, without knowing the status that has just been written
         self._reconcile_again(name)
 
     async def _label(self, name: LockName, desired: DesiredStatus) -> None:
