@@ -81,7 +81,7 @@ class Scene:
             about = event["involvedObject"]
             if (about["kind"], about["name"]) == ("Lock", name):
                 token = re.search(r"fencing token (\d+)", event["message"])
-                reason = "Unsure" if "unless its lease has ended" in event["message"] else event["reason"]
+                reason = "Unsure" if "unless its lease has expired" in event["message"] else event["reason"]
                 found[reason, int(token[1]) if token else 0] += event["count"]
         return found
 

@@ -115,7 +115,7 @@ def test_queue_of_foreign_records(own: OwnEtcd) -> None:
         assert [one["leaseID"] for one in status["holders"]][1:] == ["0"]  # those without a lease are shown as one
         degraded = condition(seen, "Degraded")
         assert (degraded["status"], degraded["reason"]) == ("True", "ForeignHolder")
-        assert "not of Leasehold" in degraded["message"]
+        assert "foreign candidate" in degraded["message"]
         own.wait_event("ForeignHolder")
 
         own.change(capacity=1, suspend=True)  # nobody of them obeys

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from leasehold.operator.watch.informer import Informer
-from leasehold.operator.watch.kopf_watch import Seen
+from leasehold.operator.watch.kopf_watch import ObjectEvent
 from leasehold.operator.watch.pods import Pods
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
@@ -29,7 +29,7 @@ class Sightings:
         self.bodies: dict[tuple[Kind, str], Body] = {}
         self.deleted: set[tuple[Kind, str]] = set()
 
-    def __call__(self, batch: Sequence[Seen]) -> None:
+    def __call__(self, batch: Sequence[ObjectEvent]) -> None:
         for seen in batch:
             key = (seen.kind, seen.body["metadata"]["name"])
             self.bodies[key] = seen.body

@@ -76,7 +76,7 @@ async def test_lists_are_paged_and_trimmed(api: ControlPlane, namespace: str, mo
     names = {f"lock-{number}" for number in range(7)}
     for name in names:
         make_lock(api, namespace, name)
-    monkeypatch.setattr(kube_module, "_PAGE", 3)
+    monkeypatch.setattr(kube_module, "PAGE_OBJECTS", 3)
     async with opened(api.kubeconfig()) as kube:
         found = [body["metadata"] for body in await kube.list_locks()]
     assert {each["name"] for each in found if each["namespace"] == namespace} == names

@@ -40,13 +40,13 @@ async def test_reads_and_follows(etcd: EtcdServer, client: EtcdClient, root: str
         assert (stored.value, stored.mod_revision, stored.spec) == (spec, revision, Spec(ttl=9, uid="1"))
         mirrored.changed.clear()
         await delete(client, key)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await mirrored.queue("a")
         await delete(client, Keys(LOCK, root).spec)
         await until(lambda: mirrored.mirror.declared() == ())
-        assert mirrored.feed.store.revision >= revision
-        assert mirrored.stores[-1].reachable
-        assert not mirrored.stores[-1].error
+        assert mirrored.feed.etcd_state.revision >= revision
+        assert mirrored.states[-1].reachable
+        assert not mirrored.states[-1].error
 
 
 async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> None:
@@ -98,7 +98,7 @@ async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> No
             async with mirrored.running():
                 await mirrored.reachable()
                 print(f"10,000 locks, {sum(pages)} keys in {len(pages)} pages: {now() - began:.2f} s")  # noqa: T201
-                assert max(pages) <= mirror_feed.PAGE
+                assert max(pages) <= mirror_feed.PAGE_KEYS
                 assert sum(pages) >= 11_000
                 assert len(mirrored.mirror.names()) == len(mirrored.mirror.declared()) == 10_000
                 assert sum(len(mirrored.mirror.get(name).queue) for name in names) == 1_000
@@ -144,9 +144,9 @@ async def test_how_a_candidate_went(etcd: EtcdServer, client: EtcdClient, root: 
             mirrored.changed.clear()
             await how
             await until(lambda before=before: len(mirrored.mirror.get(LOCK).queue) < before)  # type: ignore[misc]
-            await mirrored.told(LOCK)
+            await mirrored.notified(LOCK)
         await mirrored.settled()
-        went = {gone.entry.record.identity: gone.released for gone in mirrored.mirror.take_departed(LOCK)}
+        went = {gone.entry.record.identity: gone.released for gone in mirrored.mirror.take_ended(LOCK)}
     assert went.keys() == {"gives-up", "expires", "no lease"}
     assert went["gives-up"] is True
     assert went["expires"] is not True  # None if this machine was too busy to ask soon
@@ -165,9 +165,9 @@ async def test_many_depart_at_once(etcd: EtcdServer, client: EtcdClient, root: s
         await until(lambda: set(names) <= set(mirrored.changed))
         mirrored.changed.clear()
         await client.revoke(lease)
-        await mirrored.told(*names)
+        await mirrored.notified(*names)
         assert mirrored.mirror.names() == ()
-        assert all(len(mirrored.mirror.take_departed(name)) == 1 for name in names)
+        assert all(len(mirrored.mirror.take_ended(name)) == 1 for name in names)
 
 
 # --- the canary ----------------------------------------------------------------------------------------------------
@@ -182,18 +182,18 @@ async def test_silent_watch_is_found_out(etcd: EtcdServer, client: EtcdClient, r
         await mirrored.queue("unseen")
         await until(lambda: len(own.watchers) == 2)
         assert own.connects == 1
-        assert all(store.reachable for store in mirrored.stores)
+        assert all(state.reachable for state in mirrored.states)
 
 
 async def test_canary_proves_what_is_older(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
     """Once a canary has been seen, nothing older is missing."""
     async with watching(etcd.url, root) as mirrored:
         with pytest.raises(EtcdError, match="just being read"):
-            await mirrored.feed.canary()
+            await mirrored.feed.confirm()
         await mirrored.reachable()
         for n in range(20):
             await client.put(Keys(LOCK, root).spec, b'{"capacity":%d}' % (n + 1))
-            await mirrored.feed.canary()
+            await mirrored.feed.confirm()
             stored = mirrored.mirror.get(LOCK).spec
             assert stored is not None
             assert stored.spec is not None
@@ -223,7 +223,7 @@ async def test_canary_survives_a_revocation(etcd: EtcdServer, client: EtcdClient
         written = (await client.range(key)).first
         assert written is not None
         await client.revoke(written.lease)
-        await mirrored.feed.canary()
+        await mirrored.feed.confirm()
         found = await client.txn([Compare.create_revision(key, ">", written.create_revision)])
         assert found.succeeded
-        assert all(store.reachable and not store.error for store in mirrored.stores)
+        assert all(state.reachable and not state.error for state in mirrored.states)

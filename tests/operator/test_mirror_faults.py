@@ -42,7 +42,7 @@ async def test_changes_during_a_cut_are_told(
         await join(client, root, "a", lock=lock)
     key, lease = await join(client, root, "a", lock=again)
     async with watching(proxy.url, root) as mirrored:
-        await mirrored.told(same, gone, again)
+        await mirrored.notified(same, gone, again)
         await mirrored.reachable()
         proxy.cut()
         await mirrored.unreachable()
@@ -56,14 +56,31 @@ async def test_changes_during_a_cut_are_told(
         await mirrored.reachable()
         await until(lambda: set(mirrored.changed) == {gone, new, again})
         await mirrored.queue("b", lock=new)
-        assert [departed.released for departed in mirrored.mirror.take_departed(gone)] == [None]
-        assert tuple(departed.entry for departed in mirrored.mirror.take_departed(again)) == old
-        assert mirrored.mirror.take_departed(same) == ()
-        assert [reachable for reachable, _ in groupby(store.reachable for store in mirrored.stores)] == [
+        assert [departed.released for departed in mirrored.mirror.take_ended(gone)] == [None]
+        assert tuple(departed.entry for departed in mirrored.mirror.take_ended(again)) == old
+        assert mirrored.mirror.take_ended(same) == ()
+        assert [reachable for reachable, _ in groupby(state.reachable for state in mirrored.states)] == [
             True,
             False,
             True,
         ]
+
+
+async def test_a_bug_ends_the_feed(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
+    """An error that is not etcd's is raised instead of retried."""
+
+    def fail() -> None:
+        raise LookupError("planted")
+
+    async with EtcdClient([etcd.url], clock=now) as own:
+        mirrored = Watching(own, root)
+        feeding = asyncio.create_task(mirrored.feed.run())
+        await mirrored.reachable()
+        mirrored.meddle = fail
+        await join(client, root, "a")
+        with pytest.raises(ExceptionGroup) as caught:
+            await feeding
+        assert caught.group_contains(LookupError, match="planted")
 
 
 async def test_compaction_before_the_watch(etcd_factory: Servers, root: str) -> None:
@@ -91,13 +108,13 @@ async def test_compaction_before_the_watch(etcd_factory: Servers, root: str) -> 
             assert compacted
             assert mirrored.mirror.get(OTHER).spec is not None
             assert len(client.watchers) > 1
-            assert mirrored.feed.store.revision >= compacted[0]
+            assert mirrored.feed.etcd_state.revision >= compacted[0]
 
 
 async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages' revision is gone: the reading begins anew, and none of the old pages is kept."""
     server = etcd_factory()
-    monkeypatch.setattr(mirror_feed, "PAGE", 2)
+    monkeypatch.setattr(mirror_feed, "PAGE_KEYS", 2)
     names = [LockName("shop", f"lock-{n}") for n in range(5)]
     calls: list[int] = []
 
@@ -141,13 +158,13 @@ async def test_frozen_etcd_is_noticed(etcd_factory: Servers, root: str) -> None:
         await mirrored.reachable()
         server.pause()
         await mirrored.unreachable()
-        assert mirrored.feed.store.error
-        await until(lambda: (mirrored.feed.canary_age() or 0) > mirrored.feed.beat_age())
+        assert mirrored.feed.etcd_state.error
+        await until(lambda: (mirrored.feed.canary_age() or 0) > mirrored.feed.seconds_since_progress())
         server.resume()
         await mirrored.reachable()
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await mirrored.told(LOCK)
-        assert not mirrored.feed.store.error
+        await mirrored.notified(LOCK)
+        assert not mirrored.feed.etcd_state.error
 
 
 async def test_killed_etcd_is_not_stormed(etcd_factory: Servers, root: str) -> None:
@@ -155,7 +172,7 @@ async def test_killed_etcd_is_not_stormed(etcd_factory: Servers, root: str) -> N
     server = etcd_factory()
     async with watching(server.url, root) as mirrored:
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         server.kill()
         await mirrored.unreachable()
         began, attempts = now(), mirrored.client.connects
@@ -166,7 +183,7 @@ async def test_killed_etcd_is_not_stormed(etcd_factory: Servers, root: str) -> N
         assert mirrored.mirror.declared() == (LOCK,)
         assert mirrored.changed == []
         await asyncio.to_thread(server.ctl.delete, Keys(LOCK, root).spec)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
 
 
 async def test_wiped_etcd_shows_nothing(etcd_factory: Servers, root: str) -> None:
@@ -177,18 +194,18 @@ async def test_wiped_etcd_shows_nothing(etcd_factory: Servers, root: str) -> Non
             await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, f'{{"capacity":{n + 1}}}')
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(1), "someone")
         await mirrored.queue("someone")
-        revision = mirrored.feed.store.revision
+        revision = mirrored.feed.etcd_state.revision
         server.kill()
         await mirrored.unreachable()
         server.wipe()
         mirrored.changed.clear()
         await asyncio.to_thread(server.start)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await mirrored.reachable()
         assert mirrored.mirror.names() == ()
-        assert mirrored.feed.store.revision < revision
-        assert any(store.revision < revision for store in mirrored.stores[-2:])
-        assert len(mirrored.mirror.take_departed(LOCK)) == 1
+        assert mirrored.feed.etcd_state.revision < revision
+        assert any(state.revision < revision for state in mirrored.states[-2:])
+        assert len(mirrored.mirror.take_ended(LOCK)) == 1
 
 
 async def test_endpoints_of_two_clusters(etcd_factory: Servers, root: str) -> None:
@@ -197,10 +214,10 @@ async def test_endpoints_of_two_clusters(etcd_factory: Servers, root: str) -> No
     await asyncio.to_thread(first.ctl.put, Keys(LOCK, root).spec, "{}")
     await asyncio.to_thread(second.ctl.put, Keys(OTHER, root).spec, "{}")
     async with watching([first.url, second.url], root) as mirrored:
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         cluster = mirrored.mirror.cluster
         first.kill()
-        await mirrored.told(LOCK, OTHER)
+        await mirrored.notified(LOCK, OTHER)
         await mirrored.reachable()
         assert mirrored.mirror.declared() == (OTHER,)
         assert mirrored.mirror.cluster != cluster
@@ -219,17 +236,17 @@ async def test_restored_snapshot(etcd_factory: Servers, root: str) -> None:
         for n in range(20):
             await asyncio.to_thread(server.ctl.put, Keys(OTHER, root).entry(2), f"late-{n}")
         await mirrored.queue("late-19", lock=OTHER)
-        revision, cluster = mirrored.feed.store.revision, mirrored.mirror.cluster
+        revision, cluster = mirrored.feed.etcd_state.revision, mirrored.mirror.cluster
         server.kill()
         server.restore_data(saved)
-        mirrored.stores.clear()
+        mirrored.states.clear()
         await asyncio.to_thread(server.start)
         await mirrored.queue("early")
         await mirrored.queue(lock=OTHER)
         await mirrored.reachable()
         assert mirrored.mirror.cluster == cluster
-        assert min(store.revision for store in mirrored.stores) < revision
-        assert [gone.entry.record.identity for gone in mirrored.mirror.take_departed(OTHER)] == ["late-19"]
+        assert min(state.revision for state in mirrored.states) < revision
+        assert [gone.entry.record.identity for gone in mirrored.mirror.take_ended(OTHER)] == ["late-19"]
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).entry(3), "after")
         await mirrored.queue("early", "after")
 
@@ -241,10 +258,10 @@ async def test_password_demanded(etcd_factory: Servers, root: str) -> None:
         await mirrored.reachable()
         await asyncio.to_thread(server.enable_auth, {})
         await mirrored.unreachable()
-        await until(lambda: "password" in mirrored.feed.store.error)
+        await until(lambda: "password" in mirrored.feed.etcd_state.error)
         await asyncio.to_thread(server.ctl.put, Keys(LOCK, root).spec, "{}")
         await asyncio.to_thread(server.disable_auth)
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await mirrored.reachable()
 
 
@@ -262,11 +279,11 @@ async def test_full_etcd_is_still_mirrored(etcd_factory: Servers, root: str) -> 
 
         with pytest.raises(EtcdError, match="NOSPACE"):
             await fill()
-        await until(lambda: "takes no writes" in mirrored.feed.store.error)
-        assert mirrored.feed.store.reachable
+        await until(lambda: "takes no writes" in mirrored.feed.etcd_state.error)
+        assert mirrored.feed.etcd_state.reachable
         await delete(writer, key)
         await mirrored.queue()
-        assert mirrored.feed.store.reachable
+        assert mirrored.feed.etcd_state.reachable
 
 
 async def test_frozen_member_is_left(cluster_factory: Callable[..., EtcdCluster], root: str) -> None:

@@ -1,4 +1,4 @@
-"""The operator's replicas on a real etcd: one is active, its guard goes by the clock, the standby takes over."""
+"""The operator's replicas on a real etcd: one is active, its fence depends on the clock, the standby takes over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,8 +28,8 @@ async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[St
             config = operator_config([*flags, "--identity", name, "--ttl", "5"], {})
             client = client_for(config.etcd)
             stack.push_async_callback(client.close)
-            replicas = LeaderElection(config, client, CollectorRegistry(), lambda: None)
-            task = asyncio.create_task(replicas.run())
+            election = LeaderElection(config, client, CollectorRegistry(), lambda: None)
+            task = asyncio.create_task(election.run())
 
             async def end() -> None:
                 task.cancel()
@@ -37,40 +37,42 @@ async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[St
                     await task
 
             stack.push_async_callback(end)
-            return replicas
+            return election
 
         yield begin
 
 
+def queue_prefix(root: str) -> str:
+    return f"{root}/locks/default/leasehold-operator/queue/"
+
+
 async def test_one_is_active(start: Start, etcd: EtcdServer, root: str) -> None:
-    """Of two replicas one is active, and its guard names its key."""
+    """Of two replicas one is active, and its fence names its key."""
     one = await start("one")
     await until(lambda: one.active)
-    guard = one.guard()
-    assert guard is not None
-    stored = await asyncio.to_thread(etcd.ctl.prefix, f"{root}/locks/default/leasehold-operator/queue/")
-    assert [(found.key, found.create_revision) for found in stored] == [guard]
+    stored = await asyncio.to_thread(etcd.ctl.prefix, queue_prefix(root))
+    assert [(found.key, found.create_revision) for found in stored] == [one.fence()]
 
 
-async def test_stop_hands_over_to_the_standby(start: Start) -> None:
-    """A stop ends the guard at once, before etcd knows; the next one's token is higher."""
+async def test_stop_hands_over_to_the_standby(start: Start, etcd: EtcdServer, root: str) -> None:
+    """A stop removes the fence at once, before etcd knows. The next one's token is higher."""
     one = await start("one")
     await until(lambda: one.active)
     two = await start("two")
-    await until(lambda: two.in_queue)
-    first = one.guard()
-    assert two.guard() is None
+    await until(lambda: len(etcd.ctl.prefix(queue_prefix(root))) == 2)
+    first = one.fence()
+    assert two.fence() is None
     assert first is not None
     one.stop()
-    assert one.guard() is None
+    assert one.fence() is None
     await until(lambda: two.active)
-    second = two.guard()
+    second = two.fence()
     assert second is not None
     assert second[1] > first[1]
 
 
-async def test_guard_ends_with_the_lease(start: Start, etcd_factory: Callable[[], EtcdServer]) -> None:
-    """An etcd that answers nothing: the guard ends by this replica's own clock."""
+async def test_fence_ends_with_the_lease(start: Start, etcd_factory: Callable[[], EtcdServer]) -> None:
+    """While etcd answers nothing, this replica's own clock removes the fence. A new lease brings a new one."""
     server = await asyncio.to_thread(etcd_factory)
     one = await start("one", server)
     await until(lambda: one.active)

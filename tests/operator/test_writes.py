@@ -11,7 +11,7 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
 from leasehold.etcd.model import KeyValue
 from leasehold.lock.keys import Entry, Keys, LockName, Record
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.plan.model import DeleteSpec, Evict, PutSpec
 from leasehold.operator.reconcile import etcd_writer
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
 from tests.operator.watched_mirror import LOCK, join
@@ -141,9 +141,9 @@ async def test_next_under_the_same_key_is_spared(operator: Operator) -> None:
 async def test_only_queue_keys_can_be_evicted(operator: Operator) -> None:
     """No key outside of the lock's queue can be evicted."""
     spec = await operator.spec()
-    with pytest.raises(ValueError, match="no candidate"):
+    with pytest.raises(ValueError, match="not a candidate"):
         await operator.writer.evict(LOCK, Evict(entry_of(spec), "a bug"))
-    with pytest.raises(ValueError, match="no candidate"):
+    with pytest.raises(ValueError, match="not a candidate"):
         await operator.writer.evict(LockName("shop", "other"), Evict((await operator.queue())[0], "a bug"))
     assert await operator.untouched()
 
@@ -207,7 +207,7 @@ async def test_no_answer_is_an_unknown_outcome(
     async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         operator = await Operator(client, root).begin()
         (put, *_) = await operator.every_write()
-        monkeypatch.setattr(etcd_writer, "TIMEOUT", 0.5)
+        monkeypatch.setattr(etcd_writer, "WRITE_TIMEOUT_SECONDS", 0.5)
         server.pause()
         with pytest.raises(OutcomeUnknown):
             await put(operator.writer)

@@ -1,4 +1,4 @@
-"""A mirror on a real etcd, with all that it told, for the tests of it."""
+"""A mirror on a real etcd that records its notifications, for the tests of it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Key, KeyValue, WatchBatch
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Entry, Keys, LockName, Record
-from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.watch.mirror import Mirror
-from leasehold.operator.watch.mirror_feed import MirrorFeed
+from leasehold.operator.watch.mirror_feed import FeedConfig, FeedListener, MirrorFeed
 from tests.support.http_client import until
 
 LOCK = LockName("shop", "billing")
@@ -57,25 +57,17 @@ class Client(EtcdClient):
 
 
 class Watching:
-    """One mirror and its feed; what it told is kept in the order it came."""
+    """One mirror and its feed. Notifications are kept in order."""
 
     def __init__(self, client: EtcdClient, root: str, identity: str = "replica", silence: float = SILENCE) -> None:
         self.client = client
         self.mirror = Mirror(root)
         self.changed: list[LockName] = []
-        self.stores: list[EtcdState] = []
+        self.states: list[EtcdState] = []
         self.meddle: Callable[[], None] = lambda: None
         """Called as part of each `changed`; the first time between the reading and the watch."""
-        self.feed = MirrorFeed(
-            client,
-            root,
-            self.mirror,
-            identity=identity,
-            clock=now,
-            changed=self._on_changed,
-            store_changed=self.stores.append,
-            silence=silence,
-        )
+        config = FeedConfig(root, identity, silence)
+        self.feed = MirrorFeed(client, self.mirror, config, FeedListener(self._on_changed, self.states.append), now)
 
     def _on_changed(self, name: LockName) -> None:
         self.changed.append(name)
@@ -94,10 +86,10 @@ class Watching:
                 await task
 
     async def reachable(self) -> None:
-        await until(lambda: self.feed.store.reachable)
+        await until(lambda: self.feed.etcd_state.reachable)
 
     async def unreachable(self) -> None:
-        await until(lambda: not self.feed.store.reachable)
+        await until(lambda: not self.feed.etcd_state.reachable)
 
     async def queue(self, *identities: str, lock: LockName = LOCK) -> tuple[Entry, ...]:
         """Wait until exactly these stand in the queue, in this order."""
@@ -106,11 +98,11 @@ class Watching:
         return self.mirror.get(lock).queue
 
     async def settled(self) -> None:
-        """Wait until it is known, or given up to find out, how each candidate went."""
-        await until(lambda: not any(task.get_name().startswith("mirror departed") for task in asyncio.all_tasks()))
+        """Wait until etcd has been asked how each candidate ended."""
+        await until(lambda: self.feed.pending_ends == 0)
 
-    async def told(self, *names: LockName) -> None:
-        """Wait until each of these was told as changed since the last call of this."""
+    async def notified(self, *names: LockName) -> None:
+        """Wait until each of these was notified as changed since the last call of this."""
         await until(lambda: set(names) <= set(self.changed))
         self.changed.clear()
 

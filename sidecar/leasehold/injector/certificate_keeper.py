@@ -20,7 +20,7 @@ from leasehold.injector.certificate import Kept, Pair, step
 from leasehold.injector.config import OwnCertificate
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.operator.trouble import RepeatedFailureLog
+from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.injector.certificate_keeper")
 
@@ -148,11 +148,11 @@ async def keep_up_to_date(certificates: Certificates) -> None:
             await certificates.refresh()
         except KubeError as error:
             if error.status != _CONFLICT:  # another replica was faster: the next check sees its result
-                trouble.because(error)
+                trouble.failed(error)
         except (KubeFailure, OSError, ValueError) as error:
-            trouble.because(error)
+            trouble.failed(error)
         else:
-            trouble.over()
+            trouble.succeeded()
         await asyncio.sleep(CHECK_INTERVAL_SECONDS)
 
 

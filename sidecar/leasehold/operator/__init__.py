@@ -1,1 +1,1 @@
-"""The operator: Lock resources of Kubernetes into keys of etcd, and who holds them into their status."""
+"""The operator: declares Lock resources in etcd, and reports their holders in their status."""

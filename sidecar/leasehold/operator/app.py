@@ -1,8 +1,8 @@
-"""The operator from start to end: its parts are made, run side by side, and put away again.
+"""The operator from start to end: makes its parts, runs them, and closes them.
 
-Neither etcd nor the API server being away ends anything, at the start either: whatever needs one of them tries on.
-What does end the process: TERM or INT, with 0, the replicas' lock given up first of all, so that the standby takes over
-while the rest is put away; and the end of anything that should go on for ever, the informer above all, with 1.
+An outage of etcd or the API server does not end the process, not even at the start: each part retries. TERM and INT end
+it with code 0. The replicas' lock is released first, so that the standby takes over while the rest is closed. If a part
+ends that must not end, above all the informer, the process ends with code 1.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from leasehold.operator.watch.informer import Informer
 _log = logging.getLogger("leasehold.operator.app")
 
 FAILED: Final = 1
-_INFORMER_END: Final = 5.0
-"""Seconds that the informer's thread gets to end; its connections go with the process anyway."""
+_INFORMER_STOP_SECONDS: Final = 5.0
+"""How long the informer's thread may take to end. The process closes its connections anyway."""
 
 
 def run(config: OperatorConfig) -> int:
-    """Be an operator until TERM or INT; returns the exit code. Raises ConfigError for what only a start can find."""
+    """Run the operator until TERM or INT; the exit code. Raises ConfigError for mistakes that only a start can find."""
     return asyncio.run(_run(config))
 
 
@@ -43,20 +43,20 @@ async def _run(config: OperatorConfig) -> int:
         registry = CollectorRegistry()
         kube = Kube.open(access, clock=clock.now, instance=config.record.identity)
         stack.push_async_callback(kube.close)
-        parts = Controller(config, registry, _clients(config, stack), kube)
-        await _serve(config, stack, registry, parts)
-        informer = Informer(config.kubeconfig, parts.seen)
+        controller = Controller(config, registry, _clients(config, stack), kube)
+        await _serve(config, stack, registry, controller)
+        informer = Informer(config.kubeconfig, controller.observe)
         informer.start()
         stack.push_async_callback(_end_informer, informer)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, parts.replicas.stop)
-        return await _until_the_end(stack, parts, informer)
+            loop.add_signal_handler(number, controller.election.stop)
+        return await _until_the_end(stack, controller, informer)
 
 
-async def _until_the_end(stack: AsyncExitStack, parts: Controller, informer: Informer) -> int:
-    """0 when the replicas' lock was given up, as asked for; else what ended too early is in the log."""
-    tasks = [asyncio.create_task(work, name=name) for name, work in parts.works().items()]
+async def _until_the_end(stack: AsyncExitStack, controller: Controller, informer: Informer) -> int:
+    """The exit code: 0 if the replicas' lock was released on request, else 1. The log names the task that ended."""
+    tasks = [asyncio.create_task(work, name=name) for name, work in controller.works().items()]
     stack.push_async_callback(_end, tasks)
     election = tasks[0]
     awaited: list[asyncio.Future[None]] = [*tasks, informer.exited]
@@ -65,21 +65,23 @@ async def _until_the_end(stack: AsyncExitStack, parts: Controller, informer: Inf
         return 0
     for ended in done:
         name = ended.get_name() if isinstance(ended, asyncio.Task) else "informer"
-        _log.critical("%s ended, so this process does: it cannot be trusted any more", name, exc_info=ended.exception())
+        _log.critical("%s ended, so this process ends as well", name, exc_info=ended.exception())
     return FAILED
 
 
 def _clients(config: OperatorConfig, stack: AsyncExitStack) -> Clients:
-    """A connection each for what must not fail with another: any failure closes the connection that it came by."""
-    made = Clients(*(client_for(config.etcd) for _ in range(3)))
-    for client in made:
+    """Separate connections, so that one purpose does not fail with another: any failure closes its connection."""
+    clients = Clients(*(client_for(config.etcd) for _ in range(3)))
+    for client in clients:
         stack.push_async_callback(client.close)
-    return made
+    return clients
 
 
-async def _serve(config: OperatorConfig, stack: AsyncExitStack, registry: CollectorRegistry, parts: Controller) -> None:
+async def _serve(
+    config: OperatorConfig, stack: AsyncExitStack, registry: CollectorRegistry, controller: Controller
+) -> None:
     try:
-        listener = await listen(make_app(registry, parts.problem, parts.readiness), config.listen)
+        listener = await listen(make_app(registry, controller.problem, controller.readiness), config.listen)
     except ListenError as error:
         raise config.mistake("listen", str(error)) from None
     stack.push_async_callback(listener.close)
@@ -94,7 +96,7 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 async def _end_informer(informer: Informer) -> None:
     try:
-        async with asyncio.timeout(_INFORMER_END):
+        async with asyncio.timeout(_INFORMER_STOP_SECONDS):
             await informer.stop()
     except TimeoutError:
         _log.warning("the informer has not ended in time")

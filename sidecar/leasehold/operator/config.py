@@ -1,7 +1,7 @@
-"""What a start of `leasehold operator` was asked for, checked, as a frozen dataclass.
+"""The settings of `leasehold operator`, checked, as a frozen dataclass.
 
-Read as the sidecar's own settings are: each is a flag or a `LEASEHOLD_*` variable, every mistake is one sentence.
-Nothing here imports more than the standard library, so that `--help` and mistakes answer at once.
+They are read like the sidecar's: each is a flag or a `LEASEHOLD_*` variable, and each mistake is one sentence. Nothing
+here imports more than the standard library, so that `--help` and mistakes are printed at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
 
 OWN_LOCK: Final = "leasehold-operator"
-"""The lock that the operator's replicas elect with; its namespace is the operator's own."""
+"""The lock that the operator's replicas elect with. Its namespace is the operator's own."""
 
 NAMESPACE: Final = Option[str](
     "--namespace",
@@ -81,7 +81,7 @@ _SUMMARY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig(CommonConfig):
-    """Everything that an operator was asked for. Durations are in seconds; `kubeconfig` None: the pod's own account."""
+    """All settings of an operator. Durations are in seconds. `kubeconfig` None: use the pod's service account."""
 
     etcd: EtcdConfig
     lock: LockName
@@ -96,7 +96,7 @@ class OperatorConfig(CommonConfig):
 
 
 def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> OperatorConfig:
-    """The settings of `leasehold operator`. Raises ConfigError with every mistake."""
+    """Read the settings of `leasehold operator`. Raises ConfigError with all mistakes."""
     settings = open_settings("operator", _SUMMARY, GROUPS, arguments, environ)
     config = OperatorConfig(
         etcd=read_etcd(settings),

@@ -1,6 +1,6 @@
-"""The operator's parts, and who tells whom: watches → queue → reconciler → reports.
+"""Connects the operator's parts: watches → queue → reconciler → reports.
 
-Everything here runs on one event loop and nothing blocks it; what the informer's thread sees arrives by `seen`.
+Everything here runs on one event loop, and nothing blocks it. `observe` receives what the informer's thread sees.
 """
 
 from __future__ import annotations
@@ -19,40 +19,42 @@ from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import LockName
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
-from leasehold.operator.leader import Guard, LeaderElection
-from leasehold.operator.plan.observed import EtcdState
+from leasehold.operator.leader import Fence, LeaderElection
+from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
+from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.reconcile.etcd_writer import Writer
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 from leasehold.operator.reconcile.ratelimit import RateLimiter
-from leasehold.operator.reconcile.reconciler import Caches, ClusterContext, Reconciler
+from leasehold.operator.reconcile.reconciler import ReconcileContext, Reconciler
 from leasehold.operator.reconcile.reports import Reports
 from leasehold.operator.reconcile.resync import Resync
 from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
 from leasehold.operator.reconcile.workqueue import WorkQueue
-from leasehold.operator.trouble import RepeatedFailureLog
+from leasehold.operator.watch.caches import Caches
 from leasehold.operator.watch.etcd_canary import WritesRefused
-from leasehold.operator.watch.kopf_watch import Seen
+from leasehold.operator.watch.kopf_watch import ObjectEvent
 from leasehold.operator.watch.locks import Locks
 from leasehold.operator.watch.mirror import Mirror
-from leasehold.operator.watch.mirror_feed import MirrorFeed
-from leasehold.operator.watch.pod_index import Followers
+from leasehold.operator.watch.mirror_feed import FeedConfig, FeedListener, MirrorFeed
+from leasehold.operator.watch.pod_index import PodIndex
 from leasehold.operator.watch.pods import Pods
+from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.operator.controller")
 
-WORKERS: Final = 16
-"""Locks that are looked at side by side: each look waits for servers most of the time."""
-REPORTERS: Final = 4
-"""Statuses that are written side by side; fewer, so that a start declares its locks first."""
-SILENCE: Final = 15.0
-"""Seconds for which a watch of etcd may be dead without being noticed."""
-_API_RETRY: Final = 2.0
-_CATCH_UP_RETRY: Final = 0.1
+RECONCILE_WORKERS: Final = 16
+"""Locks that are reconciled at the same time: a reconcile mostly waits for servers."""
+REPORT_WORKERS: Final = 4
+"""Statuses that are written at the same time. They are fewer, so that a start declares its locks first."""
+MAX_SILENCE_SECONDS: Final = 15.0
+"""How long a dead watch of etcd may go unnoticed."""
+_API_RETRY_SECONDS: Final = 2.0
+_TAKEOVER_RETRY_SECONDS: Final = 0.1
 
 
 class Clients(NamedTuple):
-    """One connection to etcd each: for the replicas' election, the mirror and the writes."""
+    """One connection to etcd each for the replicas' election, the mirror and the writes."""
 
     election: EtcdClient
     mirror: EtcdClient
@@ -60,199 +62,177 @@ class Clients(NamedTuple):
 
 
 class Controller:
-    """One operator. Made without touching the network; `works` is what has to run for ever."""
+    """One operator. The constructor makes no connection. All `works` have to run."""
 
     def __init__(self, config: OperatorConfig, registry: CollectorRegistry, clients: Clients, kube: Kube) -> None:
         self._config = config
-        self._kube = kube
         self._canary_name = LockName(config.lock.namespace, CANARY)
         self._canary = health.WatchCanary()
         self._queue: WorkQueue[LockName] = WorkQueue(clock.now)
-        self._stranded = RetryOnRecovery()
-        self.replicas = LeaderElection(config, clients.election, registry, self._replicas_changed)
-        self._replaced = asyncio.Event()
-        self._caught_up: Guard | None = None
-        self._metrics = OperatorMetrics(registry, self._gauges)
-        self._known = Caches(Locks(self._canary_name), Mirror(config.root), Pods(), Followers())
-        self._feed = self._make_feed(clients.mirror)
-        self._last_store = self._feed.store
-        self._writer = Writer(clients.writes, config.root, self.replicas.guard)
-        self._limiter = RateLimiter(config.api_writes, config.api_writes, clock.now)
-        self._reports = Reports(
-            kube, self._known.locks, self._limiter, self._metrics, self._stranded, clock.now, self._queue.add
+        self.election = LeaderElection(config, clients.election, registry, self._leader_changed)
+        self._takeover = asyncio.Event()
+        self._caught_up: Fence | None = None
+        limiter = RateLimiter(config.api_writes, config.api_writes, clock.now)
+        self._api = ApiContext(kube, limiter, OperatorMetrics(registry, self._gauges), RetryOnRecovery())
+        self._caches = Caches(Locks(self._canary_name), Mirror(config.root), Pods(), PodIndex())
+        self._feed = MirrorFeed(
+            clients.mirror,
+            self._caches.mirror,
+            FeedConfig(config.root, config.record.identity, MAX_SILENCE_SECONDS),
+            FeedListener(self._keys_changed, self._etcd_changed),
+            clock.now,
         )
-        self._comparison = Resync(
-            self._known, kube, self._metrics, self._stranded, look=self._queue.add, every=config.compare_every
-        )
-
-    def _make_feed(self, client: EtcdClient) -> MirrorFeed:
-        return MirrorFeed(
-            client,
-            self._config.root,
-            self._known.mirror,
-            identity=self._config.record.identity,
-            clock=clock.now,
-            changed=self._stored_changed,
-            store_changed=self._store_changed,
-            silence=SILENCE,
-        )
+        self._last_etcd_state = self._feed.etcd_state
+        self._writer = Writer(clients.writes, config.root, self.election.fence)
+        self._reports = Reports(self._api, self._caches.locks, clock.now, self._queue.add)
+        self._resync = Resync(self._caches, self._api, self._queue.add, interval=config.compare_every)
 
     def works(self) -> dict[str, Coroutine[Any, Any, None]]:
-        """What has to run for ever, by name; the first ends when `replicas.stop` was called and done."""
+        """All tasks by name. The first one ends after `election.stop`; none of the others may end."""
         namespace, identity = self._config.lock.namespace, self._config.record.identity
         return {
-            "election": self.replicas.run(),
+            "election": self.election.run(),
             "mirror": self._feed.run(),
-            "takeover": self._catch_up_for_ever(),
+            "takeover": self._take_over(),
             "reconciler": self._reconcile(),
-            "comparison": self._comparison.run(),
-            "canary": health.prove_for_ever(
-                self._canary, self._kube, namespace, identity, self._metrics, self._stranded
-            ),
-            "reports": _all(self._reports.work() for _ in range(REPORTERS)),
+            "resync": self._resync.run(),
+            "canary": health.write_canaries(self._canary, self._api, namespace, identity),
+            "reports": _all(self._reports.work() for _ in range(REPORT_WORKERS)),
             "events": self._reports.work_events(),
         }
 
     async def _reconcile(self) -> None:
-        place = ClusterContext(clock.now, await self._cluster(), self._config.lock, self._config.root)
-        reconciler = Reconciler(
-            place,
-            self._known,
-            self._queue,
-            self._writer,
-            self._kube,
-            self._reports,
-            self._limiter,
-            self._metrics,
-            self._stranded,
+        context = ReconcileContext(
+            clock=clock.now,
+            cluster=await self._cluster(),
+            own_lock=self._config.lock,
+            root=self._config.root,
             active=lambda: self._active,
-            store=lambda: self._feed.store,
+            etcd_state=lambda: self._feed.etcd_state,
         )
-        await _all(reconciler.work() for _ in range(WORKERS))
+        reconciler = Reconciler(context, self._caches, self._queue, self._writer, self._reports, self._api)
+        await _all(reconciler.work() for _ in range(RECONCILE_WORKERS))
 
     async def _cluster(self) -> str:
-        """The UID that tells this cluster's Locks from another's; without it nothing can be decided."""
-        trouble = RepeatedFailureLog(_log, "the cluster's UID cannot be read")
+        """The UID that tells this cluster's Locks from another's. Without it nothing can be decided."""
+        failure_log = RepeatedFailureLog(_log, "the cluster's UID cannot be read")
         while True:
             try:
-                uid = await self._kube.cluster_uid()
+                uid = await self._api.kube.cluster_uid()
             except KubeFailure as error:
-                self._metrics.error("api")
-                trouble.because(error)
-                await asyncio.sleep(_API_RETRY)
+                self._api.metrics.error("api")
+                failure_log.failed(error)
+                await asyncio.sleep(_API_RETRY_SECONDS)
             else:
-                trouble.over()
+                failure_log.succeeded()
                 return uid
 
-    # --- who writes ---------------------------------------------------------------------------------------------
+    # --- takeover -----------------------------------------------------------------------------------------------
 
     @property
     def _active(self) -> bool:
-        """Whether this replica is to write: it holds the replicas' lock, and knows what the one before it wrote."""
-        guard = self.replicas.guard()
-        return guard is not None and guard == self._caught_up
+        """Whether this replica may write: it holds the replicas' lock, and its mirror shows all earlier writes."""
+        fence = self.election.fence()
+        return fence is not None and fence == self._caught_up
 
-    def _replicas_changed(self) -> None:
-        self._replaced.set()
-        self._look_at_all()
+    def _leader_changed(self) -> None:
+        self._takeover.set()
+        self._enqueue_all()
 
-    async def _catch_up_for_ever(self) -> None:
-        """See to it, each time that this replica becomes the holder, that its mirror is no older than that."""
+    async def _take_over(self) -> None:
+        """Each time this replica becomes the holder, wait until its mirror is no older than that."""
         while True:
-            await self._replaced.wait()
-            self._replaced.clear()
-            while (guard := self.replicas.guard()) is not None and guard != self._caught_up:
+            await self._takeover.wait()
+            self._takeover.clear()
+            while (fence := self.election.fence()) is not None and fence != self._caught_up:
                 try:
-                    await self._feed.canary()
+                    await self._feed.confirm()
                 except WritesRefused:
-                    _log.warning("etcd takes no writes: what it holds is reported, but cannot be changed")
-                except EtcdError:  # the mirror is reading everything anew, or etcd is away
-                    await asyncio.sleep(_CATCH_UP_RETRY)
+                    _log.warning("etcd accepts no writes: statuses are reported, but nothing can be changed")
+                except EtcdError:  # the mirror is being read again, or etcd is away
+                    await asyncio.sleep(_TAKEOVER_RETRY_SECONDS)
                     continue
-                self._caught_up = guard
-                self._look_at_all()
+                self._caught_up = fence
+                self._enqueue_all()
 
-    # --- what the watches tell ----------------------------------------------------------------------------------
+    # --- notifications of the watches ---------------------------------------------------------------------------
 
-    def seen(self, batch: Sequence[Seen]) -> None:
-        """What the informer saw."""
-        for one in batch:
+    def observe(self, batch: Sequence[ObjectEvent]) -> None:
+        """Take what the informer saw."""
+        for event in batch:
             try:
-                self._see(one)
-            except (KeyError, TypeError, ValueError):  # an object without what every object has
-                _log.exception("the API server told of something that is no %s", one.kind)
-                self._metrics.error("bug")
+                self._observe(event)
+            except (KeyError, TypeError, ValueError):  # a field is missing that every object has
+                _log.exception("the API server sent an object that is not a %s", event.kind)
+                self._api.metrics.error("bug")
 
-    def _see(self, one: Seen) -> None:
-        if one.kind != "Lock":
-            touched = self._known.pods.apply(one.kind, one.body, one.deleted)
-            self._look(touched.locks)
-            self._look(self._known.followers.locks_of(touched.pods))
+    def _observe(self, event: ObjectEvent) -> None:
+        if event.kind != "Lock":
+            affected = self._caches.pods.apply(event.kind, event.body, event.deleted)
+            self._enqueue(affected.locks)
+            self._enqueue(self._caches.pod_index.locks_of(affected.pods))
             return
-        metadata = one.body["metadata"]
+        metadata = event.body["metadata"]
         if (metadata["namespace"], metadata["name"]) == (self._canary_name.namespace, self._canary_name.name):
-            self._canary.came()
-            if one.listed:  # all Locks are listed anew: a list does not tell of what was deleted before it
-                self._comparison.ask()
+            self._canary.arrived()
+            if event.listed:  # all Locks were listed again, which does not show what was deleted before
+                self._resync.request()
             return
-        name = self._known.locks.seen(one.body, one.deleted)
+        name = self._caches.locks.seen(event.body, event.deleted)
         if name is not None:
             self._queue.add(name)
 
-    def _stored_changed(self, name: LockName) -> None:
-        self._known.followers.follow(name, self._known.mirror.get(name).queue)
+    def _keys_changed(self, name: LockName) -> None:
+        self._caches.pod_index.update(name, self._caches.mirror.get(name).queue)
         self._queue.add(name)
 
-    def _store_changed(self, store: EtcdState) -> None:
-        """Only what a status would say counts: each attempt to reach an etcd that is away may fail differently."""
-        before, self._last_store = self._last_store, store
-        if _standing(before) != _standing(store) or store.revision < before.revision:
-            self._look_at_all()
+    def _etcd_changed(self, state: EtcdState) -> None:
+        """Ignore changes that no status reports: each attempt to reach an etcd that is away may fail differently."""
+        before, self._last_etcd_state = self._last_etcd_state, state
+        is_reported = (before.reachable, bool(before.error)) != (state.reachable, bool(state.error))
+        if is_reported or state.revision < before.revision:
+            self._enqueue_all()
 
-    def _look_at_all(self) -> None:
-        """Something that concerns every lock has changed."""
-        self._look(self._known.locks.names())
-        self._look(self._known.mirror.names())
+    def _enqueue_all(self) -> None:
+        """Something has changed that concerns every lock."""
+        self._enqueue(self._caches.locks.names())
+        self._enqueue(self._caches.mirror.names())
         if self._active:
-            self._comparison.ask()
+            self._resync.request()
 
-    def _look(self, names: Iterable[LockName]) -> None:
+    def _enqueue(self, names: Iterable[LockName]) -> None:
         for name in names:
             self._queue.add(name)
 
-    # --- what others ask ----------------------------------------------------------------------------------------
+    # --- probes and metrics -------------------------------------------------------------------------------------
 
     def problem(self) -> str:
-        """What a restart of this process would mend, in a sentence; "" when there is no such thing."""
-        if self.replicas.stuck:
+        """A problem that a restart of this process would solve, in a sentence; "" if there is none."""
+        if self.election.stuck:
             return "the replicas' election has not turned for too long"
-        if self._feed.beat_age() > health.STUCK:
+        if self._feed.seconds_since_progress() > health.STUCK_SECONDS:
             return "the mirror of etcd has not got on for too long"
         return self._canary.problem()
 
     def readiness(self) -> dict[str, bool]:
-        """What has to be true before this replica can be active."""
-        return {"locksListed": self._known.locks.complete, "etcdRead": self._known.mirror.cluster != 0}
+        """What must be true before this replica can be active."""
+        return {"locksListed": self._caches.locks.complete, "etcdRead": self._caches.mirror.cluster != 0}
 
     def _gauges(self) -> Gauges:
         age = self._feed.canary_age()
         return Gauges(
-            locks=len(self._known.locks),
-            declared=len(self._known.mirror.declared()),
+            locks=len(self._caches.locks),
+            declared=len(self._caches.mirror.declared()),
             queue_length=len(self._queue),
             reports_waiting=len(self._reports),
             active=self._active,
-            etcd_reachable=self._feed.store.reachable,
+            etcd_reachable=self._feed.etcd_state.reachable,
             mirror_age=math.nan if age is None else age,
         )
 
 
-def _standing(store: EtcdState) -> tuple[bool, bool]:
-    return store.reachable, bool(store.error)
-
-
 async def _all(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run them side by side; when one ends, by whatever it raised, the others are ended too."""
+    """Run them at the same time. If one fails, the others are cancelled."""
     async with asyncio.TaskGroup() as group:
         for work in works:
             group.create_task(work)

@@ -1,8 +1,8 @@
-"""Which of the operator's replicas is active: they elect with Leasehold itself, as any sidecar does.
+"""Leader election among the operator's replicas. They use Leasehold itself, as any sidecar does.
 
-`guard` is what every etcd write of the active one is tied to: it is asked just before the write, by the clock, so a
-replica that was frozen writes nothing more; and etcd compares the key and token that it names, so that a write which
-was already on its way fails once the next replica is active.
+Every write to etcd by the active replica depends on `fence`. It is checked by the clock just before the write, so a
+replica that was frozen writes nothing. And etcd compares the key and token that it names, so a write that was already
+under way fails once the next replica is active.
 """
 
 from __future__ import annotations
@@ -25,19 +25,15 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys
 from leasehold.operator.config import OperatorConfig
 
-STUCK: Final = 10 * LONGEST_SLEEP_SECONDS
-"""Seconds without a turn of the election after which this process cannot be trusted any more."""
-IN_QUEUE: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
+STUCK_SECONDS: Final = 10 * LONGEST_SLEEP_SECONDS
+"""After this time without a turn of the election this process cannot be trusted any more."""
 
-Guard = tuple[str, int]
-"""The own queue key, and its create revision, which is the fencing token."""
+Fence = tuple[str, int]
+"""This replica's queue key and its create revision, which is the fencing token."""
 
 
 class LeaderElection:
-    """One replica's part in the election of the active one.
-
-    `changed` is called on the loop whenever `active` may have changed.
-    """
+    """One replica's part in the election. `changed` is called on the loop whenever `active` may have changed."""
 
     def __init__(
         self,
@@ -47,44 +43,39 @@ class LeaderElection:
         changed: Callable[[], None],
     ) -> None:
         """`client` is the caller's to close."""
-        self._board = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
-        self._metrics = Metrics(registry, self._board)
-        self._journal = Journal(self._board, "this replica")
+        self._publisher = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
+        self._metrics = Metrics(registry, self._publisher)
+        self._journal = Journal(self._publisher, "this replica")
         self._changed = changed
         self._was_active = False
         self._runner = Runner(
             ElectionConfig(config.lock, config.record, root=config.root, ttl=config.ttl, max_drift=config.max_drift),
             EtcdStore(client, Keys(config.lock, config.root)),
-            self._board,
+            self._publisher,
             self._metrics,
         )
 
-    def guard(self) -> Guard | None:
-        """The own key and token while this replica is the active one, at this very instant; else None."""
-        snapshot = self._board.snapshot
-        if not snapshot.is_holding(self._board.clock()) or snapshot.key is None or snapshot.token is None:
+    def fence(self) -> Fence | None:
+        """The key and token of this replica if it is the active one at this instant; else None."""
+        snapshot = self._publisher.snapshot
+        if not snapshot.is_holding(self._publisher.clock()) or snapshot.key is None or snapshot.token is None:
             return None
         return snapshot.key, snapshot.token
 
     @property
     def active(self) -> bool:
-        """Whether this replica may write etcd at this instant."""
-        return self.guard() is not None
-
-    @property
-    def in_queue(self) -> bool:
-        """Whether this replica is the active one or waits to be."""
-        return self._board.snapshot.state in IN_QUEUE
+        """Whether this replica may write to etcd at this instant."""
+        return self.fence() is not None
 
     @property
     def stuck(self) -> bool:
         """Whether the election has not turned for too long."""
-        return self._runner.seconds_since_progress() > STUCK
+        return self._runner.seconds_since_progress() > STUCK_SECONDS
 
     async def run(self) -> None:
-        """Take part until `stop` has given the lock up. Raises what a bug raises: then the process must end."""
+        """Take part until `stop` has released the lock. Raises only what a bug raises; then the process must end."""
         self._journal.start()
-        stop_listening = self._board.listen(self._look)
+        stop_listening = self._publisher.listen(self._on_snapshot)
         try:
             await self._runner.run()
         finally:
@@ -93,10 +84,10 @@ class LeaderElection:
             self._metrics.close()
 
     def stop(self) -> None:
-        """Give the lock up at once; `guard` is None from here on, and `run` returns when etcd has been told."""
+        """Release the lock at once: `fence` is None from now on, and `run` returns once etcd has confirmed."""
         self._runner.submit(ev.Stop())
 
-    def _look(self, before: Snapshot, after: Snapshot) -> None:
+    def _on_snapshot(self, before: Snapshot, after: Snapshot) -> None:
         active = self.active
         if active != self._was_active:
             self._was_active = active

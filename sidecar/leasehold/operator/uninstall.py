@@ -1,8 +1,8 @@
-"""Deletes every Lock and waits until they are gone: what has to be done before the operator is, and the CRD with it.
+"""Deletes every Lock and waits until they are gone. This must happen before the operator is deleted.
 
-`python -m leasehold.operator.uninstall`, run by the chart as it is uninstalled. A Lock waits for its release in etcd,
-which only an operator can tell of: deleted after the operator, it would be there for ever, and the CRD with it.
-Exit codes: 0 all are gone; 1 some are not, named on stderr, and nothing was forced.
+The chart runs `python -m leasehold.operator.uninstall` when it is uninstalled. A deleted Lock waits for its release in
+etcd, which only an operator can confirm. Without the operator it would stay indefinitely, and the CRD with it.
+Exit codes: 0 all are gone; 1 some are not: stderr names them, and nothing was forced.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure
 
-PATIENCE: Final = 200.0
-"""Seconds for all of it: a lock whose holder is cut off is released when its lease has ended, 15 s unless told."""
-CALL_TIMEOUT: Final = 10.0
-_PAUSE: Final = 1.0
-_NAMED: Final = 5
+TIMEOUT_SECONDS: Final = 200.0
+"""For everything. If a holder is cut off, its lock is released when its lease has expired, by default after 15 s."""
+CALL_TIMEOUT_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 1.0
+_MAX_NAMED: Final = 5
 
 
-async def remove_all(call: KubeCall, now: Callable[[], float], patience: float = PATIENCE) -> list[str]:
-    """Delete all Locks; the names of those that are still there after `patience` seconds. Raises KubeFailure.
+async def remove_all(call: KubeCall, now: Callable[[], float], timeout: float = TIMEOUT_SECONDS) -> list[str]:
+    """Delete all Locks; the names of those that still exist after `timeout` seconds. Raises KubeFailure.
 
-    Whatever is made meanwhile is deleted, too.
+    Locks that are created meanwhile are deleted too.
     """
-    deadline = now() + patience
+    deadline = now() + timeout
     while locks := await _locks(call):
         for lock in locks:
             if "deletionTimestamp" not in lock["metadata"]:
                 await _delete(call, lock)
         if now() > deadline:
             return [f"{lock['metadata']['namespace']}/{lock['metadata']['name']}" for lock in locks]
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(_PAUSE_SECONDS)
     return []
 
 
@@ -61,23 +61,23 @@ async def _delete(call: KubeCall, lock: Body) -> None:
 
 async def _main() -> int:
     access = await Access.load(None)
-    call = KubeCall(access, CALL_TIMEOUT)
+    call = KubeCall(access, CALL_TIMEOUT_SECONDS)
     try:
         left = await remove_all(call, clock.now)
     finally:
         await call.close()
     if not left:
         return 0
-    more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    more = f" and {len(left) - _MAX_NAMED} more" if len(left) > _MAX_NAMED else ""
     sys.stderr.write(
-        f"leasehold: These Locks are not released: {', '.join(left[:_NAMED])}{more}. `kubectl describe lock` says why; "
-        "uninstall again when that is mended.\n"
+        f"leasehold: These Locks are not released: {', '.join(left[:_MAX_NAMED])}{more}. `kubectl describe lock` says "
+        "why; uninstall again when that is mended.\n"
     )
     return 1
 
 
 def main() -> int:
-    """Do it with the pod's own service account; the exit code."""
+    """Delete all Locks with the pod's own service account; the exit code."""
     try:
         return asyncio.run(_main())
     except (AccessError, KubeFailure) as error:

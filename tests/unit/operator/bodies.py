@@ -1,4 +1,4 @@
-"""Bodies as the API server gives them, and the queue entries of their pods."""
+"""Bodies as the API server returns them, and the queue entries of their pods."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A small world in memory in which plans are carried out operation by operation, and can be cut off at any of them.
+"""A small world in memory in which plans are carried out one operation at a time, and can be interrupted at any.
 
-It keeps what the API server and etcd would keep of one lock, in the shell's order of operations (`reconciler.py`), and
-holds every step against what must never happen. Two replicas look at it; one is active.
+It keeps what the API server and etcd would keep of one lock, in the reconciler's order of operations, and checks
+each operation against what must never happen. Two replicas reconcile it; one is active.
 """
 
 from __future__ import annotations
@@ -13,14 +13,25 @@ from datetime import timedelta
 from typing import Any, Final
 
 from leasehold.lock.keys import Entry, Spec
-from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import (
+    DeleteSpec,
+    EndedCandidate,
+    EtcdState,
+    Evict,
+    LabelPod,
+    Memory,
+    PutSpec,
+    ReconcilePlan,
+    Situation,
+    StoredLock,
+    StoredSpec,
+)
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
 from tests.unit.operator.planned import NOON, candidate, check_status, lock, situation
 
-MOST_LOOKS: Final = 100
-"""Looks after which a world that is not at rest never will be."""
+MAX_RECONCILES: Final = 100
+"""If the world is not at rest after this many reconciles, it never will be."""
 
 
 class Cut(Exception):
@@ -40,11 +51,11 @@ HOWS: Final = ("crashed before", "crashed after", "reported failed", "failed", "
 
 @dataclass
 class Replica:
-    """An operator: what it remembers, who went by its mirror, what it told of in this life."""
+    """An operator: its memory, the candidates that ended since its last reconcile, and the events it has emitted."""
 
     memory: Memory = field(default_factory=Memory)
-    departed: list[Departed] = field(default_factory=list)
-    told: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    ended: list[EndedCandidate] = field(default_factory=list)
+    reported: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
 
 @dataclass
@@ -59,7 +70,7 @@ class World:
     away_since: float | None = None
     now: float = 1000.0
     labels: set[tuple[str, str, str]] = field(default_factory=set)
-    ended: set[str] = field(default_factory=set)
+    ended_pods: set[str] = field(default_factory=set)
     stubborn: set[str] = field(default_factory=set)
     held: set[int] = field(default_factory=set)
     fell_at: float = float("-inf")
@@ -97,7 +108,7 @@ class World:
         self.queue.remove(entry)
         self.revision += 1
         for replica in self.replicas:
-            replica.departed.append(Departed(entry, released))
+            replica.ended.append(EndedCandidate(entry, released))
 
     def write_spec(self, spec: Spec | None) -> None:
         """Write the spec key, or delete it, whoever does."""
@@ -125,10 +136,10 @@ class World:
     # --- what the operator does --------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Look, act, obey and let time pass until nothing is left to be done."""
-        for _ in range(MOST_LOOKS):
-            self._look_passively()
-            again, acted = self._look()
+        """Reconcile, obey and let time pass until nothing is left to do."""
+        for _ in range(MAX_RECONCILES):
+            self._reconcile_standby()
+            again, acted = self._reconcile()
             if acted or self.obey():
                 continue
             if again is None:
@@ -139,62 +150,62 @@ class World:
     def situation(self, replica: Replica, *, active: bool = True) -> Situation:
         """What a replica sees."""
         since = self.away_since if self.away_since is not None else 0.0
-        departed, replica.departed = tuple(replica.departed), []
+        ended, replica.ended = tuple(replica.ended), []
         return situation(
             self.resource,
             None,
             active=active,
             stored=StoredLock(self.spec, tuple(self.queue)),
-            store=EtcdState(self.away_since is None, self.revision, since, ""),
+            etcd=EtcdState(self.away_since is None, self.revision, since, ""),
             memory=replica.memory,
-            departed=departed,
-            ended_pods=frozenset(self.ended),
+            ended=ended,
+            ended_pods=frozenset(self.ended_pods),
             labelled=frozenset(self.labels),
             now=self.now,
             wall=NOON + timedelta(seconds=self.now),
         )
 
-    def _look_passively(self) -> None:
+    def _reconcile_standby(self) -> None:
         standby = self.replicas[1]
         if self.interruption.how == "stale took over":
-            return  # it has not looked since the beginning
-        wanted = plan(self.situation(standby, active=False))
-        standby.memory = wanted.memory
-        assert wanted.writes == (), "a replica that is not active wrote to etcd"
+            return  # it has not reconciled since the beginning
+        decided = plan(self.situation(standby, active=False))
+        standby.memory = decided.memory
+        assert decided.writes == (), "a replica that is not active wrote to etcd"
 
-    def _look(self) -> tuple[float | None, bool]:
-        """One reconcile; when to look again, and whether anything was done, or tried."""
+    def _reconcile(self) -> tuple[float | None, bool]:
+        """One reconcile; when to reconcile again, and whether anything was done or tried."""
         replica = self.replicas[0]
         if self.resource is None and self.spec is None and not self.labels:
-            replica.memory, replica.departed = Memory(), []
+            replica.memory, replica.ended = Memory(), []
             return None, False
-        wanted = plan(self.situation(replica))
-        replica.memory = wanted.memory
-        for event in wanted.events:
-            told = (self.resource.uid if self.resource else "", event.reason, event.message)
-            replica.told[told] += 1
-            assert replica.told[told] == 1, f"told twice: {event}"
-        operations = list(self._operations(wanted))
+        decided = plan(self.situation(replica))
+        replica.memory = decided.memory
+        for event in decided.events:
+            report = (self.resource.uid if self.resource else "", event.reason, event.message)
+            replica.reported[report] += 1
+            assert replica.reported[report] == 1, f"reported twice: {event}"
+        operations = list(self._operations(decided))
         try:
             for operation in operations:
                 self._perform(operation)
         except Cut:
             return 0.0, True
-        return wanted.again_in, bool(operations)
+        return decided.again_in, bool(operations)
 
-    def _operations(self, wanted: ReconcilePlan) -> Iterator[Callable[[], None]]:
-        """In the shell's order: a round that writes to etcd patches no status."""
-        finalizers = wanted.finalizers
+    def _operations(self, decided: ReconcilePlan) -> Iterator[Callable[[], None]]:
+        """In the reconciler's order: a round that writes to etcd patches no status."""
+        finalizers = decided.finalizers
         if finalizers is not None and FINALIZER in finalizers:
             yield lambda: self._put_finalizers(finalizers)
-        for write in wanted.writes:
+        for write in decided.writes:
             yield lambda write=write: self._write(write)  # type: ignore[misc]
         if finalizers is not None and FINALIZER not in finalizers:
             yield lambda: self._put_finalizers(finalizers)
-        for label in wanted.labels:
+        for label in decided.labels:
             yield lambda label=label: self._label(label)  # type: ignore[misc]
-        if wanted.status is not None and not wanted.writes:
-            yield lambda: self._patch_status(dict(wanted.status or {}))
+        if decided.status is not None and not decided.writes:
+            yield lambda: self._patch_status(dict(decided.status or {}))
 
     def _perform(self, operation: Callable[[], None]) -> None:
         how = self.interruption.how if self.operations == self.interruption.at else ""
@@ -237,8 +248,8 @@ class World:
     def _evict(self, evict: Evict) -> None:
         assert self.resource is not None
         revoked = evict.entry.create_revision <= self.resource.spec.revoke_up_to_token
-        assert revoked or not evict.entry.record.foreign, "a candidate of others was evicted unasked"
-        assert revoked or evict.entry.record.pod_uid in self.ended
+        assert revoked or not evict.entry.record.foreign, "a foreign candidate was evicted although nobody asked for it"
+        assert revoked or evict.entry.record.pod_uid in self.ended_pods
         self.go(evict.entry)
 
     def _label(self, label: LabelPod) -> None:

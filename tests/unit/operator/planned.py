@@ -1,4 +1,4 @@
-"""A lock, its keys and its plan, for the tests of the plan: values by name, and a check of a status by the schema."""
+"""A lock, its keys and its plan, for the tests of the plan, and a check of a status against the schema."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
-from leasehold.operator.plan.observed import EtcdState, StoredLock, StoredSpec
-from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import EtcdState, Memory, ReconcilePlan, Situation, StoredLock, StoredSpec
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, LockSpec
 
 NAME = LockName("team", "db")
@@ -38,7 +38,7 @@ def lock(status: Mapping[str, Any] | None = None, *, deleting: bool = False, uid
 
 
 def candidate(token: int, identity: str | None = None, *, key: str = "", lease: int = 0, **record: Any) -> Entry:
-    """One of ours, of the pod that bears its name; `foreign=True` for another."""
+    """One of ours, of the pod with its name; `foreign=True` for a foreign one."""
     name = f"pod-{token}" if identity is None else identity
     ours = {} if record.get("foreign") else {"incarnation": "i", "pod": name, "pod_namespace": NAME.namespace}
     if not record.get("foreign"):
@@ -48,24 +48,24 @@ def candidate(token: int, identity: str | None = None, *, key: str = "", lease: 
 
 
 def declared(revision: int = 5, **changes: Any) -> StoredSpec:
-    """A spec key as the plan writes it for `lock()`, but for these fields."""
+    """A spec key as the plan writes it for `lock()`, except for these fields."""
     spec = replace(Spec(ttl=15, uid="u1", generation=1, cluster=CLUSTER), **changes)
     return StoredSpec(spec.encode(), revision, spec)
 
 
 def situation(resource: Lock | None, spec: StoredSpec | None = None, *queue: Entry, **changes: Any) -> Situation:
-    """One that is active, with etcd well, unless told otherwise."""
+    """An active replica with a working etcd, except for these changes."""
     given: dict[str, Any] = {
         "lock": resource,
         "stored": StoredLock(spec, queue),
-        "departed": (),
-        "store": EtcdState(True, 1000, 0.0, ""),
+        "ended": (),
+        "etcd": EtcdState(True, 1000, 0.0, ""),
         "preferred_group": "",
         "ended_pods": frozenset(),
         "labelled": frozenset(),
         "active": True,
         "cluster": CLUSTER,
-        "own": LockName("leasehold-system", "leasehold-operator"),
+        "own_lock": LockName("leasehold-system", "leasehold-operator"),
         "root": ROOT,
         "memory": Memory(),
         "now": 100.0,
@@ -75,27 +75,27 @@ def situation(resource: Lock | None, spec: StoredSpec | None = None, *queue: Ent
 
 
 def settled(resource: Lock, spec: StoredSpec | None, *queue: Entry, **changes: Any) -> tuple[Lock, Memory]:
-    """The resource and the memory after a look at which all was as it should be, its status as that look wants it."""
-    wanted = plan(situation(resource, spec, *queue, **changes))
-    assert wanted.writes == ()
-    return replace(resource, status=wanted.status or resource.status), wanted.memory
+    """The resource and the memory after a reconcile that needed no write. The resource has its desired status."""
+    decided = plan(situation(resource, spec, *queue, **changes))
+    assert decided.writes == ()
+    return replace(resource, status=decided.status or resource.status), decided.memory
 
 
-def reason(wanted: ReconcilePlan, kind: str) -> tuple[str, str]:
-    """Status and reason of a condition of the wanted status."""
-    assert wanted.status is not None
-    found = next(one for one in wanted.status["conditions"] if one["type"] == kind)
+def reason(decided: ReconcilePlan, kind: str) -> tuple[str, str]:
+    """Status and reason of a condition of the desired status."""
+    assert decided.status is not None
+    found = next(one for one in decided.status["conditions"] if one["type"] == kind)
     return found["status"], found["reason"]
 
 
-def names(wanted: ReconcilePlan) -> list[str]:
+def names(decided: ReconcilePlan) -> list[str]:
     """The reasons of the events."""
-    return [event.reason for event in wanted.events]
+    return [event.reason for event in decided.events]
 
 
-def is_idle(wanted: ReconcilePlan) -> bool:
-    """Whether nothing is to be done, now or later."""
-    return wanted == ReconcilePlan(memory=wanted.memory)
+def is_idle(decided: ReconcilePlan) -> bool:
+    """Whether there is nothing to do, now or later."""
+    return decided == ReconcilePlan(memory=decided.memory)
 
 
 # --- the schema of the status ----------------------------------------------------------------------------------------

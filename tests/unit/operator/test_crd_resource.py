@@ -1,4 +1,4 @@
-"""What the schema lets through is what the operator can use: no more, no less, and with the same defaults."""
+"""The schema accepts exactly what the operator can use, with the same defaults."""
 
 from typing import Any
 
@@ -7,7 +7,13 @@ import pytest
 from leasehold.kube.api import FINALIZER, GROUP, KIND, PLURAL, VERSION
 from leasehold.lock.keys import MAX_LEASE, Entry, Record
 from leasehold.operator.plan.resource import LockSpec, parse
-from leasehold.operator.plan.status import MOST_HOLDERS, Condition, conditions, holders
+from leasehold.operator.plan.status import (
+    MAX_LISTED_HOLDERS,
+    Condition,
+    RecordedStatus,
+    render_conditions,
+    render_holders,
+)
 from tests.unit.operator.test_crd_schema import CRD, SPEC, STATUS
 from tests.unit.operator.test_crd_schema import VERSION as SCHEMA
 
@@ -18,20 +24,20 @@ def mistakes(**spec: Any) -> tuple[str, ...]:
 
 
 def highest(field: dict[str, Any]) -> int:
-    return int(field.get("maximum", MAX_LEASE))  # int64 is the bound of what has no other
+    return int(field.get("maximum", MAX_LEASE))  # without another bound, int64 is one
 
 
 NUMBERS = [(name, field) for name, field in SPEC.items() if field["type"] == "integer"]
 
 
-def test_the_names_are_those_of_the_code() -> None:
+def test_names_match_the_code() -> None:
     names = CRD["spec"]["names"]
     assert (CRD["spec"]["group"], SCHEMA["name"], names["plural"], names["kind"]) == (GROUP, VERSION, PLURAL, KIND)
     assert FINALIZER.startswith(f"{GROUP}/")
 
 
-def test_the_defaults_are_those_of_the_code() -> None:
-    """Also of a field that is missing, as in an object that is older than the field."""
+def test_defaults_match_the_code() -> None:
+    """Missing fields get them as well: an object may be older than a field."""
     body = {"metadata": {"namespace": "team", "name": "lock", "uid": "1"}}
     defaults = {name: field["default"] for name, field in SPEC.items()}
     lock = parse({**body, "spec": defaults})
@@ -40,7 +46,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize(("name", "field"), NUMBERS, ids=[name for name, _ in NUMBERS])
-def test_the_bounds_are_those_of_the_code(name: str, field: dict[str, Any]) -> None:
+def test_bounds_match_the_code(name: str, field: dict[str, Any]) -> None:
     low, high = field["minimum"], highest(field)
     assert [mistakes(**{name: value}) for value in (low, high)] == [(), ()]
     for value in (low - 1, high + 1):
@@ -48,7 +54,7 @@ def test_the_bounds_are_those_of_the_code(name: str, field: dict[str, Any]) -> N
         assert sentence.startswith(f"spec.{name} is ")
 
 
-def test_texts_are_bounded_as_in_the_code() -> None:
+def test_text_lengths_match_the_code() -> None:
     longest = SPEC["preferredHolder"]["maxLength"]
     assert mistakes(preferredHolder="x" * longest) == ()
     assert mistakes(preferredHolder="x" * (longest + 1))
@@ -58,16 +64,17 @@ def test_texts_are_bounded_as_in_the_code() -> None:
 
 
 def test_every_field_is_read() -> None:
-    """A field that the code does not know would be promised by the schema, and never kept."""
+    """If the code ignored a field, the schema would promise what nobody does."""
     assert [name for name in SPEC if not mistakes(**{name: ["of no use"]})] == []
 
 
-def test_the_lists_of_the_status_have_exactly_the_fields_of_the_schema() -> None:
-    """The API server would drop another one, so the status would never be as it is wanted."""
+def test_status_lists_match_the_schema() -> None:
+    """The API server would drop any other field, so the status would never become the desired one."""
     record = Record("pod-1", "pod-1", "team", "uid", "node", "group", incarnation="1")
-    entries = [Entry(f"/queue/{lease:x}", lease, lease, lease, record) for lease in range(1, MOST_HOLDERS + 2)]
-    listed = holders(entries, {entry.create_revision: "2026-01-02T03:04:05Z" for entry in entries})
+    entries = [Entry(f"/queue/{lease:x}", lease, lease, lease, record) for lease in range(1, MAX_LISTED_HOLDERS + 2)]
+    listed = render_holders(entries, {entry.create_revision: "2026-01-02T03:04:05Z" for entry in entries})
     assert len(listed) == STATUS["holders"]["maxItems"]
     assert listed[0].keys() == STATUS["holders"]["items"]["properties"].keys()
-    [written] = conditions([Condition("Ready", "True", "Declared", "It is.")], {}, 1, "2026-01-02T03:04:05Z")
+    condition, nothing = Condition("Ready", "True", "Declared", "It is."), RecordedStatus.read({})
+    [written] = render_conditions([condition], nothing, 1, "2026-01-02T03:04:05Z")
     assert written.keys() == STATUS["conditions"]["items"]["properties"].keys()

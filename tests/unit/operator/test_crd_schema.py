@@ -1,4 +1,4 @@
-"""The schema in manifests/crd.yaml says what the code says: bounds, defaults, names. No server is needed for that."""
+"""The schema in manifests/crd.yaml has the bounds, defaults and names of the code. No server is needed."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def _nodes(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, A
 NODES = [(path, node) for path, node in _nodes(SCHEMA, "lock") if path != "lock.metadata"]
 
 
-def test_the_bounds_are_those_of_the_keys() -> None:
+def test_bounds_match_the_keys() -> None:
     duration, capacity = SPEC["leaseDurationSeconds"], SPEC["capacity"]
     assert (duration["minimum"], duration["maximum"], duration["default"]) == (
         keys.MIN_TTL,
@@ -39,8 +39,8 @@ def test_the_bounds_are_those_of_the_keys() -> None:
     assert SPEC["preferredHolder"]["maxLength"] == keys.MAX_IDENTITY
 
 
-def test_a_preferred_holder_may_be_whatever_an_identity_may_be() -> None:
-    """The rule in the CRD and `sanitise` agree on every character there is."""
+def test_any_identity_can_be_preferred() -> None:
+    """The rule in the CRD and `sanitise` agree on every character."""
     rule = SPEC["preferredHolder"]["x-kubernetes-validations"][0]["rule"]
     found = re.fullmatch(r"self\.matches\(r'\^(\[.+\])\*\$'\)", rule)
     assert found
@@ -55,17 +55,18 @@ def test_a_preferred_holder_may_be_whatever_an_identity_may_be() -> None:
 
 @pytest.mark.parametrize(("path", "node"), NODES, ids=[path for path, _ in NODES])
 def test_every_field_is_described(path: str, node: dict[str, Any]) -> None:
-    """In a whole sentence, for `kubectl explain`."""
+    """`kubectl explain` shows a complete sentence."""
     assert re.match(r"[A-Z].*\.$", node["description"], re.DOTALL), path
 
 
-def test_every_field_of_the_spec_has_a_default_and_the_spec_itself_too() -> None:
-    """So that a Lock may be declared by its name alone, and older ones are read with every field."""
+def test_spec_fields_have_defaults() -> None:
+    """A Lock can be declared by its name alone, and older Locks are read with every field."""
     assert SCHEMA["properties"]["spec"]["default"] == {}
     assert [name for name, field in SPEC.items() if "default" not in field] == []
 
 
-def test_every_rule_has_a_static_message_that_names_the_field_and_the_mend() -> None:
+def test_every_rule_has_a_message() -> None:
+    """It is static, names the field and says how to correct it."""
     rules = [(path, rule) for path, node in NODES for rule in node.get("x-kubernetes-validations", [])]
     assert len(rules) == 3
     for path, rule in rules:
@@ -76,7 +77,7 @@ def test_every_rule_has_a_static_message_that_names_the_field_and_the_mend() -> 
         assert re.search(r": (leave|remove) ", rule["message"]), rule
 
 
-def test_only_the_spec_is_bounded_by_what_a_user_may_get_wrong() -> None:
+def test_the_status_has_no_bounds() -> None:
     """A bound on a field of the status could refuse the operator's report of what etcd holds."""
     bounded = {"minimum", "maximum", "maxLength", "pattern", "enum", "maxItems"}
     found = {path for path, node in NODES if path.startswith("lock.status") and bounded & node.keys()}

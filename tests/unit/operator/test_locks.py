@@ -1,4 +1,4 @@
-"""The Lock resources as last seen: the newest counts, and only proof makes one gone."""
+"""The cache of Locks: the newest version counts, and a Lock is gone only if that is proven."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ def body(version: int, name: str = "db", uid: str = "u-1", **status: Any) -> dic
     return {"metadata": metadata, "spec": {}, "status": status}
 
 
-def test_the_newest_counts_in_whatever_order_they_come() -> None:
-    """A watch that lags behind must not undo what the answer to our own write has told."""
+def test_the_newest_version_counts() -> None:
+    """A watch that is behind must not undo what the answer to our own write has shown."""
     locks = Locks()
     assert locks.seen(body(5)) == DB
     assert locks.seen(body(7, holderCount=1)) == DB
@@ -27,7 +27,8 @@ def test_the_newest_counts_in_whatever_order_they_come() -> None:
     assert lock.status == {"holderCount": 1}
 
 
-def test_a_deletion_is_proof_for_what_the_deleted_one_declared_and_for_no_other() -> None:
+def test_a_deletion_proves_one_uid_gone() -> None:
+    """It proves nothing about other resources of the name."""
     locks = Locks()
     locks.seen(body(5))
     assert not locks.is_gone(DB, "u-1")
@@ -38,7 +39,7 @@ def test_a_deletion_is_proof_for_what_the_deleted_one_declared_and_for_no_other(
     assert not locks.is_gone(WEB, "u-1")
 
 
-def test_the_deletion_of_a_former_resource_leaves_its_successor() -> None:
+def test_an_old_deletion_keeps_the_successor() -> None:
     locks = Locks()
     locks.seen(body(5, uid="u-1"))
     locks.seen(body(8, uid="u-2"))
@@ -47,8 +48,8 @@ def test_the_deletion_of_a_former_resource_leaves_its_successor() -> None:
     assert not locks.is_gone(DB, "u-1")
 
 
-def test_what_a_whole_list_lacks_is_gone() -> None:
-    """A deletion that the watch missed, and a spec key that has lost its resource."""
+def test_what_a_full_list_lacks_is_gone() -> None:
+    """Be it because the watch missed a deletion, or because a spec key has lost its resource."""
     locks = Locks()
     locks.seen(body(5))
     before = locks.snapshot()
@@ -61,8 +62,8 @@ def test_what_a_whole_list_lacks_is_gone() -> None:
     assert not locks.is_gone(WEB, "")
 
 
-def test_a_list_that_tells_nothing_new_is_no_news() -> None:
-    """Of ten thousand it is nearly all, so it is not even read; what has changed is, and what is there stays."""
+def test_an_unchanged_list_changes_nothing() -> None:
+    """Unchanged bodies are not parsed: of ten thousand that is nearly all."""
     locks = Locks()
     locks.seen(body(5))
     locks.seen(body(6, "web", "u-2"))
@@ -72,7 +73,8 @@ def test_a_list_that_tells_nothing_new_is_no_news() -> None:
     assert not locks.is_gone(WEB, "u-2")
 
 
-def test_a_list_never_takes_away_what_came_after_it_was_asked_for() -> None:
+def test_a_list_keeps_newer_resources() -> None:
+    """A resource that was seen after the list was requested may be missing in it."""
     locks = Locks()
     before = locks.snapshot()
     locks.seen(body(9))
@@ -80,7 +82,8 @@ def test_a_list_never_takes_away_what_came_after_it_was_asked_for() -> None:
     assert locks.get(DB) is not None
 
 
-def test_a_list_never_brings_back_what_was_deleted_while_it_was_read() -> None:
+def test_a_list_revives_no_deleted_lock() -> None:
+    """A resource may be deleted while the list is read."""
     locks = Locks()
     locks.seen(body(5))
     before = locks.snapshot()
@@ -90,8 +93,8 @@ def test_a_list_never_brings_back_what_was_deleted_while_it_was_read() -> None:
     assert locks.seen(body(9, uid="u-2")) == DB
 
 
-def test_a_late_answer_never_brings_back_what_was_deleted() -> None:
-    """The answer to the removal of the last finalizer shows the resource as it was, and may come after its deletion."""
+def test_a_late_answer_revives_no_deleted_lock() -> None:
+    """The answer to the removal of the last finalizer may arrive after the deletion."""
     locks = Locks()
     locks.seen(body(5))
     locks.seen(body(6), deleted=True)
@@ -100,14 +103,15 @@ def test_a_late_answer_never_brings_back_what_was_deleted() -> None:
     assert locks.get(DB) is None
 
 
-def test_what_is_to_be_ignored_is_never_shown() -> None:
+def test_an_ignored_lock_is_never_returned() -> None:
     locks = Locks(ignored=DB)
     assert locks.seen(body(5)) is None
     assert locks.take_list([body(5)], {}, {}) == set()
     assert locks.names() == ()
 
 
-def test_what_is_no_resource_is_refused_and_changes_nothing() -> None:
+def test_a_body_without_a_uid_is_refused() -> None:
+    """It changes nothing."""
     locks = Locks()
     with pytest.raises((KeyError, ValueError)):
         locks.seen({"metadata": {"name": "db"}})

@@ -1,4 +1,4 @@
-"""The Deployment in manifests/operator.yaml runs the operator that this package is. No server is needed to tell."""
+"""The Deployment in manifests/operator.yaml runs the operator of this package. No server is needed."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ POD = DEPLOYMENT["spec"]["template"]["spec"]
 PROBES: list[dict[str, Any]] = [CONTAINER["livenessProbe"], CONTAINER["readinessProbe"]]
 
 
-def test_the_operator_understands_what_it_is_given(tmp_path: Path) -> None:
+def test_the_operator_accepts_its_arguments(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "config"
     kubeconfig.touch()
     command, *arguments = CONTAINER["args"]
@@ -32,21 +32,21 @@ def test_the_operator_understands_what_it_is_given(tmp_path: Path) -> None:
     assert [config.listen.port] == [port["containerPort"] for port in CONTAINER["ports"]]
 
 
-def test_the_probes_ask_the_port_that_it_listens_on() -> None:
+def test_probes_use_the_listening_port() -> None:
     names = {port["name"] for port in CONTAINER["ports"]}
     assert [probe["httpGet"]["path"] for probe in PROBES] == ["/livez", "/readyz"]
     assert {probe["httpGet"]["port"] for probe in PROBES} == names
 
 
-def test_it_runs_as_the_user_of_the_image_that_this_version_is_built_as() -> None:
+def test_image_and_user_match_this_version() -> None:
     user = re.search(r"^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert user
     assert (str(POD["securityContext"]["runAsUser"]), str(POD["securityContext"]["runAsGroup"])) == user.groups()
     assert CONTAINER["image"].endswith(f":{leasehold.__version__}")
 
 
-def test_every_object_has_the_name_by_which_it_is_referred_to() -> None:
-    """One service account, in one namespace, in the bindings, the Deployment and the policy."""
+def test_references_name_existing_objects() -> None:
+    """One service account in one namespace: in the bindings, the Deployment and the policy."""
     account = next(found for found in OBJECTS if found["kind"] == "ServiceAccount")["metadata"]
     subjects = [subject for found in OBJECTS for subject in found.get("subjects", [])]
     assert {(subject["name"], subject["namespace"]) for subject in subjects} == {
@@ -60,7 +60,7 @@ def test_every_object_has_the_name_by_which_it_is_referred_to() -> None:
     assert {(found["roleRef"]["kind"], found["roleRef"]["name"]) for found in OBJECTS if "roleRef" in found} <= roles
 
 
-def test_the_policy_allows_the_marks_that_the_operator_makes() -> None:
+def test_the_policy_allows_the_labels() -> None:
     policy = next(found for found in OBJECTS if found["kind"] == "ValidatingAdmissionPolicy")
     labels, annotations, _ = [validation["expression"] for validation in policy["spec"]["validations"]]
     assert labels.count(f"k == '{LEADER_LABEL}'") == 2

@@ -1,4 +1,4 @@
-"""What the README says of Locks is what the schema and the operator say: no field, condition or event is missing."""
+"""The README documents every field, condition and event of Locks that the schema and the operator have."""
 
 import ast
 import json
@@ -39,10 +39,11 @@ def _word(node: ast.expr) -> str:
 def reasons() -> set[tuple[str, str, str]]:
     """Every condition that the operator can set: type, status, reason."""
     found = {(kind, status, reason) for kind, status, reason, *_ in calls("Condition") if reason}
-    return found | {("Ready", "False", reason) for reason in conditions._PENDING}
+    return found | {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
 
 
-def test_every_field_is_there_with_its_default() -> None:
+def test_every_field_is_documented() -> None:
+    """Each has its default."""
     crd = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
     fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     plain = {name: field["default"] for name, field in fields.items()}
@@ -51,7 +52,8 @@ def test_every_field_is_there_with_its_default() -> None:
     assert [row[0] for row in rows] == [f"`{name}` ({default})" for name, default in shown.items()]
 
 
-def test_every_condition_is_there_with_its_reasons() -> None:
+def test_every_condition_is_documented() -> None:
+    """Each has its reasons."""
     told, kind = set(), ""
     for row in table("condition | status | reason | meaning"):
         kind = row[0].strip("`") or kind
@@ -59,11 +61,11 @@ def test_every_condition_is_there_with_its_reasons() -> None:
     assert told == reasons()
 
 
-def test_every_event_is_there() -> None:
+def test_every_event_is_documented() -> None:
     told = {word for row in table("event | when") for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
     own = {name for name, *_ in calls("Event") if name}
-    assert told == own | trouble - {*planning._QUIET, "EtcdUnreachable"}  # of which EtcdUnavailable tells
+    assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # EtcdUnavailable is its event
 
 
 _TROUBLE = (("Ready", "False"), ("Degraded", "True"))

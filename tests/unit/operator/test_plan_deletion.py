@@ -1,4 +1,4 @@
-"""How a lock goes: released, left, swept as an orphan, or let go by force."""
+"""How a lock is deleted: released, orphaned, swept as an orphan, or by force."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import replace
 import pytest
 
 from leasehold.lock.keys import Spec
-from leasehold.operator.plan.observed import EtcdState, StoredSpec
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import Memory, plan
+from leasehold.operator.plan.model import DeleteSpec, EtcdState, Evict, Memory, PutSpec, StoredSpec
+from leasehold.operator.plan.plan import plan
 from tests.unit.operator.planned import candidate, declared, is_idle, lock, reason, settled, situation
 
 GOING = declared(6, suspend=True, deleting=True)
 """The spec key of a lock that is being released."""
 
 
-def test_a_held_lock_is_suspended_then_awaited_then_deleted() -> None:
-    """The holder has its time; the resource goes last, when the key has gone."""
+def test_a_release_has_three_steps() -> None:
+    """Suspend, wait for the holder, delete the key. The resource goes last."""
     resource, memory = settled(lock(), declared(), candidate(2), candidate(3))
     going = replace(resource, deleting=True)
     first = plan(situation(going, declared(), candidate(2), candidate(3), memory=memory))
@@ -32,8 +31,8 @@ def test_a_held_lock_is_suspended_then_awaited_then_deleted() -> None:
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_a_holder_that_stays_is_awaited_for_a_lease_duration(foreign: bool) -> None:
-    """One that is not of Leasehold would never obey: it is not awaited at all."""
+def test_a_release_waits_for_one_lease(foreign: bool) -> None:
+    """A foreign holder would never obey, so it is not waited for."""
     holder = candidate(2, foreign=foreign)
     resource, memory = settled(lock(), declared(), holder)
     waiting = plan(situation(replace(resource, deleting=True), GOING, holder, memory=memory))
@@ -42,17 +41,17 @@ def test_a_holder_that_stays_is_awaited_for_a_lease_duration(foreign: bool) -> N
     assert plan(late).writes == (DeleteSpec(6),)
 
 
-def test_after_a_start_the_wait_begins_anew() -> None:
-    """By who held as the status has it; nobody knows when the release began."""
+def test_a_restart_starts_the_wait_again() -> None:
+    """It waits for the holders in the status; nobody knows when the release began."""
     resource, _ = settled(lock(), declared(), candidate(2), candidate(3))
-    wanted = plan(situation(replace(resource, deleting=True), GOING, candidate(2), candidate(3)))
-    assert (wanted.writes, wanted.again_in) == ((), 15.0)
+    decided = plan(situation(replace(resource, deleting=True), GOING, candidate(2), candidate(3)))
+    assert (decided.writes, decided.again_in) == ((), 15.0)
     free = plan(situation(replace(resource, deleting=True), GOING, candidate(3)))
     assert free.writes == (DeleteSpec(6),)
 
 
-def test_a_holder_that_is_awaited_can_be_evicted() -> None:
-    """A person who does not want to wait for a long lease may revoke; a pod that has ended is no reason to wait."""
+def test_a_holder_in_release_can_be_evicted() -> None:
+    """By revocation, if somebody does not want to wait for a long lease, or because its pod has ended."""
     resource, memory = settled(lock(), declared(), candidate(2))
     going = replace(resource, deleting=True, spec=replace(resource.spec, revoke_up_to_token=2))
     assert [type(one) for one in plan(situation(going, GOING, candidate(2), memory=memory)).writes] == [Evict]
@@ -61,11 +60,11 @@ def test_a_holder_that_is_awaited_can_be_evicted() -> None:
 
 
 @pytest.mark.parametrize("stored", [declared(preferred_group="g"), declared(suspend=True, deleting=True)])
-def test_an_orphan_keeps_its_spec_as_if_written_by_hand(stored: StoredSpec) -> None:
-    """Nobody's any more, so that no sweep takes it; and not released, though a release had begun."""
-    wanted = plan(situation(lock(deleting=True, deletion_policy="Orphan"), stored, candidate(2)))
-    assert wanted.finalizers == ()
-    (write,) = wanted.writes
+def test_orphaning_keeps_the_spec(stored: StoredSpec) -> None:
+    """It belongs to nobody, so no sweep takes it. A release in progress is undone."""
+    decided = plan(situation(lock(deleting=True, deletion_policy="Orphan"), stored, candidate(2)))
+    assert decided.finalizers == ()
+    (write,) = decided.writes
     assert isinstance(write, PutSpec)
     left = Spec.decode(write.value)
     assert left == Spec(ttl=15)
@@ -75,14 +74,14 @@ def test_an_orphan_keeps_its_spec_as_if_written_by_hand(stored: StoredSpec) -> N
 
 
 @pytest.mark.parametrize("policy", ["Release", "Orphan"])
-def test_a_lock_that_was_never_declared_goes_at_once(policy: str) -> None:
-    """There is nothing to release, and nothing to leave."""
-    wanted = plan(situation(lock(deleting=True, deletion_policy=policy), None, candidate(2)))
-    assert (wanted.writes, wanted.finalizers) == ((), ())
+def test_an_undeclared_lock_goes_at_once(policy: str) -> None:
+    """There is nothing to release and nothing to leave behind."""
+    decided = plan(situation(lock(deleting=True, deletion_policy=policy), None, candidate(2)))
+    assert (decided.writes, decided.finalizers) == ((), ())
 
 
-def test_without_our_finalizer_there_is_nothing_to_do() -> None:
-    """Others may keep the resource still; its keys are an orphan's as soon as it has gone."""
+def test_nothing_is_done_without_our_finalizer() -> None:
+    """Others may still keep the resource. Once it is gone, its keys are an orphan's."""
     going = replace(lock(deleting=True, revoke_up_to_token=9), finalizers=("other/one",))
     assert is_idle(plan(situation(going, declared(), candidate(2))))
 
@@ -91,7 +90,7 @@ def test_without_our_finalizer_there_is_nothing_to_do() -> None:
 
 
 def test_an_orphan_is_released_and_deleted() -> None:
-    """As its resource would have been, had it not gone without us."""
+    """As its resource would have been."""
     first = plan(situation(None, declared(), candidate(2)))
     assert first.writes == (PutSpec(GOING.value, 5),)
     second = plan(situation(None, GOING, candidate(2), memory=first.memory))
@@ -104,20 +103,20 @@ def test_an_orphan_is_released_and_deleted() -> None:
     "stored",
     [declared(uid="", cluster=""), declared(cluster="else"), declared(cluster=""), StoredSpec(b"x", 5, None), None],
 )
-def test_what_no_operator_of_this_cluster_wrote_is_no_orphan(stored: StoredSpec | None) -> None:
-    """It is left as it is; labels of a lock that is gone come off all the same."""
-    wanted = plan(situation(None, stored, candidate(2), labelled=frozenset({("team", "a", "x")})))
-    assert wanted.writes == ()
-    assert [label.on for label in wanted.labels] == [False]
+def test_a_foreign_key_is_no_orphan(stored: StoredSpec | None) -> None:
+    """A key that no operator of this cluster wrote stays. Labels are removed nevertheless."""
+    decided = plan(situation(None, stored, candidate(2), labelled=frozenset({("team", "a", "x")})))
+    assert decided.writes == ()
+    assert [label.on for label in decided.labels] == [False]
 
 
-@pytest.mark.parametrize("change", [{"active": False}, {"store": EtcdState(False, 1000, 0.0, "away")}])
-def test_an_orphan_waits_for_the_active_replica_and_for_etcd(change: dict[str, object]) -> None:
-    """Nothing is written, and nothing forgotten."""
+@pytest.mark.parametrize("change", [{"active": False}, {"etcd": EtcdState(False, 1000, 0.0, "away")}])
+def test_an_orphan_waits_for_an_active_replica(change: dict[str, object]) -> None:
+    """It waits for etcd, too. Nothing is written and nothing forgotten."""
     memory = Memory(releasing=frozenset({2}), releasing_since=50.0)
-    wanted = plan(replace(situation(None, GOING, candidate(2), memory=memory), **change))  # type: ignore[arg-type]
-    assert wanted.writes == ()
-    assert wanted.memory == memory
+    decided = plan(replace(situation(None, GOING, candidate(2), memory=memory), **change))  # type: ignore[arg-type]
+    assert decided.writes == ()
+    assert decided.memory == memory
 
 
 # --- by force --------------------------------------------------------------------------------------------------------
@@ -125,11 +124,11 @@ def test_an_orphan_waits_for_the_active_replica_and_for_etcd(change: dict[str, o
 
 @pytest.mark.parametrize("reachable", [True, False])
 @pytest.mark.parametrize("active", [True, False])
-def test_a_resource_is_let_go_by_force(reachable: bool, active: bool) -> None:
-    """By any replica, whatever the state of etcd, where nothing is written; other finalizers stay."""
+def test_force_delete_removes_the_finalizer(reachable: bool, active: bool) -> None:
+    """Any replica does it, whatever the state of etcd. Other finalizers stay and etcd is not written."""
     forced = replace(lock(deleting=True), force_delete=True)
     forced = replace(forced, finalizers=("other/one", *forced.finalizers))
     store = EtcdState(reachable, 1000, 0.0, "")
-    wanted = plan(situation(forced, declared(), candidate(2), store=store, active=active))
-    assert (wanted.writes, wanted.finalizers) == ((), ("other/one",))
-    assert plan(situation(replace(forced, deleting=False), declared(), store=store)).finalizers is None
+    decided = plan(situation(forced, declared(), candidate(2), etcd=store, active=active))
+    assert (decided.writes, decided.finalizers) == ((), ("other/one",))
+    assert plan(situation(replace(forced, deleting=False), declared(), etcd=store)).finalizers is None

@@ -1,8 +1,8 @@
 """Every interrupted sequence ends where the uninterrupted one does.
 
-Each scenario is played once in peace; then again and again, each time cut off at one more of its operations: the
-operator crashed, its write failed, or was done but reported as failed, or the other replica took over. Nothing of that
-may be seen in the end, and what must never happen must not happen on the way (`plan_world.py`).
+Each scenario runs once without interruption, then once per operation with an interruption there: the operator crashes,
+its write fails, its write is done but reported as failed, or the other replica takes over. The end must be the same,
+and nothing forbidden may happen on the way (`plan_world`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from leasehold.lock.keys import Spec
-from leasehold.operator.plan.observed import StoredSpec
-from leasehold.operator.plan.plan import Memory, plan
+from leasehold.operator.plan.model import Memory, StoredSpec
+from leasehold.operator.plan.plan import plan
 from tests.unit.operator.plan_world import HOWS, Interruption, World
 
 Step = Callable[[World], object]
@@ -48,16 +48,16 @@ def delete(world: World) -> None:
 
 
 def stubborn(world: World) -> None:
-    """Nobody obeys."""
+    """No sidecar obeys."""
     world.stubborn |= {one.record.identity for one in world.queue}
 
 
 def pod_ended(identity: str) -> Step:
-    return lambda world: world.ended.add(f"uid-{identity}")
+    return lambda world: world.ended_pods.add(f"uid-{identity}")
 
 
 def change_of_mind(world: World) -> None:
-    """The release of the lock has begun when it is to be left as it was."""
+    """The lock's release has begun before its deletion policy becomes Orphan."""
     assert world.spec is not None
     assert world.spec.spec is not None
     world.delete()
@@ -66,7 +66,7 @@ def change_of_mind(world: World) -> None:
 
 
 def vanish(world: World) -> None:
-    """The resource goes although the finalizer was there: removed by hand."""
+    """The resource is gone although it had the finalizer: somebody removed that."""
     world.resource = None
 
 
@@ -84,7 +84,7 @@ def foreign_spec(world: World) -> None:
 
 
 def roll_back(world: World) -> None:
-    """etcd is restored from a backup without the queue, and the first to come has a token of long ago."""
+    """etcd is restored from a backup without the queue, so the next candidate gets an old token."""
     world.rolled_back = True
     world.revision = 40
     world.queue.clear()
@@ -155,7 +155,7 @@ def play(steps: tuple[Step, ...], interruption: Interruption) -> World:
 
 
 def end(world: World) -> tuple[object, ...]:
-    """What is to be the same: all but times and versions."""
+    """What must be the same: everything except times and versions."""
     resource = world.resource
     seen = resource and (resource.spec, resource.finalizers, resource.deleting, timeless(dict(resource.status)))
     value = world.spec.value if world.spec else None
@@ -173,8 +173,8 @@ def timeless(value: Any) -> Any:
 
 @pytest.mark.parametrize("how", HOWS)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_end_is_the_same_wherever_it_was_interrupted(name: str, how: str) -> None:
-    """After each operation of each scenario; and it is a fixed point, also for an operator that has just started."""
+def test_every_interruption_has_the_same_end(name: str, how: str) -> None:
+    """After each operation of each scenario. The end is a fixed point, also for a restarted operator."""
     steps = SCENARIOS[name]
     peaceful = play(steps, Interruption())
     for at in range(peaceful.operations):
@@ -184,9 +184,9 @@ def test_the_end_is_the_same_wherever_it_was_interrupted(name: str, how: str) ->
 
 
 def rests(world: World) -> None:
-    """Nothing is written any more, by this operator or by a new one."""
+    """Neither this operator nor a restarted one writes anything."""
     if world.resource is None and world.spec is None:
         return
     for memory in (world.replicas[0].memory, Memory()):
-        wanted = plan(replace(world.situation(world.replicas[0]), memory=memory))
-        assert (wanted.writes, wanted.status, wanted.finalizers, wanted.labels) == ((), None, None, ())
+        decided = plan(replace(world.situation(world.replicas[0]), memory=memory))
+        assert (decided.writes, decided.status, decided.finalizers, decided.labels) == ((), None, None, ())

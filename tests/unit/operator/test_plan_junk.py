@@ -1,4 +1,4 @@
-"""Whatever is put before the plan, it decides, and never decides what it must not."""
+"""The plan decides on any input, and never plans a forbidden operation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold.lock.keys import Record, Spec
-from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import (
+    DeleteSpec,
+    EndedCandidate,
+    EtcdState,
+    Evict,
+    Memory,
+    PutSpec,
+    ReconcilePlan,
+    Situation,
+    StoredLock,
+    StoredSpec,
+)
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, parse
 from tests.unit.operator.planned import CLUSTER, NAME, candidate, check_status, situation
 
@@ -98,16 +108,16 @@ MEMORIES = st.builds(
     uid=st.sampled_from(["", "u1", "u2"]),
     capacity=st.none() | st.integers(1, 4),
     raise_from=st.floats(0, 200),
-    longest=st.integers(0, 60),
+    longest_lease=st.integers(0, 60),
     tokens=st.none() | TOKEN_SETS.map(lambda tokens: tuple(sorted(tokens))),
     transitions=st.integers(0, 9),
-    highest=TOKENS,
+    token_on_record=TOKENS,
     leaving=TOKEN_SETS,
     evicted=TOKEN_SETS,
     releasing=st.none() | TOKEN_SETS,
     rolled_back=st.booleans(),
-    outage=st.none() | st.just((90.0, "text")),
-    told=st.frozensets(TEXTS, max_size=2),
+    reported_outage=st.none() | st.just((90.0, "text")),
+    reported=st.frozensets(TEXTS, max_size=2),
 )
 
 
@@ -120,10 +130,11 @@ def situations(draw: st.DrawFn) -> Situation:
         draw(st.none() | resources()),
         None,
         stored=StoredLock(draw(SPECS), tuple(queue)),
-        departed=tuple(
-            Departed(one, draw(st.sampled_from([True, False, None]))) for one in draw(st.lists(ENTRIES, max_size=2))
+        ended=tuple(
+            EndedCandidate(one, draw(st.sampled_from([True, False, None])))
+            for one in draw(st.lists(ENTRIES, max_size=2))
         ),
-        store=EtcdState(draw(st.integers(0, 3)) > 0, draw(st.integers(0, 40)), draw(st.sampled_from([0.0, 95.0])), ""),
+        etcd=EtcdState(draw(st.integers(0, 3)) > 0, draw(st.integers(0, 40)), draw(st.sampled_from([0.0, 95.0])), ""),
         ended_pods=draw(st.frozensets(TEXTS, max_size=2)),
         labelled=draw(st.frozensets(st.tuples(st.just("team"), TEXTS, TEXTS), max_size=2)),
         active=draw(st.booleans()),
@@ -133,25 +144,25 @@ def situations(draw: st.DrawFn) -> Situation:
 
 def is_served(one: Situation) -> bool:
     """Whether this replica may write to etcd."""
-    return one.active and one.store.reachable
+    return one.active and one.etcd.reachable
 
 
 @settings(deadline=None, max_examples=120)
 @given(situations())
-def test_nothing_that_must_not_be(given_one: Situation) -> None:
-    """No write by who may not, no eviction of others unasked, only labels of the own namespace, a valid status."""
-    wanted = plan(given_one)
-    assert is_served(given_one) or wanted.writes == ()
-    assert sum(isinstance(write, PutSpec | DeleteSpec) for write in wanted.writes) <= 1
-    for write in wanted.writes:
+def test_no_forbidden_operation_is_planned(given_one: Situation) -> None:
+    """No write by a standby, no eviction that was not asked for, no label elsewhere, no invalid status."""
+    decided = plan(given_one)
+    assert is_served(given_one) or decided.writes == ()
+    assert sum(isinstance(write, PutSpec | DeleteSpec) for write in decided.writes) <= 1
+    for write in decided.writes:
         if isinstance(write, Evict):
             must_be_asked_for(given_one, write)
         else:
             must_be_ours(given_one, write)
-    assert all(label.namespace == NAME.namespace and label.name for label in wanted.labels if label.on)
-    assert wanted.again_in is None or wanted.again_in >= 0
-    if wanted.status is not None and given_one.store.reachable:  # while it is away, most of what stood is left standing
-        check_status(wanted.status)
+    assert all(label.namespace == NAME.namespace and label.name for label in decided.labels if label.on)
+    assert decided.again_in is None or decided.again_in >= 0
+    if decided.status is not None and given_one.etcd.reachable:  # while it is away, most of what stood is left standing
+        check_status(decided.status)
 
 
 def must_be_asked_for(given_one: Situation, evict: Evict) -> None:
@@ -175,47 +186,47 @@ def must_be_ours(given_one: Situation, write: PutSpec | DeleteSpec) -> None:
 
 @settings(deadline=None, max_examples=120)
 @given(situations())
-def test_what_was_done_is_not_done_again(given_one: Situation) -> None:
-    """When all that was wanted has been carried out, one more look or two find nothing to do, and say nothing."""
+def test_a_completed_plan_is_not_repeated(given_one: Situation) -> None:
+    """Once everything was carried out, a few reconciles later nothing is left to do or report."""
     now = given_one
-    wanted = plan(now)
+    decided = plan(now)
     for _ in range(6):
-        now = carried_out(now, wanted)
-        wanted = plan(now)
-    assert is_at_rest(wanted)
-    again = plan(replace(now, memory=wanted.memory, departed=()))
+        now = carried_out(now, decided)
+        decided = plan(now)
+    assert is_at_rest(decided)
+    again = plan(replace(now, memory=decided.memory, ended=()))
     assert is_at_rest(again)
     assert again.events == ()
 
 
-def is_at_rest(wanted: ReconcilePlan) -> bool:
-    return (wanted.writes, wanted.finalizers, wanted.status, wanted.labels) == ((), None, None, ())
+def is_at_rest(decided: ReconcilePlan) -> bool:
+    return (decided.writes, decided.finalizers, decided.status, decided.labels) == ((), None, None, ())
 
 
-def carried_out(before: Situation, wanted: ReconcilePlan) -> Situation:
+def carried_out(before: Situation, decided: ReconcilePlan) -> Situation:
     """The situation after everything in the plan was done, as the shell does it."""
     stored, queue, lock = before.stored.spec, before.stored.queue, before.lock
-    for write in wanted.writes:
+    for write in decided.writes:
         match write:
             case PutSpec(value):
-                stored = StoredSpec(value, before.store.revision + 1, Spec.decode(value))
+                stored = StoredSpec(value, before.etcd.revision + 1, Spec.decode(value))
             case DeleteSpec():
                 stored = None
             case Evict(entry):
                 queue = tuple(one for one in queue if one.key != entry.key)
-    if lock is not None and wanted.finalizers is not None:
-        lock = replace(lock, finalizers=wanted.finalizers)
-    if lock is not None and wanted.status is not None and not wanted.writes:
-        lock = replace(lock, status=wanted.status)
-    on = {(label.namespace, label.name, label.uid) for label in wanted.labels if label.on}
-    off = {(label.namespace, label.name, label.uid) for label in wanted.labels if not label.on}
-    store = replace(before.store, revision=before.store.revision + len(wanted.writes))
+    if lock is not None and decided.finalizers is not None:
+        lock = replace(lock, finalizers=decided.finalizers)
+    if lock is not None and decided.status is not None and not decided.writes:
+        lock = replace(lock, status=decided.status)
+    on = {(label.namespace, label.name, label.uid) for label in decided.labels if label.on}
+    off = {(label.namespace, label.name, label.uid) for label in decided.labels if not label.on}
+    store = replace(before.etcd, revision=before.etcd.revision + len(decided.writes))
     return replace(
         before,
         lock=lock,
         stored=StoredLock(stored, queue),
         labelled=(before.labelled - off) | on,
-        departed=(),
-        store=store,
-        memory=wanted.memory,
+        ended=(),
+        etcd=store,
+        memory=decided.memory,
     )

@@ -17,7 +17,8 @@ def index(*objects: tuple[Kind, Body]) -> Pods:
     return pods
 
 
-def test_the_group_of_the_newest_revision_is_preferred_even_if_no_pod_of_it_queues_yet() -> None:
+def test_the_newest_revision_is_preferred() -> None:
+    """Even if none of its pods is in the queue yet."""
     pods = index(
         ("ReplicaSet", replicaset("old", "deployment", 9, "hash-9")),
         ("ReplicaSet", replicaset("new", "deployment", 10, "hash-10")),
@@ -27,7 +28,7 @@ def test_the_group_of_the_newest_revision_is_preferred_even_if_no_pod_of_it_queu
     assert pods.preferred_group([entry(pod("a", "old"))]) == "hash-10"
 
 
-def test_an_undone_rollout_raises_the_old_revision_and_so_its_group() -> None:
+def test_an_undone_rollout_prefers_the_old_group() -> None:
     pods = index(
         ("ReplicaSet", replicaset("old", "deployment", 1, "hash-1")),
         ("ReplicaSet", replicaset("new", "deployment", 2, "hash-2")),
@@ -36,8 +37,8 @@ def test_an_undone_rollout_raises_the_old_revision_and_so_its_group() -> None:
     )
     queue = [entry(pod("a", "old")), entry(pod("b", "new"))]
     assert pods.preferred_group(queue) == "hash-2"
-    touched = pods.apply("ReplicaSet", replicaset("old", "deployment", 3, "hash-1", version=2), deleted=False)
-    assert touched.pods == {"a", "b"}, "the pods of both revisions"
+    affected = pods.apply("ReplicaSet", replicaset("old", "deployment", 3, "hash-1", version=2), deleted=False)
+    assert affected.pods == {"a", "b"}, "the pods of both revisions"
     assert pods.preferred_group(queue) == "hash-1"
 
 
@@ -64,7 +65,8 @@ def test_a_statefulset_prefers_its_update_revision() -> None:
     ],
     ids=["nobody", "foreign", "unknown", "no owner", "one unknown", "two owners", "unknown set", "lie", "name", "none"],
 )
-def test_there_is_no_preference_unless_all_pods_are_known_and_have_one_owner(queue: list[Any]) -> None:
+def test_no_preference_without_one_owner(queue: list[Any]) -> None:
+    """All pods must be known and have the same owner."""
     pods = index(
         ("ReplicaSet", replicaset("one", "deployment", 1, "hash-1")),
         ("ReplicaSet", replicaset("two", "another", 1, "hash-2")),
@@ -77,7 +79,8 @@ def test_there_is_no_preference_unless_all_pods_are_known_and_have_one_owner(que
     assert pods.preferred_group(queue) == ""
 
 
-def test_a_replicaset_without_a_deployment_or_with_a_broken_revision_gives_no_wrong_preference() -> None:
+def test_a_broken_replicaset_is_not_preferred() -> None:
+    """It has no Deployment, or no valid revision."""
     pods = index(
         ("ReplicaSet", replicaset("bare", "", 1, "hash-1")),
         ("ReplicaSet", replicaset("good", "deployment", 1, "hash-2")),
@@ -91,16 +94,17 @@ def test_a_replicaset_without_a_deployment_or_with_a_broken_revision_gives_no_wr
     assert pods.preferred_group([entry(pod("b"))]) == "hash-2"
 
 
-def test_a_deleted_pods_owner_still_counts_while_its_key_stands_in_the_queue() -> None:
-    """Otherwise the preference would come and go with each pod that is killed."""
+def test_a_deleted_pods_owner_still_counts() -> None:
+    """As long as its key is in the queue: otherwise the preference would flap with each pod that is killed."""
     pods = index(("ReplicaSet", replicaset("one", "deployment", 1, "hash-1")), ("Pod", pod("a", "one")))
     assert pods.apply("Pod", trim("Pod", pod("a", "one")), deleted=True) == ChangedPod(frozenset({"a"}))
     assert pods.preferred_group([entry(pod("a"))]) == "hash-1"
-    assert pods.known("Pod") == frozenset()
+    assert pods.uids("Pod") == frozenset()
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_pod_has_ended_when_its_phase_and_every_container_say_so(phase: str) -> None:
+def test_a_pod_has_ended_with_all_containers(phase: str) -> None:
+    """Its phase and every container must say so."""
     pods = index(("Pod", pod("a", phase=phase)))
     assert pods.ended(LOCK, [entry(pod("a"))]) == {"a"}
 
@@ -131,44 +135,46 @@ def unfinished(change: str) -> Body:
     "change",
     ["running", "init runs", "not reported", "never started", "not found", "debugged", "no status", "no containers"],
 )
-def test_a_pod_has_not_ended_while_one_container_may_run(change: str) -> None:
-    """The control plane fails the pods of a lost node without the kubelet's word."""
+def test_one_running_container_is_no_end(change: str) -> None:
+    """The control plane fails the pods of a lost node although no kubelet has confirmed it."""
     pods = index(("Pod", unfinished(change)))
     assert pods.ended(LOCK, [entry(pod("a"))]) == frozenset()
 
 
-def test_a_force_deleted_pod_has_not_ended_and_one_deleted_after_its_end_has() -> None:
+def test_a_deletion_is_no_end() -> None:
+    """A force-deleted pod has not ended; one that was deleted after its end has."""
     pods = index(("Pod", pod("forced")), ("Pod", pod("done")))
     pods.apply("Pod", trim("Pod", pod("forced", version=2)), deleted=True)
     pods.apply("Pod", trim("Pod", pod("done", phase="Succeeded", version=2)), deleted=True)
     assert pods.ended(LOCK, [entry(pod("forced")), entry(pod("done"))]) == {"done"}
 
 
-def test_only_records_that_fit_a_pod_of_the_locks_own_namespace_are_believed() -> None:
+def test_only_matching_records_are_trusted() -> None:
+    """A record must match a pod of the Lock's own namespace."""
     pods = index(("Pod", pod("a", phase="Failed")), ("Pod", pod("b", phase="Failed", namespace="elsewhere")))
     lies = [entry(pod("a"), pod_namespace="elsewhere"), entry(pod("a"), pod="else"), entry(pod("b"), pod_uid="a")]
     assert pods.ended(LOCK, [*lies, entry(None), entry(pod("b", namespace="elsewhere"))]) == frozenset()
     assert pods.ended(LockName("elsewhere", "x"), [entry(pod("b", namespace="elsewhere"))]) == {"b"}
 
 
-def test_a_pod_is_labelled_for_every_lock_on_its_list() -> None:
+def test_a_pod_can_be_labelled_for_two_locks() -> None:
     pods = index(("Pod", pod("a", leads="main,other,Not a lock,")))
     other = LockName("team", "other")
     assert pods.labelled(LOCK) == pods.labelled(other) == {("team", "pod-a", "a")}
-    touched = pods.apply("Pod", trim("Pod", pod("a", leads="other", version=2)), deleted=False)
-    assert touched == ChangedPod(frozenset({"a"}), frozenset({LOCK, other}))
+    affected = pods.apply("Pod", trim("Pod", pod("a", leads="other", version=2)), deleted=False)
+    assert affected == ChangedPod(frozenset({"a"}), frozenset({LOCK, other}))
     assert pods.labelled(LOCK) == frozenset()
     pods.apply("Pod", trim("Pod", pod("a", leads="other", version=3)), deleted=True)
     assert pods.labelled(other) == frozenset()
 
 
-def test_a_pod_whose_label_was_removed_by_hand_counts_as_not_labelled() -> None:
+def test_a_removed_label_counts_as_removed() -> None:
     body = pod("a", leads="main")
     body["metadata"]["labels"]["leasehold.dev/leader"] = "no"
     assert index(("Pod", body)).labelled(LOCK) == frozenset()
 
 
-def test_nothing_is_touched_when_nothing_that_counts_has_changed() -> None:
+def test_irrelevant_changes_affect_nothing() -> None:
     pods = index(
         ("Pod", pod("a", "one")),
         ("ReplicaSet", replicaset("one", "deployment", 1, "hash-1")),
@@ -179,8 +185,8 @@ def test_nothing_is_touched_when_nothing_that_counts_has_changed() -> None:
     assert not pods.apply("StatefulSet", statefulset("set", "web-1", version=2), deleted=False)
 
 
-def test_an_older_body_that_comes_later_changes_nothing() -> None:
-    """A list and a watch may cross on their way."""
+def test_an_older_body_changes_nothing() -> None:
+    """A list and a watch may overtake each other."""
     pods = index(
         ("Pod", pod("a", "one", phase="Failed", version=5)),
         ("ReplicaSet", replicaset("one", "deployment", 3, "new", version=5)),
@@ -195,10 +201,11 @@ def test_an_older_body_that_comes_later_changes_nothing() -> None:
     assert pods.preferred_group([entry(pod("b"))]) == "web-2"
     pods.apply("Pod", pod("a", version=6), deleted=True)
     assert not pods.apply("Pod", pod("a", version=5), deleted=False), "a UID never comes back"
-    assert pods.known("Pod") == {"b"}
+    assert pods.uids("Pod") == {"b"}
 
 
-def test_objects_whose_deletion_was_missed_are_forgotten_with_all_that_hung_on_them() -> None:
+def test_missed_deletions_are_made_up_for() -> None:
+    """The objects are forgotten together with everything that depends on them."""
     pods = index(
         ("Pod", pod("a", "one", leads="main")),
         ("ReplicaSet", replicaset("one", "deployment", 1, "hash-1")),
@@ -206,20 +213,19 @@ def test_objects_whose_deletion_was_missed_are_forgotten_with_all_that_hung_on_t
         ("Pod", pod("b", "set")),
     )
     assert pods.forget("Pod", {"a", "never-seen"}) == ChangedPod(frozenset({"a"}), frozenset({LOCK}))
-    assert pods.forget("StatefulSet", pods.known("StatefulSet")).pods == {"b"}
-    assert not pods.forget("ReplicaSet", pods.known("ReplicaSet")), "its one pod is gone"
-    assert pods.known("ReplicaSet") == pods.known("StatefulSet") == frozenset()
+    assert pods.forget("StatefulSet", pods.uids("StatefulSet")).pods == {"b"}
+    assert not pods.forget("ReplicaSet", pods.uids("ReplicaSet")), "its one pod is gone"
+    assert pods.uids("ReplicaSet") == pods.uids("StatefulSet") == frozenset()
     assert pods.labelled(LOCK) == frozenset()
     assert not pods.forget("ReplicaSet", {"one"})
 
 
-def test_an_index_that_saw_much_come_and_go_holds_nothing_but_the_last_of_the_gone() -> None:
+def test_the_cache_does_not_grow() -> None:
+    """After many objects have come and gone, only the last deleted pods are kept."""
     pods = Pods()
     for number in range(6000):
         pods.apply("ReplicaSet", replicaset("one", f"deployment-{number}", 1, "x", version=number), deleted=False)
         pods.apply("Pod", pod(f"p{number}", "one", leads="main"), deleted=False)
         pods.apply("Pod", pod(f"p{number}", "one", leads="main", version=2), deleted=True)
     pods.apply("ReplicaSet", replicaset("one", "deployment-5999", 1, "x"), deleted=True)
-    sizes = {name: len(value) for name, value in vars(pods).items() if isinstance(value, dict)}
-    assert sizes.pop("_gone") == 4096
-    assert set(sizes.values()) == {0}, sizes
+    assert pods.sizes == {"pods": 0, "deleted": 4096, "replicasets": 0, "statefulsets": 0, "owned": 0, "labelled": 0}

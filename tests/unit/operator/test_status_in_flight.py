@@ -1,4 +1,4 @@
-"""What is wanted to be seen of a lock while the API server has not answered for an earlier status yet."""
+"""A status that is desired while the API server has not yet answered for the previous one."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from leasehold.lock.keys import LockName
 from leasehold.operator.plan.resource import parse
 from leasehold.operator.reconcile.api import Kube
+from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 from leasehold.operator.reconcile.ratelimit import RateLimiter
 from leasehold.operator.reconcile.reports import DesiredStatus, Reports
@@ -22,7 +23,7 @@ BODY = {"metadata": {"namespace": "default", "name": "db", "uid": "1", "resource
 
 
 class SlowServer:
-    """Takes statuses, and answers when the test lets it."""
+    """Accepts statuses, and answers when the test lets it."""
 
     def __init__(self) -> None:
         self.taken: list[Mapping[str, Any]] = []
@@ -39,22 +40,16 @@ def gauges() -> Gauges:
 
 
 async def test_a_status_planned_in_flight_is_planned_again() -> None:
-    """It knows not what its predecessor says: sent as it is, it gives the same transition a second, later time."""
+    """It was planned without its predecessor, so it would give the same transition a second, later time."""
     server, planned_again = SlowServer(), list[LockName]()
     clock = asyncio.get_running_loop().time
-    reports = Reports(
-        cast(Kube, server),
-        Locks(),
-        RateLimiter(1000, 1, clock),
-        OperatorMetrics(CollectorRegistry(), gauges),
-        RetryOnRecovery(),
-        clock,
-        planned_again.append,
-    )
+    metrics = OperatorMetrics(CollectorRegistry(), gauges)
+    api = ApiContext(cast(Kube, server), RateLimiter(1000, 1, clock), metrics, RetryOnRecovery())
+    reports = Reports(api, Locks(), clock, planned_again.append)
     working = asyncio.create_task(reports.work())
-    reports.want(LOCK, DesiredStatus(parse(BODY), {"since": "12:00:00"}, ()))
+    reports.set_desired(LOCK, DesiredStatus(parse(BODY), {"since": "12:00:00"}, ()))
     await until(lambda: len(server.taken) == 1)
-    reports.want(LOCK, DesiredStatus(parse(BODY), {"since": "12:00:01"}, ()))
+    reports.set_desired(LOCK, DesiredStatus(parse(BODY), {"since": "12:00:01"}, ()))
     server.answers.set()
     await until(lambda: planned_again == [LOCK])
     assert len(reports) == 0

@@ -1,1 +1,1 @@
-"""What is to be done about one lock, decided without I/O."""
+"""Decides what to do about one lock, without I/O."""

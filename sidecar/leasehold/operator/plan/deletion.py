@@ -1,26 +1,26 @@
-"""How a lock goes, step by step; each look does the next. Pure.
+"""How a lock is deleted. Each reconcile does the next step. Pure.
 
-`Release` (and an orphan: a spec key whose resource is gone): the spec key first says `suspend` and `deleting`, so that
-the holders hand over, and nobody holds anew. It is deleted when none of those who held then is left, or when a lease
-duration has passed since this was first seen: after a start of the operator that begins anew. `Orphan`: the spec key
-stays, without its resource's UID, so that it counts as written by hand and no sweep takes it for an orphan, and without
-the preferred group, which nobody would keep up to date; a release that was under way is taken back.
+`deletionPolicy: Release`, and an orphan, which is a spec key whose resource is gone: first the spec key says `suspend`
+and `deleting`, so that holders hand over and nobody becomes a holder. The key is deleted once all who held then are
+gone, or a lease duration after this was first seen. After a restart of the operator that time starts again.
+
+`deletionPolicy: Orphan`: the spec key stays, but without the resource's UID, so it counts as written by hand and is not
+swept as an orphan. It also loses the preferred group, which nobody would update. A release in progress is undone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from leasehold.operator.plan.declaration import lease_duration, released
-from leasehold.operator.plan.holders import tokens_before
-from leasehold.operator.plan.orders import DeleteSpec, PutSpec
+from leasehold.operator.plan.declaration import releasing_spec
+from leasehold.operator.plan.facts import Facts
+from leasehold.operator.plan.model import DeleteSpec, Memory, PutSpec
 from leasehold.operator.plan.resource import Lock
-from leasehold.operator.plan.situation import Memory, Situation
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What to write now; `done` when nothing is left to do after that."""
+class DeletionStep:
+    """What to write now. `done`: nothing is left to do after that. `again_in` is in seconds."""
 
     writes: tuple[PutSpec | DeleteSpec, ...]
     done: bool
@@ -28,62 +28,61 @@ class Step:
     memory: Memory
 
 
-def next_step(lock: Lock, situation: Situation, memory: Memory) -> Step:
-    """The next step of a resource that is to be deleted."""
-    stored = situation.stored.spec
-    if stored is None:
-        return Step((), True, None, memory)
+def deletion_step(lock: Lock, facts: Facts, memory: Memory) -> DeletionStep:
+    """The next step for a resource that is being deleted."""
+    if facts.situation.stored.spec is None:
+        return DeletionStep((), True, None, memory)
     if lock.spec.deletion_policy == "Orphan":
-        if stored.spec is None or not stored.spec.uid:
-            return Step((), True, None, memory)
-        suspend = lock.spec.suspend if stored.spec.deleting else stored.spec.suspend
-        freed = replace(
-            stored.spec, uid="", cluster="", generation=0, preferred_group="", deleting=False, suspend=suspend
-        )
-        return Step((PutSpec(freed.encode(), stored.mod_revision),), True, None, memory)
-    if stored.spec is None or not stored.spec.deleting:
-        spec = released(lock.uid, situation)
-        return Step((PutSpec(spec.encode(), stored.mod_revision),), False, None, replace(memory, releasing=None))
-    return _await_release(situation, memory)
+        return _disown(lock, facts, memory)
+    return _release(lock.uid, facts, memory)
 
 
-def sweep(situation: Situation) -> Step:
-    """The next step of an orphan."""
-    stored = situation.stored.spec
-    assert stored is not None, "an orphan is a spec key"
-    assert stored.spec is not None, "one that can be read"
-    if not stored.spec.deleting:
-        spec = released(stored.spec.uid, situation)
-        return Step(
-            (PutSpec(spec.encode(), stored.mod_revision),), False, None, replace(situation.memory, releasing=None)
-        )
-    return _await_release(situation, situation.memory)
+def sweep_step(facts: Facts) -> DeletionStep:
+    """The next step for an orphan. Its spec key exists and can be decoded."""
+    assert facts.declared is not None, "an orphan is a spec key that can be decoded"
+    return _release(facts.declared.uid, facts, facts.situation.memory)
 
 
-def _await_release(situation: Situation, memory: Memory) -> Step:
-    stored = situation.stored.spec
-    assert stored is not None, "only what is declared can be released"
+def _disown(lock: Lock, facts: Facts, memory: Memory) -> DeletionStep:
+    stored, spec = facts.situation.stored.spec, facts.declared
+    if stored is None or spec is None or not spec.uid:
+        return DeletionStep((), True, None, memory)
+    suspend = lock.spec.suspend if spec.deleting else spec.suspend
+    freed = replace(spec, uid="", cluster="", generation=0, preferred_group="", deleting=False, suspend=suspend)
+    return DeletionStep((PutSpec(freed.encode(), stored.mod_revision),), True, None, memory)
+
+
+def _release(uid: str, facts: Facts, memory: Memory) -> DeletionStep:
+    stored = facts.situation.stored.spec
+    assert stored is not None, "only a declared lock can be released"
+    if facts.declared is None or not facts.declared.deleting:
+        put = PutSpec(releasing_spec(uid, facts).encode(), stored.mod_revision)
+        return DeletionStep((put,), False, None, replace(memory, releasing=None))
     if memory.releasing is None:
-        memory = replace(memory, releasing=_who_may_hold(situation), releasing_since=situation.now)
-    here = {one.create_revision for one in situation.stored.queue}
-    left = memory.releasing_since + lease_duration(situation) - situation.now
-    if left > 0 and here & (memory.releasing or frozenset()):
-        return Step((), False, left, memory)
-    return Step((DeleteSpec(stored.mod_revision),), True, None, memory)
+        memory = replace(memory, releasing=_possible_holders(facts), releasing_since=facts.situation.now)
+    return _await_release(facts, memory, DeleteSpec(stored.mod_revision))
 
 
-def _who_may_hold(situation: Situation) -> frozenset[int]:
-    """Those of ours who held, as far as that is known; else those first in the queue before the spec said `suspend`.
+def _await_release(facts: Facts, memory: Memory, delete: DeleteSpec) -> DeletionStep:
+    present = {one.create_revision for one in facts.situation.stored.queue}
+    left = memory.releasing_since + facts.longest_lease - facts.situation.now
+    if left > 0 and present & (memory.releasing or frozenset()):
+        return DeletionStep((), False, left, memory)
+    return DeletionStep((delete,), True, None, memory)
 
-    Whoever is not ours never obeys.
+
+def _possible_holders(facts: Facts) -> frozenset[int]:
+    """The tokens to wait for: those of previous holders that joined before the spec said `suspend`.
+
+    If previous holders are unknown, the first of the queue are taken. Foreign candidates never obey, so they are not
+    waited for.
     """
-    stored = situation.stored.spec
-    capacity = stored.spec.capacity if stored and stored.spec else 1
-    before = frozenset(tokens_before(situation))
-    unknown = situation.lock is None and situation.memory.tokens is None
+    situation, stored = facts.situation, facts.situation.stored.spec
+    capacity = facts.declared.capacity if facts.declared else 1
+    is_unknown = situation.lock is None and situation.memory.tokens is None
     return frozenset(
         one.create_revision
         for one in situation.stored.queue[:capacity]
         if stored is not None and one.create_revision < stored.mod_revision and not one.record.foreign
-        if unknown or one.create_revision in before
+        if is_unknown or one.create_revision in facts.previous_tokens
     )

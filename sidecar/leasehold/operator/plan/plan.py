@@ -1,283 +1,215 @@
-"""The operator's decisions: of one lock, what is to be written, given all that is known of it. Pure.
+"""The operator's decisions: from all that is known of one lock, what to write. Pure.
 
-Level-triggered: a plan depends on what is observed and on little that is remembered, so one that was carried out in
-part, or by another replica, is completed by the next. With nothing to do it is empty: that is the fixed point.
+`gather` computes the facts once, then the first rule that applies makes the plan:
 
-    no such resource           its spec key goes, if it is one of ours (an orphan); labels are taken off
-    etcd cannot be reached     the status says so, after a moment; any replica may write that: `outage.py`
-    not the active replica     nothing
-    refused                    a name or key that is somebody else's: the status says so, etcd is not touched
-    to be deleted              `deletion.py`
-    otherwise                  finalizer, spec key, evictions, labels, status, events
+    the resource is gone       delete its spec key if it is ours (an orphan), and take labels off
+    force_delete               remove the finalizer, whatever is in etcd
+    etcd_unreachable           say so in the status after a while; any replica may do that
+    standby                    do nothing: this replica is not the active one
+    refuse                     another owner has this name or key: say so in the status, leave etcd alone
+    delete                     release the lock step by step, see `deletion`
+    serve                      finalizer, spec key, evictions, labels, status, events
 
-Evicted is whoever stands under `revokeUpToToken`, holder or waiter, ours or not (a waiter would hold next, and be
-evicted then), and with `releaseWhenPodEnds` those of ours whose pod has ended for sure. No other key of a queue is
-touched. When the tokens that a resource names are heeded: `asked.py`.
+Level-triggered: a plan depends on what is observed and on little that is remembered. If a plan was carried out only in
+part, or by another replica, the next one completes it. If nothing is left to do, the plan is empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from leasehold.lock.keys import Keys, LockName, Record
-from leasehold.operator.plan import deletion
-from leasehold.operator.plan.conditions import judge
-from leasehold.operator.plan.declaration import noticed, wanted
-from leasehold.operator.plan.etcd_unreachable import away
-from leasehold.operator.plan.holders import (
-    Holding,
-    changes,
-    holding,
-    learned,
-    remembering,
-    tokens_before,
-)
-from leasehold.operator.plan.orders import Evict, PutSpec
+from leasehold.lock.keys import Keys
+from leasehold.operator.plan.conditions import evaluate
+from leasehold.operator.plan.declaration import declare, note_capacity
+from leasehold.operator.plan.deletion import deletion_step, sweep_step
+from leasehold.operator.plan.etcd_unreachable import report_unreachable
+from leasehold.operator.plan.evictions import evictions
+from leasehold.operator.plan.facts import Facts, gather
+from leasehold.operator.plan.holders import holder_events, remember_holders, standby_memory
+from leasehold.operator.plan.labels import label_changes, remove_labels
+from leasehold.operator.plan.model import Event, Evict, Memory, ReconcilePlan, Situation
 from leasehold.operator.plan.resource import FINALIZER, Lock
-from leasehold.operator.plan.situation import Event, LabelPod, Memory, ReconcilePlan, Situation
-from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, condition, conditions, holders, stamp
-from leasehold.operator.plan.token_limits import highest_asked, in_force, is_rolled_back
+from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, render_conditions, render_holders
 
-__all__ = ["Event", "LabelPod", "Memory", "ReconcilePlan", "Situation", "plan"]
-
-AHEAD: Final = 2.0
-"""Seconds until a token that nobody has yet is looked at again: the mirror may merely have been behind."""
+TRANSIENT_REASONS: Final = ("Declaring", "CapacityHeldBack", "Deleting")
+"""Reasons that need no event: they pass without anybody's help."""
 
 
 def plan(situation: Situation) -> ReconcilePlan:
-    """What is to be done about this lock now."""
-    if (lock := situation.lock) is None:
-        return _orphan(situation)
-    situation = replace(situation, memory=_of(lock, situation.memory))
-    if lock.deleting and lock.force_delete:
-        return _let_go(lock, situation)
-    if not situation.store.reachable:
-        return away(lock, situation)
-    if not situation.active:
-        return ReconcilePlan(memory=remembering(situation, noticed(situation)))
-    if (refusal := refused(lock, situation)) is not None:
-        return _refuse(lock, situation, refusal)
-    return _serve(lock, situation)
+    """What to do about this lock now."""
+    facts = gather(situation)
+    if facts.situation.lock is None:
+        return _sweep(facts)
+    for rule in RULES:
+        if (decision := rule(facts.situation.lock, facts)) is not None:
+            return decision
+    raise AssertionError("the last rule applies to every lock")
 
 
-def _of(lock: Lock, memory: Memory) -> Memory:
-    """What is remembered of this resource; of another one that had its name, only what concerns etcd counts."""
-    if memory.uid == lock.uid:
-        return memory
-    if not memory.uid:
-        return replace(memory, uid=lock.uid)
-    return Memory(uid=lock.uid, capacity=memory.capacity, raise_from=memory.raise_from, longest=memory.longest)
+# --- the rules, in this order ---------------------------------------------------------------------------------------
 
 
-# --- the usual -------------------------------------------------------------------------------------------------------
+def _force_delete(lock: Lock, facts: Facts) -> ReconcilePlan | None:
+    """Let the resource go at once. A spec key that stays behind is swept later, as an orphan."""
+    return _without_finalizer(lock, facts) if lock.deleting and lock.force_delete else None
 
 
-def _serve(lock: Lock, situation: Situation) -> ReconcilePlan:
-    before = tokens_before(situation)
-    now = holding(situation.stored, before)
-    memory = learned(noticed(situation), situation, now)
-    evictions = _evictions(lock, situation)
-    evicted = memory.evicted | {one.entry.create_revision for one in evictions}
-    memory = replace(memory, evicted=evicted, rolled_back=is_rolled_back(lock, situation), outage=None)
-    events = changes(situation, before, now)
+def _etcd_unreachable(lock: Lock, facts: Facts) -> ReconcilePlan | None:
+    return None if facts.situation.etcd.reachable else report_unreachable(lock, facts)
+
+
+def _standby(lock: Lock, facts: Facts) -> ReconcilePlan | None:
+    if facts.situation.active:
+        return None
+    return ReconcilePlan(memory=standby_memory(facts, note_capacity(facts)))
+
+
+def _refuse(lock: Lock, facts: Facts) -> ReconcilePlan | None:
+    """Serve no lock whose name or key belongs to somebody else."""
+    if not (refusal := _refusal(lock, facts)):
+        return None
+    memory = standby_memory(facts, note_capacity(facts))
     if lock.deleting:
-        return _leave(lock, situation, memory, now, events, evictions)
-    return _keep(lock, situation, memory, now, events, evictions)
-
-
-def _keep(
-    lock: Lock,
-    situation: Situation,
-    memory: Memory,
-    now: Holding,
-    events: tuple[Event, ...],
-    evictions: tuple[Evict, ...],
-) -> ReconcilePlan:
-    """A lock that stays."""
-    writes, again, pending = _spec_writes(lock, situation, memory)
-    judged = judge(lock, situation, now, pending=pending, rolled_back=memory.rolled_back)
-    warnings, memory = _warnings(lock, judged, memory)
+        return replace(_without_finalizer(lock, facts), labels=remove_labels(facts), memory=memory)
+    conditions = [
+        Condition("Ready", FALSE, "KeyCollision", refusal),
+        Condition("Held", UNKNOWN, "NotDeclared", refusal),
+    ]
+    status = {
+        "observedGeneration": lock.generation,
+        "conditions": render_conditions(conditions, facts.recorded, lock.generation, facts.timestamp),
+    }
     return ReconcilePlan(
-        writes=(*writes, *evictions),
-        finalizers=None if FINALIZER in lock.finalizers else (*lock.finalizers, FINALIZER),
-        status=_status(lock, situation, memory, now, judged),
-        events=(*events, *warnings),
-        labels=_labels(lock, situation, now),
-        again_in=again,
-        memory=memory,
+        status=_if_changed(status, facts),
+        events=_warnings(conditions, facts, memory),
+        labels=remove_labels(facts),
+        memory=_reported(conditions, memory),
     )
 
 
-def _spec_writes(lock: Lock, situation: Situation, memory: Memory) -> tuple[tuple[PutSpec, ...], float | None, str]:
-    """The write that declares the lock, if it is needed; when more can be declared; why it is not as it should be."""
-    stored = situation.stored.spec
-    if lock.mistakes:
-        return (), None, ""
-    asked = in_force(lock, situation, lock.spec.handover_up_to_token)
-    spec = wanted(lock, situation, memory, handover_up_to=asked)
-    held_back = spec.capacity < lock.spec.capacity
-    again = max(0.0, memory.raise_from - situation.now) if held_back else None
-    if again is None and _may_be_behind(lock, situation, memory):
-        again = AHEAD
-    value = spec.encode()
-    if stored is not None and stored.value == value:
-        return (), again, "CapacityHeldBack" if held_back else ""
-    return (PutSpec(value, stored.mod_revision if stored else 0),), again, "Declaring"
-
-
-def _may_be_behind(lock: Lock, situation: Situation, memory: Memory) -> bool:
-    """Whether the mirror may not have come to the tokens of this resource yet: once, not for a slip of the finger."""
-    is_ahead = highest_asked(lock) > situation.store.revision
-    return is_ahead and not memory.rolled_back and "TokenAhead" not in memory.told
-
-
-def _evictions(lock: Lock, situation: Situation) -> tuple[Evict, ...]:
-    if lock.deleting and (lock.spec.deletion_policy == "Orphan" or FINALIZER not in lock.finalizers):
-        return ()  # nothing of it is ours any more
-    revoked = in_force(lock, situation, lock.spec.revoke_up_to_token)
-    found = []
-    for entry in reversed(situation.stored.queue):  # or one that is to go would hold for a moment
-        record = entry.record
-        if entry.create_revision <= revoked:
-            found.append(Evict(entry, f"spec.revokeUpToToken is {revoked}"))
-        elif lock.spec.release_when_pod_ends and not record.foreign and record.pod_uid in situation.ended_pods:
-            found.append(Evict(entry, f"its pod {record.pod} has ended"))
-    return tuple(found)
-
-
-def _leave(
-    lock: Lock,
-    situation: Situation,
-    memory: Memory,
-    now: Holding,
-    events: tuple[Event, ...],
-    evictions: tuple[Evict, ...],
-) -> ReconcilePlan:
-    """A resource that is to be deleted: nothing but its going."""
+def _delete(lock: Lock, facts: Facts) -> ReconcilePlan | None:
+    """A resource that is being deleted: release the lock in etcd, then remove the finalizer."""
+    if not lock.deleting:
+        return None
+    evicted = evictions(lock, facts)
+    memory = _next_memory(facts, evicted)
     if FINALIZER not in lock.finalizers:
-        return ReconcilePlan(memory=memory, labels=_labels(lock, situation, now))
-    step = deletion.next_step(lock, situation, memory)
-    judged = judge(lock, situation, now, pending="", rolled_back=memory.rolled_back)
-    status = None if step.done else _status(lock, situation, step.memory, now, judged)
+        return ReconcilePlan(memory=memory, labels=label_changes(lock, facts))
+    step = deletion_step(lock, facts, memory)
+    status = None if step.done else _status(lock, facts, step.memory, evaluate(lock, facts, pending=""))
     return ReconcilePlan(
-        writes=(*step.writes, *evictions),
-        finalizers=tuple(one for one in lock.finalizers if one != FINALIZER) if step.done else None,
+        writes=(*step.writes, *evicted),
+        finalizers=_other_finalizers(lock) if step.done else None,
         status=status,
-        events=events,
-        labels=_labels(lock, situation, now),
+        events=holder_events(facts),
+        labels=label_changes(lock, facts),
         again_in=step.again_in,
         memory=step.memory,
     )
 
 
-def _labels(lock: Lock, situation: Situation, now: Holding) -> tuple[LabelPod, ...]:
-    """Only pods in the Lock's own namespace: its owner has no say over others."""
-    chosen = {
-        (one.record.pod_namespace, one.record.pod, one.record.pod_uid)
-        for one in now.holders
-        if not one.record.foreign and one.record.pod_namespace == lock.name.namespace and _is_pod(one.record)
-    }
-    right = chosen if lock.spec.pod_label and not lock.deleting else set()
-    on = [LabelPod(*pod, on=True) for pod in sorted(right - situation.labelled)]
-    return (*(LabelPod(*pod, on=False) for pod in sorted(situation.labelled - right)), *on)
-
-
-def _is_pod(record: Record) -> bool:
-    """Whether a pod can be of that name: it goes into the path of a request."""
-    try:
-        LockName(record.pod_namespace, record.pod)
-    except ValueError:
-        return False
-    return bool(record.pod_uid)
-
-
-def _status(
-    lock: Lock, situation: Situation, memory: Memory, now: Holding, judged: Sequence[Condition]
-) -> dict[str, Any] | None:
-    """The whole status; None where it stands already."""
-    found: dict[str, Any] = {
-        "observedGeneration": lock.generation,
-        "key": Keys(lock.name, situation.root).prefix,
-        "holderCount": len(now.holders),
-        "waiterCount": len(now.waiters),
-        "transitionCount": memory.transitions,
-        "holders": holders(now.holders, memory.first_seen),
-    }
-    if now.holders:
-        found["holderIdentity"] = now.holders[0].record.identity
-        found["acquireTime"] = memory.first_seen[now.tokens[0]]
-    if memory.highest:
-        found["fencingToken"] = memory.highest
-    found["conditions"] = conditions(judged, lock.status, lock.generation, stamp(situation.wall))
-    return None if found == dict(lock.status) else found
-
-
-def _warnings(lock: Lock, judged: Sequence[Condition], memory: Memory) -> tuple[tuple[Event, ...], Memory]:
-    """An event for each trouble that has just begun, once; what the status tells of already is no news."""
-    bad = [one for one in judged if one.is_trouble() and one.reason not in _QUIET]
-    old = memory.told | {str(condition(lock.status, one.type).get("reason")) for one in bad}
-    news = tuple(Event(one.reason, one.message, warning=True) for one in bad if one.reason not in old)
-    return news, replace(memory, told=frozenset(one.reason for one in bad))
-
-
-_QUIET: Final = ("Declaring", "CapacityHeldBack", "Deleting")
-"""What passes by itself."""
-
-
-# --- what is not served ----------------------------------------------------------------------------------------------
-
-
-def _orphan(situation: Situation) -> ReconcilePlan:
-    """Nobody declares this lock any more.
-
-    Only a key that an operator of this cluster wrote for a resource is taken away: one written by hand, left by
-    `deletionPolicy: Orphan` or declared in another cluster has other owners.
-    """
-    labels = tuple(LabelPod(*pod, on=False) for pod in sorted(situation.labelled))
-    if not (situation.active and situation.store.reachable):
-        return ReconcilePlan(memory=situation.memory)
-    stored = situation.stored.spec
-    ours = (
-        stored is not None and stored.spec is not None and stored.spec.uid and stored.spec.cluster == situation.cluster
+def _serve(lock: Lock, facts: Facts) -> ReconcilePlan | None:
+    """The usual case: a lock that stays. Applies to every lock."""
+    evicted = evictions(lock, facts)
+    memory = _next_memory(facts, evicted)
+    declaration = declare(lock, facts, memory)
+    conditions = evaluate(lock, facts, declaration.pending)
+    return ReconcilePlan(
+        writes=(*declaration.writes, *evicted),
+        finalizers=None if FINALIZER in lock.finalizers else (*lock.finalizers, FINALIZER),
+        status=_status(lock, facts, memory, conditions),
+        events=(*holder_events(facts), *_warnings(conditions, facts, memory)),
+        labels=label_changes(lock, facts),
+        again_in=declaration.again_in,
+        memory=_reported(conditions, memory),
     )
-    step = deletion.sweep(situation) if ours else None
-    if step is None:
-        return ReconcilePlan(labels=labels)
-    return ReconcilePlan(writes=step.writes, labels=labels, again_in=step.again_in, memory=step.memory)
 
 
-def refused(lock: Lock, situation: Situation) -> str | None:
-    """Why this lock is not served, in a sentence; None if it is."""
-    if lock.name == situation.own:
-        return f"the name {lock.name} is taken: the operator's own replicas elect with it; choose another name"
-    stored = situation.stored.spec
-    if stored and stored.spec and stored.spec.cluster not in ("", situation.cluster):
+Rule = Callable[[Lock, Facts], ReconcilePlan | None]
+"""A rule returns None if it does not apply."""
+RULES: Final[tuple[Rule, ...]] = (_force_delete, _etcd_unreachable, _standby, _refuse, _delete, _serve)
+
+
+# --- pieces of several rules ----------------------------------------------------------------------------------------
+
+
+def _next_memory(facts: Facts, evicted: Sequence[Evict]) -> Memory:
+    memory = remember_holders(note_capacity(facts), facts)
+    tokens = memory.evicted | {one.entry.create_revision for one in evicted}
+    return replace(memory, evicted=tokens, rolled_back=facts.rolled_back, reported_outage=None)
+
+
+def _status(lock: Lock, facts: Facts, memory: Memory, conditions: Sequence[Condition]) -> dict[str, Any] | None:
+    holding = facts.holding
+    status: dict[str, Any] = {
+        "observedGeneration": lock.generation,
+        "key": Keys(lock.name, facts.situation.root).prefix,
+        "holderCount": len(holding.holders),
+        "waiterCount": len(holding.waiters),
+        "transitionCount": memory.transitions,
+        "holders": render_holders(holding.holders, memory.first_seen),
+    }
+    if holding.holders:
+        status["holderIdentity"] = holding.holders[0].record.identity
+        status["acquireTime"] = memory.first_seen[holding.tokens[0]]
+    if memory.token_on_record:
+        status["fencingToken"] = memory.token_on_record
+    status["conditions"] = render_conditions(conditions, facts.recorded, lock.generation, facts.timestamp)
+    return _if_changed(status, facts)
+
+
+def _if_changed(status: dict[str, Any], facts: Facts) -> dict[str, Any] | None:
+    return None if status == dict(facts.recorded.fields) else status
+
+
+def _warnings(conditions: Sequence[Condition], facts: Facts, memory: Memory) -> tuple[Event, ...]:
+    """An event for each problem that has just begun. The status reports the others already."""
+    problems = [one for one in conditions if _is_problem(one)]
+    known = memory.reported | {str(facts.recorded.condition(one.type).get("reason")) for one in problems}
+    return tuple(Event(one.reason, one.message, warning=True) for one in problems if one.reason not in known)
+
+
+def _reported(conditions: Sequence[Condition], memory: Memory) -> Memory:
+    return replace(memory, reported=frozenset(one.reason for one in conditions if _is_problem(one)))
+
+
+def _is_problem(condition: Condition) -> bool:
+    return condition.needs_attention() and condition.reason not in TRANSIENT_REASONS
+
+
+def _without_finalizer(lock: Lock, facts: Facts) -> ReconcilePlan:
+    finalizers = _other_finalizers(lock) if FINALIZER in lock.finalizers else None
+    return ReconcilePlan(finalizers=finalizers, memory=facts.situation.memory)
+
+
+def _other_finalizers(lock: Lock) -> tuple[str, ...]:
+    return tuple(one for one in lock.finalizers if one != FINALIZER)
+
+
+def _refusal(lock: Lock, facts: Facts) -> str:
+    """Why this lock is not served, in a sentence; "" if it is."""
+    if lock.name == facts.situation.own_lock:
+        return f"the name {lock.name} is taken: the operator's replicas use it for their election; choose another name"
+    if facts.declared and facts.declared.cluster not in ("", facts.situation.cluster):
         return (
-            "its keys in etcd are declared by another cluster (its UID stands in the spec key): give this operator "
+            "another cluster declares its keys in etcd (the spec key has that cluster's UID): give this operator "
             "another --root, or this lock another name"
         )
-    return None
+    return ""
 
 
-def _refuse(lock: Lock, situation: Situation, sentence: str) -> ReconcilePlan:
-    memory = remembering(situation, noticed(situation))
-    labels = tuple(LabelPod(*pod, on=False) for pod in sorted(situation.labelled))
-    if lock.deleting:
-        return replace(_let_go(lock, situation), labels=labels, memory=memory)
-    judged = [Condition("Ready", FALSE, "KeyCollision", sentence), Condition("Held", UNKNOWN, "NotDeclared", sentence)]
-    warnings, memory = _warnings(lock, judged, memory)
-    status = {
-        "observedGeneration": lock.generation,
-        "conditions": conditions(judged, lock.status, lock.generation, stamp(situation.wall)),
-    }
-    return ReconcilePlan(
-        status=None if status == dict(lock.status) else status, events=warnings, labels=labels, memory=memory
-    )
+def _sweep(facts: Facts) -> ReconcilePlan:
+    """The resource is gone.
 
-
-def _let_go(lock: Lock, situation: Situation) -> ReconcilePlan:
-    """The resource may go at once, whatever is in etcd: a spec key that is left behind is swept as an orphan."""
-    kept = tuple(one for one in lock.finalizers if one != FINALIZER)
-    return ReconcilePlan(finalizers=kept if FINALIZER in lock.finalizers else None, memory=situation.memory)
+    Delete its spec key only if an operator of this cluster wrote it for a resource. A key that was written by hand,
+    left by `deletionPolicy: Orphan` or declared in another cluster belongs to somebody else.
+    """
+    situation, declared = facts.situation, facts.declared
+    if not (situation.active and situation.etcd.reachable):
+        return ReconcilePlan(memory=situation.memory)
+    if declared is None or not declared.uid or declared.cluster != situation.cluster:
+        return ReconcilePlan(labels=remove_labels(facts))
+    step = sweep_step(facts)
+    return ReconcilePlan(writes=step.writes, labels=remove_labels(facts), again_in=step.again_in, memory=step.memory)

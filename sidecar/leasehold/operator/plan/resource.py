@@ -1,7 +1,7 @@
-"""The Lock resource as a plain value: what the API server said, read with distrust. Pure.
+"""The Lock resource as a plain value, read from the API server with distrust. Pure.
 
-The schema refuses most of what is wrong, but objects older than a rule, or written while the schema was another, come
-through: what is wrong in a spec is told in sentences (`mistakes`), and never raised.
+The schema refuses most mistakes, but not in objects that are older than a rule or were written under another schema.
+Mistakes in a spec are returned as sentences (`mistakes`) and never raised.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ POLICIES: Final = ("Release", "Orphan")
 
 @dataclass(frozen=True, slots=True)
 class LockSpec:
-    """What is wanted of a lock, with the defaults of the schema. `lease_duration` is in seconds."""
+    """The desired state of a lock, with the schema's defaults. `lease_duration` is in seconds."""
 
     lease_duration: int = 15
     capacity: int = 1
@@ -34,7 +34,7 @@ class LockSpec:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One Lock. `mistakes` holds a sentence for each thing in its spec that cannot be used."""
+    """One Lock. `mistakes` has one sentence for each field of its spec that cannot be used."""
 
     name: LockName
     uid: str
@@ -49,7 +49,7 @@ class Lock:
 
 
 def parse(body: Mapping[str, Any]) -> Lock:
-    """Read an object of the API server. Raises ValueError when it has no usable namespace, name or UID."""
+    """Read an object of the API server. Raises ValueError if it has no valid namespace, name or UID."""
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping) or not metadata.get("uid"):
         raise ValueError("the object has no metadata.uid: it is no resource that the API server has stored")
@@ -70,20 +70,20 @@ def parse(body: Mapping[str, Any]) -> Lock:
 
 
 def _spec(fields: object) -> tuple[LockSpec, tuple[str, ...]]:
-    """The spec with the default where a field is absent or unusable, and a sentence for each that is unusable."""
+    """The spec, with defaults for missing and invalid fields, and one sentence for each invalid field."""
     if fields is not None and not isinstance(fields, Mapping):
         return LockSpec(), ("spec is not an object: give its fields, or leave it out",)
     given = {name: value for name, value in (fields or {}).items() if value is not None}
-    known: dict[str, Any] = {}
+    valid: dict[str, Any] = {}
     mistakes = []
-    for name, (attribute, is_valid, wanted) in _FIELDS.items():
+    for name, (attribute, is_valid, allowed) in _FIELDS.items():
         if name not in given:
             continue
         if is_valid(given[name]):
-            known[attribute] = given[name]
+            valid[attribute] = given[name]
         else:
-            mistakes.append(f"spec.{name} is {sanitise(str(given[name]))[:60]!r}: use {wanted}")
-    return LockSpec(**known), tuple(mistakes)
+            mistakes.append(f"spec.{name} is {sanitise(str(given[name]))[:60]!r}: use {allowed}")
+    return LockSpec(**valid), tuple(mistakes)
 
 
 def _int(low: int, high: int) -> Callable[[object], bool]:

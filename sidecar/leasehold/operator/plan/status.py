@@ -1,9 +1,9 @@
-"""The status that a Lock ought to show. Pure.
+"""The status of a Lock: the recorded one, read with distrust, and the parts of a desired one. Pure.
 
-It never holds what changes by itself, such as renewals: while nobody comes or goes the wanted status is the one that
-stands, and nothing is written. Times are those at which the operator first saw something; they are kept as long as it
-lasts. A status that somebody edited differs from what is wanted and is written anew; of what only the status itself
-knows (how often the holder changed, since when somebody holds) the operator's memory has the better copy while it runs.
+A status never contains what changes constantly, such as renewals. While nobody comes or goes, the desired status equals
+the recorded one and nothing is written. Times are those at which the operator first saw something, and are kept for as
+long as it lasts. If somebody edited the status, it differs from the desired one and is written again. Two things are
+known from the status alone after a restart: how often the holder has changed, and since when each holder holds.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from leasehold.lock.keys import Entry
 
-MOST_HOLDERS: Final = 32
+MAX_LISTED_HOLDERS: Final = 32
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 TRUE, FALSE, UNKNOWN = "True", "False", "Unknown"
 
@@ -30,56 +30,100 @@ class Condition:
     reason: str
     message: str
 
-    def is_trouble(self) -> bool:
-        """Whether somebody should hear of it: Ready that is not, Degraded that is."""
+    def needs_attention(self) -> bool:
+        """Whether somebody should be told: Ready is False, or Degraded is True."""
         return (self.type, self.status) in (("Ready", FALSE), ("Degraded", TRUE))
 
 
-def stamp(wall: datetime) -> str:
+@dataclass(frozen=True, slots=True)
+class RecordedStatus:
+    """The status on the resource. `fields` is all of it; whatever does not have the expected type is left out.
+
+    `holder_times` says since when each recorded holder holds, by token.
+    """
+
+    fields: Mapping[str, Any]
+    conditions: tuple[Mapping[str, Any], ...]
+    holder_times: Mapping[int, str]
+    holder_count: int
+    fencing_token: int
+    transition_count: int
+
+    @classmethod
+    def read(cls, status: Mapping[str, Any]) -> Self:
+        """Read a status that anybody may have written."""
+        return cls(
+            fields=status,
+            conditions=_objects(status, "conditions"),
+            holder_times=_holder_times(status),
+            holder_count=_count(status, "holderCount"),
+            fencing_token=_count(status, "fencingToken"),
+            transition_count=_count(status, "transitionCount"),
+        )
+
+    def condition(self, kind: str) -> Mapping[str, Any]:
+        """The recorded condition of this type; empty if there is none."""
+        return next((one for one in self.conditions if one.get("type") == kind), {})
+
+
+def _objects(status: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+    found = status.get(name)
+    return tuple(one for one in found if isinstance(one, Mapping)) if isinstance(found, list) else ()
+
+
+def _holder_times(status: Mapping[str, Any]) -> dict[int, str]:
+    return {
+        one["fencingToken"]: one["acquireTime"]
+        for one in _objects(status, "holders")
+        if isinstance(one.get("fencingToken"), int) and _is_time(one.get("acquireTime"))
+    }
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+
+
+def _count(status: Mapping[str, Any], name: str) -> int:
+    value = status.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+# --- parts of a desired status --------------------------------------------------------------------------------------
+
+
+def timestamp(wall: datetime) -> str:
     """A time as Kubernetes writes it: UTC, whole seconds."""
     return wall.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def conditions(
-    wanted: Iterable[Condition], status: Mapping[str, Any], generation: int, now: str
+def render_conditions(
+    desired: Iterable[Condition], recorded: RecordedStatus, generation: int, now: str
 ) -> list[dict[str, Any]]:
-    """The list for the status; a condition whose status did not change keeps the time of its last transition."""
+    """The list for the status. A condition whose status did not change keeps its last transition time."""
     return [
         {
             "type": one.type,
             "status": one.status,
             "observedGeneration": generation,
-            "lastTransitionTime": _since(status, one, now),
+            "lastTransitionTime": _last_transition(one, recorded.condition(one.type), now),
             "reason": one.reason,
             "message": one.message,
         }
-        for one in wanted
+        for one in desired
     ]
 
 
-def _since(status: Mapping[str, Any], wanted: Condition, now: str) -> str:
-    old = condition(status, wanted.type)
-    stood = old.get("status") == wanted.status and _is_time(old.get("lastTransitionTime"))
-    return str(old["lastTransitionTime"]) if stood else now
+def _last_transition(desired: Condition, recorded: Mapping[str, Any], now: str) -> str:
+    is_same = recorded.get("status") == desired.status and _is_time(recorded.get("lastTransitionTime"))
+    return str(recorded["lastTransitionTime"]) if is_same else now
 
 
-def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """The condition of this type as it stands; empty if there is none."""
-    return next((one for one in listed(status, "conditions") if one.get("type") == kind), {})
-
-
-def listed(status: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The objects of a list in this status; whatever else stands there is passed over."""
-    found = status.get(name)
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-
-
-def holders(entries: Sequence[Entry], first_seen: Mapping[int, str]) -> list[dict[str, Any]]:
-    """The list of holders: one a lease, since the list is a map by it; the first 32."""
+def render_holders(entries: Sequence[Entry], first_seen: Mapping[int, str]) -> list[dict[str, Any]]:
+    """The list for the status: the first 32, one per lease, because the list is a map by lease."""
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         found.setdefault(f"{entry.lease:x}", _holder(entry, first_seen.get(entry.create_revision, "")))
-    return list(found.values())[:MOST_HOLDERS]
+    return list(found.values())[:MAX_LISTED_HOLDERS]
 
 
 def _holder(entry: Entry, since: str) -> dict[str, Any]:
@@ -96,22 +140,3 @@ def _holder(entry: Entry, since: str) -> dict[str, Any]:
         "group": record.group,
     }
     return {name: value for name, value in named.items() if value != "" or name == "identity"}
-
-
-def recorded_times(status: Mapping[str, Any]) -> dict[int, str]:
-    """Since when each holder of this status holds, by token; whatever is not as we write it is passed over."""
-    return {
-        one["fencingToken"]: one["acquireTime"]
-        for one in listed(status, "holders")
-        if isinstance(one.get("fencingToken"), int) and _is_time(one.get("acquireTime"))
-    }
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, str) and _TIME.fullmatch(value) is not None
-
-
-def number(status: Mapping[str, Any], name: str) -> int:
-    """A count of this status; 0 where it has none."""
-    value = status.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0

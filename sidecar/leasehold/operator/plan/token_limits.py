@@ -1,48 +1,49 @@
-"""Which of the tokens that a resource names, in `handoverUpToToken` and `revokeUpToToken`, are heeded. Pure.
+"""When `handoverUpToToken` and `revokeUpToToken` are obeyed, and when they are ignored. Pure.
 
-`StoreRolledBack`: etcd's revision lies below the token on record, so it was wiped or restored from a backup, and
-tokens begin again lower. `handoverUpToToken` and `revokeUpToToken` name tokens of before, and would hit whoever comes
-now: they are ignored until they lie below everybody in the queue, because they were lowered by hand or outgrown.
+`StoreRolledBack`: etcd's revision is below the token on record, so etcd was wiped or restored from a backup, and new
+tokens start lower. The limits name tokens from before that and would hit the candidates of today. They are ignored
+until they are below every token in the queue, either because somebody lowered them or because tokens have grown past
+them.
 
-`TokenAhead`: a token above etcd's revision, such as a slip of the finger. No holder can be meant by it, and it would
-hit everyone to come: it is ignored, and may be lowered, until etcd has given it out.
+`TokenAhead`: a limit is above etcd's revision, for example by a typing mistake. It cannot mean any present holder and
+would hit every future one. It is ignored, and may be lowered, until etcd has given that token out.
 
-A fall is noticed by the revision, or, where that has grown past the record again, by a candidate below the record.
+A loss of data shows in the revision. If the revision has already grown past the record again, it shows in a candidate
+whose token is below the record.
 """
 
 from __future__ import annotations
 
-from leasehold.operator.plan.holders import on_record
+from leasehold.operator.plan.model import Memory, Situation
 from leasehold.operator.plan.resource import Lock
-from leasehold.operator.plan.situation import Situation
-from leasehold.operator.plan.status import condition
+from leasehold.operator.plan.status import RecordedStatus
 
 
-def highest_asked(lock: Lock) -> int:
-    """The highest token that this resource names."""
+def highest_limit(lock: Lock) -> int:
+    """The higher one of the two limits."""
     return max(lock.spec.handover_up_to_token, lock.spec.revoke_up_to_token)
 
 
-def in_force(lock: Lock, situation: Situation, token: int) -> int:
-    """The token that holders are asked by, 0 while it cannot be meant."""
-    return 0 if token > situation.store.revision or is_rolled_back(lock, situation) else token
+def token_on_record(memory: Memory, recorded: RecordedStatus) -> int:
+    """The last known token of a first holder. Without a memory of holders, only the status knows it."""
+    return memory.token_on_record if memory.tokens is not None else recorded.fencing_token
 
 
-def is_rolled_back(lock: Lock, situation: Situation) -> bool:
-    """Whether tokens of before may be meant by this resource."""
-    memory, record = situation.memory, on_record(situation.memory, lock.status)
-    if situation.store.revision < record or _fell_behind(situation, record):
+def is_rolled_back(lock: Lock, situation: Situation, recorded: RecordedStatus) -> bool:
+    """Whether the resource's limits may mean tokens from before etcd lost data."""
+    memory, record = situation.memory, token_on_record(situation.memory, recorded)
+    if situation.etcd.revision < record or _fell_behind(situation, record):
         return True
-    if not memory.rolled_back and condition(lock.status, "Degraded").get("reason") != "StoreRolledBack":
+    if not memory.rolled_back and recorded.condition("Degraded").get("reason") != "StoreRolledBack":
         return False
-    lowest = min((one.create_revision for one in situation.stored.queue), default=situation.store.revision + 1)
-    return highest_asked(lock) >= lowest
+    lowest = min((one.create_revision for one in situation.stored.queue), default=situation.etcd.revision + 1)
+    return highest_limit(lock) >= lowest
 
 
 def _fell_behind(situation: Situation, record: int) -> bool:
-    """Whether somebody comes before the token on record: whoever holds after it in the same data came after it.
+    """Whether the first candidate's token is below the record: within the same data, later holders have higher tokens.
 
-    Not so where one that is not of Leasehold held under suspension, which others before it obeyed.
+    The exception is a foreign candidate, which may hold a suspended lock while those before it obey the suspension.
     """
     queue = situation.stored.queue
     return bool(queue) and queue[0].create_revision < record and not any(one.record.foreign for one in queue)

@@ -1,1 +1,1 @@
-"""Locks brought to what is wanted of them, one key at a time, and their status told."""
+"""Brings locks to their desired state, one key at a time, and reports their status."""

@@ -1,7 +1,8 @@
-"""What the operator asks of the API server: lists, and every write. The watches are `informer`'s.
+"""The operator's calls to the API server: lists, and all writes. The watches are in `informer`.
 
-Each call has a deadline, and raises KubeError when the server refused or KubeUnknown when there was no answer. No patch
-hits a namesake made later than the object that was decided on: it names the UID or the resourceVersion (409 then).
+Each call has a deadline. It raises KubeError if the server refused, or KubeUnknown if there was no answer. A patch
+names the UID or the resourceVersion of the object that was decided on, so it cannot change a later object of the same
+name: the server answers 409 then.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from leasehold.operator.watch.transform import Kind, trim
 __all__ = ["Access", "AccessError", "Kube", "KubeError", "KubeFailure", "KubeUnknown"]
 
 CANARY: Final = "leasehold-operator-canary"
-"""A Lock in the operator's own namespace, whose annotation is changed to see the watch deliver it."""
+"""The annotation of the Lock CANARY, in the operator's own namespace. It is changed to see the watch deliver it."""
 
 _PATHS: Final[Mapping[Kind, str]] = {
     "Lock": locks_path(),
@@ -31,16 +32,16 @@ _PATHS: Final[Mapping[Kind, str]] = {
     "ReplicaSet": "/apis/apps/v1/replicasets",
     "StatefulSet": "/apis/apps/v1/statefulsets",
 }
-_PAGE: Final = 500
+PAGE_OBJECTS: Final = 500
 _NO_CRD: Final = "the CustomResourceDefinition of Locks is not installed; apply manifests/crd.yaml"
 _LABEL_ATTEMPTS: Final = 3
-_LONGEST_REASON: Final = 128
-_LONGEST_MESSAGE: Final = 1024
-_EVENTS_PER_SECOND, _EVENTS_AT_ONCE = 20.0, 200
+_MAX_REASON_CHARACTERS: Final = 128
+_MAX_MESSAGE_BYTES: Final = 1024
+_EVENTS_PER_SECOND, _EVENT_BURST = 20.0, 200
 
 
 class Labelling(Protocol):
-    """Which pod is to carry the leader's label, or no longer."""
+    """A pod that should carry the leader's label, or stop carrying it."""
 
     @property
     def namespace(self) -> str: ...
@@ -63,8 +64,8 @@ class Subject(Protocol):
     def resource_version(self) -> str: ...
 
 
-class Happening(Protocol):
-    """What an event says. `reason` is one word in CamelCase."""
+class EventText(Protocol):
+    """The contents of an event. `reason` is one word in CamelCase."""
 
     @property
     def reason(self) -> str: ...
@@ -75,13 +76,13 @@ class Happening(Protocol):
 
 
 class Kube:
-    """The API server, as the operator's service account sees it. Of one event loop."""
+    """The API server as seen by the operator's service account. For one event loop."""
 
     def __init__(self, call: KubeCall, clock: Callable[[], float], wall: Callable[[], datetime], instance: str) -> None:
         self._call = call
         self._wall = wall
         self._instance = instance
-        self._event_limit = RateLimiter(_EVENTS_PER_SECOND, _EVENTS_AT_ONCE, clock)
+        self._event_limit = RateLimiter(_EVENTS_PER_SECOND, _EVENT_BURST, clock)
         self.events_dropped = 0
 
     @classmethod
@@ -94,7 +95,7 @@ class Kube:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         instance: str = "",
     ) -> Kube:
-        """Calls with these credentials, each at most `timeout` seconds long. `instance` is named on events.
+        """A client with these credentials. A call takes at most `timeout` seconds; events name `instance`.
 
         `clock` gives monotonic seconds. No connection is made yet.
         """
@@ -107,7 +108,7 @@ class Kube:
     # --- reads ---------------------------------------------------------------------------------------------
 
     async def cluster_uid(self) -> str:
-        """The UID of the namespace kube-system, which stands for the cluster."""
+        """The UID of the namespace kube-system, which identifies the cluster."""
         body = await self._call.get("/api/v1/namespaces/kube-system")
         return str(body["metadata"]["uid"])
 
@@ -126,7 +127,7 @@ class Kube:
 
     async def _list(self, kind: Kind) -> list[Body]:
         found: list[Body] = []
-        query = {"limit": str(_PAGE)}
+        query = {"limit": str(PAGE_OBJECTS)}
         while True:
             page = await self._page(kind, query)
             found += [trim(kind, body) for body in page.get("items") or ()]
@@ -138,29 +139,29 @@ class Kube:
         try:
             return await self._call.get(_PATHS[kind], **query)
         except KubeError as error:
-            if error.status == 404 and kind == "Lock":  # its own answer is no sentence
+            if error.status == 404 and kind == "Lock":  # the server's own answer is not a sentence
                 raise KubeError(404, _NO_CRD) from error
             raise
 
     # --- writes --------------------------------------------------------------------------------------------
 
     async def patch_status(self, name: LockName, uid: str, status: Mapping[str, Any]) -> Body:
-        """Make this the whole status; the Lock as it then is, trimmed. 409: it is another Lock of that name.
+        """Replace the status; the resulting Lock, trimmed. 409: it is another Lock of that name.
 
-        A merge patch would not do: the API server ignores a UID in one of the status, measured with 1.36.
+        A merge patch does not work: the API server ignores a UID in a merge patch of the status, measured with 1.36.
         """
         path = f"{_lock(name)}/status"
         return trim("Lock", await self._call.replace(path, uid, {"/status": dict(status)}))
 
     async def patch_finalizers(self, name: LockName, resource_version: str, finalizers: Iterable[str]) -> Body:
-        """Make these the finalizers, unless the Lock has changed since (409); the Lock as it then is, trimmed."""
+        """Replace the finalizers; the resulting Lock, trimmed. 409: the Lock has changed since."""
         metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
         return trim("Lock", await self._call.merge(_lock(name), {"metadata": metadata}))
 
     async def label_pod(self, name: LockName, label: Labelling) -> None:
-        """Label a pod as a leader for this lock, or no longer; nothing if that pod is gone or it is so already.
+        """Label a pod as a leader of this lock, or stop. Does nothing if the pod is gone or needs no change.
 
-        Only in the lock's own namespace: others' pods are not for its Lock to label. Raises ValueError for them.
+        Raises ValueError for a pod outside the lock's own namespace: a Lock must not label pods of others.
         """
         if label.namespace != name.namespace:
             raise ValueError(f"the pod {label.namespace}/{label.name} is not in the namespace of the lock {name}")
@@ -171,7 +172,7 @@ class Kube:
                 if error.status == 404:
                     return
                 if error.status != 409 or attempt == _LABEL_ATTEMPTS - 1:
-                    raise  # a pod's status changes often: it is read again
+                    raise  # 409: a pod's status changes often, so read it again
             else:
                 return
 
@@ -181,8 +182,8 @@ class Kube:
         if body["metadata"]["uid"] == label.uid and (patch := label_patch(body, name.name, label.on)):
             await self._call.merge(path, patch)
 
-    async def emit(self, lock: Subject, event: Happening) -> bool:
-        """Have the event shown with the Lock; False when there were so many lately that this one is dropped."""
+    async def emit(self, lock: Subject, event: EventText) -> bool:
+        """Create an event of the Lock; False if there were too many lately and this one was dropped."""
         if self._event_limit.reserve() > 0:
             self._event_limit.give_back()
             self.events_dropped += 1
@@ -192,7 +193,7 @@ class Kube:
         return True
 
     async def touch_canary(self, namespace: str, value: str) -> None:
-        """Change the canary's annotation to `value`; make the canary if it isn't there."""
+        """Change the canary's annotation to `value`. Creates the canary if it does not exist."""
         name = LockName(namespace, CANARY)
         metadata: Body = {"annotations": {CANARY_VALUE: value}}
         try:
@@ -204,11 +205,11 @@ class Kube:
             body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {"suspend": True}}
             await self._call.create(locks_path(namespace), body)
 
-    def _event(self, lock: Subject, event: Happening) -> Body:
+    def _event(self, lock: Subject, event: EventText) -> Body:
         name = lock.name
         now = self._wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
-            # A name of its own each: an event sent twice, after no answer came, is two events.
+            # Every attempt has its own name: an event that is sent again after a missing answer becomes two events.
             "metadata": {"name": f"{name.name[:220].rstrip('-.')}.{uuid.uuid4().hex}", "namespace": name.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
@@ -218,7 +219,7 @@ class Kube:
                 "uid": lock.uid,
                 "resourceVersion": lock.resource_version,
             },
-            "reason": event.reason[:_LONGEST_REASON],
+            "reason": event.reason[:_MAX_REASON_CHARACTERS],
             "message": _cut(escape(event.message)),
             "type": "Warning" if event.warning else "Normal",
             "source": {"component": "leasehold-operator", "host": self._instance},
@@ -233,6 +234,6 @@ def _lock(name: LockName) -> str:
 
 
 def _cut(text: str) -> str:
-    """The text in at most 1024 bytes, which the API server counts."""
+    """The text, cut to 1024 bytes: the API server counts bytes."""
     raw = text.encode(errors="replace")
-    return text if len(raw) <= _LONGEST_MESSAGE else raw[: _LONGEST_MESSAGE - 3].decode(errors="ignore") + "…"
+    return text if len(raw) <= _MAX_MESSAGE_BYTES else raw[: _MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"

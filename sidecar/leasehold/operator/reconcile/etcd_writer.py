@@ -1,16 +1,16 @@
-"""The operator's writes to etcd: each one transaction, which says itself whether it may still be done.
+"""The operator's writes to etcd: each is one transaction that checks its own preconditions.
 
-Two comparisons stand in every one of them. The first is of the operator's own candidate, that it still holds the lock
-of the operators: an operator that was paused, and has been replaced, writes nothing any more, whatever it believes.
-The second is of what was read: the spec's mod revision, or the candidate's create revision, so that a change in between
-is looked at first.
+Every transaction compares two revisions. The first is the create revision of the operator's own queue key, which shows
+that this replica still holds the operators' lock: a replica that was paused and has been replaced can no longer write.
+The second is the one that was read: the spec's mod revision or the candidate's create revision. If it has changed, the
+lock has to be reconciled first.
 
-An eviction does not compare the lock's spec. A candidate is named by its create revision, for ever and alone; that its
-pod has ended, or that a person wanted it revoked, stays true whatever the spec says by then. Nor does it compare the
-candidate's mod revision: the record may change while it lives, and it is the same candidate.
+An eviction does not compare the lock's spec. The create revision identifies one candidate permanently. That its pod
+has ended, or that somebody wanted it revoked, stays true whatever the spec says by then. The candidate's mod revision
+is not compared either: the record may change while the candidate stays the same.
 
-Nothing is repeated here. An unknown outcome (OutcomeUnknown) is raised like any other: who acts on the mirror will see
-what became of it, and decide anew.
+Nothing is retried here. An unknown outcome (OutcomeUnknown) is raised like any other error: the mirror will show the
+result, and the next reconcile decides from that.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from typing import Final
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Compare, Delete, Get, Op, Put, RangeAnswer, TxnAnswer
 from leasehold.lock.keys import Keys, LockName
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
+from leasehold.operator.plan.model import DeleteSpec, Evict, PutSpec
 
-TIMEOUT: Final = 2.0
-"""Seconds that one write may take."""
+WRITE_TIMEOUT_SECONDS: Final = 2.0
 
 
 class NotActive(Exception):
-    """Nothing was written: this replica does not hold the operators' lock (any more)."""
+    """Nothing was written: this replica does not hold the operators' lock, or no longer."""
 
 
 class Conflict(Exception):
-    """Nothing was written: the key is no longer as it was read. Look again."""
+    """Nothing was written: the key has changed since it was read. Reconcile again."""
 
 
 class Writer:
-    """Writes for the active replica. `guard` gives its own queue key and token, None while it is not active.
+    """Writes for the active replica. `fence` returns its own queue key and token, None while it is not active.
 
-    All writes raise NotActive, Conflict or EtcdError; after OutcomeUnknown it may have been done, or yet be.
+    All writes raise NotActive, Conflict or EtcdError. After OutcomeUnknown, the write may have been done or may still
+    be done.
     """
 
-    def __init__(self, client: EtcdClient, root: str, guard: Callable[[], tuple[str, int] | None]) -> None:
+    def __init__(self, client: EtcdClient, root: str, fence: Callable[[], tuple[str, int] | None]) -> None:
         self._client = client
         self._root = root
-        self._guard = guard
+        self._fence = fence
 
     async def put_spec(self, name: LockName, put: PutSpec) -> int:
         """Write a lock's spec key; its new mod revision."""
@@ -58,25 +58,28 @@ class Writer:
         await self._write(Compare.mod_revision(key, "=", delete.mod_revision), Delete(key))
 
     async def evict(self, name: LockName, evict: Evict) -> None:
-        """Delete the key of a candidate of this lock; ValueError for one of another."""
+        """Delete a candidate's key. Raises ValueError if it is a candidate of another lock."""
         key = evict.entry.key
         if not key.startswith(Keys(name, self._root).queue):
-            raise ValueError(f"{key!r} is no candidate of the lock {name}")
+            raise ValueError(f"{key!r} is not a candidate of the lock {name}")
         await self._write(Compare.create_revision(key, "=", evict.entry.create_revision), Delete(key))
 
     async def _write(self, compare: Compare, op: Op) -> TxnAnswer:
-        guard = self._guard()
-        if guard is None:
+        fence = self._fence()
+        if fence is None:
             raise NotActive("this replica is not the active one")
-        own, token = guard
+        own, token = fence
         answer = await self._client.txn(
-            [Compare.create_revision(own, "=", token), compare], [op], [Get(own, keys_only=True)], timeout=TIMEOUT
+            [Compare.create_revision(own, "=", token), compare],
+            [op],
+            [Get(own, keys_only=True)],
+            timeout=WRITE_TIMEOUT_SECONDS,
         )
         if answer.succeeded:
             return answer
         if _create_revision(answer) != token:
             raise NotActive("this replica has been replaced: its own key is gone")
-        raise Conflict(f"{_name(compare)} is no longer as it was read")
+        raise Conflict(f"{_name(compare)} has changed since it was read")
 
 
 def _create_revision(answer: TxnAnswer) -> int:

@@ -1,8 +1,8 @@
-"""What a Prometheus server can scrape of the operator.
+"""The operator's Prometheus metrics.
 
-Its replicas' election has the sidecar's own metrics, with the operator's lock as their label; what is here concerns
-the Locks of the whole cluster. No metric has a Lock for a label: there may be ten thousand. What can be read off the
-operator's own state is read when it is scraped.
+The election of its replicas has the sidecar's metrics, labelled with the operator's lock. The metrics here concern the
+Locks of the whole cluster. No metric has a Lock as a label: there may be ten thousand. Gauges are read from the
+operator's state at the scrape.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 DURATION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 RESULTS: Final = ("done", "again", "failed")
-"""How a reconcile ends: nothing is left to do; it was overtaken and looks again at once; it is retried later."""
+"""How a reconcile ends: nothing is left to do; a change overtook it, so it is repeated soon; it is retried later."""
 API_WRITES: Final = ("status", "finalizers", "event", "label", "canary")
 ETCD_WRITES: Final = ("put", "delete", "evict")
 ERRORS: Final = ("etcd", "api", "bug", "inactive", "conflict")
@@ -26,7 +26,7 @@ ERRORS: Final = ("etcd", "api", "bug", "inactive", "conflict")
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """The operator as it stands at a scrape. `mirror_age`: seconds since etcd last proved the mirror to be current."""
+    """The operator's state at a scrape. `mirror_age`: seconds since the mirror was last proven to be current."""
 
     locks: int
     declared: int
@@ -38,12 +38,12 @@ class Gauges:
 
 
 class OperatorMetrics:
-    """Counts what is reported, in the given registry, and shows what `gauges` returns."""
+    """Counts in the given registry, and exposes what `gauges` returns."""
 
     def __init__(self, registry: CollectorRegistry, gauges: Callable[[], Gauges]) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # has no annotations
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no annotations
         self._reconciles = Counter(
-            "leasehold_operator_reconciles", "Looks at a Lock, by result.", ["result"], registry=registry
+            "leasehold_operator_reconciles", "Reconciles of a Lock, by result.", ["result"], registry=registry
         )
         self._errors = Counter("leasehold_operator_errors", "Errors, by kind.", ["kind"], registry=registry)
         self._api = Counter(
@@ -57,32 +57,32 @@ class OperatorMetrics:
         )
         self._durations = Histogram(
             "leasehold_operator_reconcile_duration_seconds",
-            "Time of one look at a Lock, its writes included.",
+            "Time of one reconcile of a Lock, its writes included.",
             registry=registry,
             buckets=DURATION_BUCKETS,
         )
         self._show_zeros()
-        registry.register(_Now(gauges))
+        registry.register(_GaugeCollector(gauges))
 
     def reconciled(self, result: str, seconds: float) -> None:
-        """A look at a Lock has ended after so many seconds; `result` is one of `RESULTS`."""
+        """A reconcile of a Lock has ended after so many seconds. `result` is one of `RESULTS`."""
         self._reconciles.labels(result).inc()
         self._durations.observe(seconds)
 
     def error(self, kind: str) -> None:
-        """Something failed; `kind` is one of `ERRORS`."""
+        """Something failed. `kind` is one of `ERRORS`."""
         self._errors.labels(kind).inc()
 
     def api_write(self, kind: str) -> None:
-        """A write to the API server was done; `kind` is one of `API_WRITES`."""
+        """A write to the API server succeeded. `kind` is one of `API_WRITES`."""
         self._api.labels(kind).inc()
 
     def etcd_write(self, kind: str) -> None:
-        """A write to etcd was done; `kind` is one of `ETCD_WRITES`."""
+        """A write to etcd succeeded. `kind` is one of `ETCD_WRITES`."""
         self._etcd.labels(kind).inc()
 
     def _show_zeros(self) -> None:
-        # A counter that appears with its first event hides that event from rate(): so all are there from the start.
+        # If a counter appeared with its first event, rate() would not count that event. So all exist from the start.
         shown = (
             (self._reconciles, RESULTS),
             (self._errors, ERRORS),
@@ -94,8 +94,8 @@ class OperatorMetrics:
                 counter.labels(value)
 
 
-class _Now(Collector):
-    """The gauges, at the scrape."""
+class _GaugeCollector(Collector):
+    """The gauges at the scrape."""
 
     def __init__(self, gauges: Callable[[], Gauges]) -> None:
         self._gauges = gauges
@@ -105,7 +105,7 @@ class _Now(Collector):
         for name, text, value in (
             ("locks", "Lock resources known.", now.locks),
             ("declared", "Locks that are declared in etcd, by this operator or another.", now.declared),
-            ("queue_length", "Locks that wait to be looked at, or are being looked at.", now.queue_length),
+            ("queue_length", "Locks that wait for a reconcile or are being reconciled.", now.queue_length),
             ("reports_waiting", "Statuses, pods' labels and events that wait to be written.", now.reports_waiting),
             ("active", "1 while this replica may write etcd, else 0.", now.active),
             ("etcd_reachable", "1 while etcd answers, else 0.", now.etcd_reachable),
@@ -114,5 +114,5 @@ class _Now(Collector):
             yield GaugeMetricFamily(f"leasehold_operator_{name}", text, value=float(value))
 
     def describe(self) -> list[Metric]:
-        # Names are fixed; a registry that asks for them at registration would ask for state that is not there yet.
+        # A registry would otherwise call `collect` at registration, before the operator's state exists.
         return []

@@ -1,12 +1,12 @@
-"""The shell around the plan: takes a lock from the queue, gathers what is known of it, and performs what is decided.
+"""The reconciler around the plan: takes a lock from the queue, gathers its situation, and carries out the plan.
 
-Level-triggered: nothing is handed on but the lock's name. Whatever fails, is overtaken or is interrupted is planned
-anew from what is then observed; nothing is remembered but what the plan itself asked to be remembered. One lock's
-trouble, were it a bug, costs the others nothing.
+Level-triggered: only the lock's name is passed on. If a reconcile fails, is overtaken or is interrupted, the next one
+plans from what is observed then. Only the plan's own memory is remembered. A failure of one lock, even a bug, does not
+affect the others.
 
-Order: the finalizer before anything is written to etcd, its removal after everything was; statuses, labels and events
-go by a lane of their own (`reports.py`). A round that wrote to etcd reports nothing: the mirror will show what was
-written, and that is what is reported.
+Order: a finalizer is added before anything is written to etcd, and removed after everything was. Statuses, labels and
+events have workers of their own (`reports`). A reconcile that wrote to etcd reports no status: the mirror will deliver
+what was written, and the next reconcile reports that.
 """
 
 from __future__ import annotations
@@ -14,238 +14,233 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import LockName
-from leasehold.operator.plan.observed import EtcdState, StoredLock
-from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
-from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan
+from leasehold.operator.plan.model import (
+    DeleteSpec,
+    EtcdOperation,
+    EtcdState,
+    Evict,
+    Memory,
+    PutSpec,
+    ReconcilePlan,
+    Situation,
+    StoredLock,
+)
+from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
-from leasehold.operator.reconcile.api import Kube, KubeError, KubeFailure
+from leasehold.operator.reconcile.api import KubeError, KubeFailure
+from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
-from leasehold.operator.reconcile.metrics import OperatorMetrics
-from leasehold.operator.reconcile.ratelimit import RateLimiter
-from leasehold.operator.reconcile.reports import GONE, DesiredStatus, Reports
-from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
+from leasehold.operator.reconcile.reports import OUTDATED, WARN_DELAY_SECONDS, DesiredStatus, Reports
 from leasehold.operator.reconcile.workqueue import WorkQueue
-from leasehold.operator.watch.locks import Locks
-from leasehold.operator.watch.mirror import Mirror
-from leasehold.operator.watch.pod_index import Followers
-from leasehold.operator.watch.pods import Pods
+from leasehold.operator.watch.caches import Caches
 
 _log = logging.getLogger("leasehold.operator.reconciler")
 
-ECHO: Final = 1.0
-"""Seconds after a write to etcd at which the lock is looked at again, should the mirror not have shown it by then."""
+WRITE_RECHECK_SECONDS: Final = 1.0
+"""After a write to etcd the lock is reconciled again after this time, in case the mirror has not shown it by then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Caches:
-    """All that is observed, kept up to date by those who watch."""
+class ReconcileContext:
+    """What a reconcile needs to know beside the caches.
 
-    locks: Locks
-    mirror: Mirror
-    pods: Pods
-    followers: Followers
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterContext:
-    """What does not change while this process runs: the clock, whose locks these are, and the operator's own lock."""
+    `clock` gives monotonic seconds, `cluster` is the UID of the namespace kube-system, `own_lock` the lock that the
+    operator's replicas elect with, `root` the root of all keys. `active` says whether this replica may write now,
+    `etcd_state` what is known of etcd now.
+    """
 
     clock: Callable[[], float]
     cluster: str
-    own: LockName
+    own_lock: LockName
     root: str
+    active: Callable[[], bool]
+    etcd_state: Callable[[], EtcdState]
 
 
 class Reconciler:
-    """Looks at locks for ever, several at a time, each by one worker at a time."""
+    """Reconciles locks: several at a time, each with one worker at a time."""
 
     def __init__(
         self,
-        place: ClusterContext,
-        known: Caches,
+        context: ReconcileContext,
+        caches: Caches,
         queue: WorkQueue[LockName],
         writer: Writer,
-        kube: Kube,
         reports: Reports,
-        limiter: RateLimiter,
-        metrics: OperatorMetrics,
-        stranded: RetryOnRecovery,
-        *,
-        active: Callable[[], bool],
-        store: Callable[[], EtcdState],
+        api: ApiContext,
     ) -> None:
-        self._place = place
-        self._known = known
+        self._context = context
+        self._caches = caches
         self._queue = queue
         self._writer = writer
-        self._kube = kube
         self._reports = reports
-        self._limiter = limiter
-        self._metrics = metrics
-        self._stranded = stranded
-        self._active = active
-        self._store = store
+        self._api = api
         self._memories: dict[LockName, Memory] = {}
 
     async def work(self) -> None:
-        """Look at one lock after the other, for ever; any number of these may run at once."""
+        """Reconcile one lock after the other until cancelled. Several of these may run at once."""
         while True:
             name = await self._queue.get()
-            began = self._place.clock()
+            began = self._context.clock()
             try:
                 result = await self._attempt(name)
             finally:
                 self._queue.done(name)
-            self._metrics.reconciled(result, self._place.clock() - began)
-            await asyncio.sleep(0)  # many that want nothing done must not keep everyone else from the loop
+            self._api.metrics.reconciled(result, self._context.clock() - began)
+            await asyncio.sleep(0)  # many locks that need nothing must not keep other tasks from the loop
 
-    # --- one look -----------------------------------------------------------------------------------------------
+    # --- one reconcile ------------------------------------------------------------------------------------------
 
     async def _attempt(self, name: LockName) -> str:
-        """Look once; every failure ends here, and has the lock come again."""
+        """Reconcile once; the result for the metrics. After a failure the lock is queued again."""
         try:
-            await self._look(name)
-        except Conflict:
-            self._metrics.error("conflict")  # what overtook us is about to come through the watch
-            self._queue.add_at(name, min(ECHO, self._queue.failed(name)))
+            await self._reconcile(name)
+        except Conflict:  # the watch is about to deliver the change that overtook this reconcile
+            self._api.metrics.error("conflict")
+            self._queue.add_after(name, min(WRITE_RECHECK_SECONDS, self._queue.failed(name)))
             return "again"
-        except NotActive:
-            self._metrics.error("inactive")  # whoever is active now looks at everything
+        except NotActive:  # the replica that is active now reconciles everything
+            self._api.metrics.error("inactive")
             return "done"
         except (KubeFailure, EtcdError) as error:
             self._retry(name, error)
             return "failed"
         except Exception:
-            _log.exception("looking at %s failed", name)
-            self._metrics.error("bug")
+            _log.exception("reconciling %s failed", name)
+            self._api.metrics.error("bug")
             self._queue.failed(name)
             return "failed"
-        self._queue.ok(name)
+        self._queue.succeeded(name)
         return "done"
 
     def _retry(self, name: LockName, error: KubeFailure | EtcdError) -> None:
-        self._metrics.error("etcd" if isinstance(error, EtcdError) else "api")
+        self._api.metrics.error("etcd" if isinstance(error, EtcdError) else "api")
         delay = self._queue.failed(name, getattr(error, "retry_after", 0.0))
-        self._stranded.add(self._queue, name, error)
-        _log.log(logging.WARNING if delay >= 2.0 else logging.DEBUG, "%s waits %.1f s: %s", name, delay, error)
+        self._api.retries.add(self._queue, name, error)
+        level = logging.WARNING if delay >= WARN_DELAY_SECONDS else logging.DEBUG
+        _log.log(level, "cannot reconcile %s, trying again in %.1f s: %s", name, delay, error)
 
-    async def _look(self, name: LockName) -> None:
+    async def _reconcile(self, name: LockName) -> None:
         situation = self._situation(name)
         if situation is None:
             return
-        wanted = plan(situation)
-        self._memories[name] = wanted.memory
-        for event in wanted.events:
+        decided = plan(situation)
+        self._memories[name] = decided.memory
+        for event in decided.events:
             if situation.lock is not None:
-                self._reports.tell(situation.lock, event)
-        if wanted.again_in is not None:
-            self._queue.add_at(name, wanted.again_in)
-        await self._perform(name, situation.lock, wanted)
+                self._reports.add_event(situation.lock, event)
+        if decided.again_in is not None:
+            self._queue.add_after(name, decided.again_in)
+        await self._carry_out(name, situation.lock, decided)
 
-    # --- what is known ------------------------------------------------------------------------------------------
+    # --- the situation ------------------------------------------------------------------------------------------
 
     def _situation(self, name: LockName) -> Situation | None:
-        """All that is known of a lock; None when that is not enough to decide anything, or there is no such lock."""
-        known = self._known
-        lock, stored = known.locks.get(name), known.mirror.get(name)
-        labelled = known.pods.labelled(name)
+        """All that is known of a lock; None if that is too little to decide anything, or if there is no such lock."""
+        caches, context = self._caches, self._context
+        lock, stored = caches.locks.get(name), caches.mirror.get(name)
+        labelled = caches.pods.labelled(name)
         if lock is None and not self._is_orphan(name, stored, bool(labelled)):
             return None
         return Situation(
             lock=lock,
             stored=stored,
-            departed=known.mirror.take_departed(name),
-            store=self._store(),
+            ended=caches.mirror.take_ended(name),
+            etcd=context.etcd_state(),
             preferred_group=self._preferred_group(stored),
-            ended_pods=known.pods.ended(name, stored.queue),
+            ended_pods=caches.pods.ended(name, stored.queue),
             labelled=labelled,
-            active=self._active(),
-            cluster=self._place.cluster,
-            own=self._place.own,
-            root=self._place.root,
+            active=context.active(),
+            cluster=context.cluster,
+            own_lock=context.own_lock,
+            root=context.root,
             memory=self._memories.get(name) or Memory(),
-            now=self._place.clock(),
+            now=context.clock(),
             wall=datetime.now(UTC),
         )
 
     def _preferred_group(self, stored: StoredLock) -> str:
-        """By the pods and their owners; while not all of them are known, as after a start, it stays what it was."""
-        if self._known.pods.complete or stored.spec is None or stored.spec.spec is None:
-            return self._known.pods.preferred_group(stored.queue)
+        """By pods and their owners. Until all of them are known, for example after a start, the declared one stays."""
+        if self._caches.pods.complete or stored.spec is None or stored.spec.spec is None:
+            return self._caches.pods.preferred_group(stored.queue)
         return stored.spec.spec.preferred_group
 
-    def _is_orphan(self, name: LockName, stored: StoredLock, labelled: bool) -> bool:
-        """Whether what is left of a lock has lost its resource for sure; nothing is kept of one that left nothing."""
-        if stored.spec is None and not labelled:
-            self._memories.pop(name, None)
-            self._known.mirror.take_departed(name)
-            self._known.locks.forget(name)
-            self._reports.forget(name)
+    def _is_orphan(self, name: LockName, stored: StoredLock, is_labelled: bool) -> bool:
+        """Whether the rest of a lock has certainly lost its resource. If nothing is left, the lock is forgotten."""
+        if stored.spec is None and not is_labelled:
+            self._forget(name)
             return False
         if stored.spec is None:
-            return self._known.locks.complete
+            return self._caches.locks.complete
         uid = stored.spec.spec.uid if stored.spec.spec else ""
-        return self._known.locks.is_gone(name, uid)
+        return self._caches.locks.is_gone(name, uid)
 
-    # --- what is done -------------------------------------------------------------------------------------------
+    def _forget(self, name: LockName) -> None:
+        self._memories.pop(name, None)
+        self._caches.mirror.take_ended(name)
+        self._caches.locks.forget(name)
+        self._reports.forget(name)
 
-    async def _perform(self, name: LockName, lock: Lock | None, wanted: ReconcilePlan) -> None:
-        removes = wanted.finalizers is not None and FINALIZER not in wanted.finalizers
-        if lock is not None and wanted.finalizers is not None and not removes:
-            await self._put_finalizers(lock, wanted.finalizers)
+    # --- carrying out a plan ------------------------------------------------------------------------------------
+
+    async def _carry_out(self, name: LockName, lock: Lock | None, decided: ReconcilePlan) -> None:
+        removes_finalizer = decided.finalizers is not None and FINALIZER not in decided.finalizers
+        if not removes_finalizer:
+            await self._put_finalizers(lock, decided.finalizers)
         try:
-            await self._write_all(name, wanted)
+            for write in decided.writes:
+                await self._write(name, write)
         except EtcdError:
-            self._reports.want(name, DesiredStatus(lock, wanted.status, self._possible(wanted.labels)))
+            self._report(name, lock, decided)
             raise
-        if lock is not None and wanted.finalizers is not None and removes:
-            await self._put_finalizers(lock, wanted.finalizers)
-        self._report(name, lock, wanted)
+        if removes_finalizer:
+            await self._put_finalizers(lock, decided.finalizers)
+        if decided.writes and decided.status is not None:
+            self._queue.add_after(name, WRITE_RECHECK_SECONDS)
+            decided = replace(decided, status=None)
+        self._report(name, lock, decided)
 
-    def _report(self, name: LockName, lock: Lock | None, wanted: ReconcilePlan) -> None:
-        if wanted.writes and wanted.status is not None:
-            self._queue.add_at(name, ECHO)
-        status = None if wanted.writes else wanted.status
-        self._reports.want(name, DesiredStatus(lock, status, self._possible(wanted.labels)))
+    def _report(self, name: LockName, lock: Lock | None, decided: ReconcilePlan) -> None:
+        """Report the status and those labels whose pods exist.
 
-    def _possible(self, labels: tuple[LabelPod, ...]) -> tuple[LabelPod, ...]:
-        """Those of pods that are there: a candidate's key may name any pod at all, and outlive its own.
-
-        When the pod comes to be seen, the lock is looked at again.
+        A candidate's key may name any pod and outlive its own. Once the pod is seen, the lock is reconciled again.
         """
-        return tuple(one for one in labels if self._known.pods.is_there(one.namespace, one.name, one.uid))
+        pods = self._caches.pods
+        labels = tuple(one for one in decided.labels if pods.exists(one.namespace, one.name, one.uid))
+        self._reports.set_desired(name, DesiredStatus(lock, decided.status, labels))
 
-    async def _write_all(self, name: LockName, wanted: ReconcilePlan) -> None:
-        for write in wanted.writes:
-            match write:
-                case PutSpec():
-                    await self._writer.put_spec(name, write)
-                    self._metrics.etcd_write("put")
-                case DeleteSpec():
-                    await self._writer.delete_spec(name, write)
-                    self._metrics.etcd_write("delete")
-                    _log.info("%s is declared in etcd no longer", name)
-                case Evict():
-                    await self._writer.evict(name, write)
-                    self._metrics.etcd_write("evict")
-                    who, token = write.entry.record.identity, write.entry.create_revision
-                    _log.info("%s was taken from %s (fencing token %d): %s", name, who, token, write.cause)
+    async def _write(self, name: LockName, write: EtcdOperation) -> None:
+        match write:
+            case PutSpec():
+                await self._writer.put_spec(name, write)
+                self._api.metrics.etcd_write("put")
+            case DeleteSpec():
+                await self._writer.delete_spec(name, write)
+                self._api.metrics.etcd_write("delete")
+                _log.info("deleted the spec key of %s", name)
+            case Evict():
+                await self._writer.evict(name, write)
+                self._api.metrics.etcd_write("evict")
+                who, token = write.entry.record.identity, write.entry.create_revision
+                _log.info("evicted %s (fencing token %d) from %s: %s", who, token, name, write.cause)
 
-    async def _put_finalizers(self, lock: Lock, finalizers: tuple[str, ...]) -> None:
-        """Raises KubeFailure. A resource that is gone needs none; of one that has changed, the watch will tell."""
-        await self._limiter.acquire()
+    async def _put_finalizers(self, lock: Lock | None, finalizers: tuple[str, ...] | None) -> None:
+        """Raises KubeFailure, or Conflict if the resource is gone or has changed: the watch will deliver that."""
+        if lock is None or finalizers is None:
+            return
+        await self._api.limiter.acquire()
         try:
-            body = await self._kube.patch_finalizers(lock.name, lock.resource_version, finalizers)
+            body = await self._api.kube.patch_finalizers(lock.name, lock.resource_version, finalizers)
         except KubeError as error:
-            if error.status not in GONE:
+            if error.status not in OUTDATED:
                 raise
             raise Conflict(f"{lock.name} has changed") from None
-        self._metrics.api_write("finalizers")
-        self._stranded.rescue()
-        self._known.locks.seen(body)
+        self._api.metrics.api_write("finalizers")
+        self._api.retries.requeue_all()
+        self._caches.locks.seen(body)

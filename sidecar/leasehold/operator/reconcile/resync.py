@@ -1,110 +1,102 @@
-"""The full comparison: all Locks by one whole list, with all that was seen of them and all that stands in etcd.
+"""The resync: compares a full list of all Locks with all that was observed and with all that etcd holds.
 
-A watch tells nothing of what was deleted while it was down, and a spec key may have lost its resource while no
-operator ran. Both can only be told by a list that was asked for *after* what it is compared with was seen. So one is
-made at the start, one after each time that this replica becomes active or that the watch of Locks could not be
-resumed, and one every so often; until the first has come nothing is taken for an orphan. The same goes for pods and
-their owners.
+A watch does not report what was deleted while it was down, and a spec key may have lost its resource while no operator
+ran. Only a list can show both, if it is requested *after* what it is compared with was observed. So there is a resync
+at the start, after this replica becomes active, after the watch of Locks could not be resumed, and at regular
+intervals. Until the first one is done, nothing counts as an orphan. The same applies to pods and their owners.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final
 
+from leasehold.backoff import Backoff
 from leasehold.lock.keys import LockName
-from leasehold.operator.reconcile.api import Kube, KubeFailure
-from leasehold.operator.reconcile.metrics import OperatorMetrics
-from leasehold.operator.reconcile.reconciler import Caches
-from leasehold.operator.reconcile.retry_on_recovery import RetryOnRecovery
-from leasehold.operator.trouble import RepeatedFailureLog
+from leasehold.operator.reconcile.api import KubeFailure
+from leasehold.operator.reconcile.api_context import ApiContext
+from leasehold.operator.watch.caches import Caches
 from leasehold.operator.watch.transform import Kind
+from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.operator.resync")
 
-_RETRY: Final = 2.0
-_LONGEST_RETRY: Final = 30.0
-_OTHERS: Final[tuple[Kind, ...]] = ("Pod", "ReplicaSet", "StatefulSet")
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 2.0, 30.0
+_OTHER_KINDS: Final[tuple[Kind, ...]] = ("Pod", "ReplicaSet", "StatefulSet")
 
 
 class Resync:
-    """Compares now and then. `look` queues a lock, `touched` those that a pod's or owner's disappearance concerns."""
+    """Resyncs every `interval` seconds and on request. Calls `enqueue` with each lock to reconcile."""
 
     def __init__(
-        self,
-        known: Caches,
-        kube: Kube,
-        metrics: OperatorMetrics,
-        stranded: RetryOnRecovery,
-        *,
-        look: Callable[[LockName], None],
-        every: float,
+        self, caches: Caches, api: ApiContext, enqueue: Callable[[LockName], None], *, interval: float
     ) -> None:
-        """`every`: seconds between two comparisons."""
-        self._known = known
-        self._kube = kube
-        self._metrics = metrics
-        self._stranded = stranded
-        self._look = look
-        self._every = every
-        self._asked = asyncio.Event()
+        self._caches = caches
+        self._api = api
+        self._enqueue = enqueue
+        self._interval = interval
+        self._requested = asyncio.Event()
 
-    def ask(self) -> None:
-        """Compare as soon as possible."""
-        self._asked.set()
+    def request(self) -> None:
+        """Resync as soon as possible."""
+        self._requested.set()
 
     async def run(self) -> None:
-        """Compare for ever; an API server that does not answer is asked again."""
-        retry, trouble = _RETRY, RepeatedFailureLog(_log, "the Locks cannot be listed")
+        """Resync until cancelled. A list that fails is retried."""
+        backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=0.0)
+        failure_log = RepeatedFailureLog(_log, "the Locks cannot be listed")
         while True:
-            self._asked.clear()
+            self._requested.clear()
             try:
-                await self._compare()
+                await self._resync()
             except KubeFailure as error:
-                self._metrics.error("api")
-                trouble.because(error)
-                await asyncio.sleep(retry)
-                retry = min(_LONGEST_RETRY, 2 * retry)
+                self._api.metrics.error("api")
+                failure_log.failed(error)
+                await asyncio.sleep(backoff.next_pause())
                 continue
-            retry = _RETRY
-            trouble.over()
-            self._stranded.rescue()
-            await self._rest()
+            backoff.reset()
+            failure_log.succeeded()
+            self._api.retries.requeue_all()
+            await self._pause()
 
-    async def _rest(self) -> None:
+    async def _pause(self) -> None:
         try:
-            async with asyncio.timeout(self._every):
-                await self._asked.wait()
+            async with asyncio.timeout(self._interval):
+                await self._requested.wait()
         except TimeoutError:
             pass
 
-    async def _compare(self) -> None:
-        first = not (self._known.locks.complete and self._known.pods.complete)
-        news = await self._compare_locks()
-        for kind in _OTHERS:
-            await self._compare_others(kind)
-        self._known.pods.complete = True
-        if news and not first:
-            _log.info("the full comparison found changes that no watch told of; Locks concerned: %d", len(news))
-        if first:
-            _log.info("all Locks are listed: %d", len(self._known.locks))
-        for name in {*news, *self._known.mirror.declared()} if first else news:
-            self._look(name)
+    async def _resync(self) -> None:
+        is_first = not (self._caches.locks.complete and self._caches.pods.complete)
+        changed = await self._resync_locks()
+        for kind in _OTHER_KINDS:
+            await self._resync_others(kind)
+        self._caches.pods.complete = True
+        if is_first:
+            _log.info("listed all %d Locks", len(self._caches.locks))
+            self._enqueue_all({*changed, *self._caches.mirror.declared()})
+            return
+        if changed:
+            _log.info("the resync found changes of %d Locks that no watch reported", len(changed))
+        self._enqueue_all(changed)
 
-    async def _compare_locks(self) -> set[LockName]:
-        locks, mirror = self._known.locks, self._known.mirror
+    def _enqueue_all(self, names: Set[LockName]) -> None:
+        for name in names:
+            self._enqueue(name)
+
+    async def _resync_locks(self) -> set[LockName]:
+        locks, mirror = self._caches.locks, self._caches.mirror
         stored = ((name, mirror.get(name).spec) for name in mirror.declared())
         declared = {name: key.spec.uid for name, key in stored if key and key.spec and key.spec.uid}
         before = locks.snapshot()
-        return locks.take_list(await self._kube.list_locks(), before, declared)
+        return locks.take_list(await self._api.kube.list_locks(), before, declared)
 
-    async def _compare_others(self, kind: Kind) -> None:
-        pods = self._known.pods
-        before = pods.known(kind)
-        listed = await self._kube.list_all(kind)
-        gone = before - {body["metadata"]["uid"] for body in listed}
-        for touched in (pods.forget(kind, gone), *(pods.apply(kind, body, False) for body in listed)):
-            for name in {*touched.locks, *self._known.followers.locks_of(touched.pods)}:
-                self._look(name)
+    async def _resync_others(self, kind: Kind) -> None:
+        pods = self._caches.pods
+        before = pods.uids(kind)
+        listed = await self._api.kube.list_all(kind)
+        missing = before - {body["metadata"]["uid"] for body in listed}
+        for affected in (pods.forget(kind, missing), *(pods.apply(kind, body, False) for body in listed)):
+            self._enqueue_all({*affected.locks, *self._caches.pod_index.locks_of(affected.pods)})

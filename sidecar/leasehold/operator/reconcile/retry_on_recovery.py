@@ -1,7 +1,7 @@
-"""Keys that failed because the API server did not answer: they are looked at again as soon as it does. Pure.
+"""Requeues the keys that failed while the API server did not answer, as soon as it answers. Pure.
 
-Their back-off would bring them within a minute by itself; after an outage that is a long time. A server that answers
-with an error is no reason: the key alone may be at fault, and would come again and again.
+Their back-off alone would bring them back within a minute, which is long after an outage. If the server answers with an
+error, the key keeps its back-off: the key itself may be the reason, and would return again and again.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from leasehold.operator.reconcile.workqueue import WorkQueue
 
 
 class RetryOnRecovery:
-    """The keys, of several queues, that wait for an answer of the API server, to whatever question."""
+    """The keys, of several queues, that wait until the API server answers any request."""
 
     def __init__(self) -> None:
         self._keys: set[tuple[WorkQueue[LockName], LockName]] = set()
 
     def add(self, queue: WorkQueue[LockName], key: LockName, error: Exception) -> None:
-        """Note a key that failed by this error, if that was for want of an answer."""
+        """Note a key that failed with this error, if the error is a missing answer."""
         if isinstance(error, KubeUnknown):
             self._keys.add((queue, key))
 
-    def rescue(self) -> None:
-        """The server has answered."""
+    def requeue_all(self) -> None:
+        """The server has answered: queue all keys."""
         keys, self._keys = self._keys, set()
         for queue, key in keys:
             queue.add(key)

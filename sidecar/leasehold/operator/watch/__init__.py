@@ -1,1 +1,1 @@
-"""What the operator knows: of Locks and pods from the API server, of queues from etcd."""
+"""What the operator knows: Locks and pods from the API server, queues from etcd."""

@@ -1,7 +1,7 @@
-"""How a candidate went, asked of etcd soon after: does its lease still live?
+"""How a candidate ended. etcd is asked soon afterwards: is its lease still alive?
 
-A sidecar that gives up deletes its key, and lets its lease live a moment longer (`leasehold.candidate.runner`), so
-that a deletion and an expiry can be told apart. The answer serves messages alone, so it may fail, and nothing waits
+A sidecar that resigns deletes its key but lets its lease live a moment longer (`leasehold.candidate.runner`), so that
+a deleted key and an expired lease can be told apart. The answer only words messages, so it may fail, and nothing waits
 long for it.
 """
 
@@ -17,61 +17,65 @@ from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import Entry, LockName
 from leasehold.operator.watch.mirror import Mirror
 
-_AT_ONCE: Final = 8
-"""Questions under way at the same time."""
-_MOST_WAITING: Final = 256
-"""Departures that wait for their answer; after those beyond, nobody asks."""
-_PATIENCE: Final = 0.25
-"""Seconds after which the departure is told all the same."""
+_MAX_CONCURRENT: Final = 8
+_MAX_PENDING: Final = 256
+"""Candidates whose answer is pending. For more than that, etcd is not asked."""
+_NOTIFY_AFTER_SECONDS: Final = 0.25
+"""After this time the change of the queue is notified without an answer."""
 
 
 class EndedCandidates:
-    """Asks after the leases of candidates that went, and calls `changed` when that is known, or takes too long."""
+    """Asks for the leases of ended candidates. Calls `changed` once the answer is known or takes too long."""
 
     def __init__(self, client: EtcdClient, mirror: Mirror, changed: Callable[[LockName], None]) -> None:
         self._client = client
         self._mirror = mirror
         self._changed = changed
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def went(self, name: LockName, entry: Entry, timeout: float) -> None:
-        """A candidate went. Returns at once; `timeout` in seconds is that of the question."""
-        if len(self._tasks) >= _MOST_WAITING or not entry.lease:
+    @property
+    def pending(self) -> int:
+        """How many candidates have no answer yet."""
+        return len(self._tasks)
+
+    def add(self, name: LockName, entry: Entry, timeout: float) -> None:
+        """A candidate has ended. Returns at once. `timeout` is the request's, in seconds."""
+        if len(self._tasks) >= _MAX_PENDING or not entry.lease:
             self._changed(name)
             return
-        task = asyncio.create_task(self._tell(name, entry, timeout), name=f"mirror departed {name}")
+        task = asyncio.create_task(self._check(name, entry, timeout), name=f"ended candidate of {name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """End all questions."""
+        """Cancel all requests."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, name: LockName, entry: Entry, timeout: float) -> None:
+    async def _check(self, name: LockName, entry: Entry, timeout: float) -> None:
         loop = asyncio.get_running_loop()
-        late = loop.call_later(_PATIENCE, self._changed, name)
-        seen = loop.time()
+        late = loop.call_later(_NOTIFY_AFTER_SECONDS, self._changed, name)
+        seen_at = loop.time()
         try:
             async with self._slots:
-                released = await self._released(entry, seen, timeout)
+                released = await self._was_released(entry, seen_at, timeout)
             if released is not None:
-                self._mirror.settle(name, entry, released)
+                self._mirror.note_end(name, entry, released)
         finally:
             late.cancel()
             self._changed(name)
 
-    async def _released(self, entry: Entry, seen: float, timeout: float) -> bool | None:
+    async def _was_released(self, entry: Entry, seen_at: float, timeout: float) -> bool | None:
         try:
             answer = await self._client.time_to_live(entry.lease, timeout=timeout)
         except EtcdError:
             return None
         if answer.ttl > 0:
             return True
-        # A lease that is gone was revoked, by a sidecar or a foreign client that gave up, or has run out. Ours are
-        # revoked later than this answer came, if it came soon.
-        soon = asyncio.get_running_loop().time() - seen < LEASE_LINGER_SECONDS / 2
-        return False if soon and not entry.record.foreign else None
+        # The lease is gone: either it expired, or a sidecar or foreign client that resigned has revoked it. Our
+        # sidecars revoke theirs only after LEASE_LINGER_SECONDS, so an early answer means that it expired.
+        is_early = asyncio.get_running_loop().time() - seen_at < LEASE_LINGER_SECONDS / 2
+        return False if is_early and not entry.record.foreign else None

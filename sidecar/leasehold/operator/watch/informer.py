@@ -1,11 +1,11 @@
-"""The informer's thread: it keeps kopf watching, and brings what it sees to the main loop.
+"""The informer's thread: keeps kopf watching and passes the observed objects to the main loop.
 
-Its life: `start`, then batches go to the sink, on the main loop, until `stop` or an unwanted end; `exited` tells both.
-An operator that no longer sees its Locks is worth nothing, so whoever started it ends the process when it exits.
+After `start`, batches go to the sink on the main loop until `stop`, or until the informer fails; `exited` is done in
+both cases. An operator that no longer sees its Locks is useless, so its owner ends the process when it exits.
 
-kopf survives outages of the API server by itself. What it does not survive, such as a refusal while an API server
-starts, is answered by starting it anew, which lists everything again; only when that fails five times in a row, without
-a minute of work in between, the thread ends.
+kopf survives outages of the API server on its own. If another error ends it, such as a refusal while an API server
+starts, it is restarted and lists everything again. If that happens five times in a row without a minute of work in
+between, the thread ends.
 """
 
 from __future__ import annotations
@@ -19,51 +19,52 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from leasehold.backoff import Backoff
 from leasehold.kube.access import Access
-from leasehold.operator.watch.kopf_watch import Seen, watch
+from leasehold.operator.watch.kopf_watch import ObjectEvent, watch
 
 log = logging.getLogger("leasehold.operator.informer")
 
-BATCH: Final = 200
-"""Objects that are handed on at once: ten thousand together would hold up the main loop, and its lease, for long."""
-MOST_FAILURES: Final = 5
-FIRST_DELAY: Final = 1.0
-"""Seconds before kopf is started anew; doubled by each failure in a row."""
-LONG_RUN: Final = 60.0
-"""Seconds after which a run counts as a good one, whatever ended it."""
-STOP_WITHIN: Final = 10.0
+BATCH_OBJECTS: Final = 200
+"""Objects per call of the sink: ten thousand at once would hold up the main loop, which keeps the lease alive."""
+MAX_FAILURES: Final = 5
+FIRST_PAUSE_SECONDS: Final = 1.0
+"""The pause before kopf is restarted; doubled by each failure in a row."""
+LONG_RUN_SECONDS: Final = 60.0
+"""A run of this length counts as successful, whatever ended it."""
+STOP_TIMEOUT_SECONDS: Final = 10.0
 
-Sink = Callable[[Sequence[Seen]], None]
+Sink = Callable[[Sequence[ObjectEvent]], None]
 
 
 class Inbox:
-    """What was seen and not handed on yet: of each object the last. Posted to from any thread."""
+    """Objects that wait for the main loop: the latest event of each. Any thread may post."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
-        """`sink` is called on `loop`, with at most BATCH objects; between two batches the loop does its other work."""
+        """`sink` is called on `loop` with at most BATCH_OBJECTS events. Between batches the loop does other work."""
         self._loop = loop
         self._sink = sink
         self._lock = threading.Lock()
-        self._waiting: dict[tuple[str, str], Seen] = {}
+        self._waiting: dict[tuple[str, str], ObjectEvent] = {}
         self._scheduled = False
 
-    def post(self, seen: Seen) -> None:
-        """Hand this on soon; in place of what was seen of the same object before, if that still waits."""
-        key = seen.kind, seen.body["metadata"]["uid"]
+    def post(self, event: ObjectEvent) -> None:
+        """Pass this event to the sink soon. It replaces an earlier one of the same object that still waits."""
+        key = event.kind, event.body["metadata"]["uid"]
         with self._lock:
             earlier = self._waiting.get(key)
-            self._waiting[key] = seen._replace(listed=seen.listed or (earlier is not None and earlier.listed))
+            self._waiting[key] = event._replace(listed=event.listed or (earlier is not None and earlier.listed))
             if not self._scheduled:
                 self._scheduled = True
-                self._loop.call_soon_threadsafe(self._hand_on)
+                self._loop.call_soon_threadsafe(self._deliver)
 
-    def _hand_on(self) -> None:
+    def _deliver(self) -> None:
         with self._lock:
-            keys = list(islice(self._waiting, BATCH))
+            keys = list(islice(self._waiting, BATCH_OBJECTS))
             batch = [self._waiting.pop(key) for key in keys]
             self._scheduled = bool(self._waiting)
             if self._scheduled:
-                self._loop.call_soon(self._hand_on)
+                self._loop.call_soon(self._deliver)
         self._sink(batch)
 
 
@@ -79,22 +80,22 @@ class Informer:
         self._lock = threading.Lock()
         self.exited: asyncio.Future[None]
         self.restarts = 0
-        self.trouble = ""
-        """What ended kopf last, "" if nothing did."""
+        self.last_error = ""
+        """The error that ended kopf last, "" if none did."""
 
     def start(self) -> None:
-        """Start the thread. `exited` is then a future: with a result after `stop`, else an exception that says why."""
+        """Start the thread. `exited` is then a future: it gets a result after `stop`, else the thread's exception."""
         loop = asyncio.get_running_loop()
         self.exited = loop.create_future()
-        # A daemon: should it hang for all that, the process can still end.
+        # A daemon, so that the process can end even if the thread hangs.
         threading.Thread(target=self._run, args=(loop,), name="informer", daemon=True).start()
 
     async def stop(self) -> None:
-        """End the thread, and wait for it for at most 10 s; whatever it ended with is in `exited`."""
+        """End the thread and wait for it, at most 10 s. `exited` has its result."""
         with self._lock:
             self._stopping.set()
             self._interrupt()
-        await asyncio.wait([self.exited], timeout=STOP_WITHIN)
+        await asyncio.wait([self.exited], timeout=STOP_TIMEOUT_SECONDS)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         error: BaseException | None = None
@@ -103,11 +104,11 @@ class Informer:
         except BaseException as caught:
             error = caught
         try:
-            loop.call_soon_threadsafe(self._settle, error)
+            loop.call_soon_threadsafe(self._set_exited, error)
         except RuntimeError:
             log.debug("the main loop was closed before the informer had ended")
 
-    def _settle(self, error: BaseException | None) -> None:
+    def _set_exited(self, error: BaseException | None) -> None:
         if self.exited.done():
             return
         if error is None:
@@ -116,27 +117,29 @@ class Informer:
             self.exited.set_exception(error)
 
     def _keep_watching(self, inbox: Inbox) -> None:
-        failures = 0
+        backoff = Backoff(FIRST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**MAX_FAILURES, jitter=0.0)
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 asyncio.run(self._watch(inbox))
                 if not self._stopping.is_set():
-                    raise RuntimeError("kopf ended by itself")
+                    raise RuntimeError("kopf ended without an error")
             except Exception as error:
-                failures = 1 if time.monotonic() - began > LONG_RUN else failures + 1
-                self._failed(error, failures)
-                self._stopping.wait(FIRST_DELAY * 2.0 ** (failures - 1))
+                if time.monotonic() - began > LONG_RUN_SECONDS:
+                    backoff.reset()
+                pause = backoff.next_pause()
+                self._on_failure(error, backoff.failures)
+                self._stopping.wait(pause)
 
-    def _failed(self, error: Exception, failures: int) -> None:
-        """Note what ended kopf; raises it when that has happened too often."""
-        self.trouble = f"{type(error).__name__}: {error}"
+    def _on_failure(self, error: Exception, failures: int) -> None:
+        """Note the error that ended kopf. Raises it if it is one too many in a row."""
+        self.last_error = f"{type(error).__name__}: {error}"
         if self._stopping.is_set():
             return
-        if failures >= MOST_FAILURES:
+        if failures >= MAX_FAILURES:
             raise error
         self.restarts += 1
-        log.warning("the watch of the API server ended and is started anew: %s", self.trouble)
+        log.warning("the watch of the API server ended and is restarted: %s", self.last_error)
 
     async def _watch(self, inbox: Inbox) -> None:
         loop = asyncio.get_running_loop()

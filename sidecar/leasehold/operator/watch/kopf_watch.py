@@ -1,11 +1,11 @@
-"""kopf as an informer: list and watch, and hand on what was seen. The only module that imports kopf.
+"""kopf as an informer: lists, watches, and posts the observed objects. The only module that imports kopf.
 
-Nothing is decided here. A handler trims an object and posts it; kopf is told to write nothing: no finalizer, no
-annotation, no event, no peering. It runs in a thread and a loop of its own, as `informer` arranges.
+Nothing is decided here. A handler trims an object and posts it. kopf is configured to write nothing: no finalizer, no
+annotation, no event, no peering. `informer` runs it in a thread and a loop of its own.
 
-What kopf does with the API server's troubles, by its settings below: a lost connection, 403, 429 and 5xx are tried
-again for ever; a watch that brings nothing, not even a bookmark, for 70 s is opened anew; after 410 everything is
-listed again. It never tells of a deletion that it missed meanwhile. Other refusals end it; `informer` starts it anew.
+How kopf handles errors of the API server, with the settings below: it retries a lost connection, 403, 429 and 5xx
+without end; it reopens a watch that delivers nothing for 70 s, not even a bookmark; after 410 it lists everything
+again. It never reports a deletion that it missed meanwhile. Other refusals end it, and `informer` restarts it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import kopf
 from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import GROUP, PLURAL, VERSION
 from leasehold.operator.watch.transform import Body, Kind, trim
+from leasehold.repeated_failure_log import RepeatedFailureLog
 
 log = logging.getLogger("leasehold.operator.kopf_watch")
 
@@ -31,56 +32,60 @@ WATCHED: Final[Mapping[Kind, tuple[str, str, str]]] = {
     "ReplicaSet": ("apps", "v1", "replicasets"),
     "StatefulSet": ("apps", "v1", "statefulsets"),
 }
-_PAGE: Final = 250
+_PAGE_OBJECTS: Final = 250
 """Objects per page of a list: kopf starts a task for each object of a page before any of them runs."""
-_IDLE: Final = 0.1
-"""Seconds after which the task of a quiet object ends: at its default of 5 s ten thousand would live at once."""
-_END: Final = 7.0
-"""Seconds that kopf gets to end; it waits 5 s for its tasks before it cancels them, once."""
-_TELL_AGAIN: Final = 0.3
-"""Seconds between two cancellations; less than a watch rests before it goes on."""
-_LOGIN_AGAIN: Final = 5.0
-"""Seconds between two logins: credentials that are refused would otherwise be tried in a tight loop."""
+_IDLE_SECONDS: Final = 0.1
+"""How long the task of a quiet object lives: with kopf's default of 5 s ten thousand would live at once."""
+_END_SECONDS: Final = 7.0
+"""How long kopf may take to end: it waits 5 s for its tasks before it cancels them, once."""
+_CANCEL_EVERY_SECONDS: Final = 0.3
+"""The time between two cancellations; less than a watch pauses before it goes on."""
+_LOGIN_EVERY_SECONDS: Final = 5.0
+"""The time between two logins: otherwise refused credentials would be retried in a tight loop."""
 _IDENTITY: Final[Any] = "leasehold"  # a NewType of kopf's that it does not export
-"""kopf's name among its peers, of which there are none. Of itself it would ask who runs this process, and fail where
-that is a number without a name, as in a container."""
-_TALKATIVE: Final = ("kopf._cogs.clients.watching", "kopf._core.reactor.running")
-_SAY_AGAIN: Final = 30.0
-"""Seconds between two records of one of kopf's failing attempts: each of four watches makes one every 3 s."""
+"""kopf's name among its peers; there are none. By default kopf looks up the name of the user who runs this process, and
+fails if the user has only a number, as in a container."""
+_NOISY_LOGGERS: Final = ("kopf._cogs.clients.watching", "kopf._core.reactor.running")
+_LOG_EVERY_SECONDS: Final = 30.0
+"""The time between two records of failed attempts: each of four watches makes one every 3 s."""
 
 
-class Seen(NamedTuple):
-    """An object as it is now, trimmed, or as it was when it was deleted."""
+class ObjectEvent(NamedTuple):
+    """An object as it is now, or as it was when it was deleted. Trimmed."""
 
     kind: Kind
     body: Body
     deleted: bool
     listed: bool = False
-    """Whether it stood in a list: at the start, or because a watch could not be resumed, and deletions were missed."""
+    """Whether it comes from a list: at the start, or after a watch could not be resumed and missed deletions."""
 
 
-async def watch(load: Callable[[], Awaitable[Access]], post: Callable[[Seen], None], stop: asyncio.Event) -> None:
-    """Post every watched object, and each change of one, until `stop` is set. Raises what ended kopf otherwise.
+async def watch(
+    load: Callable[[], Awaitable[Access]], post: Callable[[ObjectEvent], None], stop: asyncio.Event
+) -> None:
+    """Post every watched object and every change until `stop` is set. Raises the error if one ends kopf.
 
-    `load` gives credentials of this loop.
+    `load` returns credentials of this loop.
     """
-    sessions = _Sessions(load)
-    for name in _TALKATIVE:
-        logging.getLogger(name).addFilter(_seldom)  # added once, however often
+    sessions = Sessions(load)
+    for name in _NOISY_LOGGERS:
+        logging.getLogger(name).addFilter(_outage_filter)  # adding it again has no effect
     try:
-        await _until_served(sessions, stop)
+        await _wait_until_served(sessions, stop)
         if not stop.is_set():
             await _run(sessions, post, stop)
     finally:
         await sessions.close()
 
 
-async def _run(sessions: _Sessions, post: Callable[[Seen], None], stop: asyncio.Event) -> None:
-    """Run kopf to its end. That may take for ever by itself: a watch that is cancelled while it makes a request goes on
-    as if nothing had been said, and is waited for. So it is told again.
+async def _run(sessions: Sessions, post: Callable[[ObjectEvent], None], stop: asyncio.Event) -> None:
+    """Run kopf to its end.
+
+    kopf may wait for one of its watches without end: a watch that is cancelled during a request goes on as if nothing
+    had happened. So it is cancelled again.
     """
     ending = asyncio.Event()
-    registry = _registry(sessions, post)
+    registry = make_registry(sessions, post)
 
     @kopf.on.cleanup(registry=registry)
     async def clean_up(**_: Any) -> None:
@@ -89,7 +94,7 @@ async def _run(sessions: _Sessions, post: Callable[[Seen], None], stop: asyncio.
     operator = asyncio.create_task(
         kopf.operator(
             registry=registry,
-            settings=_settings(),
+            settings=make_settings(),
             identity=_IDENTITY,
             standalone=True,
             clusterwide=True,
@@ -99,19 +104,19 @@ async def _run(sessions: _Sessions, post: Callable[[Seen], None], stop: asyncio.
     kept, ended = asyncio.all_tasks(), asyncio.create_task(ending.wait())
     try:
         await asyncio.wait([operator, ended], return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait([operator], timeout=_END)
+        await asyncio.wait([operator], timeout=_END_SECONDS)
         while not operator.done():
             for task in asyncio.all_tasks() - kept:
                 task.cancel()
-            await asyncio.wait([operator], timeout=_TELL_AGAIN)
+            await asyncio.wait([operator], timeout=_CANCEL_EVERY_SECONDS)
     finally:
         ended.cancel()
         operator.cancel()
     await operator
 
 
-def _registry(sessions: _Sessions, post: Callable[[Seen], None]) -> kopf.OperatorRegistry:
-    """A registry of our own: kopf's global one would be shared by everything in the process."""
+def make_registry(sessions: Sessions, post: Callable[[ObjectEvent], None]) -> kopf.OperatorRegistry:
+    """Handlers that only observe. kopf's global registry would be shared by everything in the process."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -123,27 +128,28 @@ def _registry(sessions: _Sessions, post: Callable[[Seen], None]) -> kopf.Operato
     return registry
 
 
-def _handler(kind: Kind, post: Callable[[Seen], None]) -> Callable[..., Awaitable[None]]:
-    async def seen(event: Mapping[str, Any], **_: Any) -> None:
-        post(Seen(kind, trim(kind, event["object"]), event["type"] == "DELETED", event["type"] is None))
+def _handler(kind: Kind, post: Callable[[ObjectEvent], None]) -> Callable[..., Awaitable[None]]:
+    async def observe(event: Mapping[str, Any], **_: Any) -> None:
+        post(ObjectEvent(kind, trim(kind, event["object"]), event["type"] == "DELETED", event["type"] is None))
 
-    return seen
+    return observe
 
 
-def _settings() -> kopf.OperatorSettings:
+def make_settings() -> kopf.OperatorSettings:
+    """kopf's settings: it writes nothing, and no outage ends it."""
     settings = kopf.OperatorSettings()
     settings.process.ultimate_exiting_timeout = None  # it would kill the whole process
     settings.scanning.disabled = True  # no watch of CRDs and namespaces, and no rights for it
     settings.posting.enabled = False
     settings.peering.standalone = True
-    settings.persistence.diffbase_storage = _NoDiff()
-    settings.queueing.idle_timeout = _IDLE
-    settings.queueing.exit_timeout = _IDLE
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.queueing.idle_timeout = _IDLE_SECONDS
+    settings.queueing.exit_timeout = _IDLE_SECONDS
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 10
-    settings.networking.error_backoffs = _ForEver()
-    settings.watching.chunk_size = _PAGE
-    settings.watching.server_timeout = 290  # seconds, a whole number: it stands in the URL
+    settings.networking.error_backoffs = _EndlessBackoffs()
+    settings.watching.chunk_size = _PAGE_OBJECTS
+    settings.watching.server_timeout = 290  # an integer: it is part of the URL
     settings.watching.client_timeout = 320
     settings.watching.connect_timeout = 10
     settings.watching.inactivity_timeout = 70  # the API server sends a bookmark a minute
@@ -151,39 +157,39 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-class _Seldom(logging.Filter):
-    """Lets kopf complain about an outage now and then, and not at all about running in a thread, as it is meant to."""
+class OutageFilter(logging.Filter):
+    """Passes few of kopf's records on failed attempts, and none on running in a thread, which is intended."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last = float("-inf")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this record is to be logged."""
+        """Whether to log this record."""
         if not str(record.msg).startswith("Request attempt"):
             return not str(record.msg).startswith("OS signals are ignored")
-        record.msg, record.args = in_our_words(str(record.msg)), ()
-        if record.created - self._last < _SAY_AGAIN:
+        record.msg, record.args = rewrite_failure(str(record.msg)), ()
+        if record.created - self._last < _LOG_EVERY_SECONDS:
             return False
         self._last = record.created
         return True
 
 
-_seldom: Final = _Seldom()
+_outage_filter: Final = OutageFilter()
 
 
-def in_our_words(said: str) -> str:
-    """One line of kopf's on a failed attempt, without its count, the query and the API server's whole answer."""
-    found = re.match(r"Request attempt .*?: [A-Z]+ ([^ ?]+)\S*(?: -> (.*))?", said, re.DOTALL)
+def rewrite_failure(message: str) -> str:
+    """kopf's message on a failed attempt, without its count, the query and the API server's complete answer."""
+    found = re.match(r"Request attempt .*?: [A-Z]+ ([^ ?]+)\S*(?: -> (.*))?", message, re.DOTALL)
     if found is None:
-        return said
+        return message
     url, reason = found.groups(default="the connection was closed")
     words = re.match(r"""\w+\((['"])(.*?)\1, \{""", reason)
     return f"{url} cannot be watched: {words[2] if words else reason}; trying again"
 
 
-class _ForEver:
-    """Delays between attempts, in seconds: an outage of the API server, however long, ends no watch."""
+class _EndlessBackoffs:
+    """Pauses between attempts, in seconds. They never end, so no outage of the API server ends a watch."""
 
     def __iter__(self) -> Iterator[float]:
         yield from (0.2, 0.5, 1, 2)
@@ -191,8 +197,8 @@ class _ForEver:
             yield 3
 
 
-class _NoDiff(kopf.DiffBaseStorage):
-    """kopf compares each object with its last state, by two deep copies, for handlers that we do not have."""
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Saves the two deep copies by which kopf compares each object with its last state, for handlers we do not have."""
 
     def build(self, **_: Any) -> Any:
         return {}
@@ -204,16 +210,16 @@ class _NoDiff(kopf.DiffBaseStorage):
         pass
 
 
-class _Sessions:
-    """The HTTP sessions of one run of kopf, which asks for a new one when the API server refuses the last."""
+class Sessions:
+    """The HTTP sessions of one run of kopf, which asks for a new one if the API server refuses the last."""
 
     def __init__(self, load: Callable[[], Awaitable[Access]]) -> None:
         self._load = load
         self._open: list[tuple[Access, aiohttp.ClientSession]] = []
-        self._last = float("-inf")
+        self._last_login = float("-inf")
 
     async def new(self) -> tuple[Access, aiohttp.ClientSession]:
-        """Credentials read anew, and a session with them. Raises AccessError."""
+        """Freshly read credentials and a session with them. Raises AccessError."""
         access = await self._load()
         session = access.session()
         self._open.append((access, session))
@@ -222,35 +228,36 @@ class _Sessions:
     async def login(self) -> kopf.AiohttpSession:
         """A session for kopf, which closes it."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._last + _LOGIN_AGAIN - loop.time())
-        self._last = loop.time()
-        await self.close()  # kopf asks when it has given up all that it had
+        await asyncio.sleep(self._last_login + _LOGIN_EVERY_SECONDS - loop.time())
+        self._last_login = loop.time()
+        await self.close()  # kopf has given up all earlier ones
         try:
             access, session = await self.new()
         except AccessError as error:
-            raise kopf.TemporaryError(str(error), delay=_LOGIN_AGAIN) from error
+            raise kopf.TemporaryError(str(error), delay=_LOGIN_EVERY_SECONDS) from error
         return kopf.AiohttpSession(server=access.server, aiohttp_session=session)
 
     async def close(self) -> None:
-        """Close whatever is still open."""
+        """Close all sessions that are still open."""
         while self._open:
             access, session = self._open.pop()
             await session.close()
             await access.closed()
 
 
-async def _until_served(sessions: _Sessions, stop: asyncio.Event) -> None:
-    """Wait until the API server lists every watched resource: one that kopf does not find when it starts, it never
-    watches, in silence. An API server that has just started serves custom resources last.
+async def _wait_until_served(sessions: Sessions, stop: asyncio.Event) -> None:
+    """Wait until the API server serves every watched resource.
+
+    A resource that kopf does not find when it starts is never watched, and kopf does not say so. An API server that has
+    just started serves custom resources last.
     """
-    said = ""
+    failure_log = RepeatedFailureLog(log, "the API server cannot be watched yet")
     while not stop.is_set():
         missing = await _missing(sessions)
         if not missing:
+            failure_log.succeeded()
             return
-        if missing != said:
-            log.warning("waiting to watch: %s", missing)
-        said = missing
+        failure_log.failed(missing)
         try:
             async with asyncio.timeout(1):
                 await stop.wait()
@@ -258,8 +265,8 @@ async def _until_served(sessions: _Sessions, stop: asyncio.Event) -> None:
             continue
 
 
-async def _missing(sessions: _Sessions) -> str:
-    """What the API server does not serve yet, or why that is not known; "" if it serves all."""
+async def _missing(sessions: Sessions) -> str:
+    """The resource that the API server does not serve yet, or why that is unknown; "" if it serves all."""
     try:
         access, session = await sessions.new()
         async with asyncio.timeout(10):

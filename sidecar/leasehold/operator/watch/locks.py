@@ -1,7 +1,7 @@
-"""The Lock resources as last seen: by the watch, by a whole list, or in the answer to a write of our own. Pure.
+"""A cache of the Lock resources: as last seen by the watch, in a full list, or in the answer to our own write. Pure.
 
-These three tell of one resource in any order, so the newest counts, by its resourceVersion. A resource that is not
-here may merely not have been seen yet: only `is_gone` says that there is none, and it wants proof.
+These three can show one resource in any order, so the newest counts, by its resourceVersion. A resource that is missing
+here may not have been seen yet. Only `is_gone` says that there is none, and it requires proof.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from typing import Any, Final
 from leasehold.lock.keys import LockName
 from leasehold.operator.plan.resource import Lock, parse
 
-_BURIED: Final = 20_000
-"""UIDs of deleted resources that are remembered: an answer or a list may still be on its way that shows one alive."""
+_MAX_DELETED_KEPT: Final = 20_000
+"""UIDs of deleted resources to remember: an answer or a list that shows one alive may still be on its way."""
 
 
 class Locks:
-    """The cache, by name. Bodies that are no Lock at all (no name, no UID) raise ValueError and change nothing."""
+    """The cache, by name. A body that is not a Lock (no name, no UID) raises ValueError and changes nothing."""
 
     def __init__(self, ignored: LockName | None = None) -> None:
-        """`ignored` is no Lock to be served: it is never shown."""
+        """`ignored` names a Lock that is not to be served; it is never returned."""
         self._ignored = ignored
         self._locks: dict[LockName, Lock] = {}
         self._gone: dict[LockName, set[str]] = {}
-        self._buried: OrderedDict[str, None] = OrderedDict()
+        self._deleted: OrderedDict[str, None] = OrderedDict()
         self.complete = False
-        """Whether a whole list was ever taken: until then, what is not here may exist all the same."""
+        """Whether a full list was ever taken. Until then, a resource that is missing here may exist."""
 
     def get(self, name: LockName) -> Lock | None:
         """The resource as last seen."""
         return self._locks.get(name)
 
     def names(self) -> tuple[LockName, ...]:
-        """All that are known."""
+        """The names of all known resources."""
         return tuple(self._locks)
 
     def __len__(self) -> int:
         return len(self._locks)
 
     def seen(self, body: Mapping[str, Any], deleted: bool = False) -> LockName | None:
-        """Take a resource as it is now, or was at its deletion; its name, or None when that is no news."""
+        """Take a resource as it is now or was when deleted; its name, or None if that is nothing new."""
         return self._take(parse(body), deleted)
 
     def _take(self, lock: Lock, deleted: bool) -> LockName | None:
@@ -50,60 +50,67 @@ class Locks:
         if deleted:
             return self._delete(lock)
         known = self._locks.get(lock.name)
-        if lock.uid in self._buried or (known is not None and _is_older(lock, known)):
+        if lock.uid in self._deleted or (known is not None and _is_older(lock, known)):
             return None
         self._locks[lock.name] = lock
         return lock.name
 
     def is_gone(self, name: LockName, uid: str) -> bool:
-        """Whether it is proven that the resource of this UID, which a spec key names, does not exist any more."""
+        """Whether it is proven that the resource of this UID, which a spec key names, no longer exists."""
         return name not in self._locks and uid in self._gone.get(name, ())
 
     def forget(self, name: LockName) -> None:
-        """Nothing of this name is left in etcd: how it went is of no use any more."""
+        """Nothing of this name is left in etcd, so the UIDs of its former resources are not needed any more."""
         self._gone.pop(name, None)
 
-    # --- whole lists --------------------------------------------------------------------------------------------
+    # --- full lists ---------------------------------------------------------------------------------------------
 
     def take_list(
         self, bodies: Iterable[Mapping[str, Any]], before: Mapping[LockName, Lock], declared: Mapping[LockName, str]
     ) -> set[LockName]:
-        """Take the list that was asked for after `before` and `declared` were noted; the names that want a look.
+        """Take a list that was requested after `before` and `declared` were noted; the names to reconcile.
 
-        `before` are the resources known then, `declared` the UIDs that spec keys named then. Whatever of them is not in
-        the list was deleted while nobody watched: a UID was a resource's before it stood in a spec key, and no other
-        will ever have it.
+        `before` are the resources known then, `declared` the UIDs that spec keys named then. Those of them that are
+        missing in the list were deleted while nobody watched: a UID belongs to a resource before a spec key names it,
+        and never to another one.
         """
+        listed, changed = self._take_bodies(bodies, before)
+        for name, lock in before.items():
+            if lock.uid not in listed and self._locks.get(name) is lock:
+                self._delete(lock)
+                changed.add(name)
+        for name, uid in declared.items():
+            if uid not in listed and name not in self._locks:
+                self._gone.setdefault(name, set()).add(uid)
+                changed.add(name)
+        self.complete = True
+        return changed
+
+    def _take_bodies(
+        self, bodies: Iterable[Mapping[str, Any]], before: Mapping[LockName, Lock]
+    ) -> tuple[set[str], set[LockName]]:
+        """The UIDs of these bodies, and the names of those that are new."""
         listed: set[str] = set()
-        news: set[LockName] = set()
+        changed: set[LockName] = set()
         versions = {lock.uid: lock.resource_version for lock in before.values()}
         for body in bodies:
-            if (uid := _unchanged(body, versions)) is not None:  # nearly all: ten thousand would take a second to read
+            if (uid := _unchanged(body, versions)) is not None:  # nearly all: parsing ten thousand takes a second
                 listed.add(uid)
                 continue
             lock = parse(body)
             listed.add(lock.uid)
             if (name := self._take(lock, deleted=False)) is not None:
-                news.add(name)
-        for name, lock in before.items():
-            if lock.uid not in listed and self._locks.get(name) is lock:
-                self._delete(lock)
-                news.add(name)
-        for name, uid in declared.items():
-            if uid not in listed and name not in self._locks:
-                self._gone.setdefault(name, set()).add(uid)
-                news.add(name)
-        self.complete = True
-        return news
+                changed.add(name)
+        return listed, changed
 
     def snapshot(self) -> dict[LockName, Lock]:
-        """All resources known, to hand to `take_list`."""
+        """All known resources, to pass to `take_list`."""
         return dict(self._locks)
 
     def _delete(self, lock: Lock) -> LockName | None:
-        self._buried[lock.uid] = None
-        if len(self._buried) > _BURIED:
-            self._buried.popitem(last=False)
+        self._deleted[lock.uid] = None
+        if len(self._deleted) > _MAX_DELETED_KEPT:
+            self._deleted.popitem(last=False)
         self._gone.setdefault(lock.name, set()).add(lock.uid)
         known = self._locks.get(lock.name)
         if known is not None and known.uid == lock.uid:
@@ -112,14 +119,14 @@ class Locks:
 
 
 def _unchanged(body: Mapping[str, Any], versions: Mapping[str, str]) -> str | None:
-    """The UID, if this is just what is known of it."""
+    """The UID, if this body is what is known of it already."""
     metadata = body.get("metadata") or {}
     uid: str = metadata.get("uid", "")
     return uid if uid in versions and versions[uid] == metadata.get("resourceVersion") else None
 
 
 def _is_older(lock: Lock, known: Lock) -> bool:
-    """Whether this is what is known already, or older. A resource of another UID counts by its version as well."""
+    """Whether this is what is known already, or older. Resources of different UIDs are compared by version as well."""
     new, old = lock.resource_version, known.resource_version
     if new.isdecimal() and old.isdecimal():
         return int(new) <= int(old)

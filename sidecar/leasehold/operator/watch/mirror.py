@@ -1,11 +1,11 @@
-"""All locks of one root as they stand in etcd: an index that is loaded once and then follows a watch. Pure.
+"""All locks of one root as stored in etcd: an index that is loaded once and then follows a watch. Pure.
 
-It holds what was read, never what somebody hopes to have written. Keys that are no lock's are none of its business;
-a value that cannot be read makes a foreign candidate, or a spec that is None, never an error: anybody who may write to
-etcd could otherwise stop the operator for every lock.
+It contains what was read, never what somebody has tried to write. Keys that belong to no lock are ignored. A value that
+cannot be decoded makes a foreign candidate or a spec of None, not an error: otherwise anybody who may write to etcd
+could stop the operator for every lock.
 
-Ten thousand locks fit into a few dozen megabytes: texts that many records share (namespaces, nodes, groups) are kept
-once, and values only where they are compared later.
+Ten thousand locks fit into a few dozen megabytes: strings that many records share (namespaces, nodes, groups) are kept
+once, and raw values only if they are compared later.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from typing import Final
 from leasehold.candidate.etcd_store import entry_of
 from leasehold.etcd.model import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, LockName, Spec
-from leasehold.operator.plan.observed import Departed, StoredLock, StoredSpec
+from leasehold.operator.plan.model import EndedCandidate, StoredLock, StoredSpec
 
-MOST_DEPARTED: Final = 10_000
-"""Departures that are kept for those who never ask; the oldest are forgotten first."""
-_MOST_TEXTS: Final = 100_000
+MAX_ENDED_KEPT: Final = 10_000
+"""Ended candidates to keep until they are taken; the oldest are forgotten first."""
+_MAX_SHARED_STRINGS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOwner:
-    """Whose a key is: the lock's name, and whether it is its spec key or, else, one of its queue."""
+    """The lock that a key belongs to, and whether it is the spec key or else a key of the queue."""
 
     lock: LockName
     is_spec: bool
 
 
 def locks_prefix(root: str) -> str:
-    """What all keys of all locks begin with."""
+    """The prefix of all keys of all locks."""
     return f"{root}/locks/"
 
 
-def place_of(key: bytes, root: str) -> KeyOwner | None:
-    """Whose key it is; None for one that is no lock's. All that is under a queue is a candidate, as for sidecars."""
+def owner_of(key: bytes, root: str) -> KeyOwner | None:
+    """The owner of a key; None if it belongs to no lock. Every key under a queue is a candidate, as for sidecars."""
     prefix = locks_prefix(root).encode()
     parts = key[len(prefix) :].split(b"/", 3)
     if not key.startswith(prefix) or len(parts) < 3:
@@ -48,12 +48,12 @@ def place_of(key: bytes, root: str) -> KeyOwner | None:
         return None
     try:
         return KeyOwner(LockName(parts[0].decode(), parts[1].decode()), is_spec)
-    except ValueError:  # undecodable, or not by Kubernetes' rules
+    except ValueError:  # undecodable, or not a valid name in Kubernetes
         return None
 
 
 class _Slot:
-    """One lock's keys; the candidates by their key, put in order when somebody asks."""
+    """One lock's keys. Candidates are kept by key and sorted on demand."""
 
     __slots__ = ("entries", "ordered", "spec")
 
@@ -70,15 +70,15 @@ class _Slot:
 
 
 class Listing:
-    """The keys of all locks, by lock. A reading of etcd is gathered in one, page by page."""
+    """The keys of all locks, by lock. One reading of etcd is collected in it page by page."""
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._slots: dict[LockName, _Slot] = {}
-        self._texts: dict[str, str] = {}
+        self._strings: dict[str, str] = {}
 
     def get(self, name: LockName) -> StoredLock:
-        """The lock's keys; of a lock without any, an empty one."""
+        """The lock's keys; an empty StoredLock if it has none."""
         slot = self._slots.get(name)
         return slot.stored() if slot else StoredLock()
 
@@ -91,36 +91,36 @@ class Listing:
         return tuple(name for name, slot in self._slots.items() if slot.spec is not None)
 
     def put(self, kv: KeyValue) -> LockName | None:
-        """Take a key as it stands; the lock whose it is."""
-        place = place_of(kv.key, self._root)
-        if place is None:
+        """Take a key as it is stored; the lock it belongs to."""
+        owner = owner_of(kv.key, self._root)
+        if owner is None:
             return None
-        slot = self._slots.setdefault(place.lock, _Slot())
+        slot = self._slots.setdefault(owner.lock, _Slot())
         slot.ordered = None
-        if place.is_spec:
+        if owner.is_spec:
             slot.spec = _spec_of(kv)
         else:
             entry = self._compact(entry_of(kv))
             slot.entries[entry.key] = entry
-        return place.lock
+        return owner.lock
 
     def delete(self, key: bytes) -> tuple[LockName | None, Entry | None]:
-        """Forget a key; the lock whose it is, and the candidate that it was."""
-        place = place_of(key, self._root)
-        if place is None:
+        """Forget a key; the lock it belonged to, and the candidate if it was one."""
+        owner = owner_of(key, self._root)
+        if owner is None:
             return None, None
-        slot = self._slots.get(place.lock)
+        slot = self._slots.get(owner.lock)
         if slot is None:
-            return place.lock, None
-        gone: Entry | None = None
+            return owner.lock, None
+        ended: Entry | None = None
         slot.ordered = None
-        if place.is_spec:
+        if owner.is_spec:
             slot.spec = None
         else:
-            gone = slot.entries.pop(key.decode(errors="surrogateescape"), None)
+            ended = slot.entries.pop(key.decode(errors="surrogateescape"), None)
         if slot.spec is None and not slot.entries:
-            del self._slots[place.lock]
-        return place.lock, gone
+            del self._slots[owner.lock]
+        return owner.lock, ended
 
     def _compact(self, entry: Entry) -> Entry:
         old = entry.record
@@ -134,31 +134,31 @@ class Listing:
         return dataclasses.replace(entry, record=record)
 
     def _shared(self, text: str) -> str:
-        if len(self._texts) >= _MOST_TEXTS:
-            self._texts.clear()  # what is kept stays as it is; only later texts are not shared with it
-        return self._texts.setdefault(text, text)
+        if len(self._strings) >= _MAX_SHARED_STRINGS:
+            self._strings.clear()  # records keep theirs; only later strings are no longer shared with them
+        return self._strings.setdefault(text, text)
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedQueue:
-    """What an event changed: a lock, and the candidate that went, if one did."""
+    """What an event changed: a lock, and the candidate that ended, if one did."""
 
     lock: LockName
-    gone: Entry | None = None
+    ended: Entry | None = None
 
 
 class Mirror:
-    """The locks of one root. `revision` is that of the last read or event, `cluster` etcd's id; 0 before the first."""
+    """The locks of one root. `revision` is the last read's or event's, `cluster` etcd's id; both 0 before the first."""
 
     def __init__(self, root: str) -> None:
         self.revision = 0
         self.cluster = 0
         self._locks = Listing(root)
-        self._departed: dict[LockName, list[Departed]] = {}
-        self._departures = 0
+        self._ended: dict[LockName, list[EndedCandidate]] = {}
+        self._ended_count = 0
 
     def get(self, name: LockName) -> StoredLock:
-        """The lock's keys; of a lock without any, an empty one."""
+        """The lock's keys; an empty StoredLock if it has none."""
         return self._locks.get(name)
 
     def names(self) -> tuple[LockName, ...]:
@@ -169,16 +169,16 @@ class Mirror:
         """The locks that have a spec key."""
         return self._locks.declared()
 
-    def take_departed(self, name: LockName) -> tuple[Departed, ...]:
-        """The candidates that went since the last call, in that order; they are forgotten."""
-        taken = tuple(self._departed.pop(name, ()))
-        self._departures -= len(taken)
+    def take_ended(self, name: LockName) -> tuple[EndedCandidate, ...]:
+        """The candidates that have ended since the last call, in that order. They are forgotten."""
+        taken = tuple(self._ended.pop(name, ()))
+        self._ended_count -= len(taken)
         return taken
 
-    # --- what etcd tells ----------------------------------------------------------------------------------------
+    # --- changes -----------------------------------------------------------------------------------------------
 
     def load(self, listing: Listing, revision: int, cluster: int) -> set[LockName]:
-        """Take a whole reading in the place of what was known; the locks that differ. The listing is ours then."""
+        """Replace everything by a complete reading; the locks that differ. The listing must not be used afterwards."""
         old, self._locks = self._locks, listing
         self.revision, self.cluster = revision, cluster
         return {name for name in {*old.names(), *listing.names()} if self._differs(name, old.get(name))}
@@ -190,38 +190,38 @@ class Mirror:
         still = {(entry.key, entry.create_revision) for entry in now.queue}
         for entry in before.queue:
             if (entry.key, entry.create_revision) not in still:
-                self._note_departed(name, entry)
+                self._note_ended(name, entry)
         return True
 
     def apply(self, event: WatchEvent) -> ChangedQueue | None:
-        """Take one event of the watch, in its order; None when it is no lock's."""
+        """Take the next event of the watch; None if it concerns no lock."""
         self.revision = max(self.revision, event.kv.mod_revision)
         if not event.deleted:
             lock = self._locks.put(event.kv)
             return ChangedQueue(lock) if lock else None
-        lock, gone = self._locks.delete(event.kv.key)
-        if lock and gone:
-            self._note_departed(lock, gone)
-        return ChangedQueue(lock, gone) if lock else None
+        lock, ended = self._locks.delete(event.kv.key)
+        if lock and ended:
+            self._note_ended(lock, ended)
+        return ChangedQueue(lock, ended) if lock else None
 
-    # --- those that went ----------------------------------------------------------------------------------------
+    # --- ended candidates ---------------------------------------------------------------------------------------
 
-    def settle(self, name: LockName, entry: Entry, released: bool) -> None:
-        """How a candidate went, now that it is known; without effect when it was taken already."""
-        waiting = self._departed.get(name, [])
-        for n, departed in enumerate(waiting):
-            if departed.entry is entry:
-                waiting[n] = Departed(entry, released)
+    def note_end(self, name: LockName, entry: Entry, released: bool) -> None:
+        """How a candidate ended is now known. Without effect if it was taken already."""
+        waiting = self._ended.get(name, [])
+        for n, one in enumerate(waiting):
+            if one.entry is entry:
+                waiting[n] = EndedCandidate(entry, released)
 
-    def _note_departed(self, name: LockName, entry: Entry) -> None:
-        self._departed.setdefault(name, []).append(Departed(entry, None))
-        self._departures += 1
-        while self._departures > MOST_DEPARTED:
-            oldest = next(iter(self._departed))
-            self._departed[oldest].pop(0)
-            self._departures -= 1
-            if not self._departed[oldest]:
-                del self._departed[oldest]
+    def _note_ended(self, name: LockName, entry: Entry) -> None:
+        self._ended.setdefault(name, []).append(EndedCandidate(entry, None))
+        self._ended_count += 1
+        while self._ended_count > MAX_ENDED_KEPT:
+            oldest = next(iter(self._ended))
+            self._ended[oldest].pop(0)
+            self._ended_count -= 1
+            if not self._ended[oldest]:
+                del self._ended[oldest]
 
 
 def _spec_of(kv: KeyValue) -> StoredSpec:

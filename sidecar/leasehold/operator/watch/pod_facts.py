@@ -1,4 +1,4 @@
-"""What counts of a pod, a ReplicaSet and a StatefulSet, read from the bodies that the API server gives. Pure."""
+"""The facts about pods, ReplicaSets and StatefulSets that decisions need, read from the API server's bodies. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from leasehold.operator.watch.transform import LEADER_LABEL, LEADER_OF, REPLICAS
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """What counts of a pod. `owner` is its controller's UID; `leader_of` the names of the locks it is labelled for.
+    """A pod. `owner` is its controller's UID, `leader_of` the names of the locks it is labelled for.
 
-    `version` is the resourceVersion, by which an older body that comes later is told.
+    `version` is the resourceVersion; it tells whether a body that arrives later is older.
     """
 
     namespace: str
@@ -28,7 +28,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaSet:
-    """What counts of a ReplicaSet. `owner` is its Deployment's UID; `group` its pods' `pod-template-hash`."""
+    """A ReplicaSet. `owner` is its Deployment's UID, `group` its pods' `pod-template-hash`."""
 
     owner: str
     revision: int
@@ -38,14 +38,14 @@ class ReplicaSet:
 
 @dataclass(frozen=True, slots=True)
 class StatefulSet:
-    """What counts of a StatefulSet: the revision that its pods are to have."""
+    """A StatefulSet. `group` is the revision that its pods should have."""
 
     group: str
     version: int = field(default=0, compare=False)
 
 
 def read_pod(body: Mapping[str, Any]) -> Pod:
-    """What counts of a pod's body, which may be trimmed by `leasehold.operator.watch.transform`."""
+    """Read a pod's body, which `transform` may have trimmed."""
     metadata = body["metadata"]
     labelled = _text(metadata.get("labels"), LEADER_LABEL) == "true"
     return Pod(
@@ -60,7 +60,7 @@ def read_pod(body: Mapping[str, Any]) -> Pod:
 
 
 def read_replicaset(body: Mapping[str, Any]) -> ReplicaSet:
-    """What counts of a ReplicaSet's body."""
+    """Read a ReplicaSet's body."""
     metadata = body["metadata"]
     return ReplicaSet(
         owner=controller(metadata),
@@ -71,7 +71,7 @@ def read_replicaset(body: Mapping[str, Any]) -> ReplicaSet:
 
 
 def read_statefulset(body: Mapping[str, Any]) -> StatefulSet:
-    """What counts of a StatefulSet's body."""
+    """Read a StatefulSet's body."""
     return StatefulSet(_text(body.get("status"), "updateRevision"), _number(body["metadata"].get("resourceVersion")))
 
 
@@ -82,10 +82,10 @@ def controller(metadata: Mapping[str, Any]) -> str:
 
 
 def has_ended(body: Mapping[str, Any]) -> bool:
-    """Whether the kubelet has confirmed that nothing of the pod runs any more.
+    """Whether the kubelet has confirmed that no container of the pod runs any more.
 
-    The phase alone is no proof: the control plane sets it to Failed for a pod whose node it has lost. Every container
-    of the specification, init ones too, must have a status that says terminated, by a kubelet that could find it.
+    The phase alone is no proof: the control plane sets it to Failed if it has lost the pod's node. Every container in
+    the spec, init containers too, must have the state terminated, reported by a kubelet that could find it.
     """
     status: Mapping[str, Any] = body.get("status") or {}
     if status.get("phase") not in ("Succeeded", "Failed"):
@@ -104,16 +104,16 @@ def has_ended(body: Mapping[str, Any]) -> bool:
 def leader_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the locks, in the pod's own namespace, that its annotation says it is labelled for.
 
-    What somebody wrote there by hand and no lock can be called is left out.
+    Somebody may have edited the annotation: text that cannot be a lock's name is ignored.
     """
     names = _text(metadata.get("annotations"), LEADER_OF).split(",")
     return tuple(name for name in names if _is_lock(metadata["namespace"], name))
 
 
 def label_patch(body: Mapping[str, Any], lock: str, on: bool) -> dict[str, Any] | None:
-    """The merge patch after which the pod is labelled for the lock, or no longer; None when it is so already.
+    """The merge patch that labels the pod for the lock, or stops labelling it; None if nothing has to change.
 
-    Refused by the API server if the pod has changed meanwhile, or was replaced: no other lock's name gets lost.
+    The API server refuses it if the pod has changed or was replaced meanwhile, so no other lock's name gets lost.
     """
     metadata = body["metadata"]
     before = leader_of(metadata)
@@ -122,7 +122,7 @@ def label_patch(body: Mapping[str, Any], lock: str, on: bool) -> dict[str, Any] 
     if tuple(names) == before and labelled == bool(names):
         return None
     if not on and lock not in before:
-        return None  # a label that somebody else put there is theirs
+        return None  # somebody else put the label there
     return {
         "metadata": {
             "uid": metadata["uid"],
@@ -140,7 +140,7 @@ def _all_terminated(containers: Sequence[Mapping[str, Any]], statuses: Sequence[
 
 def _is_terminated(state: Mapping[str, Any]) -> bool:
     terminated: Mapping[str, Any] = state.get("terminated") or {}
-    # With this reason the kubelet says that it did not find the container: no confirmation that it has stopped.
+    # With this reason the kubelet says that it did not find the container, which does not confirm that it has stopped.
     return bool(terminated) and terminated.get("reason") != "ContainerStatusUnknown"
 
 
@@ -150,7 +150,7 @@ def _text(fields: Mapping[str, Any] | None, name: str) -> str:
 
 
 def _number(text: object) -> int:
-    """A revision or version, which is an integer in decimal; 0 for anything else."""
+    """A revision or version: a decimal integer; 0 for anything else."""
     return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20 else 0
 
 

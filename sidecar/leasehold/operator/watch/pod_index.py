@@ -1,4 +1,4 @@
-"""Which locks are to be looked at when a pod changes: those in whose queue it stands. Pure."""
+"""Which locks to reconcile when a pod changes: those with a candidate of that pod in their queue. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from leasehold.lock.keys import Entry, LockName
 
 
-class Followers:
-    """An index from the UIDs of pods to the locks whose queues name them; kept up to date queue by queue."""
+class PodIndex:
+    """An index from pods' UIDs to the locks whose queues name them. Each changed queue has to be reported to it."""
 
     def __init__(self) -> None:
         self._pods: dict[LockName, frozenset[str]] = {}
         self._locks: dict[str, set[LockName]] = {}
 
-    def follow(self, lock: LockName, queue: Iterable[Entry]) -> None:
-        """The lock's queue is this one now."""
+    def update(self, lock: LockName, queue: Iterable[Entry]) -> None:
+        """The lock's queue is now this one."""
         now = frozenset(entry.record.pod_uid for entry in queue if entry.record.pod_uid)
         before = self._pods.get(lock, frozenset())
         if now == before:
@@ -32,7 +32,7 @@ class Followers:
             del self._pods[lock]
 
     def locks_of(self, uids: Iterable[str]) -> set[LockName]:
-        """The locks in whose queues one of these pods stands."""
+        """The locks whose queues name one of these pods."""
         found: set[LockName] = set()
         for uid in uids:
             found |= self._locks.get(uid, set())

@@ -1,17 +1,18 @@
-"""What the operator knows of pods and their owners: who has ended, who carries the leader's label, whose group counts.
+"""A cache of pods and their owners: which have ended, which carry the leader's label, which group is preferred. Pure.
 
-Pure: an index by UID, fed with what the API server's watch says. Of each object only the few fields that a decision
-needs are kept, so that a cluster's pods fit.
+An index by UID, fed by the API server's watch. Only the few fields that decisions need are kept, so that all pods of a
+cluster fit into memory.
 
-How far a candidate's record is believed. Whoever may write to etcd may claim to be any pod, and a Lock's queue may be
-used from other namespaces:
+How far a candidate's record is trusted: anybody who may write to etcd can claim to be any pod, and pods of other
+namespaces may use a Lock's queue.
 - A record counts as a pod only if a pod with that UID exists in that namespace.
-- A pod's end evicts its candidate, and a pod is labelled, only in the Lock's own namespace: who may write Locks in one
-  namespace must neither learn when another's pods end nor put a label, and with it a Service's traffic, on them.
-- A lie gains nothing else: eviction and preference concern only the queue in which the lie stands.
+- Only in the Lock's own namespace does the end of a pod evict its candidate, and only there are pods labelled. Whoever
+  may write Locks in one namespace must not learn when pods of another end, nor label them, which would direct a
+  Service's traffic to them.
+- A false record has no other effect: eviction and preference concern only its own queue.
 
-Which lock a pod was labelled for stands in an annotation beside the label, as a list: a pod may lead several, and the
-label stays until it leads none. So two Locks never fight over one pod, and a restarted operator knows what is its own.
+An annotation beside the label lists the locks that a pod was labelled for. A pod may lead several, and the label stays
+until it leads none. So two Locks never fight over one pod, and a restarted operator recognizes its own labels.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from leasehold.lock.keys import Entry, LockName
 from leasehold.operator.watch.pod_facts import Pod, ReplicaSet, StatefulSet, read_pod, read_replicaset, read_statefulset
 from leasehold.operator.watch.transform import Kind
 
-_GONE_KEPT: Final = 4096
-"""Pods remembered after their deletion: their keys may stand in a queue for a TTL more."""
+_MAX_DELETED_KEPT: Final = 4096
+"""Deleted pods to remember: their keys may stay in a queue for another TTL."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangedPod:
-    """What may be decided otherwise now: by the pods that a queue's records name, and by the locks named on labels."""
+    """What a change may affect: queues whose records name one of these pods, and these locks, named on labels."""
 
     pods: frozenset[str] = frozenset()
     locks: frozenset[LockName] = frozenset()
@@ -44,51 +45,63 @@ _NOTHING: Final = ChangedPod()
 
 
 class Pods:
-    """The index. A body that is older than what is known changes nothing: lists and watches may cross.
+    """The cache. A body that is older than the known one changes nothing: lists and watches may overtake each other.
 
-    A pod that was deleted is remembered for a while: its key may outlive it by a TTL.
+    A deleted pod is remembered for a while: its key may outlive it by a TTL.
     """
 
     def __init__(self) -> None:
         self._pods: dict[str, Pod] = {}
-        self._gone: OrderedDict[str, Pod] = OrderedDict()
+        self._deleted: OrderedDict[str, Pod] = OrderedDict()
         self._replicasets: dict[str, ReplicaSet] = {}
         self._statefulsets: dict[str, StatefulSet] = {}
         self._owned: dict[str, set[str]] = {}  # a controller's UID: the UIDs of its pods or ReplicaSets
         self._labelled: dict[LockName, set[str]] = {}
         self.complete = False
-        """Whether whole lists of all kinds were ever taken: until then a pod or owner that is not here may exist."""
+        """Whether full lists of all kinds were ever taken. Until then, a pod or owner missing here may exist."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How many entries each index has."""
+        return {
+            "pods": len(self._pods),
+            "deleted": len(self._deleted),
+            "replicasets": len(self._replicasets),
+            "statefulsets": len(self._statefulsets),
+            "owned": len(self._owned),
+            "labelled": len(self._labelled),
+        }
 
     def apply(self, kind: Kind, body: Mapping[str, Any], deleted: bool) -> ChangedPod:
-        """Take up an object as it is, or as it was when it was deleted. Gives what that touches."""
+        """Take an object as it is now or was when deleted; what that affects."""
         uid = body["metadata"]["uid"]
         if kind == "Pod":
-            return self._pod_gone(read_pod(body)) if deleted else self._put_pod(read_pod(body))
+            return self._delete_pod(read_pod(body)) if deleted else self._put_pod(read_pod(body))
         if kind == "ReplicaSet":
             return self._put_replicaset(uid, None if deleted else read_replicaset(body))
         return self._put_statefulset(uid, None if deleted else read_statefulset(body))
 
-    def known(self, kind: Kind) -> frozenset[str]:
-        """The UIDs of all present objects of a kind, to compare with a list that is made *after* this was asked."""
+    def uids(self, kind: Kind) -> frozenset[str]:
+        """The UIDs of all existing objects of a kind, to compare with a list that is requested *after* this call."""
         if kind == "Pod":
             return frozenset(self._pods)
         return frozenset(self._replicasets if kind == "ReplicaSet" else self._statefulsets)
 
     def forget(self, kind: Kind, uids: Iterable[str]) -> ChangedPod:
-        """Drop objects whose deletion was missed: a watch says nothing of what was deleted while it was down."""
+        """Drop objects whose deletion was missed: a watch does not report what was deleted while it was down."""
         pods: set[str] = set()
         locks: set[LockName] = set()
         for uid in uids:
-            touched = self._forget(kind, uid)
-            pods |= touched.pods
-            locks |= touched.locks
+            affected = self._forget(kind, uid)
+            pods |= affected.pods
+            locks |= affected.locks
         return ChangedPod(frozenset(pods), frozenset(locks))
 
     def preferred_group(self, queue: Iterable[Entry]) -> str:
-        """The group of the current revision of the one Deployment or StatefulSet whose pods queue here.
+        """The current revision's group of the one Deployment or StatefulSet whose pods are in this queue.
 
-        "" when that is not known for every one of our candidates, or there are several owners: no preference. Foreign
-        candidates have no group and do not count.
+        "" for no preference: an owner is unknown, or there are several. Foreign candidates have no group and do not
+        count.
         """
         owners = {self._top_owner(entry) for entry in queue if not entry.record.foreign}
         if len(owners) != 1 or (owner := owners.pop()) is None:
@@ -97,23 +110,23 @@ class Pods:
         return statefulset.group if statefulset else self._newest_group(owner)
 
     def ended(self, lock: LockName, queue: Iterable[Entry]) -> frozenset[str]:
-        """The UIDs of candidates' pods, of the lock's own namespace, that the kubelet has confirmed to have ended."""
+        """The UIDs of candidates' pods in the lock's own namespace whose end the kubelet has confirmed."""
         candidates = (self._candidate(entry) for entry in queue)
         return frozenset(pod.uid for pod in candidates if pod and pod.ended and pod.namespace == lock.namespace)
 
     def labelled(self, lock: LockName) -> frozenset[tuple[str, str, str]]:
-        """Namespace, name and UID of the pods that carry the leader's label on behalf of this lock."""
+        """Namespace, name and UID of the pods that carry the leader's label for this lock."""
         pods = (self._pods[uid] for uid in self._labelled.get(lock, ()))
         return frozenset((pod.namespace, pod.name, pod.uid) for pod in pods)
 
-    def is_there(self, namespace: str, name: str, uid: str) -> bool:
-        """Whether there is such a pod, by all three: only that one can be labelled."""
+    def exists(self, namespace: str, name: str, uid: str) -> bool:
+        """Whether there is a pod with this namespace, name and UID: only that one can be labelled."""
         pod = self._pods.get(uid)
         return pod is not None and (pod.namespace, pod.name) == (namespace, name)
 
     def _candidate(self, entry: Entry) -> Pod | None:
         record = entry.record
-        pod = self._pods.get(record.pod_uid) or self._gone.get(record.pod_uid)
+        pod = self._pods.get(record.pod_uid) or self._deleted.get(record.pod_uid)
         claimed = (record.pod_namespace, record.pod)
         return pod if pod and not record.foreign and (pod.namespace, pod.name) == claimed else None
 
@@ -133,7 +146,7 @@ class Pods:
 
     def _put_pod(self, pod: Pod) -> ChangedPod:
         before = self._pods.get(pod.uid)
-        if pod.uid in self._gone or _is_older(pod, before):
+        if pod.uid in self._deleted or _is_older(pod, before):
             return _NOTHING
         if before:
             self._unlink(before.owner, pod.uid)
@@ -144,10 +157,10 @@ class Pods:
             self._labelled.setdefault(lock, set()).add(pod.uid)
         return _NOTHING if pod == before else ChangedPod(frozenset({pod.uid}), _locks_of(before) | _locks_of(pod))
 
-    def _pod_gone(self, pod: Pod) -> ChangedPod:
-        self._gone[pod.uid] = pod
-        if len(self._gone) > _GONE_KEPT:
-            self._gone.popitem(last=False)
+    def _delete_pod(self, pod: Pod) -> ChangedPod:
+        self._deleted[pod.uid] = pod
+        if len(self._deleted) > _MAX_DELETED_KEPT:
+            self._deleted.popitem(last=False)
         if before := self._pods.pop(pod.uid, None):
             self._unlink(before.owner, pod.uid)
             self._unlabel(before)
@@ -157,7 +170,7 @@ class Pods:
         before = self._replicasets.get(uid)
         if _is_older(now, before):
             return _NOTHING
-        touched = {uid} | self._siblings(before)
+        affected = {uid} | self._siblings(before)
         if before:
             self._unlink(before.owner, uid)
             del self._replicasets[uid]
@@ -166,8 +179,8 @@ class Pods:
             self._link(now.owner, uid)
         if now == before:
             return _NOTHING
-        touched |= self._siblings(now)
-        return ChangedPod(frozenset(pod for each in touched for pod in self._owned.get(each, ())))
+        affected |= self._siblings(now)
+        return ChangedPod(frozenset(pod for each in affected for pod in self._owned.get(each, ())))
 
     def _put_statefulset(self, uid: str, now: StatefulSet | None) -> ChangedPod:
         before = self._statefulsets.get(uid)
@@ -183,7 +196,7 @@ class Pods:
             return self._put_replicaset(uid, None)
         if kind == "StatefulSet":
             return self._put_statefulset(uid, None)
-        return self._pod_gone(self._pods[uid]) if uid in self._pods else _NOTHING
+        return self._delete_pod(self._pods[uid]) if uid in self._pods else _NOTHING
 
     def _siblings(self, replicaset: ReplicaSet | None) -> set[str]:
         return set(self._owned.get(replicaset.owner, ())) if replicaset and replicaset.owner else set()

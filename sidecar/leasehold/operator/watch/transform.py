@@ -1,7 +1,7 @@
-"""Objects of the API server cut down to what the operator reads, so that ten thousand of them fit. Pure.
+"""Trims objects of the API server to the fields that the operator reads, so that ten thousand fit into memory. Pure.
 
-Done where an object arrives, before it is handed on: managed fields and the last applied configuration alone are more
-than half of most bodies. A trimmed body has the shape of a whole one.
+An object is trimmed where it arrives: managed fields and the last applied configuration alone are more than half of
+most bodies. A trimmed body has the shape of a complete one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from leasehold.kube.api import LEADER_OF as LEADER_OF
 from leasehold.kube.api import PREFIX
 
 Kind = Literal["Lock", "Pod", "ReplicaSet", "StatefulSet"]
-"""What is watched."""
+"""The kinds that are watched."""
 
 REPLICASET_GROUP: Final = "pod-template-hash"
 REVISION: Final = "deployment.kubernetes.io/revision"
@@ -29,7 +29,7 @@ Body = dict[str, Any]
 
 
 def trim(kind: Kind, body: Mapping[str, Any]) -> Body:
-    """The body with nothing but what `resource.parse` and `podfacts` read. Shares no structure with the original."""
+    """The body with only what `resource.parse` and `pod_facts` read. It shares no structure with the original."""
     if kind == "Lock":
         return _lock(body)
     metadata = body.get("metadata") or {}
@@ -61,7 +61,7 @@ def _metadata(metadata: Mapping[str, Any], names: Iterable[str]) -> Body:
 
 
 def _ending(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Body:
-    """Of a pod that may have ended its containers and their states; of any other only the phase."""
+    """The phase; if the pod may have ended, also its containers and their states."""
     phase = _PHASES.get(status.get("phase", ""), "")
     if phase not in ("Succeeded", "Failed"):
         return {"status": {"phase": phase}}
@@ -83,8 +83,8 @@ def _pick(fields: Mapping[str, Any], names: Iterable[str]) -> Body:
 
 
 def _copy(value: Any) -> Any:
-    """A deep copy as plain dicts and lists, whatever kind of mapping a library gave."""
-    if isinstance(value, str | int | None):  # most are, and to ask an abstract class costs ten times as much
+    """A deep copy as plain dicts and lists, whatever kinds of mapping a library uses."""
+    if isinstance(value, str | int | None):  # most are, and checking an abstract class costs ten times as much
         return value
     if isinstance(value, Mapping):
         return {name: _copy(each) for name, each in value.items()}

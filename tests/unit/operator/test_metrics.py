@@ -1,4 +1,4 @@
-"""The operator's metrics: every counter is there from the start, and the gauges are read when they are asked for."""
+"""The operator's metrics: every counter exists from the start, and gauges are read at the scrape."""
 
 import math
 from dataclasses import replace
@@ -15,7 +15,8 @@ def scrape(registry: CollectorRegistry) -> dict[str, float]:
     return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
 
 
-def test_counters_begin_at_zero_for_each_kind() -> None:
+def test_counters_start_at_zero() -> None:
+    """Every kind is there from the start."""
     registry = CollectorRegistry()
     OperatorMetrics(registry, lambda: STANDBY)
     found = scrape(registry)
@@ -28,7 +29,7 @@ def test_counters_begin_at_zero_for_each_kind() -> None:
         assert all(found[f'leasehold_operator_{name}_total{{{label}="{value}"}}'] == 0 for value in values)
 
 
-def test_what_is_reported_is_counted() -> None:
+def test_reports_are_counted() -> None:
     registry = CollectorRegistry()
     metrics = OperatorMetrics(registry, lambda: STANDBY)
     metrics.reconciled("done", 0.02)
@@ -43,7 +44,7 @@ def test_what_is_reported_is_counted() -> None:
     assert found['leasehold_operator_etcd_writes_total{kind="put"}'] == 1
 
 
-def test_gauges_are_those_of_the_scrape() -> None:
+def test_gauges_are_read_at_the_scrape() -> None:
     registry = CollectorRegistry()
     now = STANDBY
     OperatorMetrics(registry, lambda: now)

@@ -28,7 +28,8 @@ def after(body: Body, lock: str, on: bool) -> Body | None:
     return changed
 
 
-def test_a_label_names_every_lock_that_its_pod_leads_and_goes_with_the_last() -> None:
+def test_the_label_lists_all_its_locks() -> None:
+    """It is removed with the last of them."""
     first = after(pod("a"), "main", on=True)
     assert first is not None
     second = after(first, "a.second", on=True)
@@ -45,7 +46,8 @@ def test_a_label_names_every_lock_that_its_pod_leads_and_goes_with_the_last() ->
     assert after(none_left, "main", on=False) is None
 
 
-def test_a_label_that_is_not_ours_is_left_and_one_removed_by_hand_put_back() -> None:
+def test_only_our_own_label_is_managed() -> None:
+    """A label that somebody else put there stays. One that somebody removed is put back."""
     theirs = pod("a")
     theirs["metadata"]["labels"]["leasehold.dev/leader"] = "true"
     assert label_patch(theirs, "main", on=False) is None
@@ -54,14 +56,14 @@ def test_a_label_that_is_not_ours_is_left_and_one_removed_by_hand_put_back() -> 
     assert read_pod(after(removed, "main", on=True) or {}).leader_of == ("main",)
 
 
-def test_a_label_is_patched_only_on_the_pod_and_the_version_that_was_read() -> None:
+def test_a_label_patch_names_uid_and_version() -> None:
     patch = label_patch(pod("a", version=7), "main", on=True)
     assert patch is not None
     assert (patch["metadata"]["uid"], patch["metadata"]["resourceVersion"]) == ("a", "7")
 
 
 @pytest.mark.parametrize("text", ["", ",", "Upper", "a b", "x" * 300, "../up"])
-def test_names_that_no_lock_can_have_are_left_out(text: str) -> None:
+def test_invalid_lock_names_are_ignored(text: str) -> None:
     assert leader_of({"namespace": "team", "annotations": {"leasehold.dev/leader-of": text}}) == ()
 
 
@@ -74,19 +76,19 @@ def test_names_that_no_lock_can_have_are_left_out(text: str) -> None:
         ("StatefulSet", statefulset("set", "web-1")),
     ],
 )
-def test_a_trimmed_body_reads_as_the_whole_one(kind: Kind, body: Body) -> None:
+def test_a_trimmed_body_reads_like_the_original(kind: Kind, body: Body) -> None:
     reader: Any = {"Pod": read_pod, "ReplicaSet": read_replicaset, "StatefulSet": read_statefulset}[kind]
     trimmed = trim(kind, body)
     assert reader(trimmed) == reader(body)
     assert trim(kind, trimmed) == trimmed
 
 
-def test_trimming_keeps_whether_a_pod_has_ended() -> None:
+def test_trimming_keeps_the_end_of_a_pod() -> None:
     for phase in ("Running", "Succeeded", "Failed"):
         assert has_ended(trim("Pod", pod("a", phase=phase))) == has_ended(pod("a", phase=phase))
 
 
-def test_a_trimmed_lock_keeps_what_is_decided_by_and_nothing_else() -> None:
+def test_a_trimmed_lock_has_only_what_is_read() -> None:
     body = {
         "apiVersion": "leasehold.dev/v1alpha1",
         "kind": "Lock",
@@ -126,7 +128,7 @@ def test_a_trimmed_lock_keeps_what_is_decided_by_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("kind", ["Lock", "Pod", "ReplicaSet", "StatefulSet"])
 def test_trimming_never_fails(kind: Kind) -> None:
-    """Every part of a body but its name may be missing."""
+    """Any part of a body may be missing, except the name."""
     bodies: list[Body] = [{}, {"metadata": {}}, {"metadata": {"name": "x"}, "spec": None, "status": None}]
     for body in bodies:
         assert "metadata" in trim(kind, body)

@@ -1,4 +1,4 @@
-"""The operator's settings: read as the sidecar's are, every mistake in one sentence."""
+"""The operator's settings are read like the sidecar's: each mistake is one sentence."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +47,8 @@ def test_flags_go_before_variables(kubeconfig: str) -> None:
     assert (config.ttl, config.lock.namespace) == (5, "a")
 
 
-def test_without_an_api_server_it_says_how_to_name_one() -> None:
+def test_a_missing_api_server_is_a_mistake() -> None:
+    """The sentence says how to name one."""
     assert only_mistake() == (
         "No API server is named: give --kubeconfig FILE, or run in a pod with a service account's token."
     )
@@ -65,25 +66,27 @@ def test_without_an_api_server_it_says_how_to_name_one() -> None:
         ("--etcd", "ftp://a", "that is not an http or https URL"),
     ],
 )
-def test_each_mistake_is_one_sentence_with_its_mend(kubeconfig: str, flag: str, text: str, mend: str) -> None:
+def test_a_mistake_is_one_sentence(kubeconfig: str, flag: str, text: str, mend: str) -> None:
+    """It says how to correct the mistake."""
     said = only_mistake("--kubeconfig", kubeconfig, flag, text)
     assert said.startswith(f"{flag} is {text!r}: ")
     assert mend in said
 
 
-def test_a_kubeconfig_that_is_not_there_is_the_only_mistake_told(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_one_mistake(tmp_path: Path) -> None:
+    """That no API server is named is not reported as well."""
     missing = str(tmp_path / "none")
     assert only_mistake("--kubeconfig", missing).startswith(f"--kubeconfig is {missing!r}: there is no such file")
 
 
-def test_a_stray_variable_is_a_warning(kubeconfig: str) -> None:
+def test_an_unknown_variable_is_a_warning(kubeconfig: str) -> None:
     config = read("--kubeconfig", kubeconfig, LEASEHOLD_API_WRITE="5", LEASEHOLD_TTL="5", LEASEHOLD_LOCK="db")
     assert config.warnings == (
         "LEASEHOLD_API_WRITE is no setting of leasehold and is ignored; LEASEHOLD_API_WRITES may be meant.",
     )
 
 
-def test_an_address_in_use_is_told_by_the_flag_that_named_it(kubeconfig: str) -> None:
+def test_a_port_in_use_names_its_flag(kubeconfig: str) -> None:
     config = read("--kubeconfig", kubeconfig, LEASEHOLD_LISTEN="127.0.0.1:80")
     assert config.mistake("listen", "the port is in use").mistakes == (
         "LEASEHOLD_LISTEN is '127.0.0.1:80': the port is in use.",

@@ -1,4 +1,4 @@
-"""The mirror's index, without an etcd: which keys count, what events do, who departed, and how much it all weighs."""
+"""The mirror without etcd: which keys count, what events change, which candidates ended, and its size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from leasehold.etcd.model import KeyValue, WatchEvent
 from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
-from leasehold.operator.plan.observed import Departed, StoredLock
+from leasehold.operator.plan.model import EndedCandidate, StoredLock
 from leasehold.operator.watch import mirror as mirror_module
-from leasehold.operator.watch.mirror import Listing, Mirror, place_of
+from leasehold.operator.watch.mirror import Listing, Mirror, owner_of
 
 ROOT = "/r"
 LOCK = LockName("shop", "billing")
@@ -49,11 +49,11 @@ def identities(mirror: Mirror, lock: LockName = LOCK) -> list[str]:
 
 
 @pytest.mark.parametrize("key", [KEYS.entry(1), KEYS.queue + "by-hand", KEYS.queue + "a/b", KEYS.queue])
-def test_whatever_stands_under_a_queue_is_a_candidate(key: str) -> None:
-    """As for the sidecars, which count each of them."""
-    place = place_of(key.encode(), ROOT)
-    assert place is not None
-    assert (place.lock, place.is_spec) == (LOCK, False)
+def test_every_key_under_a_queue_is_a_candidate(key: str) -> None:
+    """Sidecars count each of them, too."""
+    owner = owner_of(key.encode(), ROOT)
+    assert owner is not None
+    assert (owner.lock, owner.is_spec) == (LOCK, False)
 
 
 @pytest.mark.parametrize(
@@ -75,16 +75,17 @@ def test_whatever_stands_under_a_queue_is_a_candidate(key: str) -> None:
         b"",
     ],
 )
-def test_other_keys_are_none_of_its_business(key: bytes) -> None:
+def test_other_keys_are_ignored(key: bytes) -> None:
     mirror = Mirror(ROOT)
-    assert place_of(key, ROOT) is None
+    assert owner_of(key, ROOT) is None
     assert mirror.apply(put(key, b"x", 5)) is None
     assert mirror.apply(deleted(key, 6)) is None
     assert mirror.names() == ()
     assert mirror.revision == 6
 
 
-def test_a_value_that_cannot_be_read_breaks_nothing() -> None:
+def test_undecodable_values_are_no_errors() -> None:
+    """They make a foreign candidate or a spec of None."""
     mirror = Mirror(ROOT)
     for n, value in enumerate((b"", b"\xff\xfe", b"{", b"[" * 100_000, b'{"capacity":0}', b"9" * 5000), start=1):
         mirror.apply(put(KEYS.entry(n), value, n))
@@ -96,7 +97,8 @@ def test_a_value_that_cannot_be_read_breaks_nothing() -> None:
     assert mirror.declared() == (LOCK,)
 
 
-def test_two_keys_that_look_alike_as_text_are_two_candidates() -> None:
+def test_undecodable_keys_stay_distinct() -> None:
+    """Keys that look alike as text are different candidates."""
     mirror = Mirror(ROOT)
     for n, end in enumerate((b"\xff", b"\xfe", "\ufffd".encode()), start=1):
         mirror.apply(put(KEYS.queue.encode() + end, b"x", n))
@@ -105,7 +107,7 @@ def test_two_keys_that_look_alike_as_text_are_two_candidates() -> None:
     assert [entry.create_revision for entry in mirror.get(LOCK).queue] == [1, 3]
 
 
-def test_the_queue_is_in_the_order_of_create_revisions() -> None:
+def test_the_queue_is_sorted_by_create_revision() -> None:
     mirror = Mirror(ROOT)
     for lease, created in ((3, 11), (1, 12), (2, 10)):
         mirror.apply(put(KEYS.entry(lease), record(str(lease)), created))
@@ -115,35 +117,36 @@ def test_the_queue_is_in_the_order_of_create_revisions() -> None:
     assert mirror.get(LOCK).queue[0].changed
 
 
-def test_a_candidate_that_goes_has_departed_once() -> None:
+def test_a_deleted_candidate_ends_once() -> None:
     mirror = Mirror(ROOT)
     mirror.apply(put(KEYS.entry(1), record("a"), 1))
-    touched = mirror.apply(deleted(KEYS.entry(1), 2))
-    assert touched is not None
-    assert touched.gone is not None
-    assert touched.gone.record.identity == "a"
-    assert mirror.apply(deleted(KEYS.entry(1), 3)) is not None  # a key that was unknown: nobody departs
-    assert mirror.take_departed(LOCK) == (Departed(touched.gone, None),)
-    assert mirror.take_departed(LOCK) == ()
+    changed = mirror.apply(deleted(KEYS.entry(1), 2))
+    assert changed is not None
+    assert changed.ended is not None
+    assert changed.ended.record.identity == "a"
+    assert mirror.apply(deleted(KEYS.entry(1), 3)) is not None  # an unknown key: no candidate ends
+    assert mirror.take_ended(LOCK) == (EndedCandidate(changed.ended, None),)
+    assert mirror.take_ended(LOCK) == ()
     assert mirror.names() == ()
 
 
-def test_how_it_went_is_told_unless_it_was_asked_before() -> None:
+def test_an_end_is_noted_until_it_is_taken() -> None:
+    """How a candidate ended is noted only if nobody has taken it before."""
     mirror = Mirror(ROOT)
     gone: list[Entry] = []
     for n in (1, 2):
         mirror.apply(put(KEYS.entry(n), record("a"), n))
-        touched = mirror.apply(deleted(KEYS.entry(n), 10 + n))
-        assert touched is not None
-        assert touched.gone is not None
-        gone.append(touched.gone)
-    mirror.settle(LOCK, gone[1], True)
-    assert [departed.released for departed in mirror.take_departed(LOCK)] == [None, True]
-    mirror.settle(LOCK, gone[0], False)
-    assert mirror.take_departed(LOCK) == ()
+        changed = mirror.apply(deleted(KEYS.entry(n), 10 + n))
+        assert changed is not None
+        assert changed.ended is not None
+        gone.append(changed.ended)
+    mirror.note_end(LOCK, gone[1], True)
+    assert [departed.released for departed in mirror.take_ended(LOCK)] == [None, True]
+    mirror.note_end(LOCK, gone[0], False)
+    assert mirror.take_ended(LOCK) == ()
 
 
-def test_a_reading_tells_exactly_what_differs() -> None:
+def test_a_reading_returns_the_changed_locks() -> None:
     mirror = Mirror(ROOT)
     third, fourth = LockName("shop", "third"), LockName("shop", "fourth")
     spec = Spec().encode()
@@ -157,11 +160,11 @@ def test_a_reading_tells_exactly_what_differs() -> None:
     assert mirror.load(listing(*(kv(KEYS.entry(n), record(i), n) for n, i in ((1, "a"), (2, "b"))), same), 9, 1) == {
         LOCK
     }
-    assert mirror.take_departed(LOCK) == ()
+    assert mirror.take_ended(LOCK) == ()
     new = listing(kv(KEYS.entry(1), record("a"), 8), same, kv(Keys(third, ROOT).spec, spec, 7))
     assert mirror.load(new, 5, 2) == {LOCK, third}
     assert (mirror.revision, mirror.cluster) == (5, 2)
-    assert [(gone.entry.create_revision, gone.released) for gone in mirror.take_departed(LOCK)] == [
+    assert [(gone.entry.create_revision, gone.released) for gone in mirror.take_ended(LOCK)] == [
         (1, None),
         (2, None),
     ]
@@ -169,18 +172,19 @@ def test_a_reading_tells_exactly_what_differs() -> None:
     assert mirror.get(LOCK) == StoredLock() == mirror.get(fourth)
 
 
-def test_departures_that_nobody_asks_for_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror_module, "MOST_DEPARTED", 10)
+def test_untaken_ends_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten first."""
+    monkeypatch.setattr(mirror_module, "MAX_ENDED_KEPT", 10)
     mirror = Mirror(ROOT)
     names = [LockName("shop", f"lock-{n}") for n in range(30)]
     for n, name in enumerate(names):
         mirror.apply(put(Keys(name, ROOT).entry(1), record("a"), n + 1))
         mirror.apply(deleted(Keys(name, ROOT).entry(1), n + 2))
-    assert [len(mirror.take_departed(name)) for name in names] == [0] * 20 + [1] * 10
+    assert [len(mirror.take_ended(name)) for name in names] == [0] * 20 + [1] * 10
     for n in range(30):
         mirror.apply(put(KEYS.entry(n), record("a"), n + 1))
         mirror.apply(deleted(KEYS.entry(n), n + 2))
-    assert [gone.entry.create_revision for gone in mirror.take_departed(LOCK)] == list(range(21, 31))
+    assert [gone.entry.create_revision for gone in mirror.take_ended(LOCK)] == list(range(21, 31))
 
 
 _KEYS = [Keys(lock, ROOT).entry(n) for lock in (LOCK, OTHER) for n in (1, 2)] + [KEYS.spec, "/r/stray"]
@@ -191,8 +195,8 @@ _KEYS = [Keys(lock, ROOT).entry(n) for lock in (LOCK, OTHER) for n in (1, 2)] + 
         st.tuples(st.sampled_from(_KEYS), st.sampled_from((None, b"x", record("a"), Spec().encode()))), max_size=40
     )
 )
-def test_following_events_is_as_good_as_reading_again(steps: list[tuple[str, bytes | None]]) -> None:
-    """Whatever happens: the mirror that followed equals one that read at the end, and all who went have departed."""
+def test_events_and_a_reading_agree(steps: list[tuple[str, bytes | None]]) -> None:
+    """A mirror that followed equals one that was read at the end, and all deleted candidates have ended."""
     followed = Mirror(ROOT)
     there: dict[str, KeyValue] = {}
     went: set[tuple[str, int]] = set()
@@ -211,12 +215,12 @@ def test_following_events_is_as_good_as_reading_again(steps: list[tuple[str, byt
     assert set(followed.declared()) == set(read.declared())
     for name in (LOCK, OTHER):
         assert followed.get(name) == read.get(name)
-    departed = [gone.entry for name in (LOCK, OTHER) for gone in followed.take_departed(name)]
+    departed = [gone.entry for name in (LOCK, OTHER) for gone in followed.take_ended(name)]
     assert sorted((entry.key, entry.create_revision) for entry in departed) == sorted(went)
 
 
 def test_ten_thousand_locks_are_small() -> None:
-    """With two candidates each some twenty megabytes, most of it the keys and records themselves. Measured on fewer."""
+    """About twenty megabytes with two candidates each, mostly keys and records. Measured on fewer locks."""
     count = 2_000
     tracemalloc.start()
     try:

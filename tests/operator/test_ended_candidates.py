@@ -72,10 +72,10 @@ async def test_given_up_is_seen_as_released(
         (entry,) = await mirrored.queue("me")
         mirrored.changed.clear()
         made.submit(ev.Stop())
-        await mirrored.told(LOCK)
+        await mirrored.notified(LOCK)
         await asyncio.wait_for(running, PATIENCE)
         await mirrored.settled()
-        assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_departed(LOCK)] == [(entry, True)]
+        assert [(gone.entry, gone.released) for gone in mirrored.mirror.take_ended(LOCK)] == [(entry, True)]
     await client.revoke(entry.lease)
 
 
@@ -115,8 +115,8 @@ async def test_killed_is_not_seen_as_released(
         (lock,) = mirrored.mirror.names()
         killed.kill()
         await until(lambda: not mirrored.mirror.get(lock).queue)
-        await mirrored.told(lock)
+        await mirrored.notified(lock)
         await mirrored.reachable()
-        departed = mirrored.mirror.take_departed(lock)
+        departed = mirrored.mirror.take_ended(lock)
     assert [each.entry.create_revision for each in departed] == [entry.create_revision for entry in gone]
     assert all(each.released is not True for each in departed)
