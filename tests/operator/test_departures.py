@@ -13,9 +13,9 @@ from leasehold.clock import now
 from leasehold.election import election, yielding
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
-from leasehold.lock.keys import Entry, Record
+from leasehold.lock.record import Entry, Record
 from tests.operator.watching import LOCK, watching
 from tests.servers import EtcdServer, wait_for
 from tests.support.http_client import until

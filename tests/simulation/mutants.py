@@ -9,14 +9,15 @@ from dataclasses import replace
 from typing import Any, ClassVar
 from unittest import mock
 
+from leasehold.election import commands as cmd
 from leasehold.election import election
 from leasehold.election import events as ev
 from leasehold.election.election import Election
-from leasehold.election.events import Cause, State
 from leasehold.election.lease import LeaseClock
 from leasehold.election.queue_view import QueueView
 from leasehold.election.ranking import HandoverPlan
-from leasehold.lock.keys import Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.spec import Spec
 
 
 class Mutant(Election):
@@ -31,7 +32,7 @@ class Mutant(Election):
         acts = election.TRANSITIONS.items()
         cls._table = {state: {event: getattr(cls, act.__name__) for event, act in row.items()} for state, row in acts}
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         with mock.patch.object(election, "TRANSITIONS", self._table):
             return super().handle(event, now)
 
@@ -39,7 +40,7 @@ class Mutant(Election):
 class DeadlineFromTheReply(Mutant):
     """Counts the TTL from when the answer came, as etcd's Go `Session` does, not from before the question left."""
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         if isinstance(event, (ev.Granted, ev.KeptAlive)):
             event = replace(event, sent=now)
         return super().handle(event, now)
@@ -56,7 +57,7 @@ class DriftFactorDropped(Mutant):
 class OwnKeyNotWatched(Mutant):
     """Hears nothing of its own key."""
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         key = event.key if isinstance(event, ev.EntryGone) else None
         key = event.entry.key if isinstance(event, ev.EntryPut) else key
         if self._own is not None and key == self._own.key:
@@ -168,7 +169,7 @@ class LeaseReused(Mutant):
             return
         self._adopt(event.declared, event.origin.revision, now)
         self._lease_id, self._lease = kept
-        self._ask(ev.Join(self._op(), kept[0], self.settings.record, self._declared.revision))
+        self._ask(cmd.Join(self._op(), kept[0], self.settings.record, self._declared.revision))
 
 
 # --- beyond the list -------------------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ class GuardsDropped(Mutant):
     faults = ("roughen", "sicken", "hand_over", "pause")
 
     def _ask(self, command: Any) -> None:
-        super()._ask(replace(command, guards=()) if isinstance(command, ev.Resign) else command)
+        super()._ask(replace(command, guards=()) if isinstance(command, cmd.Resign) else command)
 
 
 class YieldsWithoutSayingSo(Mutant):

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import HandOver, State, Stop, WorkStopped
-from leasehold.lock.keys import LockName, Record, Spec
+from leasehold.election.events import HandOver, Stop, WorkStopped
+from leasehold.election.snapshot import State
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 
 from .cluster import Cluster
 from .fault import Fault, Heal

@@ -11,10 +11,14 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import Cause, State
-from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 LOCK: Final = LockName("shop", "billing")
 KEYS: Final = Keys(LOCK)
@@ -109,25 +113,25 @@ class Queue:
         """Do what the command asks, and say so; `sent` is the instant before it was sent."""
         op = command.op
         match command:
-            case ev.ReadSpec():
+            case cmd.ReadSpec():
                 return ev.SpecRead(op, self.origin, self.declared)
-            case ev.Grant(ttl=ttl):
+            case cmd.Grant(ttl=ttl):
                 return ev.Granted(op, self.origin, self.grant(ttl), ttl, sent)
-            case ev.Join():
+            case cmd.Join():
                 return self._joined(command)
-            case ev.ReadQueue():
+            case cmd.ReadQueue():
                 return ev.QueueRead(op, self.origin, self.order, self.declared)
-            case ev.ReadOwn():
+            case cmd.ReadOwn():
                 return self._own_read(command)
-            case ev.KeepAlive(lease=lease):
+            case cmd.KeepAlive(lease=lease):
                 return ev.KeptAlive(op, self.origin, self.leases.get(lease, 0), sent)
-            case ev.Write():
+            case cmd.Write():
                 return self._written(command)
-            case ev.Resign():
+            case cmd.Resign():
                 return self._given_up(command)
         raise AssertionError(f"not a question: {command}")
 
-    def _joined(self, command: ev.Join) -> ev.Event:
+    def _joined(self, command: cmd.Join) -> ev.Event:
         if command.lease not in self.leases:
             return ev.Failed(command.op, "lease not found", refused=True, lease_gone=True)
         if command.spec_revision != self.declared.revision or KEYS.entry(command.lease) in self.entries:
@@ -135,20 +139,20 @@ class Queue:
         self.put(command.record, command.lease)
         return ev.Joined(command.op, self.origin, created=True, queue=self.order)
 
-    def _own_read(self, command: ev.ReadOwn) -> ev.Event:
+    def _own_read(self, command: cmd.ReadOwn) -> ev.Event:
         own = self.entries.get(KEYS.entry(command.lease))
         ahead = self.entries.get(command.ahead) if command.ahead else None
         head = self.order[0] if self.entries else None
         return ev.OwnRead(command.op, self.origin, own, ahead, head, self.declared, len(self.entries))
 
-    def _written(self, command: ev.Write) -> ev.Event:
+    def _written(self, command: cmd.Write) -> ev.Event:
         own = self.entries.get(KEYS.entry(command.lease))
         same = own is not None and (own.create_revision, own.mod_revision) == (command.token, command.mod_revision)
         if same:
             self.put(command.record, command.lease)
         return ev.Written(command.op, self.origin, done=same)
 
-    def _given_up(self, command: ev.Resign) -> ev.Event:
+    def _given_up(self, command: cmd.Resign) -> ev.Event:
         own = self.entries.get(KEYS.entry(command.lease))
         stands = own is not None and own.create_revision == command.token
         for entry in (*command.passed, *command.guards):
@@ -170,8 +174,8 @@ class Script:
         self.now = 1000.0
         self.asked: list[Any] = []
         self.sent: dict[int, float] = {}
-        self.said: list[ev.Command] = []
-        self.watched: ev.Watch | None = None
+        self.said: list[cmd.Command] = []
+        self.watched: cmd.Watch | None = None
         self.told = 0
         self.ended = False
 
@@ -205,28 +209,28 @@ class Script:
 
     def notes(self) -> list[str]:
         """The kinds of all notes so far."""
-        return [command.kind for command in self.said if isinstance(command, ev.Note)]
+        return [command.kind for command in self.said if isinstance(command, cmd.Note)]
 
     def revoked(self) -> list[int]:
         """All leases given back so far."""
-        return [command.lease for command in self.said if isinstance(command, ev.Revoke)]
+        return [command.lease for command in self.said if isinstance(command, cmd.Revoke)]
 
     # --- what happens -------------------------------------------------------------------------------------------
 
-    def feed(self, event: ev.Event) -> list[ev.Command]:
+    def feed(self, event: ev.Event) -> list[cmd.Command]:
         """One event, now. Revocations are done at once; questions wait to be answered."""
         commands = self.election.handle(event, self.now)
         self.said += commands
         for command in commands:
             match command:
-                case ev.Revoke(lease):
+                case cmd.Revoke(lease):
                     self.etcd.revoke(lease)
-                case ev.Watch(revision=revision):
+                case cmd.Watch(revision=revision):
                     self.watched = command
                     self.told = sum(known < revision for known, _ in self.etcd.history)
-                case ev.Stopped():
+                case cmd.Stopped():
                     self.ended = True
-                case ev.Note():
+                case cmd.Note():
                     pass
                 case _:
                     self.asked.append(command)
@@ -266,7 +270,7 @@ class Script:
                 return
         raise AssertionError(f"it never comes to rest: {self.asked}, {self.said[-10:]}")
 
-    def wait(self, seconds: float) -> list[ev.Command]:
+    def wait(self, seconds: float) -> list[cmd.Command]:
         """Time passes, in silence."""
         self.now += seconds
         return self.feed(ev.Tick())
@@ -292,7 +296,7 @@ class Script:
             return watch is not None and watch.spec
         return watch.queue or (change.entry.key if isinstance(change, ev.EntryPut) else change.key) in watch.keys
 
-    def doze(self) -> list[ev.Command]:
+    def doze(self) -> list[cmd.Command]:
         """Time passes until the election wants to be called."""
         deadline = self.election.deadline()
         assert deadline is not None, "it wants nothing"
@@ -301,7 +305,7 @@ class Script:
     def beat(self) -> None:
         """The next keep-alive becomes due, is sent and confirmed."""
         self.doze()
-        self.answer(ev.KeepAlive, ev.ReadOwn)
+        self.answer(cmd.KeepAlive, cmd.ReadOwn)
 
     # --- short ways to where a test begins ----------------------------------------------------------------------
 
@@ -311,7 +315,7 @@ class Script:
         self.settle()
         return self
 
-    def drop(self, entry: Entry) -> list[ev.Command]:
+    def drop(self, entry: Entry) -> list[cmd.Command]:
         """Another's key goes, and the watch says so."""
         return self.feed(ev.EntryGone(entry.key, self.etcd.delete(entry)))
 
@@ -327,7 +331,7 @@ class Script:
         self.feed(ev.EntryPut(entry))
         return entry
 
-    def declare(self, spec: Spec | None, broken: str = "") -> list[ev.Command]:
+    def declare(self, spec: Spec | None, broken: str = "") -> list[cmd.Command]:
         """The operator writes or deletes the spec, and the watch says so."""
         return self.feed(self.etcd.declare(spec, broken))
 

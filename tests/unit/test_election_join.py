@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import State
-from leasehold.lock.keys import Keys, Spec
+from leasehold.election.snapshot import State
+from leasehold.lock.keys import Keys
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import FACTOR, LOCK, ME, Queue, Script, record, settings
 
 
@@ -19,7 +21,7 @@ def questions(script: Script) -> list[type]:
 def test_on_an_empty_lock_it_holds_after_three_round_trips() -> None:
     """Spec, lease, key: the joining transaction reads the queue, too."""
     script = Script().start()
-    assert questions(script) == [ev.ReadSpec, ev.Grant, ev.Join]
+    assert questions(script) == [cmd.ReadSpec, cmd.Grant, cmd.Join]
     assert script.holding()
     assert script.election.snapshot.leader == "me"
     assert script.election.snapshot.position == 0
@@ -30,9 +32,9 @@ def test_its_deadline_counts_from_when_the_grant_was_sent() -> None:
     """However long the key then took to be put."""
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     script.now += 3.0
-    script.answer(ev.Join)
+    script.answer(cmd.Join)
     assert script.election.snapshot.deadline == 1000.0 + 15 * FACTOR
 
 
@@ -43,7 +45,7 @@ def test_behind_another_it_waits_and_watches_that_one_itself_and_the_spec() -> N
     assert script.state() is State.WAITING
     assert script.election.snapshot.leader == "first"
     assert script.election.snapshot.position == 1
-    assert script.watched == ev.Watch(queue.revision + 1, frozenset({ahead.key, script.own.key}), spec=True)
+    assert script.watched == cmd.Watch(queue.revision + 1, frozenset({ahead.key, script.own.key}), spec=True)
 
 
 def test_far_back_it_watches_just_the_one_ahead_and_itself() -> None:
@@ -64,8 +66,8 @@ def test_the_ttl_is_the_sidecars_else_the_locks_else_fifteen_seconds(
     script = Script(ttl=mine)
     script.etcd.declare(Spec(ttl=locks))
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec)
-    assert script.take(ev.Grant).ttl == asked
+    script.answer(cmd.ReadSpec)
+    assert script.take(cmd.Grant).ttl == asked
     assert script.election.ttl == asked
 
 
@@ -83,9 +85,9 @@ def test_a_lock_that_moves_between_the_read_and_the_put_is_read_again_and_the_le
     """The candidate may just have been given another capacity, another TTL, or been suspended."""
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     script.etcd.declare(Spec(capacity=2))
-    script.answer(ev.Join)
+    script.answer(cmd.Join)
     assert script.state() is State.JOINING
     first = script.revoked()
     script.settle()
@@ -107,11 +109,11 @@ def joined_in_the_dark(*, arrived: bool) -> Script:
     """The joining transaction had no answer; whether it arrived is not known to the election."""
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     command = script.asked[0]
     if arrived:
         script.etcd.answer(command, script.now)
-    script.fail(ev.Join)
+    script.fail(cmd.Join)
     assert script.state() is State.JOINING
     assert not script.holding()
     script.feed(ev.Tick())
@@ -120,7 +122,7 @@ def joined_in_the_dark(*, arrived: bool) -> Script:
 
 def test_an_unknown_outcome_leads_to_a_read_and_a_key_found_is_used() -> None:
     script = joined_in_the_dark(arrived=True)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
     assert not script.revoked()
     assert script.election.snapshot.deadline == 1000.0 + 15 * FACTOR
@@ -129,8 +131,8 @@ def test_an_unknown_outcome_leads_to_a_read_and_a_key_found_is_used() -> None:
 def test_a_key_not_found_may_still_come_so_its_lease_is_given_back_first() -> None:
     """The put cannot survive that; and the next key is another lease's."""
     script = joined_in_the_dark(arrived=False)
-    put = next(command for command in script.said if isinstance(command, ev.Join))
-    script.answer(ev.ReadQueue)
+    put = next(command for command in script.said if isinstance(command, cmd.Join))
+    script.answer(cmd.ReadQueue)
     assert script.revoked() == [put.lease]
     assert isinstance(script.etcd.answer(put, script.now), ev.Failed), "a put that comes late finds no lease"
     script.wait(2.0)
@@ -142,16 +144,16 @@ def test_a_key_not_found_may_still_come_so_its_lease_is_given_back_first() -> No
 def test_the_read_after_an_unknown_outcome_is_repeated_until_answered() -> None:
     script = joined_in_the_dark(arrived=True)
     for _ in range(3):
-        script.fail(ev.ReadQueue)
+        script.fail(cmd.ReadQueue)
         script.wait(2.0)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
 def test_if_the_lease_ran_out_meanwhile_it_is_not_held_under() -> None:
     script = joined_in_the_dark(arrived=True)
     script.now += 15.0
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.UNSURE
     assert not script.holding()
 
@@ -160,12 +162,12 @@ def test_a_put_that_was_refused_is_no_riddle() -> None:
     """Nothing was done: no read is needed, and a fresh candidate is made."""
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
-    script.fail(ev.Join, refused=True, lease_gone=True)
+    script.answer(cmd.ReadSpec, cmd.Grant)
+    script.fail(cmd.Join, refused=True, lease_gone=True)
     assert len(script.revoked()) == 1
     script.settle()
     assert script.holding()
-    assert ev.ReadQueue not in questions(script)
+    assert cmd.ReadQueue not in questions(script)
 
 
 # --- when etcd is away -----------------------------------------------------------------------------------------------
@@ -194,7 +196,7 @@ def test_the_first_failure_is_retried_at_once() -> None:
     """Most are over by the time the next endpoint is asked."""
     script = Script()
     script.feed(ev.Start())
-    script.fail(ev.ReadSpec)
+    script.fail(cmd.ReadSpec)
     assert script.election.deadline() == script.now
 
 
@@ -205,7 +207,7 @@ def test_sidecars_that_failed_together_do_not_retry_together() -> None:
         script.election._rng.seed(seed)
         script.feed(ev.Start())
         for _ in range(4):
-            script.fail(ev.ReadSpec)
+            script.fail(cmd.ReadSpec)
             script.doze()
         delays.add(script.now)
     assert len(delays) == 5
@@ -217,7 +219,7 @@ def test_sidecars_that_failed_together_do_not_retry_together() -> None:
 def test_an_undeclared_lock_is_waited_for_by_watch_and_not_joined() -> None:
     script = Script(require_lock=True).start()
     assert script.state() is State.JOINING
-    assert script.watched == ev.Watch(script.etcd.revision + 1)
+    assert script.watched == cmd.Watch(script.etcd.revision + 1)
     assert "is not declared" in (script.election.snapshot.last_error or "")
     assert not script.etcd.leases
     script.declare(Spec())
@@ -297,7 +299,7 @@ def test_it_joins_only_when_both_healthy_and_not_paused(first: ev.Event) -> None
     assert script.holding()
 
 
-@pytest.mark.parametrize("answered", [(), (ev.ReadSpec,), (ev.ReadSpec, ev.Grant)], ids=["spec", "grant", "join"])
+@pytest.mark.parametrize("answered", [(), (cmd.ReadSpec,), (cmd.ReadSpec, cmd.Grant)], ids=["spec", "grant", "join"])
 @pytest.mark.parametrize("why", [ev.Stop(), ev.Pause(), ev.Health(healthy=False)], ids=lambda e: type(e).__name__)
 def test_whoever_is_not_wanted_any_more_while_joining_leaves_nothing_behind(
     why: ev.Event, answered: tuple[type, ...]
@@ -322,9 +324,9 @@ def test_a_second_stop_asks_for_nothing_more() -> None:
     script.feed(ev.Stop())
     script.settle()
     assert script.stopped()
-    assert all(isinstance(c, ev.Stopped) for c in script.feed(ev.Stop()))
+    assert all(isinstance(c, cmd.Stopped) for c in script.feed(ev.Stop()))
     assert script.election.deadline() is None
 
 
 def test_a_sidecar_told_to_stop_before_it_started_has_stopped() -> None:
-    assert Script().feed(ev.Stop()) == [ev.Stopped()]
+    assert Script().feed(ev.Stop()) == [cmd.Stopped()]

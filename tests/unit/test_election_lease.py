@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Spec
+from leasehold.election.snapshot import State
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import FACTOR, Queue, Script, record
 
 
@@ -20,11 +21,11 @@ def doubted() -> Script:
     """A holder whose deadline has passed; etcd still has its key and its lease."""
     script = held()
     script.doze()
-    script.fail(ev.KeepAlive)
+    script.fail(cmd.KeepAlive)
     script.now = 1000.0 + 15.0
     script.feed(ev.Tick())
     assert script.state() is State.UNSURE
-    script.asked = [command for command in script.asked if isinstance(command, ev.KeepAlive)]
+    script.asked = [command for command in script.asked if isinstance(command, cmd.KeepAlive)]
     return script
 
 
@@ -43,7 +44,7 @@ def test_it_is_renewed_every_third_of_its_ttl_by_one_keep_alive_and_one_read() -
     for number in range(1, 4):
         script.beat()
         assert script.now == 1000.0 + number * 5.0
-    assert [type(command) for command in script.said] == [ev.KeepAlive, ev.ReadOwn] * 3
+    assert [type(command) for command in script.said] == [cmd.KeepAlive, cmd.ReadOwn] * 3
 
 
 def test_nothing_else_is_asked_while_nothing_happens() -> None:
@@ -55,33 +56,33 @@ def test_nothing_else_is_asked_while_nothing_happens() -> None:
 def test_the_deadline_moves_when_the_keep_alive_is_confirmed_and_not_before() -> None:
     script = held()
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     assert deadline(script) == 1000.0 + 15 * FACTOR
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert deadline(script) == 1005.0 + 15 * FACTOR
 
 
 def test_it_counts_from_when_the_keep_alive_was_sent() -> None:
     script = held()
     script.doze()
-    answer = script.etcd.answer(script.take(ev.KeepAlive), script.now)
+    answer = script.etcd.answer(script.take(cmd.KeepAlive), script.now)
     script.now += 4.0
     script.feed(answer)
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert deadline(script) == 1005.0 + 15 * FACTOR
 
 
-@pytest.mark.parametrize("kind", [ev.KeepAlive, ev.ReadOwn])
+@pytest.mark.parametrize("kind", [cmd.KeepAlive, cmd.ReadOwn])
 def test_what_fails_is_tried_again_a_few_times_a_second(kind: type) -> None:
     script = held()
     script.doze()
-    if kind is ev.ReadOwn:
-        script.answer(ev.KeepAlive)
+    if kind is cmd.ReadOwn:
+        script.answer(cmd.KeepAlive)
     before = script.now
     script.fail(kind)
     script.doze()
     assert 0.2 <= script.now - before <= 0.4
-    script.answer(ev.KeepAlive, ev.ReadOwn)
+    script.answer(cmd.KeepAlive, cmd.ReadOwn)
     assert deadline(script) == script.now + 15 * FACTOR
 
 
@@ -89,28 +90,28 @@ def test_a_keep_alive_whose_confirming_read_comes_late_is_not_confirmed_by_it() 
     """The read belongs to a keep-alive that was given up; a new one is under way."""
     script = held()
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     late = script.etcd.answer(script.asked[0], script.now)
-    script.fail(ev.ReadOwn)
+    script.fail(cmd.ReadOwn)
     script.doze()
     script.feed(late)
     assert deadline(script) == 1000.0 + 15 * FACTOR
 
 
 @pytest.mark.parametrize("change", [{"member": 12}, {"term": 6}])
-@pytest.mark.parametrize("when", [ev.KeepAlive, ev.ReadOwn])
+@pytest.mark.parametrize("when", [cmd.KeepAlive, cmd.ReadOwn])
 def test_another_member_or_term_in_between_is_not_believed_but_tried_again_at_once(
     change: dict[str, int], when: type
 ) -> None:
     script = held()
     script.doze()
-    if when is ev.ReadOwn:
-        script.answer(ev.KeepAlive)
+    if when is cmd.ReadOwn:
+        script.answer(cmd.KeepAlive)
     for name, value in change.items():
         setattr(script.etcd, name, value)
     script.settle()
     assert deadline(script) == script.now + 15 * FACTOR
-    assert len([c for c in script.said if isinstance(c, ev.KeepAlive)]) == 2
+    assert len([c for c in script.said if isinstance(c, cmd.KeepAlive)]) == 2
 
 
 def test_a_member_that_changes_all_the_time_is_asked_a_few_times_a_second_and_not_believed() -> None:
@@ -135,8 +136,8 @@ def test_one_that_can_renew_its_lease_for_a_whole_ttl_and_not_confirm_it_gives_i
     mine = script.own
     while "lost" not in script.notes():
         assert script.now < 1000.0 + 5.0 + 15.0 + 5.0
-        if script.asked and isinstance(script.asked[0], ev.KeepAlive):
-            script.answer(ev.KeepAlive)
+        if script.asked and isinstance(script.asked[0], cmd.KeepAlive):
+            script.answer(cmd.KeepAlive)
         elif script.asked:
             script.fail(type(script.asked[0]))
         else:
@@ -149,7 +150,7 @@ def test_one_that_could_not_renew_its_lease_while_etcd_was_away_keeps_its_place(
     script = held()
     token = script.token
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     while script.now < 1030.0:
         if script.asked:
             script.fail(type(script.asked[0]))
@@ -202,11 +203,11 @@ def test_it_wants_to_be_called_at_its_deadline() -> None:
 def test_a_doubted_holder_holds_again_after_a_confirmed_keep_alive_and_a_read_and_under_its_own_token() -> None:
     script = doubted()
     token, since = script.token, script.election.snapshot.term_since
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     assert not script.holding()
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert not script.holding()
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
     assert (script.token, script.election.snapshot.term_since) == (token, since)
 
@@ -216,17 +217,17 @@ def test_a_read_of_the_queue_alone_ends_no_doubt() -> None:
     script = doubted()
     script.feed(ev.WatchLost("cancelled"))
     script.feed(ev.Tick())
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.UNSURE
 
 
 def test_an_unconfirmed_keep_alive_ends_no_doubt() -> None:
     script = doubted()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.etcd.term += 1
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert script.state() is State.UNSURE
-    assert ev.ReadQueue not in [type(command) for command in script.asked]
+    assert cmd.ReadQueue not in [type(command) for command in script.asked]
 
 
 def test_a_doubted_waiter_waits_again() -> None:
@@ -279,8 +280,8 @@ def test_a_changed_spec_is_found_by_the_confirming_read_too() -> None:
 def test_a_confirming_read_older_than_what_the_watches_told_says_nothing_new() -> None:
     script = held()
     script.doze()
-    script.answer(ev.KeepAlive)
-    old = script.etcd.answer(script.take(ev.ReadOwn), script.now)
+    script.answer(cmd.KeepAlive)
+    old = script.etcd.answer(script.take(cmd.ReadOwn), script.now)
     script.declare(Spec(suspend=False, capacity=2))
     script.feed(old)
     script.come(record("second"))

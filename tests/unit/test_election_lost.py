@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Record, Spec
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import ME, Queue, Script, record
 
 
@@ -33,18 +35,18 @@ def test_a_lease_or_key_that_is_gone_ends_the_candidate_and_a_fresh_one_joins(ho
         script.etcd.delete(mine)
         script.feed(ev.WatchLost("cancelled"))
         script.wait(0.0)
-        script.answer(ev.ReadQueue)
+        script.answer(cmd.ReadQueue)
     else:
         script.doze()
         if how == "keep-alive":
             script.etcd.revoke(mine.lease)
-            script.answer(ev.KeepAlive)
+            script.answer(cmd.KeepAlive)
         elif how == "refused":
-            script.fail(ev.KeepAlive, refused=True, lease_gone=True)
+            script.fail(cmd.KeepAlive, refused=True, lease_gone=True)
         else:
-            script.answer(ev.KeepAlive)
+            script.answer(cmd.KeepAlive)
             script.etcd.delete(mine)
-            script.answer(ev.ReadOwn)
+            script.answer(cmd.ReadOwn)
     assert not script.holding()
     assert script.state() is State.JOINING
     assert "lost" in script.notes()
@@ -71,7 +73,7 @@ def test_a_foreign_incarnation_in_its_own_record_ends_it_at_once_and_the_key_is_
     else:
         script.feed(ev.WatchLost("cancelled"))
         script.wait(0.0)
-        script.answer(ev.ReadQueue)
+        script.answer(cmd.ReadQueue)
     assert not script.holding()
     assert "usurped" in script.notes()
     assert script.revoked() == []
@@ -116,7 +118,7 @@ def test_a_revision_that_fell_or_another_cluster_is_said_loudly_once_and_all_beg
     forget(script, **changed)
     script.feed(ev.WatchLost("the connection broke"))
     script.wait(0.0)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert not script.holding()
     assert script.notes().count("rolled-back") == 1
     script.wait(2.0)
@@ -132,10 +134,10 @@ def test_an_answer_asked_for_before_a_later_one_may_be_older_than_it() -> None:
     script = held()
     script.feed(ev.WatchLost("cancelled"))
     script.wait(0.0)
-    old = script.etcd.answer(script.take(ev.ReadQueue), script.now)
+    old = script.etcd.answer(script.take(cmd.ReadQueue), script.now)
     script.etcd.join(record("other"))
     script.wait(5.0)
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.feed(old)
     assert "rolled-back" not in script.notes()
 
@@ -144,10 +146,10 @@ def test_a_member_that_lags_behind_in_a_keep_alive_is_no_rollback() -> None:
     """Its revision is the member's own; that of a linearizable read is not."""
     script = held()
     script.doze()
-    keep_alive = script.take(ev.KeepAlive)
+    keep_alive = script.take(cmd.KeepAlive)
     lagging = replace(script.etcd.origin, revision=50)
     script.feed(ev.KeptAlive(keep_alive.op, lagging, 15, script.now))
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert script.holding()
     assert script.notes() == []
 
@@ -155,9 +157,9 @@ def test_a_member_that_lags_behind_in_a_keep_alive_is_no_rollback() -> None:
 def test_a_rollback_while_joining_gives_the_lease_back() -> None:
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     forget(script)
-    script.feed(ev.Joined(script.take(ev.Join).op, script.etcd.origin, created=True, queue=()))
+    script.feed(ev.Joined(script.take(cmd.Join).op, script.etcd.origin, created=True, queue=()))
     assert script.notes() == ["rolled-back"]
     assert len(script.revoked()) == 1
     script.wait(2.0)

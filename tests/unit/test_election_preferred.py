@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, State
 from leasehold.election.ranking import MAX_COMPARED
-from leasehold.lock.keys import Record, Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import Queue, Script, behind, converge, held, record
 
 # --- to the preferred one --------------------------------------------------------------------------------------------
@@ -17,7 +19,7 @@ def test_a_preferred_waiter_next_in_line_needs_no_announcement() -> None:
     script = held(Spec(preferred_holder="best"))
     best = script.come(record("best"))
     assert (script.state(), script.cause) == (State.YIELDING, Cause.PREFERRED)
-    assert script.take(ev.Resign).passed == ()
+    assert script.take(cmd.Resign).passed == ()
     assert best in script.etcd.order
 
 
@@ -27,11 +29,11 @@ def test_to_pass_others_by_it_first_says_so_in_its_own_record() -> None:
     low = [script.come(record(f"low{number}")) for number in range(2)]
     best = script.come(record("best", group="new"))
     assert not script.holding()
-    write = script.take(ev.Write)
+    write = script.take(cmd.Write)
     assert write.record.yield_to == "best"
     assert (write.token, write.mod_revision) == (script.token, script.own.mod_revision)
     script.feed(script.etcd.answer(write, script.now))
-    command = script.take(ev.Resign)
+    command = script.take(cmd.Resign)
     assert (command.passed, command.guards) == (tuple(low), (best,))
     assert command.spec_revision == script.etcd.declared.revision
     script.feed(script.etcd.answer(command, script.now))
@@ -82,12 +84,12 @@ def test_when_the_target_has_gone_it_reads_and_gives_up_to_whoever_is_next() -> 
     script = held(Spec(preferred_holder="best"))
     low = script.come(record("low"))
     best = script.come(record("best"))
-    script.answer(ev.Write)
+    script.answer(cmd.Write)
     script.etcd.delete(best)
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert script.state() is State.YIELDING
-    script.answer(ev.ReadQueue)
-    assert script.take(ev.Resign).passed == ()
+    script.answer(cmd.ReadQueue)
+    assert script.take(cmd.Resign).passed == ()
     assert low in script.etcd.order
 
 
@@ -95,12 +97,12 @@ def test_when_the_spec_moved_nobody_is_passed_by_for_the_old_one() -> None:
     script = held(Spec(preferred_holder="best"))
     low = script.come(record("low"))
     script.come(record("best"))
-    script.answer(ev.Write)
+    script.answer(cmd.Write)
     script.etcd.declare(Spec())
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert low in script.etcd.order
-    script.answer(ev.ReadQueue)
-    assert script.take(ev.Resign).passed == ()
+    script.answer(cmd.ReadQueue)
+    assert script.take(cmd.Resign).passed == ()
 
 
 def test_an_announcement_without_an_answer_is_read_after() -> None:
@@ -108,10 +110,10 @@ def test_an_announcement_without_an_answer_is_read_after() -> None:
     script.come(record("low"))
     script.come(record("best"))
     script.etcd.answer(script.asked[0], script.now)
-    script.fail(ev.Write)
+    script.fail(cmd.Write)
     script.doze()
-    script.answer(ev.ReadQueue)
-    assert len(script.take(ev.Resign).passed) == 1
+    script.answer(cmd.ReadQueue)
+    assert len(script.take(cmd.Resign).passed) == 1
 
 
 def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_own_key_goes_last() -> None:
@@ -119,13 +121,13 @@ def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_ow
     low = [script.etcd.join(record(f"low{number}")) for number in range(MAX_COMPARED + 3)]
     script.hear()
     best = script.come(record("best"))
-    script.answer(ev.Write)
-    first = script.take(ev.Resign)
+    script.answer(cmd.Write)
+    first = script.take(cmd.Resign)
     assert (first.keep_own, first.passed) == (True, tuple(low[3:]))
     script.feed(script.etcd.answer(first, script.now))
     assert script.own in script.etcd.order
-    script.answer(ev.ReadQueue)
-    last = script.take(ev.Resign)
+    script.answer(cmd.ReadQueue)
+    last = script.take(cmd.Resign)
     assert (last.keep_own, last.passed) == (False, tuple(low[:3]))
     script.feed(script.etcd.answer(last, script.now))
     assert script.etcd.order == (best,)
@@ -135,11 +137,11 @@ def test_while_it_drains_it_announces_once_and_plans_anew_at_the_end() -> None:
     script = held(Spec(preferred_holder="best"), drain=30.0)
     low = script.come(record("low"))
     best = script.come(record("best"))
-    script.answer(ev.Write)
+    script.answer(cmd.Write)
     assert not script.asked
     later = script.come(record("later"))
     script.feed(ev.WorkStopped())
-    assert script.take(ev.Resign).passed == (low,)
+    assert script.take(cmd.Resign).passed == (low,)
     assert {best, later} <= set(script.etcd.order)
 
 
@@ -150,7 +152,7 @@ def test_at_a_drains_end_it_announces_whom_it_did_not_know_of_at_its_beginning()
     script.come(record("low"))
     script.come(record("best"))
     script.feed(ev.WorkStopped())
-    assert script.take(ev.Write).record.yield_to == "best"
+    assert script.take(cmd.Write).record.yield_to == "best"
 
 
 def test_events_missed_while_it_drains_are_read_before_it_gives_up() -> None:
@@ -160,8 +162,8 @@ def test_events_missed_while_it_drains_are_read_before_it_gives_up() -> None:
     low = script.etcd.join(record("low"))
     script.etcd.join(record("best"))
     script.feed(ev.WorkStopped())
-    script.answer(ev.ReadQueue, ev.Write)
-    assert script.take(ev.Resign).passed == (low,)
+    script.answer(cmd.ReadQueue, cmd.Write)
+    assert script.take(cmd.Resign).passed == (low,)
 
 
 def test_with_capacity_two_only_the_lower_of_two_holders_yields_to_one_better_waiter() -> None:
@@ -181,7 +183,7 @@ def test_with_capacity_two_the_other_holder_is_guarded_while_one_is_passed_by() 
     script = Script(queue).start()
     low = script.come(record("low", priority=1))
     assert script.cause == Cause.PREFERRED  # low is better than we are, and next: no announcement
-    assert script.take(ev.Resign).guards == ()
+    assert script.take(cmd.Resign).guards == ()
     script = Script(queue, record=record("third", priority=3)).start()
     assert {first, low} < set(queue.order)
 
@@ -220,7 +222,7 @@ def test_a_token_no_candidate_can_reach_costs_a_few_tries_a_second_and_no_more()
         script.wait(0.05)
         script.settle()
         assert not script.holding()
-    assert len([c for c in script.said if isinstance(c, ev.Join)]) <= 60
+    assert len([c for c in script.said if isinstance(c, cmd.Join)]) <= 60
 
 
 def test_a_waiter_that_is_passed_by_joins_again_without_an_alarm() -> None:

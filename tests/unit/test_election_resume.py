@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, State
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import FACTOR, ME, Queue, Script, record
 
 BEFORE = replace(ME, incarnation="the-process-before")
@@ -36,10 +38,10 @@ def resuming(**changed: Any) -> tuple[Script, Entry]:
 
 def test_it_says_so_in_the_record_and_holds_after_a_confirmed_keep_alive_and_a_read() -> None:
     script, entry = resuming()
-    script.answer(ev.ReadOwn)
-    assert script.asked == [ev.Write(2, entry.lease, ME, entry.create_revision, entry.mod_revision)]
-    script.answer(ev.Write, ev.ReadOwn)
-    for kind in (ev.KeepAlive, ev.ReadOwn, ev.ReadQueue):
+    script.answer(cmd.ReadOwn)
+    assert script.asked == [cmd.Write(2, entry.lease, ME, entry.create_revision, entry.mod_revision)]
+    script.answer(cmd.Write, cmd.ReadOwn)
+    for kind in (cmd.KeepAlive, cmd.ReadOwn, cmd.ReadQueue):
         assert (script.state(), script.holding()) == (State.UNSURE, False)
         assert script.election.snapshot.deadline in (None, script.now + 15 * FACTOR)
         script.answer(kind)
@@ -59,10 +61,10 @@ def test_no_failover_and_no_new_lease_come_of_it() -> None:
 
 def test_no_deadline_is_believed_before_the_keep_alive_is_confirmed() -> None:
     script, _ = resuming()
-    script.answer(ev.ReadOwn, ev.Write, ev.ReadOwn, ev.KeepAlive)
+    script.answer(cmd.ReadOwn, cmd.Write, cmd.ReadOwn, cmd.KeepAlive)
     assert script.election.snapshot.deadline is None
     script.etcd.term += 1
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert script.election.snapshot.deadline is None
     script.settle()
     assert script.holding()
@@ -92,19 +94,19 @@ def test_of_the_ttl_set_now_and_the_ttl_that_the_lease_has_the_smaller_counts(
 
 def test_a_record_rewritten_without_an_answer_is_read_again_and_found_to_be_its_own() -> None:
     script, _ = resuming()
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     script.etcd.answer(script.asked[0], script.now)
-    script.fail(ev.Write)
+    script.fail(cmd.Write)
     script.doze()
     script.settle()
     assert script.holding()
-    assert len([command for command in script.said if isinstance(command, ev.Write)]) == 1
+    assert len([command for command in script.said if isinstance(command, cmd.Write)]) == 1
 
 
 def test_a_record_that_was_rewritten_in_between_is_read_again() -> None:
     """The earlier process had said whom it would hand over to."""
     script, entry = resuming()
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     script.etcd.put(replace(BEFORE, yield_to="best"), entry.lease)
     script.settle()
     assert script.holding()
@@ -117,7 +119,7 @@ def test_while_etcd_is_away_it_goes_on_trying() -> None:
     while script.now < 1010.0:
         if script.asked:
             asked += 1
-            script.fail(ev.ReadOwn)
+            script.fail(cmd.ReadOwn)
         else:
             script.doze()
     assert asked <= 60
@@ -135,11 +137,11 @@ def test_a_cluster_never_learned_is_no_reason_not_to_resume() -> None:
 def test_a_resumed_term_that_may_have_work_under_way_is_handed_over_with_its_drain() -> None:
     """Before it is confirmed, too: the app beside it may never have stopped."""
     script, entry = resuming(drain=30.0)
-    script.answer(ev.ReadOwn, ev.Write, ev.ReadOwn)
+    script.answer(cmd.ReadOwn, cmd.Write, cmd.ReadOwn)
     assert script.state() is State.UNSURE
     script.feed(ev.Stop())
     assert (script.state(), script.cause) == (State.YIELDING, Cause.SHUTDOWN)
-    script.answer(ev.KeepAlive, ev.ReadOwn)
+    script.answer(cmd.KeepAlive, cmd.ReadOwn)
     assert entry.key in script.etcd.entries
     script.feed(ev.WorkStopped())
     script.settle()
@@ -166,12 +168,12 @@ def test_what_is_not_certainly_its_own_key_is_left_alone_and_a_fresh_candidate_j
     assert script.notes() == ["not-resumed"]
     assert script.token != entry.create_revision
     assert script.state() is (State.HOLDING if why == "gone" else State.WAITING)
-    assert not [c for c in script.said if isinstance(c, (ev.Write, ev.Revoke, ev.Resign))]
+    assert not [c for c in script.said if isinstance(c, (cmd.Write, cmd.Revoke, cmd.Resign))]
 
 
 def test_a_lease_that_runs_out_on_the_way_leads_to_a_fresh_candidate() -> None:
     script, entry = resuming()
-    script.answer(ev.ReadOwn, ev.Write, ev.ReadOwn)
+    script.answer(cmd.ReadOwn, cmd.Write, cmd.ReadOwn)
     script.etcd.revoke(entry.lease)
     script.settle()
     assert script.token > entry.create_revision
@@ -196,7 +198,7 @@ def test_two_processes_that_resume_one_key_end_with_one_that_has_it() -> None:
 # --- not wanted ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answered", [(), (ev.ReadOwn,)], ids=["read", "write"])
+@pytest.mark.parametrize("answered", [(), (cmd.ReadOwn,)], ids=["read", "write"])
 @pytest.mark.parametrize("why", [ev.Stop(), ev.Pause(), ev.Health(healthy=False)], ids=lambda e: type(e).__name__)
 def test_whoever_is_not_wanted_while_resuming_gives_the_lease_back(why: ev.Event, answered: tuple[type, ...]) -> None:
     script, entry = resuming()

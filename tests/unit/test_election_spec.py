@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.election import commands as cmd
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import KEYS, Queue, Script, record
 
 
@@ -39,7 +40,7 @@ def test_with_capacity_two_a_waiter_watches_the_queue_and_reads_before_it_holds(
     assert script.watched.queue
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 

@@ -7,11 +7,13 @@ from typing import Any, Final, get_args
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.commands import ANSWERS
 from leasehold.election.election import MOVES, TRANSITIONS, IllegalEvent
-from leasehold.election.events import State
-from leasehold.election.machine import ANSWERS
-from leasehold.lock.keys import Entry, Spec
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import KEYS, UNDECLARED, Queue, Script, frozen, record
 
 TABLE: Final = """
@@ -72,7 +74,7 @@ def test_the_changes_of_state_are_these() -> None:
 
 
 def test_every_question_has_its_answer() -> None:
-    questions = {kind for kind in get_args(ev.Command) if "op" in getattr(kind, "__slots__", ())}
+    questions = {kind for kind in get_args(cmd.Command) if "op" in getattr(kind, "__slots__", ())}
     assert ANSWERS.keys() == questions
 
 
@@ -94,10 +96,10 @@ def joining(*answered: type) -> Callable[[], Script]:
 
 
 def joining_unknown() -> Script:
-    script = joining(ev.ReadSpec, ev.Grant)()
-    script.fail(ev.Join)
+    script = joining(cmd.ReadSpec, cmd.Grant)()
+    script.fail(cmd.Join)
     script.wait(0.0)
-    script.take(ev.ReadQueue)
+    script.take(cmd.ReadQueue)
     return script
 
 
@@ -111,7 +113,7 @@ def resuming() -> Script:
 
 def resuming_written() -> Script:
     script = resuming()
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     return script
 
 
@@ -145,7 +147,7 @@ def holding_beating() -> Script:
 
 def holding_confirming() -> Script:
     script = holding_beating()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     return script
 
 
@@ -185,8 +187,8 @@ def announcing() -> Script:
 PLACES: Final[list[tuple[State, Callable[[], Script]]]] = [
     (State.IDLE, idle),
     (State.JOINING, joining()),
-    (State.JOINING, joining(ev.ReadSpec)),
-    (State.JOINING, joining(ev.ReadSpec, ev.Grant)),
+    (State.JOINING, joining(cmd.ReadSpec)),
+    (State.JOINING, joining(cmd.ReadSpec, cmd.Grant)),
     (State.JOINING, joining_unknown),
     (State.JOINING, resuming),
     (State.JOINING, resuming_written),
@@ -299,7 +301,7 @@ def test_a_late_answer_is_legal_everywhere_and_believed_nowhere(
     for op in set(range(1, script.election._ops + 1)) - asked:
         before, snapshot = frozen(script.election), script.election.snapshot
         commands = script.feed(event(kind, op))
-        assert commands == ([ev.Revoke(0x999)] if kind is ev.Granted else [])
+        assert commands == ([cmd.Revoke(0x999)] if kind is ev.Granted else [])
         assert {**frozen(script.election), "_out": None} == {**before, "_out": None}
         assert script.election.snapshot == snapshot
 

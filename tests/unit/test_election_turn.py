@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Entry, Spec
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import Queue, Script, record
 
 
@@ -39,9 +41,9 @@ def test_the_only_ones_deletion_makes_it_holder_with_no_read_in_between() -> Non
 def test_it_reads_then_and_watches_the_queue_for_preferred_ones() -> None:
     script, (first,) = behind("first")
     script.drop(first)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
-    assert script.watched == ev.Watch(script.etcd.revision + 1, queue=True)
+    assert script.watched == cmd.Watch(script.etcd.revision + 1, queue=True)
 
 
 def test_a_deletion_after_its_deadline_makes_it_no_holder() -> None:
@@ -67,7 +69,7 @@ def test_one_of_two_ahead_is_not_the_way_clear() -> None:
     script, (_, second) = behind("first", "second")
     script.drop(second)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.WAITING
     assert script.election.snapshot.position == 1
 
@@ -77,7 +79,7 @@ def test_when_the_far_one_was_seen_to_have_gone_the_near_ones_deletion_is_enough
     script, (first, second) = behind("first", "second")
     script.etcd.delete(first)
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.beat()  # those further back confirm every other one
     assert script.election.snapshot.leader == "second"
     assert not script.asked
@@ -90,7 +92,7 @@ def test_one_that_was_seen_to_change_is_read_behind_first() -> None:
     first = script.rewrite(first, yield_to="best")
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
@@ -100,7 +102,7 @@ def test_one_that_had_changed_before_it_came_is_read_behind_first() -> None:
     script = Script(queue).start()
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
@@ -135,7 +137,7 @@ def test_a_read_that_shows_its_own_key_gone_ends_the_candidate() -> None:
     first = script.rewrite(first, yield_to="best")
     mine = script.own
     script.feed(ev.EntryGone(first.key, script.etcd.delete(first, mine)))
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.JOINING
     assert script.revoked() == [mine.lease]
 
@@ -145,11 +147,11 @@ def test_a_read_older_than_what_the_watch_told_is_asked_for_again() -> None:
     first = script.rewrite(first)
     script.feed(ev.WatchLost("cancelled"))
     script.feed(ev.Tick())
-    old = script.etcd.answer(script.take(ev.ReadQueue), script.now)
+    old = script.etcd.answer(script.take(cmd.ReadQueue), script.now)
     script.drop(first)
     script.feed(old)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
@@ -160,13 +162,13 @@ def test_one_who_knows_of_a_better_waiter_behind_gives_up_its_turn_unheld() -> N
     first = queue.join(record("first"))
     script = Script(queue)
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant, ev.Join)
+    script.answer(cmd.ReadSpec, cmd.Grant, cmd.Join)
     best = queue.join(record("best"))
     script.feed(ev.WatchLost("cancelled"))
     script.settle()
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.YIELDING
     script.settle()
     script.wait(2.0)
@@ -185,9 +187,9 @@ def test_after_a_lost_watch_it_reads_and_watches_from_there() -> None:
     script.feed(ev.WatchLost("the connection broke"))
     assert script.election.deadline() == script.now
     script.wait(0.0)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
-    assert script.watched == ev.Watch(script.etcd.revision + 1, queue=True)
+    assert script.watched == cmd.Watch(script.etcd.revision + 1, queue=True)
 
 
 def test_watches_that_break_again_and_again_are_not_asked_for_at_once_for_ever() -> None:
@@ -198,8 +200,8 @@ def test_watches_that_break_again_and_again_are_not_asked_for_at_once_for_ever()
         script.doze()
         reads += len(script.asked)
         while script.asked:
-            if isinstance(script.asked[0], ev.ReadOwn):  # a confirmed keep-alive would count as success
-                script.fail(ev.ReadOwn)
+            if isinstance(script.asked[0], cmd.ReadOwn):  # a confirmed keep-alive would count as success
+                script.fail(cmd.ReadOwn)
             else:
                 script.answer(type(script.asked[0]))
     assert reads <= 60
@@ -210,7 +212,7 @@ def test_a_deletion_that_a_silent_watch_hides_is_found_by_the_confirming_read() 
     script, (first,) = behind("first")
     script.etcd.delete(first)
     script.beat()
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
@@ -221,7 +223,7 @@ def test_those_further_back_confirm_every_other_keep_alive(position: int) -> Non
     confirmed = []
     for _ in range(4):
         script.doze()
-        script.answer(ev.KeepAlive)
+        script.answer(cmd.KeepAlive)
         confirmed.append(bool(script.asked))
         script.settle()
     assert confirmed.count(True) == 2

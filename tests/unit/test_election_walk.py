@@ -17,10 +17,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, IllegalEvent
-from leasehold.election.events import State
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 from tests.unit import election_script as script
 from tests.unit.election_script import FACTOR, ME, Queue, Script, frozen
 
@@ -60,7 +62,7 @@ class Sidecar(Script):
 
     # --- what must never be --------------------------------------------------------------------------------------
 
-    def feed(self, event: ev.Event) -> list[ev.Command]:
+    def feed(self, event: ev.Event) -> list[cmd.Command]:
         before = self.election.snapshot
         known, was_stopped = set(self.sent), self.stopped()
         commands = super().feed(event)
@@ -68,26 +70,26 @@ class Sidecar(Script):
         self._check_snapshot(before)
         return commands
 
-    def _check_commands(self, commands: list[ev.Command], known: set[int], was_stopped: bool) -> None:
+    def _check_commands(self, commands: list[cmd.Command], known: set[int], was_stopped: bool) -> None:
         """Numbers are new and grow; two questions at most are under way; nothing but tidying up follows the end."""
         numbers = [command.op for command in commands if "op" in command.__slots__]  # type: ignore[union-attr]  # it has
         assert numbers == sorted(set(numbers) - known)
-        assert not was_stopped or all(isinstance(command, (ev.Revoke, ev.Stopped)) for command in commands)
+        assert not was_stopped or all(isinstance(command, (cmd.Revoke, cmd.Stopped)) for command in commands)
         awaited = [a for a in (self.election._step, self.election._beat) if a]
         assert len({a.command.op for a in awaited}) == len(awaited)
         idle = self.election.snapshot.state is State.IDLE
         assert idle or awaited or self.election.deadline() is not None, "nothing will ever happen any more"
         for command in commands:
-            if isinstance(command, ev.Revoke):
+            if isinstance(command, cmd.Revoke):
                 self.finished |= {e.create_revision for e in self.history() if e.lease == command.lease}
-            elif isinstance(command, ev.Resign) and not command.keep_own:
+            elif isinstance(command, cmd.Resign) and not command.keep_own:
                 self.finished.add(command.token)
-            elif isinstance(command, ev.Note) and command.kind == "rolled-back":
+            elif isinstance(command, cmd.Note) and command.kind == "rolled-back":
                 self.highest = 0  # the numbers given out before will be given out again
                 self.finished.clear()
                 self.harmed.clear()
 
-    def _check_snapshot(self, before: ev.Snapshot) -> None:
+    def _check_snapshot(self, before: Snapshot) -> None:
         now = self.election.snapshot
         if before.state is State.YIELDING and before.token is not None:
             self.finished.add(before.token)
@@ -196,7 +198,7 @@ class Walk(RuleBasedStateMachine):
         command = self._take(pick)
         if done == "done":
             self.sidecar.reply(command)
-        elif done == "later" and isinstance(command, (ev.Join, ev.Write, ev.Resign, ev.KeepAlive)):
+        elif done == "later" and isinstance(command, (cmd.Join, cmd.Write, cmd.Resign, cmd.KeepAlive)):
             self.limbo.append(command)
         self.sidecar.feed(ev.Failed(command.op, "timed out"))
 
@@ -210,7 +212,7 @@ class Walk(RuleBasedStateMachine):
     def a_question_is_refused(self, pick: int) -> None:
         command = self._take(pick)
         lease = getattr(command, "lease", None)
-        unmarked = isinstance(command, ev.Resign) and pick == 0
+        unmarked = isinstance(command, cmd.Resign) and pick == 0
         gone = not unmarked and lease is not None and lease not in self.sidecar.etcd.leases
         self.sidecar.feed(ev.Failed(command.op, "no", refused=True, lease_gone=gone, unmarked=unmarked))
 

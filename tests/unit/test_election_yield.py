@@ -6,10 +6,11 @@ import math
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, State
+from leasehold.election.snapshot import Cause, State
 from leasehold.election.yielding import STOP_PATIENCE
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from tests.unit.election_script import Script, behind, converge, held, record
 
 # --- a handover ------------------------------------------------------------------------------------------------------
@@ -21,14 +22,14 @@ def test_the_answer_is_no_from_the_first_moment_and_the_key_is_deleted_then() ->
     script.feed(ev.HandOver())
     assert not script.holding()
     assert (script.state(), script.cause) == (State.YIELDING, Cause.REQUEST)
-    assert script.take(ev.Resign) == ev.Resign(script.election._ops, mine.lease, mine.create_revision)
+    assert script.take(cmd.Resign) == cmd.Resign(script.election._ops, mine.lease, mine.create_revision)
 
 
 def test_after_that_the_lease_is_given_back_and_a_fresh_candidate_joins() -> None:
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert script.revoked() == [mine.lease]
     script.settle()
     assert script.holding()
@@ -82,7 +83,7 @@ def test_it_ends_when_the_work_has_stopped() -> None:
     script = held(drain=30.0)
     script.feed(ev.HandOver())
     script.feed(ev.WorkStopped())
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert not script.etcd.entries
 
 
@@ -91,7 +92,7 @@ def test_it_ends_when_the_drain_time_has_passed() -> None:
     script.feed(ev.HandOver())
     assert script.election.deadline() == script.now + 3.0
     script.wait(3.0)
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert not script.etcd.entries
 
 
@@ -128,7 +129,7 @@ def test_a_key_that_goes_while_it_drains_ends_the_candidate(how: str) -> None:
     else:
         script.etcd.revoke(mine.lease)
         script.doze()
-        script.answer(ev.KeepAlive)
+        script.answer(cmd.KeepAlive)
     assert script.state() is State.JOINING
     assert "lost" in script.notes()
 
@@ -145,9 +146,9 @@ def test_no_event_leads_from_yielding_back_to_holding(drain: float) -> None:
     script.feed(ev.Health(healthy=False))
     for event in (ev.Health(healthy=True), ev.Resume(), ev.Tick(), ev.SpecChanged(ev.Declared(Spec(), 101), 101)):
         script.feed(event)
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     if drain:
-        script.answer(ev.ReadOwn)
+        script.answer(cmd.ReadOwn)
     assert (script.state(), script.token) == (State.YIELDING, token)
 
 
@@ -157,7 +158,7 @@ def test_a_lease_that_is_to_be_given_up_is_not_renewed_any_more() -> None:
     script.feed(ev.HandOver())
     while script.now < 1100.0:
         while script.asked:
-            assert not isinstance(script.asked[0], ev.KeepAlive)
+            assert not isinstance(script.asked[0], cmd.KeepAlive)
             script.fail(type(script.asked[0]))
         script.doze()
 
@@ -168,11 +169,11 @@ def test_a_deletion_without_an_answer_is_read_after_and_asked_for_again_while_th
     token = script.token
     script.feed(ev.HandOver())
     for _ in range(3):
-        script.fail(ev.Resign)
+        script.fail(cmd.Resign)
         script.doze()
-        script.answer(ev.ReadQueue)
+        script.answer(cmd.ReadQueue)
         assert (script.state(), script.token) == (State.YIELDING, token)
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     script.settle()
     assert script.token > token
 
@@ -182,9 +183,9 @@ def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> No
     mine = script.own
     script.feed(ev.HandOver())
     script.etcd.delete(mine)
-    script.fail(ev.Resign)
+    script.fail(cmd.Resign)
     script.doze()
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.revoked() == [mine.lease]
     script.settle()
     assert script.token > mine.create_revision
@@ -193,7 +194,7 @@ def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> No
 def test_a_deletion_that_the_watch_tells_of_before_its_answer_comes_is_done() -> None:
     script = held()
     script.feed(ev.HandOver())
-    late = script.etcd.answer(script.take(ev.Resign), script.now)
+    late = script.etcd.answer(script.take(cmd.Resign), script.now)
     script.hear()
     assert script.state() is State.JOINING
     script.feed(late)
@@ -207,16 +208,16 @@ def test_a_key_that_cannot_be_marked_is_left_to_expire_and_not_renewed() -> None
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
-    script.fail(ev.Resign, refused=True, unmarked=True)
+    script.fail(cmd.Resign, refused=True, unmarked=True)
     assert "left-to-expire" in script.notes()
     assert script.revoked() == []
-    script.asked[:] = [c for c in script.asked if not isinstance(c, ev.KeepAlive)]
+    script.asked[:] = [c for c in script.asked if not isinstance(c, cmd.KeepAlive)]
     del script.said[:]
     script.wait(2.0)
     script.settle()
     assert script.state() is State.WAITING
     script.beat()
-    assert not [c for c in script.said if isinstance(c, ev.KeepAlive) and c.lease == mine.lease]
+    assert not [c for c in script.said if isinstance(c, cmd.KeepAlive) and c.lease == mine.lease]
     script.etcd.revoke(mine.lease)
     script.hear()
     assert script.holding()
@@ -232,7 +233,7 @@ def test_it_has_stopped_when_its_key_is_gone_and_watches_nothing_then() -> None:
     assert script.cause == Cause.SHUTDOWN
     script.settle()
     assert script.stopped()
-    assert script.watched == ev.Watch(0, spec=False)
+    assert script.watched == cmd.Watch(0, spec=False)
     assert not script.etcd.entries
     assert not script.etcd.leases
     assert (script.state(), script.election.deadline()) == (State.IDLE, None)
@@ -255,7 +256,7 @@ def test_stopping_during_a_handovers_drain_waits_for_the_work_and_does_not_come_
     script.feed(ev.Stop())
     assert not script.stopped()
     script.feed(ev.WorkStopped())
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert script.stopped()
 
 
@@ -316,7 +317,7 @@ def test_a_paused_or_unhealthy_one_leaves_the_queue_until_it_is_back(
     assert script.cause == cause
     converge(script, other)
     assert (script.state(), other.state()) == (State.IDLE, State.HOLDING)
-    assert script.watched == ev.Watch(0, spec=False)
+    assert script.watched == cmd.Watch(0, spec=False)
     assert script.election.deadline() is None
     other.feed(away)
     other.settle()

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, Entry, Keys, LockName, Record, Spec, prefix_end, sanitise
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.names import MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import MAX_LEASE, Spec
 
 quick = settings(deadline=None)
 """A busy machine must not fail a test."""

@@ -9,7 +9,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from leasehold.election.ranking import MAX_COMPARED, HandoverPlan, best_first, plan, rank, should_yield
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 quick = settings(deadline=None)
 

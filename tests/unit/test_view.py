@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold.election.queue_view import QueueView
-from leasehold.lock.keys import Entry, Record
+from leasehold.lock.record import Entry, Record
 
 quick = settings(deadline=None)
 

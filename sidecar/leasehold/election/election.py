@@ -52,10 +52,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, Snapshot, State
 from leasehold.election.joining import Joining
 from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent
+from leasehold.election.snapshot import Cause, Snapshot, State
 from leasehold.election.yielding import STOP_PATIENCE
 
 __all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent"]
@@ -64,7 +65,7 @@ __all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent"]
 class Election(Joining):
     """One sidecar's election for one lock: what the shell around it calls."""
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """Take one event at this instant and return what is to be done, in order.
 
         Raises IllegalEvent, having changed nothing, for an event that the state does not know.
@@ -149,7 +150,7 @@ class Election(Joining):
     def _too_late(self, event: ev.Event) -> None:
         """A late answer is not believed; but a lease that it brings is not left lying about."""
         if isinstance(event, ev.Granted) and event.lease != self._lease_id:
-            self._out.append(ev.Revoke(event.lease))
+            self._out.append(cmd.Revoke(event.lease))
 
     # --- time, and what this pod wants ---------------------------------------------------------------------------
 

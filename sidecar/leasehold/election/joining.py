@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
 from leasehold.election.queue_view import QueueView
 from leasehold.election.queued import Queued
-from leasehold.lock.keys import Entry
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry
 
 UNDECLARED_PAUSE: Final = 15.0
 """Seconds, at most, between looks for a lock that must be declared: its watch may have fallen silent."""
@@ -36,7 +37,7 @@ class Joining(Queued):
     def _next(self, now: float, delay: float) -> None:
         if self._stopping:
             self._unwatch()
-            self._out.append(ev.Stopped())
+            self._out.append(cmd.Stopped())
         elif not self._wanted():
             self._unwatch()
         else:
@@ -53,18 +54,18 @@ class Joining(Queued):
     # --- a fresh candidate --------------------------------------------------------------------------------------
 
     def _read_spec(self, now: float) -> None:
-        self._ask(ev.ReadSpec(self._op()))
+        self._ask(cmd.ReadSpec(self._op()))
 
     def _spec_read(self, event: ev.SpecRead, now: float) -> None:
         self._adopt(event.declared, event.origin.revision, now)
         self._step = None
         if self._is_undeclared():
             self._error = f"the lock {self.settings.lock} is not declared: create the Lock, or drop --require-lock"
-            self._watching = ev.Watch(event.origin.revision + 1)
+            self._watching = cmd.Watch(event.origin.revision + 1)
             self._out.append(self._watching)
             self._later(UNDECLARED_PAUSE * self._rng.uniform(0.5, 1.0), now, self._read_spec)
         else:
-            self._ask(ev.Grant(self._op(), self._ttl()))
+            self._ask(cmd.Grant(self._op(), self._ttl()))
 
     def _joining_spec_changed(self, event: ev.SpecChanged, now: float) -> None:
         if self._step is None and self._is_undeclared():
@@ -84,7 +85,7 @@ class Joining(Queued):
         asked = self._step.command.ttl if self._step else event.ttl
         self._lease_id = event.lease
         self._lease.granted(event.sent, event.ttl, asked)
-        self._ask(ev.Join(self._op(), event.lease, self.settings.record, self._declared.revision))
+        self._ask(cmd.Join(self._op(), event.lease, self.settings.record, self._declared.revision))
 
     def _joined(self, event: ev.Joined, now: float) -> None:
         if event.created:
@@ -118,9 +119,9 @@ class Joining(Queued):
     def _joining_failed(self, event: ev.Failed, now: float) -> None:
         self._error = event.reason
         command = self._step.command if self._step else None
-        if isinstance(command, (ev.ReadOwn, ev.Write)):
+        if isinstance(command, (cmd.ReadOwn, cmd.Write)):
             self._later(self._back_off(), now, self._take_up)
-        elif isinstance(command, (ev.Join, ev.ReadQueue)) and not event.refused:
+        elif isinstance(command, (cmd.Join, cmd.ReadQueue)) and not event.refused:
             self._later(self._back_off(), now, self._read_queue)
         else:
             self._start_over(now)
@@ -139,7 +140,7 @@ class Joining(Queued):
 
     def _take_up(self, now: float) -> None:
         if self._resumable is not None:
-            self._ask(ev.ReadOwn(self._op(), self._resumable.lease, None))
+            self._ask(cmd.ReadOwn(self._op(), self._resumable.lease, None))
 
     def _resume_read(self, event: ev.OwnRead, now: float) -> None:
         """Is the key still there? Then say in its record that it is this process that acts for it now."""
@@ -154,7 +155,7 @@ class Joining(Queued):
             self._resumed(own, event.origin.revision, now)
         else:
             token, modified = own.create_revision, own.mod_revision
-            self._ask(ev.Write(self._op(), resumable.lease, self.settings.record, token, modified))
+            self._ask(cmd.Write(self._op(), resumable.lease, self.settings.record, token, modified))
 
     def _resume_written(self, event: ev.Written, now: float) -> None:
         """Read again in either case: what the key says now, or what was in the way."""

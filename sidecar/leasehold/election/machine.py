@@ -12,11 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, State
 from leasehold.election.lease import LeaseClock
 from leasehold.election.queue_view import QueueView
-from leasehold.lock.keys import DEFAULT_ROOT, DEFAULT_TTL, Entry, Keys, LockName, Record, Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.keys import DEFAULT_ROOT, Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import DEFAULT_TTL, Spec
 
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.IDLE: frozenset({State.JOINING}),
@@ -29,14 +33,14 @@ MOVES: Final[dict[State, frozenset[State]]] = {
 """Every change of state there is."""
 
 ANSWERS: Final[dict[type, type[ev.Answer]]] = {
-    ev.ReadSpec: ev.SpecRead,
-    ev.Grant: ev.Granted,
-    ev.Join: ev.Joined,
-    ev.ReadQueue: ev.QueueRead,
-    ev.ReadOwn: ev.OwnRead,
-    ev.KeepAlive: ev.KeptAlive,
-    ev.Write: ev.Written,
-    ev.Resign: ev.Written,
+    cmd.ReadSpec: ev.SpecRead,
+    cmd.Grant: ev.Granted,
+    cmd.Join: ev.Joined,
+    cmd.ReadQueue: ev.QueueRead,
+    cmd.ReadOwn: ev.OwnRead,
+    cmd.KeepAlive: ev.KeptAlive,
+    cmd.Write: ev.Written,
+    cmd.Resign: ev.Written,
 }
 """What each question is answered by."""
 
@@ -84,7 +88,7 @@ class Machine:
         self.settings = settings
         self.keys = Keys(settings.lock, settings.root)
         self._rng = rng
-        self._out: list[ev.Command] = []
+        self._out: list[cmd.Command] = []
         self._ops = 0
         self._failures = 0
         self._state = State.IDLE
@@ -100,7 +104,7 @@ class Machine:
         self._declared = ev.Declared(None)
         self._spec_at = 0
         self._nobody_passed_until = -math.inf
-        self._watching: ev.Watch | None = None
+        self._watching: cmd.Watch | None = None
         self._forget()
 
     def _forget(self) -> None:
@@ -163,7 +167,7 @@ class Machine:
         return float(self._rng.uniform(0.2, 0.4))
 
     def _note(self, kind: str, text: str) -> None:
-        self._out.append(ev.Note(kind, text))
+        self._out.append(cmd.Note(kind, text))
 
     def _beat_next(self, at: float) -> None:
         """Plan the next keep-alive. While giving up there is none: the lease bounds how long that takes."""
@@ -244,7 +248,7 @@ class Machine:
 
         A waiter watches the key ahead of it and its own, so that a deletion wakes one waiter and not all of them.
         """
-        wanted = ev.Watch(revision + 1)
+        wanted = cmd.Watch(revision + 1)
         if self._state in (State.HOLDING, State.YIELDING) or self._spec.capacity > 1:
             wanted = replace(wanted, queue=True)
         elif self._own is not None:
@@ -259,7 +263,7 @@ class Machine:
     def _unwatch(self) -> None:
         if self._watching is not None:
             self._watching = None
-            self._out.append(ev.Watch(0, spec=False))
+            self._out.append(cmd.Watch(0, spec=False))
 
     # --- the end of a candidate ---------------------------------------------------------------------------------
 
@@ -294,7 +298,7 @@ class Machine:
         """Give back our lease; whatever key it may hold, now or later, goes with it."""
         lease, self._lease_id = self._lease_id, None
         if lease is not None:
-            self._out.append(ev.Revoke(lease))
+            self._out.append(cmd.Revoke(lease))
 
     def _leave(self, now: float, delay: float) -> None:
         self._forget()

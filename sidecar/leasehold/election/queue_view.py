@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from leasehold.lock.keys import Entry
+from leasehold.lock.record import Entry
 
 
 @dataclass(frozen=True, slots=True)

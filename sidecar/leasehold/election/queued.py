@@ -11,13 +11,14 @@ import math
 from dataclasses import replace
 from typing import Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import ranking
-from leasehold.election.events import Cause, State
 from leasehold.election.machine import PendingRequest
 from leasehold.election.queue_view import QueueView
+from leasehold.election.snapshot import Cause, State
 from leasehold.election.yielding import Yielding
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 
 UNCONFIRMED_NOTED: Final = 5
 """So many keep-alives in a row without confirmation are worth a line in the log."""
@@ -29,7 +30,7 @@ class Queued(Yielding):
     # --- our place ----------------------------------------------------------------------------------------------
 
     def _read_queue(self, now: float) -> None:
-        self._ask(ev.ReadQueue(self._op()))
+        self._ask(cmd.ReadQueue(self._op()))
 
     def _reread(self, now: float) -> None:
         """Read the queue unless that is under way: an answer older than what the watches told is asked for again."""
@@ -179,9 +180,9 @@ class Queued(Yielding):
 
     def _send_beat(self, now: float) -> None:
         self._lease.begin(self._origin)
-        self._ask_beat(ev.KeepAlive(self._op(), self._lease_id or 0))
+        self._ask_beat(cmd.KeepAlive(self._op(), self._lease_id or 0))
 
-    def _ask_beat(self, command: ev.KeepAlive | ev.ReadOwn) -> None:
+    def _ask_beat(self, command: cmd.KeepAlive | cmd.ReadOwn) -> None:
         self._beat = PendingRequest(command, self._seen)
         self._out.append(command)
 
@@ -198,7 +199,7 @@ class Queued(Yielding):
         self._beat_next(event.sent + self._lease.interval)
         if self._own is not None and self._confirms():
             ahead = self._view.just_ahead(self._own.create_revision)
-            self._ask_beat(ev.ReadOwn(self._op(), self._own.lease, ahead.key if ahead else None))
+            self._ask_beat(cmd.ReadOwn(self._op(), self._own.lease, ahead.key if ahead else None))
 
     def _confirms(self) -> bool:
         """Whether this keep-alive is to be confirmed: always by holders, drained or not, and the next in line.

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from leasehold.lock.keys import Entry, Spec
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 
 MAX_COMPARED: Final = 60
 """etcd takes at most 128 comparisons in a transaction unless told otherwise: twice this and a few more fit."""

@@ -16,11 +16,12 @@ import math
 from dataclasses import replace
 from typing import Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import ranking
-from leasehold.election.events import Cause, State
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
+from leasehold.election.snapshot import Cause, State
 
 STOP_PATIENCE: Final = 10.0
 """Seconds for which a stopping sidecar tries to give its key up; after that the lease is left to expire."""
@@ -78,7 +79,7 @@ class Yielding(Machine):
         record = replace(self.settings.record, yield_to=plan.target.record.identity)
         if own.record.yield_to == record.yield_to:
             return False
-        self._ask(ev.Write(self._op(), own.lease, record, own.create_revision, own.mod_revision))
+        self._ask(cmd.Write(self._op(), own.lease, record, own.create_revision, own.mod_revision))
         return True
 
     def _give_up(self, now: float) -> None:
@@ -89,7 +90,7 @@ class Yielding(Machine):
         if self._step is not None or self._own is None:
             return
         if self._unknown or (self._led and not self._view.whole):
-            self._ask(ev.ReadQueue(self._op()))
+            self._ask(cmd.ReadQueue(self._op()))
         elif not self._announce(now):
             self._delete(now)
 
@@ -99,15 +100,15 @@ class Yielding(Machine):
         self._given_up = self._given_up or not plan.in_parts
         spec = self._declared.revision if plan.passed else None
         parts = (plan.passed, plan.guards, spec, plan.in_parts)
-        self._ask(ev.Resign(self._op(), own.lease, own.create_revision, *parts))
+        self._ask(cmd.Resign(self._op(), own.lease, own.create_revision, *parts))
 
     def _yield_written(self, event: ev.Written, now: float) -> None:
         command = self._step.command if self._step else None
         self._step = None
-        if isinstance(command, ev.Resign) and event.done and not command.keep_own:
+        if isinstance(command, cmd.Resign) and event.done and not command.keep_own:
             self._lose(now, "given up")
             return
-        if isinstance(command, ev.Write) and event.done and self._own is not None:
+        if isinstance(command, cmd.Write) and event.done and self._own is not None:
             self._own = replace(self._own, record=command.record, mod_revision=event.origin.revision)
         else:
             self._unknown = True
@@ -116,7 +117,7 @@ class Yielding(Machine):
     def _yield_read(self, event: ev.QueueRead, now: float) -> None:
         self._adopt(event.declared, event.origin.revision, now)
         if event.origin.revision < self._heard:
-            self._ask(ev.ReadQueue(self._op()))
+            self._ask(cmd.ReadQueue(self._op()))
             return
         self._step, self._unknown = None, False
         self._view = QueueView.read(event.queue, event.origin.revision)
@@ -138,7 +139,7 @@ class Yielding(Machine):
             self._leave(now, self._back_off())
         else:
             self._unknown = True
-            self._unwritten += self._step is not None and isinstance(self._step.command, ev.Write)
+            self._unwritten += self._step is not None and isinstance(self._step.command, cmd.Write)
             self._later(self._soon(), now, self._go_on)
 
     def _go_on(self, now: float) -> None:
@@ -146,7 +147,7 @@ class Yielding(Machine):
         if not self._draining:
             self._give_up(now)
         elif self._unknown and self._step is None:
-            self._ask(ev.ReadQueue(self._op()))
+            self._ask(cmd.ReadQueue(self._op()))
 
     def _yield_watch_lost(self, event: ev.WatchLost, now: float) -> None:
         """The queue is read again before it matters."""
