@@ -295,15 +295,15 @@ class Judge:
     def gives_up(self, command: cmd.Resign, queue: Sequence[Entry]) -> None:
         """A `Resign` takes effect; `queue` is as it was before."""
         own = next(entry for entry in queue if entry.lease == command.lease and entry.create_revision == command.token)
-        gone = {entry.key for entry in command.passed} | ({own.key} if not command.keep_own else set())
+        gone = {entry.key for entry in command.skipped} | ({own.key} if not command.keep_own else set())
         left = [entry for entry in queue if entry.key not in gone]
-        if any(entry.record.foreign for entry in command.passed):
+        if any(entry.record.foreign for entry in command.skipped):
             self.fail("passed-by", "a candidate that is not ours was passed by")
         holders = {entry.key for entry in queue[: (self.world.cluster.store.declared.spec or Spec()).capacity]}
-        if command.passed and holders & {entry.key for entry in command.passed}:
+        if command.skipped and holders & {entry.key for entry in command.skipped}:
             self.fail("passed-by", f"{own.record.identity} deletes the key of another holder")
         spec = self.world.cluster.store.declared.spec or Spec()
-        for passed in command.passed:
+        for passed in command.skipped:
             behind = [entry for entry in left if entry.create_revision > passed.create_revision]
             if not any(rank(entry, spec) > rank(passed, spec) for entry in behind):
                 self.fail("passed-by", f"{passed.record.identity} is passed by for nobody better")

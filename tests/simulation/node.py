@@ -82,7 +82,7 @@ class Process:
     def __init__(self, host: Host, settings: ElectionConfig, resumable: Resumable | None) -> None:
         world = host.world
         self.host, self.world, self.settings = host, world, settings
-        self.election: Election = world.machine(settings, random.Random(world.rng.getrandbits(32)))
+        self.election = Election(settings, random.Random(world.rng.getrandbits(32)))
         self.snapshot: Snapshot = self.election.snapshot
         self.lease = resumable.lease if resumable else None
         self._saved: int | None = None

@@ -139,13 +139,13 @@ class Service:
 
     def _give_up(self, command: cmd.Resign, member: Member, sent: float) -> ev.Event:
         store, key = self.cluster.store, KEYS.entry(command.lease)
-        guards = [store.by_token(entry.key, entry.create_revision) for entry in (*command.passed, *command.guards)]
+        guards = [store.by_token(entry.key, entry.create_revision) for entry in (*command.skipped, *command.guards)]
         spec = command.spec_revision in (None, store.declared.revision)
         done = spec and all(guards) and store.by_token(key, command.token) is not None
         if done:
             self.on_give_up(command, store.queue())
             own = [] if command.keep_own else [key]
-            store.delete(own + [entry.key for entry in command.passed])
+            store.delete(own + [entry.key for entry in command.skipped])
         return ev.Written(command.op, self.cluster.origin(member), done)
 
     def _revoke(self, command: cmd.Revoke, member: Member, sent: float) -> None:

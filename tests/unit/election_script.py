@@ -155,22 +155,23 @@ class Queue:
     def _given_up(self, command: cmd.Resign) -> ev.Event:
         own = self.entries.get(KEYS.entry(command.lease))
         stands = own is not None and own.create_revision == command.token
-        for entry in (*command.passed, *command.guards):
+        for entry in (*command.skipped, *command.guards):
             known = self.entries.get(entry.key)
             stands = stands and known is not None and known.create_revision == entry.create_revision
         if command.spec_revision is not None:
             stands = stands and command.spec_revision == self.declared.revision
         if stands and own is not None:
-            self.delete(*command.passed, *(() if command.keep_own else (own,)))
+            self.delete(*command.skipped, *(() if command.keep_own else (own,)))
         return ev.Written(command.op, self.origin, done=stands)
 
 
 class Script:
     """An election, its time, its etcd, and what it has asked and not been told yet."""
 
-    def __init__(self, queue: Queue | None = None, *, election: Election | None = None, **changed: Any) -> None:
+    def __init__(self, queue: Queue | None = None, *, seed: int = 1, **changed: Any) -> None:
         self.etcd = queue or Queue()
-        self.election = election or Election(settings(**changed), random.Random(1))
+        self.rng = random.Random(seed)
+        self.election = Election(settings(**changed), self.rng)
         self.now = 1000.0
         self.asked: list[Any] = []
         self.sent: dict[int, float] = {}
@@ -214,6 +215,19 @@ class Script:
     def revoked(self) -> list[int]:
         """All leases given back so far."""
         return [command.lease for command in self.said if isinstance(command, cmd.Revoke)]
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that decides what the election does next."""
+        return {**self.election.dump(), "random": self.rng.getstate()}
+
+    def pending(self) -> list[int]:
+        """The numbers of the questions under way."""
+        pending = self.election.dump()["pending"]
+        return [request["command"]["op"] for request in (pending["step"], pending["keep_alive"]) if request]
+
+    def last_op(self) -> int:
+        """The number of the last question."""
+        return int(self.election.dump()["last_op"])
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -334,13 +348,6 @@ class Script:
     def declare(self, spec: Spec | None, broken: str = "") -> list[cmd.Command]:
         """The operator writes or deletes the spec, and the watch says so."""
         return self.feed(self.etcd.declare(spec, broken))
-
-
-def frozen(election: Election) -> dict[str, Any]:
-    """Everything that an election is made of, in a form that compares by value."""
-    parts = {**vars(election), "_rng": election._rng.getstate(), "_lease": dict(vars(election._lease))}
-    retry = election._retry
-    return {**parts, "_out": list(election._out), "_retry": retry and (retry[0], retry[1].__name__)}
 
 
 def held(spec: Spec | None = None, **changed: Any) -> Script:

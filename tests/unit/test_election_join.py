@@ -204,7 +204,7 @@ def test_sidecars_that_failed_together_do_not_retry_together() -> None:
     delays = set()
     for seed in range(5):
         script = Script()
-        script.election._rng.seed(seed)
+        script.rng.seed(seed)
         script.feed(ev.Start())
         for _ in range(4):
             script.fail(cmd.ReadSpec)

@@ -286,4 +286,4 @@ def test_a_confirming_read_older_than_what_the_watches_told_says_nothing_new() -
     script.feed(old)
     script.come(record("second"))
     assert script.holding()
-    assert script.election._spec.capacity == 2
+    assert script.election.dump()["etcd"]["spec"]["capacity"] == 2

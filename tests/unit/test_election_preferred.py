@@ -19,7 +19,7 @@ def test_a_preferred_waiter_next_in_line_needs_no_announcement() -> None:
     script = held(Spec(preferred_holder="best"))
     best = script.come(record("best"))
     assert (script.state(), script.cause) == (State.YIELDING, Cause.PREFERRED)
-    assert script.take(cmd.Resign).passed == ()
+    assert script.take(cmd.Resign).skipped == ()
     assert best in script.etcd.order
 
 
@@ -34,7 +34,7 @@ def test_to_pass_others_by_it_first_says_so_in_its_own_record() -> None:
     assert (write.token, write.mod_revision) == (script.token, script.own.mod_revision)
     script.feed(script.etcd.answer(write, script.now))
     command = script.take(cmd.Resign)
-    assert (command.passed, command.guards) == (tuple(low), (best,))
+    assert (command.skipped, command.guards) == (tuple(low), (best,))
     assert command.spec_revision == script.etcd.declared.revision
     script.feed(script.etcd.answer(command, script.now))
     assert script.etcd.order == (best,)
@@ -89,7 +89,7 @@ def test_when_the_target_has_gone_it_reads_and_gives_up_to_whoever_is_next() -> 
     script.answer(cmd.Resign)
     assert script.state() is State.YIELDING
     script.answer(cmd.ReadQueue)
-    assert script.take(cmd.Resign).passed == ()
+    assert script.take(cmd.Resign).skipped == ()
     assert low in script.etcd.order
 
 
@@ -102,7 +102,7 @@ def test_when_the_spec_moved_nobody_is_passed_by_for_the_old_one() -> None:
     script.answer(cmd.Resign)
     assert low in script.etcd.order
     script.answer(cmd.ReadQueue)
-    assert script.take(cmd.Resign).passed == ()
+    assert script.take(cmd.Resign).skipped == ()
 
 
 def test_an_announcement_without_an_answer_is_read_after() -> None:
@@ -113,7 +113,7 @@ def test_an_announcement_without_an_answer_is_read_after() -> None:
     script.fail(cmd.Write)
     script.doze()
     script.answer(cmd.ReadQueue)
-    assert len(script.take(cmd.Resign).passed) == 1
+    assert len(script.take(cmd.Resign).skipped) == 1
 
 
 def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_own_key_goes_last() -> None:
@@ -123,12 +123,12 @@ def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_ow
     best = script.come(record("best"))
     script.answer(cmd.Write)
     first = script.take(cmd.Resign)
-    assert (first.keep_own, first.passed) == (True, tuple(low[3:]))
+    assert (first.keep_own, first.skipped) == (True, tuple(low[3:]))
     script.feed(script.etcd.answer(first, script.now))
     assert script.own in script.etcd.order
     script.answer(cmd.ReadQueue)
     last = script.take(cmd.Resign)
-    assert (last.keep_own, last.passed) == (False, tuple(low[:3]))
+    assert (last.keep_own, last.skipped) == (False, tuple(low[:3]))
     script.feed(script.etcd.answer(last, script.now))
     assert script.etcd.order == (best,)
 
@@ -141,7 +141,7 @@ def test_while_it_drains_it_announces_once_and_plans_anew_at_the_end() -> None:
     assert not script.asked
     later = script.come(record("later"))
     script.feed(ev.WorkStopped())
-    assert script.take(cmd.Resign).passed == (low,)
+    assert script.take(cmd.Resign).skipped == (low,)
     assert {best, later} <= set(script.etcd.order)
 
 
@@ -163,7 +163,7 @@ def test_events_missed_while_it_drains_are_read_before_it_gives_up() -> None:
     script.etcd.join(record("best"))
     script.feed(ev.WorkStopped())
     script.answer(cmd.ReadQueue, cmd.Write)
-    assert script.take(cmd.Resign).passed == (low,)
+    assert script.take(cmd.Resign).skipped == (low,)
 
 
 def test_with_capacity_two_only_the_lower_of_two_holders_yields_to_one_better_waiter() -> None:

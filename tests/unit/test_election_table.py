@@ -14,7 +14,7 @@ from leasehold.election.election import MOVES, TRANSITIONS, IllegalEvent
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import KEYS, UNDECLARED, Queue, Script, frozen, record
+from tests.unit.election_script import KEYS, UNDECLARED, Queue, Script, record
 
 TABLE: Final = """
                 IDLE  JOINING  WAITING  HOLDING  UNSURE  YIELDING
@@ -238,10 +238,10 @@ OTHER_KINDS = [kind for kind in EVENTS.values() if kind not in ANSWER_KINDS]
 
 def assert_illegal(script: Script, wrong: Any) -> None:
     """It raises, and nothing has changed, the random numbers to come included."""
-    before, snapshot = frozen(script.election), script.election.snapshot
+    before, snapshot = script.dump(), script.election.snapshot
     with pytest.raises(IllegalEvent):
         script.election.handle(wrong, script.now)
-    assert frozen(script.election) == before
+    assert script.dump() == before
     assert script.election.snapshot == snapshot
 
 
@@ -269,7 +269,7 @@ def test_an_answer_to_a_question_never_asked_is_illegal_everywhere(
     state: State, place: Callable[[], Script], kind: type
 ) -> None:
     script = place()
-    for op in (-1, 0, script.election._ops + 1):
+    for op in (-1, 0, script.last_op() + 1):
         assert_illegal(script, event(kind, op))
 
 
@@ -282,7 +282,7 @@ def test_a_question_under_way_takes_its_own_answer_or_a_failure_and_no_other(
         script = place()
         command = script.asked[number]
         wanted = kind in (ev.Failed, ANSWERS[type(command)])
-        asked = [a.command.op for a in (script.election._step, script.election._beat) if a]
+        asked = script.pending()
         if command.op in asked and not wanted:
             assert_illegal(script, event(kind, command.op))
         elif command.op in asked:
@@ -297,12 +297,12 @@ def test_a_late_answer_is_legal_everywhere_and_believed_nowhere(
 ) -> None:
     """Nothing changes and nothing is done; but a lease that comes late is given back."""
     script = place()
-    asked = {a.command.op for a in (script.election._step, script.election._beat) if a}
-    for op in set(range(1, script.election._ops + 1)) - asked:
-        before, snapshot = frozen(script.election), script.election.snapshot
+    asked = set(script.pending())
+    for op in set(range(1, script.last_op() + 1)) - asked:
+        before, snapshot = script.dump(), script.election.snapshot
         commands = script.feed(event(kind, op))
         assert commands == ([cmd.Revoke(0x999)] if kind is ev.Granted else [])
-        assert {**frozen(script.election), "_out": None} == {**before, "_out": None}
+        assert script.dump() == before
         assert script.election.snapshot == snapshot
 
 

@@ -8,7 +8,6 @@ and it must hold.
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +18,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.election import Election, IllegalEvent
+from leasehold.election.election import IllegalEvent
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
 from tests.unit import election_script as script
-from tests.unit.election_script import FACTOR, ME, Queue, Script, frozen
+from tests.unit.election_script import FACTOR, ME, Queue, Script
 
 seconds = st.sampled_from([0.0, 0.05, 0.3, 1.0, 4.0, 6.0, 16.0])
 specs = st.builds(
@@ -51,8 +50,8 @@ picks = st.integers(0, 7)
 class Sidecar(Script):
     """The election under test, and all that is said of it after each event."""
 
-    def __init__(self, queue: Queue, election: Election) -> None:
-        super().__init__(queue, election=election)
+    def __init__(self, queue: Queue, seed: int, **changed: Any) -> None:
+        super().__init__(queue, seed=seed, **changed)
         self.expires: dict[int, float] = {}
         self.harmed: set[int] = set()
         self.finished: set[int] = set()
@@ -75,8 +74,8 @@ class Sidecar(Script):
         numbers = [command.op for command in commands if "op" in command.__slots__]  # type: ignore[union-attr]  # it has
         assert numbers == sorted(set(numbers) - known)
         assert not was_stopped or all(isinstance(command, (cmd.Revoke, cmd.Stopped)) for command in commands)
-        awaited = [a for a in (self.election._step, self.election._beat) if a]
-        assert len({a.command.op for a in awaited}) == len(awaited)
+        awaited = self.pending()
+        assert len(set(awaited)) == len(awaited)
         idle = self.election.snapshot.state is State.IDLE
         assert idle or awaited or self.election.deadline() is not None, "nothing will ever happen any more"
         for command in commands:
@@ -151,8 +150,7 @@ class Walk(RuleBasedStateMachine):
         self, drain: float, ttl: int | None, require: bool, left: bool, ahead: list[Record], smooth: int, seed: int
     ) -> None:
         queue = Queue()
-        made = script.settings(drain=drain, ttl=ttl, require_lock=require)
-        self.sidecar = Sidecar(queue, Election(made, random.Random(seed)))
+        self.sidecar = Sidecar(queue, seed, drain=drain, ttl=ttl, require_lock=require)
         self.transit: list[ev.Event] = []
         self.limbo: list[Any] = []
         self.strangers = [queue.join(who) for who in ahead]
@@ -320,10 +318,10 @@ class Walk(RuleBasedStateMachine):
     def an_event_that_is_illegal_changes_nothing(self, wrong: ev.Event) -> None:
         if isinstance(wrong, ev.Start) and self.sidecar.state() is State.IDLE:
             return
-        before = frozen(self.sidecar.election)
+        before = self.sidecar.dump()
         with pytest.raises(IllegalEvent):
             self.sidecar.election.handle(wrong, self.sidecar.now)
-        assert frozen(self.sidecar.election) == before
+        assert self.sidecar.dump() == before
 
     # --- the faults stop ----------------------------------------------------------------------------------------
 

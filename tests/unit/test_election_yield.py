@@ -9,7 +9,7 @@ import pytest
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.snapshot import Cause, State
-from leasehold.election.yielding import STOP_PATIENCE
+from leasehold.election.yielding import STOP_TIMEOUT_SECONDS
 from leasehold.lock.spec import Spec
 from tests.unit.election_script import Script, behind, converge, held, record
 
@@ -22,7 +22,7 @@ def test_the_answer_is_no_from_the_first_moment_and_the_key_is_deleted_then() ->
     script.feed(ev.HandOver())
     assert not script.holding()
     assert (script.state(), script.cause) == (State.YIELDING, Cause.REQUEST)
-    assert script.take(cmd.Resign) == cmd.Resign(script.election._ops, mine.lease, mine.create_revision)
+    assert script.take(cmd.Resign) == cmd.Resign(script.last_op(), mine.lease, mine.create_revision)
 
 
 def test_after_that_the_lease_is_given_back_and_a_fresh_candidate_joins() -> None:
@@ -265,7 +265,7 @@ def test_when_etcd_does_not_answer_it_stops_all_the_same_after_its_patience() ->
     script = held()
     lease = script.own.lease
     script.feed(ev.Stop())
-    ends = script.now + STOP_PATIENCE
+    ends = script.now + STOP_TIMEOUT_SECONDS
     while not script.stopped():
         while script.asked:
             script.fail(type(script.asked[0]))
@@ -281,7 +281,7 @@ def test_the_patience_begins_when_the_drain_has_ended() -> None:
     script.feed(ev.Stop())
     script.wait(60.0)
     script.asked.clear()
-    script.wait(STOP_PATIENCE - 0.1)
+    script.wait(STOP_TIMEOUT_SECONDS - 0.1)
     assert not script.stopped()
     script.wait(0.2)
     assert script.stopped()
@@ -293,7 +293,7 @@ def test_stopping_while_a_handover_is_without_an_answer_has_its_patience_too() -
     script.wait(5.0)
     script.feed(ev.Stop())
     script.asked.clear()
-    script.wait(STOP_PATIENCE)
+    script.wait(STOP_TIMEOUT_SECONDS)
     assert script.stopped()
 
 

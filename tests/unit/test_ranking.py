@@ -150,7 +150,7 @@ def test_when_all_have_yielded_the_best_hold_and_nobody_yields_again(pool: Pool)
         if not (yielding := now.yielding()):
             break
         holder = yielding[0]
-        leaving = [holder, *now.plan(holder).passed]
+        leaving = [holder, *now.plan(holder).skipped]
         standing = [e for e in standing if e not in leaving] + [
             entry(
                 max(e.create_revision for e in standing) + 1 + i,
@@ -174,7 +174,7 @@ def test_next_in_line_needs_nobody_passed_by() -> None:
 def test_those_between_are_deleted_with_the_holder_and_the_target_is_guarded() -> None:
     standing = queue(0, 1, 2, 5)
     assert plan(standing, Spec(), 1) == HandoverPlan(
-        target=standing[3], passed=tuple(standing[1:3]), guards=(standing[3],)
+        target=standing[3], skipped=tuple(standing[1:3]), guards=(standing[3],)
     )
 
 
@@ -182,7 +182,7 @@ def test_the_other_holders_are_guarded_too() -> None:
     """If one of them had gone, the first of those passed by would be a holder already."""
     standing = queue(9, 0, 9, 1, 5)
     found = plan(standing, Spec(capacity=3), 2)
-    assert found.passed == (standing[3],)
+    assert found.skipped == (standing[3],)
     assert set(found.guards) == {standing[0], standing[2], standing[4]}
 
 
@@ -201,12 +201,12 @@ def test_more_than_a_transaction_can_compare_are_passed_in_parts_from_the_far_en
     standing = queue(0, *[1] * (MAX_COMPARED + 5), 9)
     found = plan(standing, Spec(), 1)
     assert found.in_parts
-    assert found.passed == tuple(standing[-1 - MAX_COMPARED : -1])
+    assert found.skipped == tuple(standing[-1 - MAX_COMPARED : -1])
     assert found.target == standing[-1]
-    rest = [e for e in standing if e not in found.passed]
+    rest = [e for e in standing if e not in found.skipped]
     last = plan(rest, Spec(), 1)
     assert not last.in_parts
-    assert (last.passed, last.target) == (tuple(standing[1:6]), standing[-1])
+    assert (last.skipped, last.target) == (tuple(standing[1:6]), standing[-1])
 
 
 @quick
@@ -218,12 +218,12 @@ def test_a_plan_passes_only_lower_ranked_ones_of_ours_and_ends_at_the_best(pool:
         found = pool.plan(holder)
         assert (found.target is None) == (not pool.waiters)
         if found.target is None or found.blocked:
-            assert (found.passed, found.guards, found.in_parts) == ((), (), False)
+            assert (found.skipped, found.guards, found.in_parts) == ((), (), False)
             continue
         assert not any(pool.better(waiter, found.target) for waiter in pool.waiters)
-        assert all(pool.better(found.target, e) and not e.record.foreign for e in found.passed)
-        assert all(one.create_revision < other.create_revision for one, other in pairwise(found.passed))
-        assert holder not in found.passed
+        assert all(pool.better(found.target, e) and not e.record.foreign for e in found.skipped)
+        assert all(one.create_revision < other.create_revision for one, other in pairwise(found.skipped))
+        assert holder not in found.skipped
 
 
 @quick
@@ -233,7 +233,7 @@ def test_after_a_plan_ran_the_target_holds_in_the_yielders_place(pool: Pool) -> 
     for holder in pool.holders:
         found = pool.plan(holder)
         assume(found.target is not None and not found.blocked and not found.in_parts)
-        left = [e for e in pool.queue if e != holder and e not in found.passed]
+        left = [e for e in pool.queue if e != holder and e not in found.skipped]
         others = [e for e in pool.holders if e != holder]
         assert left[: pool.spec.capacity] == [*others, found.target]
 
@@ -244,7 +244,7 @@ def test_a_plans_guards_are_just_those_whose_leaving_would_spoil_it(pool: Pool) 
     """One guard fewer in the queue, and someone that the plan passes by, or nobody, would be the next holder."""
     for holder in pool.holders:
         found = pool.plan(holder)
-        if found.passed:
+        if found.skipped:
             others = [e for e in pool.holders if e != holder]
             assert set(found.guards) == {found.target, *others}
 
@@ -263,4 +263,4 @@ def test_every_plan_fits_into_one_transaction() -> None:
     for capacity in (1, 2, 60, 61, 62, 100, 1000):
         for between in (1, 59, 60, 61, 200):
             found = plan(queue(*[0] * capacity, *[1] * between, 9), Spec(capacity=capacity), 1)
-            assert len(found.passed) + len(found.guards) + 2 <= 128
+            assert len(found.skipped) + len(found.guards) + 2 <= 128

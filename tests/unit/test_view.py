@@ -23,7 +23,7 @@ def entry(token: int, modified: int | None = None) -> Entry:
 def test_a_read_is_in_order_of_create_revision_and_whole() -> None:
     view = QueueView.read([entry(9), entry(3), entry(5, 8)], 10)
     assert view.entries == (entry(3), entry(5, 8), entry(9))
-    assert (view.revision, view.whole) == (10, True)
+    assert (view.revision, view.complete) == (10, True)
 
 
 def test_who_is_ahead() -> None:
@@ -158,7 +158,7 @@ def test_events_of_a_single_key_keep_an_upper_bound_of_those_ahead(
     own = data.draw(st.sampled_from(list(truth.entries.values())))
     ahead = [e for e in truth.entries.values() if e.create_revision < own.create_revision]
     watched = data.draw(st.sampled_from(ahead)) if ahead else own
-    view = replace(QueueView.read(truth.entries.values(), truth.revision), whole=False)
+    view = replace(QueueView.read(truth.entries.values(), truth.revision), complete=False)
     known = len(truth.events)
     truth.run(after)
     view = follow(view, [(kind, e) for kind, e in truth.events[known:] if e.key == watched.key])

@@ -167,10 +167,11 @@ class Store:
     async def _give_up(self, command: cmd.Resign, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         compares = [Compare.create_revision(key, "=", command.token)]
-        compares += [Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.passed, *command.guards)]
+        others = (*command.skipped, *command.guards)
+        compares += [Compare.create_revision(entry.key, "=", entry.create_revision) for entry in others]
         if command.spec_revision is not None:
             compares.append(Compare.mod_revision(self._keys.spec, "=", command.spec_revision))
-        deletes: list[Op] = [Delete(entry.key) for entry in command.passed]
+        deletes: list[Op] = [Delete(entry.key) for entry in command.skipped]
         if not command.keep_own:
             deletes.append(Delete(key))
         answer = await self._client.txn(compares, deletes, timeout=timeout)

@@ -78,7 +78,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Resign:
-    """Delete our key, and those of `passed`, if our key and every guard still has its create revision.
+    """Delete our key, and those of `skipped`, if our key and every guard still has its create revision.
 
     `spec_revision`, unless None, is compared too. The resume file is marked before this is sent. Answered by Written:
     not done also when our own key is already gone.
@@ -87,11 +87,11 @@ class Resign:
     op: int
     lease: int
     token: int
-    passed: tuple[Entry, ...] = ()
+    skipped: tuple[Entry, ...] = ()
     guards: tuple[Entry, ...] = ()
     spec_revision: int | None = None
     keep_own: bool = False
-    """Delete only `passed`: there are too many of them for one transaction, and our own key comes last."""
+    """Delete only `skipped`: there are too many of them for one transaction, and our own key comes last."""
 
 
 @dataclass(frozen=True, slots=True)

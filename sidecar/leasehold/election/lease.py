@@ -18,23 +18,29 @@ A leader elected later starts the lease's whole TTL anew, which is later than ou
 
 from __future__ import annotations
 
+from dataclasses import InitVar, dataclass, field
+
 from leasehold.election.events import ResponseHeader
 
 
+@dataclass(slots=True)
 class LeaseClock:
     """The lease deadline of one candidate, and the keep-alive under way, if any. All instants are local seconds."""
 
-    def __init__(self, max_drift: float) -> None:
-        """`max_drift` is the bound `d` on how much the rate of any clock involved is off, as a fraction."""
+    max_drift: InitVar[float]
+    """The bound `d` on how much the rate of any clock involved is off, as a fraction."""
+    factor: float = field(init=False)
+    deadline: float | None = field(default=None, init=False)
+    ttl: int = field(default=0, init=False)
+    next_due: float = field(default=0.0, init=False)
+    """When the first keep-alive after the grant is due."""
+    before: ResponseHeader | None = field(default=None, init=False)
+    sent: float | None = field(default=None, init=False)
+    renewed_since: float | None = field(default=None, init=False)
+    renewed_last: float = field(default=0.0, init=False)
+
+    def __post_init__(self, max_drift: float) -> None:
         self.factor = (1 - max_drift) / (1 + max_drift)
-        self.deadline: float | None = None
-        self.ttl = 0
-        self.next_due = 0.0
-        """When the first keep-alive after the grant is due."""
-        self._before: ResponseHeader | None = None
-        self._sent: float | None = None
-        self._renewed_since: float | None = None
-        self._renewed_last = 0.0
 
     def granted(self, sent: float, ttl: int, asked: int) -> None:
         """A fresh lease; etcd may answer a longer TTL than was asked, and a shorter one must be believed."""
@@ -54,34 +60,34 @@ class LeaseClock:
 
     def begin(self, before: ResponseHeader | None) -> None:
         """A keep-alive is about to be sent; `before` is the header of the last answer received."""
-        self._before = before
-        self._sent = None
+        self.before = before
+        self.sent = None
 
     def answered(self, origin: ResponseHeader, sent: float, ttl: int) -> None:
         """The keep-alive begun last was answered: it still waits to be confirmed."""
         self.ttl = min(self.ttl or ttl, ttl)
-        same = self._before is not None and origin.member == self._before.member
-        self._sent = sent if same else None
-        if self._renewed_since is None or sent - self._renewed_last > self.ttl:  # etcd was away meanwhile, not us
-            self._renewed_since = sent
-        self._renewed_last = sent
+        same = self.before is not None and origin.member == self.before.member
+        self.sent = sent if same else None
+        if self.renewed_since is None or sent - self.renewed_last > self.ttl:  # etcd was away meanwhile, not us
+            self.renewed_since = sent
+        self.renewed_last = sent
 
     def is_unconfirmed(self, sent: float) -> bool:
         """Whether keep-alives have been answered for a whole TTL, up to the one sent then, and none was confirmed.
 
         One who can renew a lease and not confirm it must stop: it would keep the lock from everybody and never hold.
         """
-        return self._renewed_since is not None and sent - self._renewed_since > self.ttl
+        return self.renewed_since is not None and sent - self.renewed_since > self.ttl
 
     def confirm(self, origin: ResponseHeader) -> bool:
         """The confirming read was answered, and showed our key. Whether the keep-alive counts; if so, it does now."""
-        before, sent = self._before, self._sent
-        self._before = self._sent = None
+        before, sent = self.before, self.sent
+        self.before = self.sent = None
         if before is None or sent is None:
             return False
         if (origin.cluster, origin.member, origin.term) != (before.cluster, before.member, before.term):
             return False
-        self._renewed_since = None
+        self.renewed_since = None
         deadline = sent + self.ttl * self.factor
         self.deadline = deadline if self.deadline is None else max(self.deadline, deadline)
         return True

@@ -15,16 +15,16 @@ from leasehold.lock.record import Entry
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue, in order of create revision, as known at `revision`; `whole` while nobody in it can be missing."""
+    """The queue, in order of create revision, as known at `revision`; `complete` while nobody in it can be missing."""
 
     entries: tuple[Entry, ...] = ()
     revision: int = 0
-    whole: bool = False
+    complete: bool = False
 
     @classmethod
     def read(cls, entries: Iterable[Entry], revision: int) -> QueueView:
         """A view from a linearizable read of the whole queue at this revision."""
-        return cls(tuple(sorted(entries, key=lambda entry: entry.create_revision)), revision, whole=True)
+        return cls(tuple(sorted(entries, key=lambda entry: entry.create_revision)), revision, complete=True)
 
     def own(self, key: str) -> Entry | None:
         """The entry with this key, if it is known."""

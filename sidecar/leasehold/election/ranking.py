@@ -37,12 +37,12 @@ def best_first(queue: Sequence[Entry], spec: Spec) -> list[Entry]:
 class HandoverPlan:
     """How one holder gives up its place.
 
-    `passed` are deleted with the holder's own key, so that `target` is the next holder. `guards` must still stand for
+    `skipped` are deleted with the holder's own key, so that `target` is the next holder. `guards` must still stand for
     that to come out right: the other holders and the target. Both are empty where the next in line is the right one.
     """
 
     target: Entry | None = None
-    passed: tuple[Entry, ...] = ()
+    skipped: tuple[Entry, ...] = ()
     guards: tuple[Entry, ...] = ()
     blocked: bool = False
     """The best one cannot be reached: a candidate that is not ours stands before it, or too many hold with us.
