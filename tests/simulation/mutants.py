@@ -14,7 +14,7 @@ from leasehold.election import events as ev
 from leasehold.election import joining, keep_alive, knowledge, lifecycle, queued, yielding
 from leasehold.election.election import Election
 from leasehold.election.lease import LeaseClock
-from leasehold.election.machine import Machine
+from leasehold.election.machine import Handover, Machine
 from leasehold.election.queue_view import QueueView
 from leasehold.election.ranking import HandoverPlan
 from leasehold.election.snapshot import Cause, State
@@ -82,9 +82,8 @@ class HoldsWhileOutcomeUnknown(Mutant):
     def queue_read(original: Function, machine: Machine, event: ev.QueueRead, now: float) -> None:
         candidate, handover = machine.candidate, machine.candidate.handover
         stands = candidate.entry.key in {entry.key for entry in event.queue}
-        resigned = handover is not None and handover.resigned
-        if stands and resigned and not machine.intent.stopping and candidate.lease.is_valid(now):
-            machine.state, machine.pending.step, candidate.handover = State.WAITING, None, None
+        if stands and handover.resigned and not machine.intent.stopping and candidate.lease.is_valid(now):
+            machine.state, machine.pending.step, candidate.handover = State.WAITING, None, Handover()
             queued.queue_read(machine, event, now)
         else:
             original(machine, event, now)
@@ -97,8 +96,8 @@ class YieldingBackToHolding(Mutant):
     def entry_gone(original: Function, machine: Machine, event: ev.EntryGone, now: float) -> None:
         original(machine, event, now)
         handover = machine.candidate.handover
-        if handover is not None and machine.candidate.is_draining and handover.cause is Cause.PREFERRED:
-            machine.state, machine.candidate.handover = State.HOLDING, None
+        if machine.candidate.is_draining and handover.cause is Cause.PREFERRED:
+            machine.state, machine.candidate.handover = State.HOLDING, Handover()
 
 
 class ChangedKeyTakenOverUnread(Mutant):

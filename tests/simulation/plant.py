@@ -27,7 +27,8 @@ class Mutant:
     @contextmanager
     def planted(cls, *, checked: bool = False) -> Iterator[None]:
         """Plant the bug. Unless `checked`, the election does not check its own invariants: others must find it."""
-        found = [value.__func__ for value in vars(cls).values() if isinstance(value, staticmethod)]
+        methods = [value.__func__ for value in vars(cls).values() if isinstance(value, staticmethod)]
+        found = [function for function in methods if hasattr(function, MARK)]
         with ExitStack() as stack:
             for function in found:
                 _replace(stack, getattr(function, MARK), function)

@@ -217,7 +217,7 @@ class Election:
     def snapshot(self) -> Snapshot:
         """What everybody else may know."""
         machine, candidate = self._machine, self._machine.candidate
-        own, handover = candidate.own, candidate.handover
+        own = candidate.own
         return Snapshot(
             lock=machine.config.lock,
             identity=machine.config.record.identity,
@@ -228,7 +228,7 @@ class Election:
             deadline=candidate.lease.deadline,
             leader=self._leader(),
             position=len(candidate.view.ahead(own.create_revision)) if own else None,
-            cause=handover.cause if handover else None,
+            cause=candidate.handover.cause,
             last_error=machine.error,
         )
 

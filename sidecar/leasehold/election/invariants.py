@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from leasehold.election import commands as cmd
-from leasehold.election.machine import Machine
+from leasehold.election.machine import Handover, Machine
 from leasehold.election.snapshot import State
 
 IN_QUEUE: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE, State.YIELDING})
@@ -52,7 +52,9 @@ INVARIANTS: Final[dict[str, Callable[[Machine], bool]]] = {
     "a holder has a key, a lease, a deadline and a term": _holds_something,
     "a candidate has a key exactly in the queue": lambda m: (m.candidate.own is not None) == (m.state in IN_QUEUE),
     "the key is of the lease": _key_is_of_the_lease,
-    "a handover exists exactly while yielding": lambda m: bool(m.candidate.handover) == (m.state is State.YIELDING),
+    "a handover is under way exactly while yielding": lambda m: (
+        (m.candidate.handover == Handover()) == (m.state is not State.YIELDING)
+    ),
     "one step and one keep-alive at most": _one_question_each,
     "nothing is left in idle": _idle_has_nothing,
     "a candidate is there exactly if wanted": lambda m: (

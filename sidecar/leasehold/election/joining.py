@@ -125,7 +125,7 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
         machine.schedule(machine.back_off(), now, lifecycle.take_up)
     # the key may stand or not: only a read can tell. After a refusal it certainly does not.
     elif isinstance(command, (cmd.Join, cmd.ReadQueue)) and not event.refused:
-        machine.schedule(machine.back_off(), now, queued.read_queue)
+        machine.schedule(machine.back_off(), now, lifecycle.read_queue)
     else:
         _start_over(machine, now)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from leasehold.election import commands as cmd
@@ -99,8 +98,7 @@ def _compare_with_watches(machine: Machine, event: ev.OwnRead, now: float) -> No
         # the count is all that a read of one key tells of the others; 0 when it is not known
         missed = watching_queue and candidate.view.complete and event.count not in (0, len(candidate.view.entries))
     if missed:
-        machine.etcd.watching = None
-        candidate.view = replace(candidate.view, complete=False)
+        knowledge.forget_watch(machine)
         queued.reread(machine, now)
 
 

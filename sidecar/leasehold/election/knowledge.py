@@ -73,6 +73,12 @@ def watch(machine: Machine) -> None:
         machine.out.append(wanted)
 
 
+def forget_watch(machine: Machine) -> None:
+    """The watches may have missed something: the view can miss somebody, and the next read opens new ones."""
+    machine.etcd.watching = None
+    machine.candidate.view = replace(machine.candidate.view, complete=False)
+
+
 def unwatch(machine: Machine) -> None:
     """End the watches, if there are any."""
     if machine.etcd.watching is not None:

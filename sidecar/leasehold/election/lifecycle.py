@@ -6,6 +6,7 @@ from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import knowledge
 from leasehold.election.machine import Machine
+from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
 
@@ -29,6 +30,11 @@ def join_if_wanted(machine: Machine, now: float, delay: float = 0.0) -> None:
 def read_spec(machine: Machine, now: float) -> None:
     """The first step of a fresh candidate: the lease is asked for with the spec's TTL."""
     machine.ask(cmd.ReadSpec(machine.next_op()))
+
+
+def read_queue(machine: Machine, now: float) -> None:
+    """The step of every candidate that has a key, or may have one, and does not know the queue."""
+    machine.ask(cmd.ReadQueue(machine.next_op()))
 
 
 def take_up(machine: Machine, now: float) -> None:
@@ -73,13 +79,30 @@ def is_still_ours(machine: Machine, own: Entry | None, now: float) -> bool:
     return True
 
 
+def take_view(machine: Machine, event: ev.QueueRead, now: float) -> bool:
+    """Learn the queue as a read shows it. Whether our key stands in it; if it does not, the candidate ends here."""
+    candidate, revision = machine.candidate, event.origin.revision
+    knowledge.adopt(machine, event.declared, revision, now)
+    machine.pending.step = None
+    # a watch has shown more: whoever came or went since is missing from this read
+    if revision < candidate.watch_revision:
+        read_queue(machine, now)
+        return False
+    candidate.view = QueueView.read(event.queue, revision)
+    own = candidate.view.own(candidate.entry.key)
+    if not is_still_ours(machine, own, now):
+        return False
+    candidate.own = own
+    return True
+
+
 def lose(machine: Machine, now: float, why: str, *, expected: bool = False) -> None:
     """Our candidate is no more, or not to be trusted: from here on it never holds again.
 
     `expected` says that nothing went wrong; so does a deletion that we asked for.
     """
     candidate = machine.candidate
-    expected = expected or (candidate.handover is not None and candidate.handover.resigned)
+    expected = expected or candidate.handover.resigned
     # a leader that handed over joins again at once: it would be last in the queue in any case
     delay = 0.0 if expected and candidate.term_since is not None else machine.back_off()
     if candidate.own is not None and not expected:

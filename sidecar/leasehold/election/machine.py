@@ -121,10 +121,10 @@ class Pending:
 
 @dataclass(slots=True)
 class Handover:
-    """How the present candidate gives up its place: exists while YIELDING."""
+    """How the present candidate gives up its place; blank unless it is YIELDING."""
 
-    cause: Cause
-    led: bool
+    cause: Cause | None = None
+    led: bool = False
     """Whether guarded work may have run under this candidate."""
     drain_until: float | None = None
     """While the guarded work may still run: the instant at which its time is up."""
@@ -156,7 +156,7 @@ class Candidate:
     may_have_led: bool = False
     """Taken over from an earlier process, which may have led under this key."""
     may_be_skipped: bool = False
-    handover: Handover | None = None
+    handover: Handover = field(default_factory=Handover)
 
     @property
     def entry(self) -> Entry:
@@ -172,7 +172,7 @@ class Candidate:
     @property
     def is_draining(self) -> bool:
         """Whether the key is kept until the guarded work has stopped."""
-        return self.handover is not None and self.handover.drain_until is not None
+        return self.handover.drain_until is not None
 
 
 class IllegalEvent(Exception):
@@ -242,15 +242,15 @@ class Machine:
     def next_due(self) -> float | None:
         """The next instant at which something is to be done, even if nothing happens until then; None for never."""
         pending, handover = self.pending, self.candidate.handover
-        due = [self.etcd.no_skipping_until, pending.retry.at if pending.retry else None]
-        if handover is not None:
-            due += [handover.drain_until, handover.stop_by]
+        due = [self.etcd.no_skipping_until, handover.drain_until, handover.stop_by]
+        due.append(pending.retry.at if pending.retry else None)
         # past its deadline a holder must not answer yes, and a waiter must not take over unread
         if self.state in (State.WAITING, State.HOLDING):
             due.append(self.candidate.lease.deadline)
-        if pending.keep_alive is None and pending.keep_alive_at < math.inf:
+        if pending.keep_alive is None:
             due.append(pending.keep_alive_at)
-        return min((instant for instant in due if instant is not None), default=None)
+        # a drain time without bound is infinite: it ends when the work has stopped, and not by a Tick
+        return min((instant for instant in due if instant is not None and instant < math.inf), default=None)
 
     def back_off(self) -> float:
         """Seconds to wait: none the first time, then longer and longer until a keep-alive is confirmed."""

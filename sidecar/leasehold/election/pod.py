@@ -13,10 +13,10 @@ from leasehold.election.snapshot import Cause, State
 def tick(machine: Machine, event: ev.Tick, now: float) -> None:
     """Do everything that is due, in this order: an end first, so that nothing is started for what ends."""
     pending, handover = machine.pending, machine.candidate.handover
-    if handover is not None and handover.stop_by is not None and handover.stop_by <= now:
+    if handover.stop_by is not None and handover.stop_by <= now:
         yielding.stop_timed_out(machine, now)
         return
-    if handover is not None and handover.drain_until is not None and handover.drain_until <= now:
+    if handover.drain_until is not None and handover.drain_until <= now:
         yielding.work_stopped(machine, event, now)
     if machine.etcd.no_skipping_until is not None and machine.etcd.no_skipping_until <= now:
         queued.skipping_allowed_again(machine, now)

@@ -7,44 +7,25 @@ a read, to a new evaluation, or to the end of the candidate.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import knowledge, lifecycle, ranking, yielding
 from leasehold.election.machine import Machine
-from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.spec import Spec
 
 # --- our place --------------------------------------------------------------------------------------------------------
 
 
-def read_queue(machine: Machine, now: float) -> None:
-    """Ask for the whole queue."""
-    machine.ask(cmd.ReadQueue(machine.next_op()))
-
-
 def reread(machine: Machine, now: float) -> None:
     """Read the queue unless that is under way."""
     # an answer older than what the watches show is asked for again, so a second read would tell nothing more
     if machine.pending.step is None:
-        read_queue(machine, now)
+        lifecycle.read_queue(machine, now)
 
 
 def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
     """The whole queue at one revision: with it our place can be evaluated."""
-    candidate, revision = machine.candidate, event.origin.revision
-    knowledge.adopt(machine, event.declared, revision, now)
-    machine.pending.step = None
-    # a watch has shown more: whoever came or went since is missing from this read
-    if revision < candidate.watch_revision:
-        read_queue(machine, now)
-        return
-    candidate.view = QueueView.read(event.queue, revision)
-    own = candidate.view.own(candidate.entry.key)
-    if lifecycle.is_still_ours(machine, own, now):
-        candidate.own = own
+    if lifecycle.take_view(machine, event, now):
         take_place(machine, now)
 
 
@@ -193,12 +174,11 @@ def spec_changed(machine: Machine, event: ev.SpecChanged, now: float) -> None:
 
 def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
     """Events may have been missed: read the queue, and watch again from there."""
-    machine.etcd.watching = None
-    machine.candidate.view = replace(machine.candidate.view, complete=False)
+    knowledge.forget_watch(machine)
     machine.error = event.reason
     # a step under way leads to a read, and the read to a new watch
     if machine.pending.step is None:
-        machine.schedule(machine.back_off(), now, read_queue)
+        machine.schedule(machine.back_off(), now, lifecycle.read_queue)
 
 
 def failed(machine: Machine, event: ev.Failed, now: float) -> None:
@@ -207,4 +187,4 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     if machine.pending.is_keep_alive(event.op):
         lifecycle.keep_alive_failed(machine, event, now)
     else:
-        machine.schedule(machine.back_off(), now, read_queue)
+        machine.schedule(machine.back_off(), now, lifecycle.read_queue)

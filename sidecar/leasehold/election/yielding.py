@@ -19,7 +19,6 @@ from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import knowledge, lifecycle, ranking
 from leasehold.election.machine import Handover, Machine
-from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import Cause, State
 
 STOP_TIMEOUT_SECONDS: Final = 10.0
@@ -48,7 +47,7 @@ def begin(machine: Machine, cause: Cause, now: float) -> None:
 def work_stopped(machine: Machine, event: ev.WorkStopped | ev.Tick, now: float) -> None:
     """The guarded work has stopped, or its time is up."""
     handover = machine.candidate.handover
-    if handover is not None and handover.drain_until is not None:
+    if handover.drain_until is not None:
         handover.drain_until = None
         resign(machine, now)
 
@@ -58,7 +57,7 @@ def can_skip(machine: Machine, now: float) -> bool:
     etcd, handover = machine.etcd, machine.candidate.handover
     # a broken spec may prefer somebody else; a capacity that fell may have left holders that do not know it yet
     known = not etcd.declared.broken and (etcd.no_skipping_until is None or now >= etcd.no_skipping_until)
-    return known and (handover is None or handover.failed_writes < MAX_FAILED_WRITES)
+    return known and handover.failed_writes < MAX_FAILED_WRITES
 
 
 def plan_handover(machine: Machine, now: float) -> ranking.HandoverPlan:
@@ -86,7 +85,6 @@ def announce(machine: Machine, now: float) -> bool:
 def resign(machine: Machine, now: float) -> None:
     """Delete our key, and those that must not hold before the preferred one; read first what is not known."""
     candidate, handover = machine.candidate, machine.candidate.handover
-    assert handover is not None, "only a yielding candidate resigns"
     _limit_stop(machine, now)
     machine.schedule_keep_alive(machine.pending.keep_alive_at)
     # an answer is awaited: it leads back here
@@ -94,7 +92,7 @@ def resign(machine: Machine, now: float) -> None:
         return
     # whoever led knows whom it hands over to only from a complete view; a waiter's place is nobody's business
     if handover.outcome_unknown or (handover.led and not candidate.view.complete):
-        machine.ask(cmd.ReadQueue(machine.next_op()))
+        lifecycle.read_queue(machine, now)
     elif not announce(machine, now):
         _delete(machine, now)
 
@@ -102,7 +100,7 @@ def resign(machine: Machine, now: float) -> None:
 def _limit_stop(machine: Machine, now: float) -> None:
     """A process that stops cannot wait for etcd for ever; what is not deleted by then expires."""
     handover = machine.candidate.handover
-    if machine.intent.stopping and handover is not None and handover.stop_by is None:
+    if machine.intent.stopping and handover.stop_by is None:
         handover.stop_by = now + STOP_TIMEOUT_SECONDS
 
 
@@ -115,7 +113,7 @@ def stop(machine: Machine, now: float) -> None:
 def _delete(machine: Machine, now: float) -> None:
     own, plan, handover = machine.candidate.entry, plan_handover(machine, now), machine.candidate.handover
     # in parts, our own key stays until the last one
-    if handover is not None and not plan.in_parts:
+    if not plan.in_parts:
         handover.resigned = True
     # the plan is only as good as the spec that it was made from; without one any spec will do
     spec = machine.etcd.declared.revision if plan.skipped else None
@@ -133,7 +131,7 @@ def written(machine: Machine, event: ev.Written, now: float) -> None:
         return
     if isinstance(command, cmd.Write) and event.done:
         candidate.own = replace(candidate.entry, record=command.record, mod_revision=event.origin.revision)
-    elif handover is not None:
+    else:
         # the queue is not what we took it for: somebody came or went, or it was us
         handover.outcome_unknown = True
     _go_on(machine, now)
@@ -141,19 +139,10 @@ def written(machine: Machine, event: ev.Written, now: float) -> None:
 
 def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
     """The queue as it is: does our key still stand?"""
-    candidate, handover = machine.candidate, machine.candidate.handover
-    knowledge.adopt(machine, event.declared, event.origin.revision, now)
-    # a watch has shown more than this read: it was answered before what we wait for
-    if event.origin.revision < candidate.watch_revision:
-        machine.ask(cmd.ReadQueue(machine.next_op()))
-        return
-    machine.pending.step = None
-    candidate.view = QueueView.read(event.queue, event.origin.revision)
-    own = candidate.view.own(candidate.entry.key)
-    if handover is not None and lifecycle.is_still_ours(machine, own, now):
-        handover.outcome_unknown = False
-        candidate.own = own
-        if candidate.is_draining:
+    if lifecycle.take_view(machine, event, now):
+        machine.candidate.handover.outcome_unknown = False
+        # the queue may change while the guarded work stops; without that, our key goes next
+        if machine.candidate.is_draining:
             knowledge.watch(machine)
         _go_on(machine, now)
 
@@ -169,7 +158,7 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
         # a restart could take the key up again after its deletion: so it is not deleted
         machine.note("left-to-expire", "the resume file cannot be marked: the lease is not renewed any more")
         lifecycle.leave(machine, now, machine.back_off())
-    elif handover is not None:
+    else:
         handover.outcome_unknown = True
         handover.failed_writes += machine.pending.step is not None and isinstance(
             machine.pending.step.command, cmd.Write
@@ -182,14 +171,13 @@ def _go_on(machine: Machine, now: float) -> None:
     candidate, handover = machine.candidate, machine.candidate.handover
     if not candidate.is_draining:
         resign(machine, now)
-    elif handover is not None and handover.outcome_unknown and machine.pending.step is None:
-        machine.ask(cmd.ReadQueue(machine.next_op()))
+    elif handover.outcome_unknown and machine.pending.step is None:
+        lifecycle.read_queue(machine, now)
 
 
 def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
     """No watch is opened for the end of a candidate: the queue is read again before it matters."""
-    machine.etcd.watching = None
-    machine.candidate.view = replace(machine.candidate.view, complete=False)
+    knowledge.forget_watch(machine)
 
 
 def stop_timed_out(machine: Machine, now: float) -> None:
