@@ -63,7 +63,8 @@ LEGAL: Final = crosses(TABLE)
 EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(ev.Event)}
 
 
-def test_the_table_has_every_event_and_every_cross_of_it() -> None:
+def test_the_table_knows_these_events() -> None:
+    """The table has every event and every cross of it."""
     assert LEGAL.keys() == EVENTS.keys()
     assert {name: {state for state in State if kind in TRANSITIONS[state]} for name, kind in EVENTS.items()} == LEGAL
 
@@ -253,9 +254,8 @@ def test_each_place_is_in_its_state(state: State, place: Callable[[], Script]) -
 
 @places
 @pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_an_event_that_is_no_answer_is_legal_just_where_the_table_says(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_an_event_is_legal_where_the_table_says(state: State, place: Callable[[], Script], kind: type) -> None:
+    """An event that is no answer is legal just where the table says."""
     script = place()
     if state in LEGAL[kind.__name__]:
         script.feed(event(kind, 0))
@@ -265,9 +265,8 @@ def test_an_event_that_is_no_answer_is_legal_just_where_the_table_says(
 
 @places
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_an_answer_to_a_question_never_asked_is_illegal_everywhere(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_an_answer_never_asked_for_is_illegal(state: State, place: Callable[[], Script], kind: type) -> None:
+    """An answer to a question never asked is illegal everywhere."""
     script = place()
     for op in (-1, 0, script.last_op() + 1):
         assert_illegal(script, event(kind, op))
@@ -275,9 +274,8 @@ def test_an_answer_to_a_question_never_asked_is_illegal_everywhere(
 
 @places
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_a_question_under_way_takes_its_own_answer_or_a_failure_and_no_other(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_a_question_takes_only_its_own_answer(state: State, place: Callable[[], Script], kind: type) -> None:
+    """A question under way takes its own answer or a failure and no other."""
     for number in range(len(place().asked)):
         script = place()
         command = script.asked[number]
@@ -292,9 +290,7 @@ def test_a_question_under_way_takes_its_own_answer_or_a_failure_and_no_other(
 
 @places
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_a_late_answer_is_legal_everywhere_and_believed_nowhere(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_a_late_answer_changes_nothing(state: State, place: Callable[[], Script], kind: type) -> None:
     """Nothing changes and nothing is done; but a lease that comes late is given back."""
     script = place()
     asked = set(script.pending())
@@ -306,7 +302,7 @@ def test_a_late_answer_is_legal_everywhere_and_believed_nowhere(
         assert script.election.snapshot == snapshot
 
 
-def test_an_illegal_event_after_the_deadline_does_not_even_notice_the_time() -> None:
+def test_an_illegal_event_does_not_notice_the_deadline() -> None:
     """It changes nothing at all: the deadline is noticed by the next event that counts."""
     script = holding()
     script.now += 100.0

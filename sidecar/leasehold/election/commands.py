@@ -96,14 +96,14 @@ class Resign:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """End a lease that no key of ours needs any more. Best effort, unanswered: else it expires by itself."""
+    """End a lease that no key of ours needs any more. Best effort, unanswered: if it gets lost, the lease expires."""
 
     lease: int
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Watch exactly this from now on, from `revision` on; whatever else was watched no longer is.
+    """Watch exactly this from now on, from `revision` on; any other watch ends.
 
     `keys` are candidates' keys, `queue` the whole queue, `spec` the spec key. Nothing at all ends the watches.
     """

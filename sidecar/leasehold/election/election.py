@@ -44,7 +44,7 @@ clock and knows neither asyncio nor etcd.
 
 `TRANSITIONS` lists, for each state, the events that it knows, the function that handles each, and the states that it
 may lead to. Any other event raises `IllegalEvent` and changes nothing. At most one step is under way for the state's
-own progress and one keep-alive for the lease; an answer to any other question is late, and not believed.
+own progress and one keep-alive for the lease; an answer to any other question is late, and ignored.
 `invariants.py` states what must hold after each event.
 """
 
@@ -161,12 +161,13 @@ class Election:
         Raises IllegalEvent, having changed nothing, for an event that the state does not know.
         """
         machine, state = self._machine, self._machine.state_at(now)
+        # nothing may change before both checks have passed: an illegal event leaves no trace
         transition = TRANSITIONS[state].get(type(event))
         late = self._is_late(event)
         if transition is None and not late:
             raise IllegalEvent(f"{type(event).__name__} while {state}")
         machine.out = []
-        # the deadline passes by itself: whatever the event says, it finds the candidate unsure
+        # no event announces the deadline: the first one after it finds the candidate unsure, whatever it says
         if state is not machine.state:
             machine.move(State.UNSURE)
             machine.note("unsure", "the lease deadline has passed without a confirmed keep-alive")
@@ -174,6 +175,7 @@ class Election:
             self._clean_up_after(event)
         elif not has_lost_data(machine, event, now):
             transition.handler(machine, event, now)
+        # the image runs with -O: a broken invariant is for tests to find, and no reason to end a leader
         if __debug__:
             self._checker.check(machine, state, transition.leads_to if transition else ())
         return machine.out
@@ -182,6 +184,7 @@ class Election:
         """Whether the event answers a question that is no longer under way. Raises IllegalEvent if it never was."""
         if not isinstance(event, (ev.Answer, ev.Failed)):
             return False
+        # such an answer belongs to another election, or was made up: a bug of the caller
         if not 0 < event.op <= self._machine.last_op:
             raise IllegalEvent(f"an answer to question {event.op}, which was never asked")
         asked = self._machine.pending.find(event.op)
@@ -190,7 +193,7 @@ class Election:
         return asked is None
 
     def _clean_up_after(self, event: ev.Event) -> None:
-        # a late answer is not believed, but a lease that it brings would keep its id, unused, for a whole TTL
+        # a late answer is ignored, but a lease that it brings would keep its id, unused, for a whole TTL
         if isinstance(event, ev.Granted) and event.lease != self._machine.candidate.lease_id:
             self._machine.out.append(cmd.Revoke(event.lease))
 
@@ -235,6 +238,7 @@ class Election:
     def _leader(self) -> str | None:
         """The identity of the first holder, as last seen."""
         candidate, entries = self._machine.candidate, self._machine.candidate.view.entries
+        # nobody holds a suspended lock, and the first in its queue only waits
         if self._machine.etcd.spec.suspend or not entries:
             return None
         first = entries[0]
@@ -253,5 +257,6 @@ def _plain(value: Any) -> Any:
         kept = {field.name.strip("_"): _plain(getattr(value, field.name)) for field in fields(value)}
         return {"is": type(value).__name__, **kept}
     if isinstance(value, (tuple, frozenset)):
+        # sets have no order, and two dumps of one state must be equal
         return [_plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
     return value.__name__ if callable(value) else value

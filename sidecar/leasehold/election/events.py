@@ -2,7 +2,7 @@
 
 Events are frozen, and none knows how it travelled. Instants (`sent`, `now`, `deadline`) are seconds of one monotonic
 clock that also runs while the machine sleeps. An answer brings back the number, `op`, of the command that asked for it.
-If that command is no longer pending, the answer is late and must not be believed.
+If that command is no longer pending, the answer is late and must be ignored.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ def kept_alive(machine: Machine, event: ev.KeptAlive, now: float) -> None:
     """A member says that it has renewed the lease; the deadline does not move before that is confirmed."""
     candidate = machine.candidate
     machine.pending.keep_alive = None
+    # etcd answers so for a lease that it does not know
     if event.ttl <= 0:
         lifecycle.lose(machine, now, "our lease has expired")
         return
@@ -84,7 +85,7 @@ def _not_confirmed(machine: Machine, now: float) -> None:
     # that member is known now, so the next try counts; if it does not either, the members keep changing
     machine.schedule_keep_alive(now + (0.0 if machine.candidate.unconfirmed == 1 else machine.short_delay()))
     if machine.candidate.unconfirmed == UNCONFIRMED_BEFORE_NOTE:
-        machine.note("unconfirmed", "etcd's answers come from changing members or terms: the lease is not believed")
+        machine.note("unconfirmed", "etcd's answers come from changing members or terms: the lease cannot be confirmed")
 
 
 def _compare_with_watches(machine: Machine, event: ev.OwnRead, now: float) -> None:
@@ -92,10 +93,11 @@ def _compare_with_watches(machine: Machine, event: ev.OwnRead, now: float) -> No
     candidate, watching = machine.candidate, machine.etcd.watching
     watching_queue = watching is not None and watching.queue
     if machine.state is State.WAITING and not watching_queue:
+        # the head proves that all before it are gone, though nobody watches them
         candidate.view = candidate.view.behind(event.head)
         missed = _has_missed(machine, event)
     else:
-        # the count is all that a read of one key tells of the others; 0 when it is not known
+        # the count is all that a read of one key shows of the others; 0 if it is not known
         missed = watching_queue and candidate.view.complete and event.count not in (0, len(candidate.view.entries))
     if missed:
         knowledge.forget_watch(machine)

@@ -69,7 +69,7 @@ def has_lost_data(machine: Machine, event: ev.Event, now: float) -> bool:
 def is_still_ours(machine: Machine, own: Entry | None, now: float) -> bool:
     """Whether etcd shows our key with our process named in it; if not, the candidate ends here."""
     known = machine.candidate.own
-    # the same key with another create revision was deleted meanwhile, and whoever wrote it again has another token
+    # the same key with another create revision was deleted meanwhile, and the new one has another token
     if own is None or known is None or own.create_revision != known.create_revision:
         lose(machine, now, "our key is gone")
         return False
@@ -84,7 +84,7 @@ def take_view(machine: Machine, event: ev.QueueRead, now: float) -> bool:
     candidate, revision = machine.candidate, event.origin.revision
     knowledge.adopt(machine, event.declared, revision, now)
     machine.pending.step = None
-    # a watch has shown more: whoever came or went since is missing from this read
+    # a watch has shown more: this read misses what came or went since
     if revision < candidate.watch_revision:
         read_queue(machine, now)
         return False

@@ -142,7 +142,7 @@ class Candidate:
     """One key attached to one lease. Each place in the queue gets a new one, so that nothing of the last one is left.
 
     `own` is our entry as last seen, None until the key stands. `watch_revision` is the highest revision that a watch
-    showed: an older read is not believed.
+    showed: an older read is ignored.
     """
 
     lease: LeaseClock
@@ -265,7 +265,7 @@ class Machine:
         return float(self.rng.uniform(0.2, 0.4))
 
     def note(self, kind: str, text: str) -> None:
-        """Tell whoever reads the log; `kind` is also the label of a metric."""
+        """Add a line to the log; `kind` is also the label of a metric."""
         self.out.append(cmd.Note(kind, text))
 
     def is_undeclared(self) -> bool:

@@ -18,7 +18,7 @@ from leasehold.lock.spec import Spec
 
 def reread(machine: Machine, now: float) -> None:
     """Read the queue unless that is under way."""
-    # an answer older than what the watches show is asked for again, so a second read would tell nothing more
+    # an answer older than what the watches show is asked for again, so a second read would show nothing more
     if machine.pending.step is None:
         lifecycle.read_queue(machine, now)
 
@@ -32,7 +32,7 @@ def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
 def take_place(machine: Machine, now: float) -> None:
     """A read of the whole queue has just shown our key: decide what we are, and watch from there on."""
     evaluate(machine, now)
-    # whoever yields at once needs no watch: its key is about to go
+    # a candidate that yields at once needs no watch: its key is about to go
     if machine.state is not State.YIELDING or machine.candidate.is_draining:
         knowledge.watch(machine)
 
@@ -153,7 +153,7 @@ def moved_up(machine: Machine, clear: bool, now: float) -> None:
     # at once is sound: our own key stands until the deadline at least, and nobody can come in ahead of it
     if clear and machine.etcd.spec.capacity == 1 and reason_not_to_hold(machine, now) is None:
         hold(machine, now)
-    # with a complete view of a queue in which it is not our turn, a read would tell nothing
+    # with a complete view of a queue in which it is not our turn, a read would show nothing
     if not machine.candidate.view.complete or reason_not_to_hold(machine, now) is not Cause.CAPACITY:
         reread(machine, now)
 

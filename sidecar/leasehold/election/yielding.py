@@ -76,6 +76,7 @@ def announce(machine: Machine, now: float) -> bool:
     if not plan.skipped or plan.target is None:
         return False
     record = replace(machine.config.record, yield_to=plan.target.record.identity)
+    # the record says so already
     if own.record.yield_to == record.yield_to:
         return False
     machine.ask(cmd.Write(machine.next_op(), own.lease, record, own.create_revision, own.mod_revision))
@@ -90,7 +91,7 @@ def resign(machine: Machine, now: float) -> None:
     # an answer is awaited: it leads back here
     if machine.pending.step is not None:
         return
-    # whoever led knows whom it hands over to only from a complete view; a waiter's place is nobody's business
+    # a leader needs a complete view to hand over to the right one; a waiter just leaves its place
     if handover.outcome_unknown or (handover.led and not candidate.view.complete):
         lifecycle.read_queue(machine, now)
     elif not announce(machine, now):
@@ -98,7 +99,7 @@ def resign(machine: Machine, now: float) -> None:
 
 
 def _limit_stop(machine: Machine, now: float) -> None:
-    """A process that stops cannot wait for etcd for ever; what is not deleted by then expires."""
+    """A process that stops cannot wait for etcd without limit; a key that still stands then expires."""
     handover = machine.candidate.handover
     if machine.intent.stopping and handover.stop_by is None:
         handover.stop_by = now + STOP_TIMEOUT_SECONDS
@@ -152,6 +153,7 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     machine.error, handover = event.reason, machine.candidate.handover
     if machine.pending.is_keep_alive(event.op):
         lifecycle.keep_alive_failed(machine, event, now)
+    # the lease is gone, and the key with it: there is nothing to delete
     elif event.lease_gone:
         lifecycle.lose(machine, now, "our lease has expired")
     elif event.unmarked:
@@ -183,6 +185,6 @@ def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
 def stop_timed_out(machine: Machine, now: float) -> None:
     """etcd has not answered a stopping sidecar in time."""
     machine.note("left-to-expire", "etcd did not answer in time: the lease is left to expire")
-    # it is asked for all the same, unanswered: the runner may still get it through
+    # a revoke is still sent, without waiting for its answer: it may get through
     lifecycle.drop_lease(machine)
     lifecycle.leave(machine, now, 0.0)

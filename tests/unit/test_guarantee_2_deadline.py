@@ -1,4 +1,4 @@
-"""The lease of a candidate: kept alive, confirmed, doubted."""
+"""Guarantees 2 and 3: the lease of a candidate: kept alive, confirmed, doubted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def deadline(script: Script) -> float:
 # --- keeping it alive ------------------------------------------------------------------------------------------------
 
 
-def test_it_is_renewed_every_third_of_its_ttl_by_one_keep_alive_and_one_read() -> None:
+def test_it_is_renewed_every_third_of_its_ttl() -> None:
+    """It is renewed every third of its ttl by one keep alive and one read."""
     script = held()
     del script.said[:]
     for number in range(1, 4):
@@ -53,7 +54,8 @@ def test_nothing_else_is_asked_while_nothing_happens() -> None:
         assert script.wait(seconds) == []
 
 
-def test_the_deadline_moves_when_the_keep_alive_is_confirmed_and_not_before() -> None:
+def test_only_a_confirmed_keep_alive_moves_the_deadline() -> None:
+    """The deadline moves when the keep alive is confirmed and not before."""
     script = held()
     script.doze()
     script.answer(cmd.KeepAlive)
@@ -62,7 +64,8 @@ def test_the_deadline_moves_when_the_keep_alive_is_confirmed_and_not_before() ->
     assert deadline(script) == 1005.0 + 15 * FACTOR
 
 
-def test_it_counts_from_when_the_keep_alive_was_sent() -> None:
+def test_it_counts_from_the_keep_alive_being_sent() -> None:
+    """It counts from when the keep alive was sent."""
     script = held()
     script.doze()
     answer = script.etcd.answer(script.take(cmd.KeepAlive), script.now)
@@ -73,7 +76,8 @@ def test_it_counts_from_when_the_keep_alive_was_sent() -> None:
 
 
 @pytest.mark.parametrize("kind", [cmd.KeepAlive, cmd.ReadOwn])
-def test_what_fails_is_tried_again_a_few_times_a_second(kind: type) -> None:
+def test_a_failed_keep_alive_is_retried_at_a_low_rate(kind: type) -> None:
+    """What fails is tried again a few times a second."""
     script = held()
     script.doze()
     if kind is cmd.ReadOwn:
@@ -86,7 +90,7 @@ def test_what_fails_is_tried_again_a_few_times_a_second(kind: type) -> None:
     assert deadline(script) == script.now + 15 * FACTOR
 
 
-def test_a_keep_alive_whose_confirming_read_comes_late_is_not_confirmed_by_it() -> None:
+def test_a_late_read_does_not_confirm() -> None:
     """The read belongs to a keep-alive that was given up; a new one is under way."""
     script = held()
     script.doze()
@@ -100,9 +104,8 @@ def test_a_keep_alive_whose_confirming_read_comes_late_is_not_confirmed_by_it() 
 
 @pytest.mark.parametrize("change", [{"member": 12}, {"term": 6}])
 @pytest.mark.parametrize("when", [cmd.KeepAlive, cmd.ReadOwn])
-def test_another_member_or_term_in_between_is_not_believed_but_tried_again_at_once(
-    change: dict[str, int], when: type
-) -> None:
+def test_another_member_or_term_confirms_nothing(change: dict[str, int], when: type) -> None:
+    """Another member or term in between is not believed but tried again at once."""
     script = held()
     script.doze()
     if when is cmd.ReadOwn:
@@ -114,7 +117,7 @@ def test_another_member_or_term_in_between_is_not_believed_but_tried_again_at_on
     assert len([c for c in script.said if isinstance(c, cmd.KeepAlive)]) == 2
 
 
-def test_a_member_that_changes_all_the_time_is_asked_a_few_times_a_second_and_not_believed() -> None:
+def test_changing_members_are_asked_at_a_low_rate() -> None:
     """As behind a balancer that knows gRPC. First as a holder, then unsure."""
     script, asked = held(), 0
     while script.now < 1019.0:
@@ -130,7 +133,7 @@ def test_a_member_that_changes_all_the_time_is_asked_a_few_times_a_second_and_no
     assert asked <= 15 * 12
 
 
-def test_one_that_can_renew_its_lease_for_a_whole_ttl_and_not_confirm_it_gives_its_place_up() -> None:
+def test_a_ttl_without_confirmation_ends_the_candidate() -> None:
     """It would keep the lock from everybody, and never hold."""
     script = held()
     mine = script.own
@@ -145,7 +148,7 @@ def test_one_that_can_renew_its_lease_for_a_whole_ttl_and_not_confirm_it_gives_i
     assert script.revoked() == [mine.lease]
 
 
-def test_one_that_could_not_renew_its_lease_while_etcd_was_away_keeps_its_place() -> None:
+def test_an_outage_of_etcd_does_not_end_the_candidate() -> None:
     """An etcd that comes back gives every lease its time anew. The outage began when one answer was unconfirmed."""
     script = held()
     token = script.token
@@ -162,7 +165,8 @@ def test_one_that_could_not_renew_its_lease_while_etcd_was_away_keeps_its_place(
     assert (script.holding(), script.token) == (True, token)
 
 
-def test_an_app_that_is_told_of_its_deadline_has_it_for_less_than_the_ttl() -> None:
+def test_the_deadline_is_less_than_a_ttl_ahead() -> None:
+    """An app that is told of its deadline has it for less than the ttl."""
     script = held()
     script.beat()
     assert script.election.snapshot.valid_for(script.now) == pytest.approx(15 * FACTOR)
@@ -172,7 +176,7 @@ def test_an_app_that_is_told_of_its_deadline_has_it_for_less_than_the_ttl() -> N
 # --- unsure ----------------------------------------------------------------------------------------------------------
 
 
-def test_past_its_deadline_it_does_not_hold_even_before_it_is_told_the_time() -> None:
+def test_past_its_deadline_it_does_not_hold() -> None:
     """A process that was frozen answers 503 first."""
     script = held()
     script.now = deadline(script)
@@ -185,7 +189,8 @@ def test_past_its_deadline_it_does_not_hold_even_before_it_is_told_the_time() ->
     [ev.Tick(), ev.WatchLost("x"), ev.WorkStopped(), ev.EntryPut(Queue().join(record("x")))],
     ids=lambda e: type(e).__name__,
 )
-def test_the_first_event_past_its_deadline_makes_it_unsure(event: ev.Event) -> None:
+def test_any_event_past_its_deadline_makes_it_unsure(event: ev.Event) -> None:
+    """The first event past its deadline makes it unsure."""
     script = held()
     script.now = deadline(script)
     script.feed(event)
@@ -200,7 +205,8 @@ def test_it_wants_to_be_called_at_its_deadline() -> None:
     assert script.election.deadline() == deadline(script)
 
 
-def test_a_doubted_holder_holds_again_after_a_confirmed_keep_alive_and_a_read_and_under_its_own_token() -> None:
+def test_an_unsure_holder_holds_again_once_confirmed() -> None:
+    """A doubted holder holds again after a confirmed keep alive and a read and under its own token."""
     script = doubted()
     token, since = script.token, script.election.snapshot.term_since
     script.answer(cmd.KeepAlive)
@@ -212,7 +218,7 @@ def test_a_doubted_holder_holds_again_after_a_confirmed_keep_alive_and_a_read_an
     assert (script.token, script.election.snapshot.term_since) == (token, since)
 
 
-def test_a_read_of_the_queue_alone_ends_no_doubt() -> None:
+def test_a_read_of_the_queue_confirms_nothing() -> None:
     """The key may be there for as long as etcd has not noticed that its lease has run out."""
     script = doubted()
     script.feed(ev.WatchLost("cancelled"))
@@ -221,7 +227,8 @@ def test_a_read_of_the_queue_alone_ends_no_doubt() -> None:
     assert script.state() is State.UNSURE
 
 
-def test_an_unconfirmed_keep_alive_ends_no_doubt() -> None:
+def test_an_unconfirmed_keep_alive_leaves_it_unsure() -> None:
+    """An unconfirmed keep alive ends no doubt."""
     script = doubted()
     script.answer(cmd.KeepAlive)
     script.etcd.term += 1
@@ -230,7 +237,8 @@ def test_an_unconfirmed_keep_alive_ends_no_doubt() -> None:
     assert cmd.ReadQueue not in [type(command) for command in script.asked]
 
 
-def test_a_doubted_waiter_waits_again() -> None:
+def test_an_unsure_waiter_waits_again() -> None:
+    """A doubted waiter waits again."""
     queue = Queue()
     first = queue.join(record("first"))
     script = Script(queue).start()
@@ -243,7 +251,8 @@ def test_a_doubted_waiter_waits_again() -> None:
     assert script.holding()
 
 
-def test_a_doubted_waiter_whose_turn_came_meanwhile_holds_after_confirming() -> None:
+def test_an_unsure_waiter_holds_if_its_turn_came() -> None:
+    """A doubted waiter whose turn came meanwhile holds after confirming."""
     queue = Queue()
     first = queue.join(record("first"))
     script = Script(queue).start()
@@ -254,7 +263,8 @@ def test_a_doubted_waiter_whose_turn_came_meanwhile_holds_after_confirming() -> 
     assert script.holding()
 
 
-def test_a_doubted_holder_that_has_lost_its_place_to_a_lowered_capacity_waits() -> None:
+def test_an_unsure_holder_waits_after_capacity_fell() -> None:
+    """A doubted holder that has lost its place to a lowered capacity waits."""
     queue = Queue()
     queue.declare(Spec(capacity=2))
     queue.join(record("first"))
@@ -270,14 +280,16 @@ def test_a_doubted_holder_that_has_lost_its_place_to_a_lowered_capacity_waits() 
 # --- a holder learns what its watches did not tell -------------------------------------------------------------------
 
 
-def test_a_changed_spec_is_found_by_the_confirming_read_too() -> None:
+def test_the_confirming_read_shows_a_changed_spec() -> None:
+    """A changed spec is found by the confirming read too."""
     script = held()
     script.etcd.declare(Spec(suspend=True))
     script.beat()
     assert script.cause == "suspended"
 
 
-def test_a_confirming_read_older_than_what_the_watches_told_says_nothing_new() -> None:
+def test_an_old_confirming_read_says_nothing_new() -> None:
+    """A confirming read older than what the watches told says nothing new."""
     script = held()
     script.doze()
     script.answer(cmd.KeepAlive)

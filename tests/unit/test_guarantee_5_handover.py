@@ -1,4 +1,4 @@
-"""Giving up on purpose: no from the first moment, the key when the work has stopped, and never back again."""
+"""Guarantee 5: handing over: no from the first moment, the key when the work has stopped, and never back again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.unit.election_script import Script, behind, converge, held, record
 # --- a handover ------------------------------------------------------------------------------------------------------
 
 
-def test_the_answer_is_no_from_the_first_moment_and_the_key_is_deleted_then() -> None:
+def test_the_answer_is_no_before_the_key_is_deleted() -> None:
+    """The answer is no from the first moment and the key is deleted then."""
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
@@ -25,7 +26,8 @@ def test_the_answer_is_no_from_the_first_moment_and_the_key_is_deleted_then() ->
     assert script.take(cmd.Resign) == cmd.Resign(script.last_op(), mine.lease, mine.create_revision)
 
 
-def test_after_that_the_lease_is_given_back_and_a_fresh_candidate_joins() -> None:
+def test_a_fresh_candidate_joins_after_a_handover() -> None:
+    """After that the lease is given back and a fresh candidate joins."""
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
@@ -37,7 +39,8 @@ def test_after_that_the_lease_is_given_back_and_a_fresh_candidate_joins() -> Non
     assert script.own.lease != mine.lease
 
 
-def test_the_next_in_line_holds_and_the_one_before_waits() -> None:
+def test_the_next_in_line_holds() -> None:
+    """The next in line holds and the one before waits."""
     script = held()
     other = behind(script, "other")
     script.feed(ev.HandOver())
@@ -47,7 +50,8 @@ def test_the_next_in_line_holds_and_the_one_before_waits() -> None:
 
 
 @pytest.mark.parametrize("event", [ev.HandOver(), ev.WorkStopped()])
-def test_only_what_is_held_can_be_handed_over(event: ev.Event) -> None:
+def test_only_a_held_lock_can_be_handed_over(event: ev.Event) -> None:
+    """Only what is held can be handed over."""
     script = held()
     other = behind(script, "other")
     for one in (other, Script()):
@@ -56,7 +60,8 @@ def test_only_what_is_held_can_be_handed_over(event: ev.Event) -> None:
         assert (one.state(), one.asked) == (state, [])
 
 
-def test_a_doubted_holder_hands_over_too() -> None:
+def test_an_unsure_holder_hands_over_too() -> None:
+    """A doubted holder hands over too."""
     script = held()
     script.now += 15.0
     script.feed(ev.Tick())
@@ -68,7 +73,8 @@ def test_a_doubted_holder_hands_over_too() -> None:
 # --- the guarded work stops first ------------------------------------------------------------------------------------
 
 
-def test_while_it_drains_the_key_stays_and_the_lease_is_kept_alive_and_confirmed() -> None:
+def test_the_lease_is_kept_alive_during_the_drain() -> None:
+    """While it drains the key stays and the lease is kept alive and confirmed."""
     script = held(drain=30.0)
     script.feed(ev.HandOver())
     assert script.state() is State.YIELDING
@@ -79,7 +85,8 @@ def test_while_it_drains_the_key_stays_and_the_lease_is_kept_alive_and_confirmed
     assert not script.holding()
 
 
-def test_it_ends_when_the_work_has_stopped() -> None:
+def test_the_drain_ends_when_the_work_has_stopped() -> None:
+    """It ends when the work has stopped."""
     script = held(drain=30.0)
     script.feed(ev.HandOver())
     script.feed(ev.WorkStopped())
@@ -87,7 +94,8 @@ def test_it_ends_when_the_work_has_stopped() -> None:
     assert not script.etcd.entries
 
 
-def test_it_ends_when_the_drain_time_has_passed() -> None:
+def test_the_drain_ends_when_its_time_is_up() -> None:
+    """It ends when the drain time has passed."""
     script = held(drain=3.0)
     script.feed(ev.HandOver())
     assert script.election.deadline() == script.now + 3.0
@@ -96,7 +104,8 @@ def test_it_ends_when_the_drain_time_has_passed() -> None:
     assert not script.etcd.entries
 
 
-def test_without_bound_it_ends_only_when_the_work_has_stopped() -> None:
+def test_a_drain_without_bound_waits_for_the_work() -> None:
+    """Without bound it ends only when the work has stopped."""
     script = held(drain=math.inf)
     script.feed(ev.Stop())
     for _ in range(20):
@@ -116,7 +125,8 @@ def test_a_waiter_has_nothing_to_drain() -> None:
 
 
 @pytest.mark.parametrize("how", ["watch", "confirming read", "keep-alive"])
-def test_a_key_that_goes_while_it_drains_ends_the_candidate(how: str) -> None:
+def test_a_key_lost_during_the_drain_ends_the_candidate(how: str) -> None:
+    """A key that goes while it drains ends the candidate."""
     script = held(drain=30.0)
     mine = script.own
     script.feed(ev.HandOver())
@@ -152,7 +162,7 @@ def test_no_event_leads_from_yielding_back_to_holding(drain: float) -> None:
     assert (script.state(), script.token) == (State.YIELDING, token)
 
 
-def test_a_lease_that_is_to_be_given_up_is_not_renewed_any_more() -> None:
+def test_a_lease_to_be_given_up_is_not_renewed() -> None:
     """Its time bounds how long an etcd that does not answer can keep the lock from everybody."""
     script = held()
     script.feed(ev.HandOver())
@@ -163,7 +173,7 @@ def test_a_lease_that_is_to_be_given_up_is_not_renewed_any_more() -> None:
         script.doze()
 
 
-def test_a_deletion_without_an_answer_is_read_after_and_asked_for_again_while_the_key_stands() -> None:
+def test_an_unanswered_deletion_is_asked_for_again() -> None:
     """The read proves nothing about the delete under way: the candidate is given up all the same."""
     script = held()
     token = script.token
@@ -178,7 +188,8 @@ def test_a_deletion_without_an_answer_is_read_after_and_asked_for_again_while_th
     assert script.token > token
 
 
-def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> None:
+def test_a_read_finds_that_the_deletion_was_done() -> None:
+    """A deletion without an answer that was done is found by the read."""
     script = held()
     mine = script.own
     script.feed(ev.HandOver())
@@ -191,7 +202,8 @@ def test_a_deletion_without_an_answer_that_was_done_is_found_by_the_read() -> No
     assert script.token > mine.create_revision
 
 
-def test_a_deletion_that_the_watch_tells_of_before_its_answer_comes_is_done() -> None:
+def test_a_deletion_seen_by_the_watch_is_done() -> None:
+    """A deletion that the watch tells of before its answer comes is done."""
     script = held()
     script.feed(ev.HandOver())
     late = script.etcd.answer(script.take(cmd.Resign), script.now)
@@ -203,7 +215,7 @@ def test_a_deletion_that_the_watch_tells_of_before_its_answer_comes_is_done() ->
     assert script.holding()
 
 
-def test_a_key_that_cannot_be_marked_is_left_to_expire_and_not_renewed() -> None:
+def test_a_key_that_cannot_be_marked_is_left_to_expire() -> None:
     """The disk is full: what cannot be marked must not be deleted, and must not be kept for ever either."""
     script = held()
     mine = script.own
@@ -226,7 +238,8 @@ def test_a_key_that_cannot_be_marked_is_left_to_expire_and_not_renewed() -> None
 # --- stopping --------------------------------------------------------------------------------------------------------
 
 
-def test_it_has_stopped_when_its_key_is_gone_and_watches_nothing_then() -> None:
+def test_it_has_stopped_when_its_key_is_gone() -> None:
+    """It has stopped when its key is gone and watches nothing then."""
     script = held()
     script.feed(ev.Stop())
     assert not script.stopped()
@@ -248,7 +261,8 @@ def test_a_waiter_that_stops_leaves_the_queue() -> None:
     assert [e.record.identity for e in script.etcd.order] == ["me"]
 
 
-def test_stopping_during_a_handovers_drain_waits_for_the_work_and_does_not_come_back() -> None:
+def test_a_stop_during_a_drain_waits_for_the_work() -> None:
+    """Stopping during a handovers drain waits for the work and does not come back."""
     script = held(drain=30.0)
     script.feed(ev.HandOver())
     script.wait(10.0)
@@ -260,7 +274,7 @@ def test_stopping_during_a_handovers_drain_waits_for_the_work_and_does_not_come_
     assert script.stopped()
 
 
-def test_when_etcd_does_not_answer_it_stops_all_the_same_after_its_patience() -> None:
+def test_it_stops_in_time_if_etcd_does_not_answer() -> None:
     """The kubelet will not wait for ever; the lease expires by itself."""
     script = held()
     lease = script.own.lease
@@ -276,7 +290,8 @@ def test_when_etcd_does_not_answer_it_stops_all_the_same_after_its_patience() ->
     assert not script.asked
 
 
-def test_the_patience_begins_when_the_drain_has_ended() -> None:
+def test_the_stop_timeout_begins_after_the_drain() -> None:
+    """The patience begins when the drain has ended."""
     script = held(drain=60.0)
     script.feed(ev.Stop())
     script.wait(60.0)
@@ -287,7 +302,8 @@ def test_the_patience_begins_when_the_drain_has_ended() -> None:
     assert script.stopped()
 
 
-def test_stopping_while_a_handover_is_without_an_answer_has_its_patience_too() -> None:
+def test_a_stop_during_a_handover_has_its_timeout() -> None:
+    """Stopping while a handover is without an answer has its patience too."""
     script = held()
     script.feed(ev.HandOver())
     script.wait(5.0)
@@ -308,9 +324,8 @@ def test_stopping_while_a_handover_is_without_an_answer_has_its_patience_too() -
     ],
     ids=["pause", "health"],
 )
-def test_a_paused_or_unhealthy_one_leaves_the_queue_until_it_is_back(
-    away: ev.Event, back: ev.Event, cause: Cause
-) -> None:
+def test_a_paused_or_unhealthy_pod_leaves_the_queue(away: ev.Event, back: ev.Event, cause: Cause) -> None:
+    """A paused or unhealthy one leaves the queue until it is back."""
     script = held()
     other = behind(script, "other")
     script.feed(away)
@@ -327,7 +342,8 @@ def test_a_paused_or_unhealthy_one_leaves_the_queue_until_it_is_back(
     assert script.holding()
 
 
-def test_one_that_is_back_before_its_key_is_gone_joins_again_at_the_end() -> None:
+def test_a_pod_back_too_soon_joins_again_at_the_end() -> None:
+    """One that is back before its key is gone joins again at the end."""
     script = held()
     token = script.token
     script.feed(ev.Pause())
