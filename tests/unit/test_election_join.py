@@ -10,7 +10,8 @@ from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import State
 from leasehold.lock.keys import Keys
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import FACTOR, LOCK, ME, Queue, Script, record, settings
+from tests.unit.election_queue import LOCK, Queue
+from tests.unit.election_script import FACTOR, ME, Script, record, settings
 
 
 def questions(script: Script) -> list[type]:

@@ -8,7 +8,8 @@ from leasehold.election import commands as cmd
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import KEYS, Queue, Script, record
+from tests.unit.election_queue import KEYS, Queue
+from tests.unit.election_script import Script, record
 
 
 def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:

@@ -13,8 +13,26 @@ from leasehold.election.commands import ANSWERS
 from leasehold.election.election import MOVES, TRANSITIONS, IllegalEvent
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
-from leasehold.lock.spec import Spec
-from tests.unit.election_script import KEYS, UNDECLARED, Queue, Script, record
+from tests.unit.election_places import (
+    announcing,
+    draining,
+    holding,
+    holding_beating,
+    holding_confirming,
+    idle,
+    joining,
+    joining_unknown,
+    resuming,
+    resuming_written,
+    undeclared,
+    unsure,
+    waiting,
+    waiting_reading,
+    yielding,
+    yielding_beating,
+)
+from tests.unit.election_queue import KEYS, UNDECLARED
+from tests.unit.election_script import Script, record
 
 TABLE: Final = """
                 IDLE  JOINING  WAITING  HOLDING  UNSURE  YIELDING
@@ -80,109 +98,6 @@ def test_every_question_has_its_answer() -> None:
 
 
 # --- how to come to each state, with each question under way that it knows -------------------------------------------
-
-
-def idle() -> Script:
-    return Script()
-
-
-def joining(*answered: type) -> Callable[[], Script]:
-    def script() -> Script:
-        script = Script()
-        script.feed(ev.Start())
-        script.answer(*answered)
-        return script
-
-    return script
-
-
-def joining_unknown() -> Script:
-    script = joining(cmd.ReadSpec, cmd.Grant)()
-    script.fail(cmd.Join)
-    script.wait(0.0)
-    script.take(cmd.ReadQueue)
-    return script
-
-
-def resuming() -> Script:
-    queue = Queue()
-    old = queue.join(record("me"))
-    script = Script(queue)
-    script.feed(ev.Start(ev.Resumable(old.lease, old.create_revision, queue.cluster)))
-    return script
-
-
-def resuming_written() -> Script:
-    script = resuming()
-    script.answer(cmd.ReadOwn)
-    return script
-
-
-def undeclared() -> Script:
-    script = Script(require_lock=True)
-    return script.start()
-
-
-def waiting() -> Script:
-    queue = Queue()
-    queue.join(record("first"))
-    return Script(queue).start()
-
-
-def waiting_reading() -> Script:
-    script = waiting()
-    script.rewrite(script.etcd.order[0])
-    script.drop(script.etcd.order[0])
-    return script
-
-
-def holding() -> Script:
-    return Script().start()
-
-
-def holding_beating() -> Script:
-    script = holding()
-    script.wait(5.0)
-    return script
-
-
-def holding_confirming() -> Script:
-    script = holding_beating()
-    script.answer(cmd.KeepAlive)
-    return script
-
-
-def unsure() -> Script:
-    script = holding_beating()
-    script.wait(15.0)
-    return script
-
-
-def draining() -> Script:
-    script = Script(drain=30.0).start()
-    script.feed(ev.HandOver())
-    return script
-
-
-def yielding() -> Script:
-    script = holding()
-    script.feed(ev.HandOver())
-    return script
-
-
-def yielding_beating() -> Script:
-    script = yielding()
-    script.wait(5.0)
-    return script
-
-
-def announcing() -> Script:
-    queue = Queue()
-    queue.declare(Spec(preferred_holder="best"))
-    script = Script(queue).start()
-    script.come(record("low"))
-    script.come(record("best"))
-    return script
 
 
 PLACES: Final[list[tuple[State, Callable[[], Script]]]] = [

@@ -12,7 +12,8 @@ from leasehold.election import events as ev
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import Queue, Script, record
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import Script, record
 
 
 def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:

@@ -13,7 +13,8 @@ from leasehold.election import events as ev
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import FACTOR, ME, Queue, Script, record
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import FACTOR, ME, Script, record
 
 BEFORE = replace(ME, incarnation="the-process-before")
 

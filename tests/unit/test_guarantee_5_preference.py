@@ -10,7 +10,8 @@ from leasehold.election.ranking import MAX_COMPARED
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.record import Record
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import Queue, Script, behind, converge, held, record
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import Script, behind, converge, held, record
 
 # --- to the preferred one --------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from leasehold.election import events as ev
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Record
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import ME, Queue, Script, record
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import ME, Script, record
 
 
 def held() -> Script:
