@@ -105,6 +105,7 @@ _QUEUED: Final = {
     ev.HandOver: Transition(pod.hand_over, (YIELDING,)),
     ev.Tick: Transition(pod.tick, (YIELDING,)),
 }
+"""The three states in the queue share their rows: what an event leads to from one of them is listed for all three."""
 
 TRANSITIONS: Final[dict[State, dict[type, Transition]]] = {
     IDLE: {
