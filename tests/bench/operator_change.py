@@ -11,7 +11,9 @@ from http.client import HTTPException
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.watch import Watcher
-from leasehold.lock.keys import Keys, LockName, Record, prefix_end
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.bench.operator_setup import HELD_EVERY, ROOT, World
 from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.cluster import Object

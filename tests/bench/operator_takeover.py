@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.bench.operator_setup import PATIENCE, ROOT, World
 from tests.bench.samples import Sample, Table, percentiles, say, whole_seconds
 from tests.cluster.line import Line

@@ -9,10 +9,12 @@ from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import WatchEvent
-from leasehold.lock.keys import Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.servers import EtcdServer
 from tests.support.http_client import until
 

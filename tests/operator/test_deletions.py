@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from leasehold.lock.keys import Record
+from leasehold.lock.record import Record
 from tests.operator.lock_objects import condition, declared
 from tests.operator.operator_scene import Scene
 from tests.servers import wait_for

@@ -14,11 +14,12 @@ from leasehold.clock import now
 from leasehold.election import election, yielding
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import OutcomeUnknown
 from leasehold.etcd.model import Compare, Delete, Op, TxnAnswer
-from leasehold.lock.keys import Entry, Keys, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.record import Entry, Record
 from tests.operator.watched_mirror import LOCK, watching
 from tests.servers import PATIENCE, EtcdServer, wait_for
 from tests.support.http_client import until

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.operator.lock_objects import condition, declared, is_ready, lock
 from tests.operator.operator_manifest import OPERATOR, OPERATOR_NAMESPACE
 from tests.operator.operator_on_own_etcd import OwnEtcd

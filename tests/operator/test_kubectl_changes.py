@@ -14,7 +14,7 @@ from leasehold.kubectl.change import RefusedError
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import NotThereError
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.operator.kubectl_plugin import Plugin, condition, ended, holder, running, status_of
 from tests.servers import PATIENCE, wait_for
 

@@ -10,7 +10,8 @@ from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import RangeAnswer
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from leasehold.operator.watch import mirror_feed
 from tests.operator.watched_mirror import LOCK, Client, Watching, join, watching
 from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Toxiproxy

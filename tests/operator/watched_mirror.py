@@ -11,7 +11,9 @@ from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Key, KeyValue, WatchBatch
 from leasehold.etcd.watch import Watcher
-from leasehold.lock.keys import Entry, Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.watch.mirror import Mirror
 from leasehold.operator.watch.mirror_feed import FeedConfig, FeedListener, MirrorFeed

@@ -7,8 +7,11 @@ from collections.abc import Callable
 
 from leasehold import clock
 from leasehold.candidate.store import Question
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.lock.keys import Entry, Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
 
 HEADER = ev.ResponseHeader(1, 1, 1, 5)
 
@@ -23,13 +26,13 @@ class OtherStore:
 
     async def perform(self, question: Question, timeout: float) -> ev.Event:
         match question:
-            case ev.ReadSpec(op):
+            case cmd.ReadSpec(op):
                 return ev.SpecRead(op, HEADER, ev.Declared(None))
-            case ev.Grant(op, ttl):
+            case cmd.Grant(op, ttl):
                 return ev.Granted(op, HEADER, 0x71, ttl, clock.now())
-            case ev.Join(op, lease, record):
+            case cmd.Join(op, lease, record):
                 return ev.Joined(op, HEADER, True, (Entry(self.keys.entry(lease), lease, 5, 5, record),))
-            case ev.Resign(op):
+            case cmd.Resign(op):
                 return ev.Written(op, HEADER, True)
             case _:
                 return ev.Failed(question.op, "not asked of this store")
@@ -38,7 +41,7 @@ class OtherStore:
         self.revocations += 1
         return "the network is down"
 
-    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+    async def follow(self, watch: cmd.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
         if self.bug is not None:
             raise self.bug
         await asyncio.Event().wait()

@@ -19,9 +19,11 @@ from leasehold.candidate.runner import Runner
 from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig, IllegalEvent
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd.client import EtcdClient
-from leasehold.lock.keys import Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.support.other_store import OtherStore
 
 LOCK = LockName("shop", "billing")

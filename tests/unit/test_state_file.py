@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
 from leasehold.run import state_file
 from leasehold.run.state_file import StateFile
 

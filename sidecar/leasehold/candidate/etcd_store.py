@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from leasehold.candidate.store import Question
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, Refused
@@ -29,7 +30,9 @@ from leasehold.etcd.model import (
     WatchEvent,
 )
 from leasehold.etcd.watch import Watcher
-from leasehold.lock.keys import Entry, Keys, Record, Spec, prefix_end
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 _FIRST_SOUND_PATCH: Final = {(3, 4): 31, (3, 5): 13}
 """The first patch release of a minor version in which a replaced leader's revocations are refused."""
@@ -87,14 +90,14 @@ class EtcdStore:
         self._client = client
         self._keys = keys
         self._handlers: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
-            ev.ReadSpec: self._read_spec,
-            ev.Grant: self._grant,
-            ev.Join: self._join,
-            ev.ReadQueue: self._read_queue,
-            ev.ReadOwn: self._read_own,
-            ev.KeepAlive: self._keep_alive,
-            ev.Write: self._write,
-            ev.Resign: self._resign,
+            cmd.ReadSpec: self._read_spec,
+            cmd.Grant: self._grant,
+            cmd.Join: self._join,
+            cmd.ReadQueue: self._read_queue,
+            cmd.ReadOwn: self._read_own,
+            cmd.KeepAlive: self._keep_alive,
+            cmd.Write: self._write,
+            cmd.Resign: self._resign,
         }
 
     async def perform(self, question: Question, timeout: float) -> ev.Event:
@@ -129,7 +132,7 @@ class EtcdStore:
 
     # --- watches -----------------------------------------------------------------------------------------------------
 
-    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+    async def follow(self, watch: cmd.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
         """Tell `on_event` of each change until some may have been missed."""
 
         def on_batch(batch: WatchBatch) -> None:
@@ -144,7 +147,7 @@ class EtcdStore:
             return ev.WatchLost(str(error))
         raise AssertionError("a watcher with a listener brings no batches")
 
-    async def _add(self, watcher: Watcher, watch: ev.Watch) -> None:
+    async def _add(self, watcher: Watcher, watch: cmd.Watch) -> None:
         keys, revision = self._keys, watch.revision
         if watch.queue:
             await watcher.add(keys.queue, end=prefix_end(keys.queue), start_revision=revision)
@@ -164,15 +167,15 @@ class EtcdStore:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
-    async def _read_spec(self, command: ev.ReadSpec, timeout: float) -> ev.Event:
+    async def _read_spec(self, command: cmd.ReadSpec, timeout: float) -> ev.Event:
         answer = await self._client.range(self._keys.spec, timeout=timeout)
         return ev.SpecRead(command.op, header_of(answer), declared_of(answer.first))
 
-    async def _grant(self, command: ev.Grant, timeout: float) -> ev.Event:
+    async def _grant(self, command: cmd.Grant, timeout: float) -> ev.Event:
         answer = await self._client.grant(command.ttl, timeout=timeout)
         return ev.Granted(command.op, header_of(answer), answer.lease, answer.ttl, answer.sent)
 
-    async def _join(self, command: ev.Join, timeout: float) -> ev.Event:
+    async def _join(self, command: cmd.Join, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         answer = await self._client.txn(
             [
@@ -185,12 +188,12 @@ class EtcdStore:
         queue = _entries(answer.answers[1]) if answer.succeeded else ()
         return ev.Joined(command.op, header_of(answer), answer.succeeded, queue)
 
-    async def _read_queue(self, command: ev.ReadQueue, timeout: float) -> ev.Event:
+    async def _read_queue(self, command: cmd.ReadQueue, timeout: float) -> ev.Event:
         answer = await self._client.txn((), [self._whole_queue(), Get(self._keys.spec)], timeout=timeout)
         queue, spec = answer.answers
         return ev.QueueRead(command.op, header_of(answer), _entries(queue), declared_of(_first(spec)))
 
-    async def _read_own(self, command: ev.ReadOwn, timeout: float) -> ev.Event:
+    async def _read_own(self, command: cmd.ReadOwn, timeout: float) -> ev.Event:
         own = self._keys.entry(command.lease)
         queue = self._keys.queue
         head = Get(queue, end=prefix_end(queue), sort=SortBy.CREATE, limit=1)
@@ -202,11 +205,11 @@ class EtcdStore:
         count = _count(answer.answers[2])
         return ev.OwnRead(command.op, header_of(answer), entries[0], ahead, entries[1], declared_of(found[1]), count)
 
-    async def _keep_alive(self, command: ev.KeepAlive, timeout: float) -> ev.Event:
+    async def _keep_alive(self, command: cmd.KeepAlive, timeout: float) -> ev.Event:
         answer = await self._client.keep_alive(command.lease, timeout=timeout)
         return ev.KeptAlive(command.op, header_of(answer), answer.ttl, answer.sent)
 
-    async def _write(self, command: ev.Write, timeout: float) -> ev.Event:
+    async def _write(self, command: cmd.Write, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         answer = await self._client.txn(
             [
@@ -218,13 +221,15 @@ class EtcdStore:
         )
         return ev.Written(command.op, header_of(answer), answer.succeeded)
 
-    async def _resign(self, command: ev.Resign, timeout: float) -> ev.Event:
+    async def _resign(self, command: cmd.Resign, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         compares = [Compare.create_revision(key, "=", command.token)]
-        compares += [Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.passed, *command.guards)]
+        compares += [
+            Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.skipped, *command.guards)
+        ]
         if command.spec_revision is not None:
             compares.append(Compare.mod_revision(self._keys.spec, "=", command.spec_revision))
-        deletes: list[Op] = [Delete(entry.key) for entry in command.passed]
+        deletes: list[Op] = [Delete(entry.key) for entry in command.skipped]
         if not command.keep_own:
             deletes.append(Delete(key))
         answer = await self._client.txn(compares, deletes, timeout=timeout)

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from leasehold.candidate.queue_status import Candidate, Queue
-from leasehold.lock.keys import DEFAULT_TTL
+from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.terminal import aligned, printable
 
 

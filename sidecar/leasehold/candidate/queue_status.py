@@ -13,9 +13,12 @@ from typing import Final
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.store import Store
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
-from leasehold.lock.keys import Entry, Keys, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16
@@ -68,7 +71,7 @@ async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
 
 async def read(store: Store, keys: Keys) -> Queue:
     """The lock's queue and spec at one revision, and after that the leases. Raises QueueUnreadable."""
-    answer = await store.perform(ev.ReadQueue(0), _REQUEST_TIMEOUT_SECONDS)
+    answer = await store.perform(cmd.ReadQueue(0), _REQUEST_TIMEOUT_SECONDS)
     if isinstance(answer, ev.Failed):
         raise QueueUnreadable(answer.reason)
     assert isinstance(answer, ev.QueueRead)

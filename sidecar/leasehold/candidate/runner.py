@@ -20,6 +20,7 @@ from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.store import Question, Store, timeout_for
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
 from leasehold.logs import afterwards
@@ -139,16 +140,16 @@ class Runner:
 
     # --- commands -----------------------------------------------------------------------------------------------
 
-    def _perform(self, command: ev.Command) -> None:
+    def _perform(self, command: cmd.Command) -> None:
         match command:
-            case ev.Note(kind, text):
+            case cmd.Note(kind, text):
                 self._note(kind, text)
-            case ev.Stopped():
+            case cmd.Stopped():
                 if self._ended is not None and not self._ended.done():
                     self._ended.set_result(None)
-            case ev.Watch():
+            case cmd.Watch():
                 self._rewatch(command)
-            case ev.Revoke(lease):
+            case cmd.Revoke(lease):
                 self._spawn(self._revoke(lease, LEASE_LINGER_SECONDS if lease == self._keyless else 0.0), "revoke")
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
@@ -173,7 +174,7 @@ class Runner:
             self._fail(error)
 
     async def _ask(self, command: Question) -> None:
-        if isinstance(command, ev.Resign) and not await self._resume.mark(command.lease):
+        if isinstance(command, cmd.Resign) and not await self._resume.mark(command.lease):
             self.submit(ev.Failed(command.op, "the resume file cannot be marked", refused=True, unmarked=True))
             return
         asked = self._board.clock()
@@ -183,7 +184,9 @@ class Runner:
             self._observer.error("request")
         elif isinstance(answer, ev.KeptAlive):
             self._observer.keep_alive(self._board.clock() - asked)
-        elif isinstance(command, ev.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own:
+        elif (
+            isinstance(command, cmd.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own
+        ):
             self._keyless = command.lease
         self.submit(answer)
 
@@ -205,14 +208,14 @@ class Runner:
 
     # --- watches ------------------------------------------------------------------------------------------------
 
-    def _rewatch(self, command: ev.Watch) -> None:
+    def _rewatch(self, command: cmd.Watch) -> None:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         if command.keys or command.queue or command.spec:
             self._watch = self._spawn(self._follow(command), "watch")
 
-    async def _follow(self, command: ev.Watch) -> None:
+    async def _follow(self, command: cmd.Watch) -> None:
         """Feed the changes that the watches report, and their loss; nothing of theirs once they are replaced."""
         following = asyncio.current_task()
 

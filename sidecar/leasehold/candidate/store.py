@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 
-Question = ev.ReadSpec | ev.Grant | ev.Join | ev.ReadQueue | ev.ReadOwn | ev.KeepAlive | ev.Write | ev.Resign
+Question = cmd.ReadSpec | cmd.Grant | cmd.Join | cmd.ReadQueue | cmd.ReadOwn | cmd.KeepAlive | cmd.Write | cmd.Resign
 """The commands of the election that ask for an answer; its class says which."""
 
 _LONGEST_TIMEOUT_SECONDS: Final = 2.0
@@ -51,7 +52,7 @@ class Store(Protocol):
         Raises nothing but what a bug raises.
         """
 
-    async def follow(self, watch: ev.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
+    async def follow(self, watch: cmd.Watch, on_event: Callable[[ev.Event], None]) -> ev.WatchLost:
         """Call `on_event` with each change of what `watch` names, in the turn of the loop in which the change comes.
 
         Returns when changes may have been missed; cancel it to end it before. `on_event` does not block.

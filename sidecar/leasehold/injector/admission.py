@@ -25,7 +25,7 @@ from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.patch import Patch
 from leasehold.kube.api import PREFIX, locks_path
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 log = logging.getLogger("leasehold.injector.admission")
 

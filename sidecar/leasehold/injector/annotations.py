@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from leasehold.kube.api import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.settings import parsers
 
 _OURS: Final = (INJECTED, LEADER_OF)

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 from leasehold.kube.api import KUBECTL_NAMES
 from leasehold.kubectl import values
 from leasehold.kubectl.cluster_ref import ClusterRef
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd

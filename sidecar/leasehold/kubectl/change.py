@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from leasehold.backoff import Backoff
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
 from leasehold.kubectl.lock import Holder, LockView, named, number, text, who_holds
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.terminal import one_line
 
 HANDOVER: Final = "handoverUpToToken"

@@ -24,7 +24,7 @@ from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
 from leasehold.kubectl.lock import LockView, number, table, text
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.terminal import one_line
 
 _PAGE_ITEMS: Final = 500

@@ -17,7 +17,8 @@ from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import LockView, named, text, who_holds
-from leasehold.lock.keys import DEFAULT_ROOT, Keys, LockName
+from leasehold.lock.keys import DEFAULT_ROOT, Keys
+from leasehold.lock.names import LockName
 from leasehold.terminal import one_line
 
 DONE: Final = 0

@@ -17,7 +17,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import table, text
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.terminal import one_line
 
 config: Any = untyped  # its functions have no annotations

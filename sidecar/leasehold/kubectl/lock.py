@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from leasehold.lock.keys import DEFAULT_TTL, LockName
+from leasehold.lock.names import LockName
+from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.terminal import one_line
 
 

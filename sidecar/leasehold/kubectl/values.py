@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from leasehold.kubectl.times import parse_duration
-from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, LockName, sanitise
+from leasehold.lock.names import MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.spec import MAX_LEASE
 
 WEEK_SECONDS: Final = 7 * 86400.0
 

@@ -13,7 +13,7 @@ from leasehold.backoff import Backoff
 from leasehold.kubectl.change import Target, still
 from leasehold.kubectl.errors import OutdatedError, UnreachableError, not_there
 from leasehold.kubectl.lock import LockView
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 Met = Callable[[LockView], bool]
 

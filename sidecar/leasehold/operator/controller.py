@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Fence, LeaderElection

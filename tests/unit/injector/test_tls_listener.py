@@ -65,7 +65,9 @@ async def site() -> AsyncIterator[Site]:
 async def test_as_many_as_an_api_server_asks_at_once_are_answered_though_all_connect_anew(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tls_listener, "HANDSHAKE_TIMEOUT_SECONDS", 600.0)  # a busy machine takes its time for two hundred
+    monkeypatch.setattr(
+        tls_listener, "HANDSHAKE_TIMEOUT_SECONDS", 600.0
+    )  # a busy machine takes its time for two hundred
     answers = await asyncio.gather(*(site.status() for _ in range(200)))
     assert answers == [200] * 200
 

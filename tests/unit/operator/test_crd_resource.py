@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from leasehold.kube.api import FINALIZER, GROUP, KIND, PLURAL, VERSION
-from leasehold.lock.keys import MAX_LEASE, Entry, Record
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import MAX_LEASE
 from leasehold.operator.plan.resource import LockSpec, parse
 from leasehold.operator.plan.status import (
     MAX_LISTED_HOLDERS,

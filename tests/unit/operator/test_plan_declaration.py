@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from leasehold.lock.keys import LockName, Spec
+from leasehold.lock.names import LockName
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.model import EtcdState, Evict, Memory, PutSpec, ReconcilePlan, StoredSpec
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER

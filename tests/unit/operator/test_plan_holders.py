@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from leasehold.lock.keys import Entry
+from leasehold.lock.record import Entry
 from leasehold.operator.plan.model import EndedCandidate, Evict, LabelPod, Memory
 from leasehold.operator.plan.plan import plan
 from tests.unit.operator.planned import (

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold.lock.keys import Record, Spec
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.model import (
     DeleteSpec,
     EndedCandidate,

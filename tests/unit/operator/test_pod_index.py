@@ -1,6 +1,7 @@
 """Which locks a pod concerns: those whose queues name it now."""
 
-from leasehold.lock.keys import Entry, LockName, Record
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
 from leasehold.operator.watch.pod_index import PodIndex
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")

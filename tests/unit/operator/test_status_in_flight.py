@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.resource import parse
 from leasehold.operator.reconcile.api import Kube
 from leasehold.operator.reconcile.api_context import ApiContext

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.facts import Facts
 from leasehold.operator.plan.model import Memory, PutSpec
 from leasehold.operator.plan.resource import Lock

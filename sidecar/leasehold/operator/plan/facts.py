@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from leasehold.lock.keys import DEFAULT_TTL, Entry, Spec
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import DEFAULT_TTL, Spec
 from leasehold.operator.plan.model import Memory, Situation, StoredLock
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.status import RecordedStatus, timestamp

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from leasehold.lock.keys import Entry, Spec
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.facts import Facts
 from leasehold.operator.plan.model import EndedCandidate, Event, Memory
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from leasehold.lock.keys import LockName, Record
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from leasehold.operator.plan.facts import Facts
 from leasehold.operator.plan.model import LabelPod
 from leasehold.operator.plan.resource import Lock

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from leasehold.lock.keys import Entry, LockName, Spec
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.resource import Lock
 
 # --- what etcd holds ------------------------------------------------------------------------------------------------

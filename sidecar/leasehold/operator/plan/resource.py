@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from leasehold.kube.api import FINALIZER as FINALIZER
 from leasehold.kube.api import FORCE_DELETE
-from leasehold.lock.keys import MAX_CAPACITY, MAX_LEASE, MAX_TTL, MIN_TTL, LockName, sanitise
+from leasehold.lock.names import LockName, sanitise
+from leasehold.lock.spec import MAX_CAPACITY, MAX_LEASE, MAX_TTL, MIN_TTL
 
 POLICIES: Final = ("Release", "Orphan")
 

@@ -20,7 +20,8 @@ from typing import Final
 
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Compare, Delete, Get, Op, Put, RangeAnswer, TxnAnswer
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.model import DeleteSpec, Evict, PutSpec
 
 WRITE_TIMEOUT_SECONDS: Final = 2.0

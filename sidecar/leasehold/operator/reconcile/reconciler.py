@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from leasehold.etcd.errors import EtcdError
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.model import (
     DeleteSpec,
     EtcdOperation,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Set
 from typing import Final
 
 from leasehold.backoff import Backoff
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.api import KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.watch.caches import Caches

@@ -6,7 +6,7 @@ error, the key keeps its back-off: the key itself may be the reason, and would r
 
 from __future__ import annotations
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.api import KubeUnknown
 from leasehold.operator.reconcile.workqueue import WorkQueue
 

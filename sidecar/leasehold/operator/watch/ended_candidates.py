@@ -14,7 +14,8 @@ from typing import Final
 from leasehold.candidate.runner import LEASE_LINGER_SECONDS
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
-from leasehold.lock.keys import Entry, LockName
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
 from leasehold.operator.watch.mirror import Mirror
 
 _MAX_CONCURRENT: Final = 8

@@ -16,7 +16,9 @@ from typing import Final
 
 from leasehold.candidate.etcd_store import entry_of
 from leasehold.etcd.model import KeyValue, WatchEvent
-from leasehold.lock.keys import Entry, LockName, Spec
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.model import EndedCandidate, StoredLock, StoredSpec
 
 MAX_ENDED_KEPT: Final = 10_000

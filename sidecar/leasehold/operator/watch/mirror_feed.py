@@ -23,7 +23,8 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, WatchLost
 from leasehold.etcd.model import KeyValue
 from leasehold.etcd.watch import Watcher
-from leasehold.lock.keys import LockName, prefix_end
+from leasehold.lock.keys import prefix_end
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.watch.ended_candidates import EndedCandidates
 from leasehold.operator.watch.etcd_canary import EtcdCanary, WritesRefused
