@@ -39,6 +39,7 @@ COMMANDS: Final = (
     Command("exec", "run a command only while leading", "leasehold.exec.supervisor"),
     Command("wait", "block until this pod leads, then print its fencing token", "leasehold.cli.wait"),
     Command("status", "print a lock's queue from etcd", "leasehold.candidate.queue_status"),
+    Command("replay", "print or check what a sidecar's flight record tells", "leasehold.cli.replay"),
     Command("operator", "turn Lock resources into etcd keys, and report who holds them", "leasehold.cli.operator"),
     Command("injector", "give labelled pods their sidecar: the webhook", "leasehold.cli.injector"),
     Command("demo", "watch a real failover on an etcd of its own", "leasehold.cli.main", "demo"),

@@ -22,6 +22,7 @@ from leasehold.candidate.connect import client_for
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.record_file import RecordFile
 from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
 from leasehold.candidate.runner import LONGEST_SLEEP, Runner
 from leasehold.election import events as ev
@@ -105,7 +106,7 @@ async def composed(config: Config, *, guarded: bool = False) -> AsyncIterator[Ru
         stack.callback(metrics.close)
         runner = Runner(settings, client, board, metrics, files)
         await _listeners(config, stack, board, registry, runner, guarded)
-        _followers(config, stack, board)
+        _followers(config, stack, board, runner)
         tasks = [_start(stack, runner.run(), "election")]
         if config.app_health is not None:
             from leasehold.run.app_health import AppHealth  # memory is paid once per pod: only by those who want it
@@ -154,7 +155,10 @@ async def _listeners(
     local = not isinstance(config.control, UnixAddress)
     public = endpoint.make_app(board, registry, lambda: runner.beat_age() < STUCK)
     submit = _but_drained(runner) if guarded else runner.submit
-    for name, app in (("control", control.make_app(submit, board, tcp=local)), ("listen", public)):
+    for name, app in (
+        ("control", control.make_app(submit, board, runner.recorder.recording, tcp=local)),
+        ("listen", public),
+    ):
         await _serve(config, stack, name, app)
 
 
@@ -175,8 +179,8 @@ async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> 
     _log.info("listening", extra={"fields": {name: str(listener.address)}})
 
 
-def _followers(config: Config, stack: AsyncExitStack, board: Publisher) -> None:
-    """Those who only look: the log, the state file and the hooks."""
+def _followers(config: Config, stack: AsyncExitStack, board: Publisher, runner: Runner) -> None:
+    """Those who only look: the log, the state file, the flight record and the hooks."""
     journal = Journal(board)
     journal.start()
     stack.callback(journal.stop)
@@ -184,6 +188,9 @@ def _followers(config: Config, stack: AsyncExitStack, board: Publisher) -> None:
         state_file = StateFile(config.state_dir, board)
         state_file.start()
         stack.callback(state_file.close)
+        record_file = RecordFile(config.state_dir, runner.recorder)
+        record_file.start()
+        stack.callback(record_file.close)
     if config.on_gained or config.on_lost:
         from leasehold.run.hooks import Hooks  # likewise
 

@@ -1,5 +1,7 @@
 """The control listener: what the app in this pod may ask of the election. Loopback or a Unix socket, nothing else.
 
+`GET /debug/record` answers with the flight record.
+
 Each command becomes an event for the election, and is answered with 202 and what happens next; asking twice does no
 harm. 409 says that there is nothing to do it to.
 
@@ -12,18 +14,24 @@ loopback are taken.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.recorder import Recording
 from leasehold.election.events import Event, HandOver, Pause, Resume, State, WorkStopped
 from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.listener import is_loopback
-from leasehold.http.server import App, answer, refusal
+from leasehold.http.server import App, answer, headers, refusal
 
 Submit = Callable[[Event], None]
+Record = Callable[[str], Recording]
 
 
-def make_app(submit: Submit, board: Publisher, *, tcp: bool = True) -> App:
-    """The control routes. `submit` puts an event before the election; `tcp` is False on a Unix socket."""
+def make_app(submit: Submit, board: Publisher, record: Record, *, tcp: bool = True) -> App:
+    """The control routes. `submit` puts an event before the election; `tcp` is False on a Unix socket.
+
+    `record` returns the flight record up to now, given the reason to name in it.
+    """
     control = _Control(submit, board)
     app = App()
     app.guards.append(_refuse_pages)
@@ -33,6 +41,7 @@ def make_app(submit: Submit, board: Publisher, *, tcp: bool = True) -> App:
     app.post("/pause", control.pause)
     app.post("/resume", control.resume)
     app.post("/drained", control.drained)
+    app.get("/debug/record", partial(_flight_record, record))
     return app
 
 
@@ -88,6 +97,17 @@ class _Control:
 
     def _conflict(self, sentence: str) -> aio.Response:
         return answer({"state": self._state.value, "error": sentence}, 409)
+
+
+async def _flight_record(record: Record, request: aio.BaseRequest) -> aio.StreamResponse:
+    """The flight record, as JSON lines: piece by piece, as it is unpacked, so that it never lies here as a whole."""
+    response = aio.StreamResponse(headers=headers({"Content-Type": "application/jsonl"}))
+    await response.prepare(request)
+    if request.method == "GET":
+        for piece in record("asked").pieces():
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def _refuse_pages(request: aio.BaseRequest) -> aio.Response | None:
