@@ -150,7 +150,7 @@ def _decode_fields(kind: Any, data: Any) -> Any:
     return _made(kind, **{name: decode(hints[name], one) for name, one in data.items()})
 
 
-def _made(kind: Any, *values: Any, **named: Any) -> Any:
+def _made(kind: Any, /, *values: Any, **named: Any) -> Any:
     try:
         return kind(*values, **named)
     except (ValueError, TypeError):  # a lock's name that is none, or a word that is no cause
