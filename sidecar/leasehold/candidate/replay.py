@@ -152,6 +152,8 @@ class _Machine:
                 yield self._event(line, fields)
         except RecordError as error:
             raise _at(line, error) from None
+        except Exception as error:  # a state from elsewhere can be wrong in any way, and be found out anywhere
+            raise RecordError(f"line {line} leads to a state that is none ({type(error).__name__})") from None
 
     def _checkpoint(self, line: int, fields: dict[str, Any]) -> None:
         checkpoint = fields["checkpoint"]
@@ -188,9 +190,10 @@ class _Machine:
     def _handle(self, event: Event, now: float) -> tuple[Sequence[Command], str]:
         assert self.election is not None
         try:
-            return self.election.handle(event, now), ""
+            commands = self.election.handle(event, now)
         except Exception as error:  # as recorded, or a record that contradicts itself
             return (), raised(error)
+        return [_sound(command) for command in commands], ""
 
     def _differences(
         self, fields: dict[str, Any], commands: Sequence[Command], after: Snapshot, bug: str
@@ -211,11 +214,13 @@ class _Machine:
 
 
 def _snapshot_of(election: Election) -> Snapshot:
-    """The snapshot; what a wrong state raises is the record's fault."""
-    try:
-        return election.snapshot
-    except Exception as error:
-        raise RecordError(f"leads to a state without a snapshot ({type(error).__name__})") from None
+    snapshot: Snapshot = _sound(election.snapshot)
+    return snapshot
+
+
+def _sound(value: Any) -> Any:
+    """The same dataclass, if its fields are of the types that they are said to be. Raises RecordError."""
+    return decode(type(value), encode(value))
 
 
 def _sentence(broken: Broken) -> str:
