@@ -42,6 +42,13 @@ def right(sidecars: Sequence[Sidecar]) -> None:
         assert replayed(record(sidecar), "--check").endswith("no rule was broken.\n")
 
 
+def leader_before_another(both: Sequence[Sidecar]) -> Sidecar:
+    """Whoever of the two leads, once the other waits: so that a handover goes to that one."""
+    leader = wait_leader(both)
+    next(one for one in both if one is not leader).wait_queued(1)
+    return leader
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A state directory."""
@@ -54,16 +61,17 @@ def test_an_eventful_life_is_replayed(etcd_factory: Callable[..., EtcdServer], s
     """Handovers, a key deleted by hand, an etcd that stands still, and a pause."""
     server = etcd_factory()
     both = [sidecar_factory(name, server.url, ttl=TTL) for name in "ab"]
-    leader = wait_leader(both)
+    leader = leader_before_another(both)
     for _ in range(2):
         assert leader.post("/handover") == 202
-        leader = wait_leader(both, but=leader)
+        wait_leader(both, but=leader)
+        leader = leader_before_another(both)
     server.ctl.delete(leader.ask().fields["key"])
     leader = wait_leader(both)
     server.pause()
     leader.wait_not_leading()
     server.resume()
-    leader = wait_leader(both)
+    leader = leader_before_another(both)
     assert leader.post("/pause") == 202
     other = wait_leader(both, but=leader)
     assert leader.post("/resume") == 202
