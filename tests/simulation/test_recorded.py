@@ -22,7 +22,7 @@ class Recorded:
 
     def __init__(self, settings: ElectionConfig, rng: random.Random) -> None:
         self._election = Election(settings, rng)
-        self._recorder = Recorder(self._election, rng, lambda: 0.0, wall=lambda: 0.0)
+        self._recorder = Recorder(settings, self._election, rng, lambda: 0.0, wall=lambda: 0.0)
         self.made.append(self)
 
     def handle(self, event: ev.Event, now: float) -> list[ev.Command]:

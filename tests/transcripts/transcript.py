@@ -27,8 +27,9 @@ class Recorded(Script):
 
     def __init__(self, queue: Queue | None = None, **changed: Any) -> None:
         rng = random.Random(1)
-        super().__init__(queue, election=Election(settings(**changed), rng))
-        self.recorder = Recorder(self.election, rng, lambda: self.now, wall=lambda: 0.0)
+        config = settings(**changed)
+        super().__init__(queue, election=Election(config, rng))
+        self.recorder = Recorder(config, self.election, rng, lambda: self.now, wall=lambda: 0.0)
         self.said_before: dict[int, str] = {}
 
     def feed(self, event: Event) -> list[Command]:

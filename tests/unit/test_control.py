@@ -33,8 +33,8 @@ class World:
         self.board = Publisher(HOLDING, lambda: 100.0)
         self.submitted: list[Event] = []
         rng = random.Random(1)
-        election = Election(ElectionConfig(HOLDING.lock, Record("billing-0", incarnation="this-process")), rng)
-        self.recorder = Recorder(election, rng, self.board.clock)
+        config = ElectionConfig(HOLDING.lock, Record("billing-0", incarnation="this-process"))
+        self.recorder = Recorder(config, Election(config, rng), rng, self.board.clock)
         self.listener: Listener
 
     def state(self, state: State, *, held: bool = True) -> None:

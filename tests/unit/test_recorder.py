@@ -15,7 +15,7 @@ from leasehold.candidate.replay import Replayed
 from leasehold.election import events as ev
 from leasehold.election.events import State
 from tests.transcripts.transcript import Recorded, holding
-from tests.unit.election_script import Queue, record
+from tests.unit.election_script import Queue, record, settings
 
 
 def lines(script: Recorded) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ def test_an_alarm_that_fails_is_not_heard_by_the_election() -> None:
 def test_a_state_that_cannot_be_recorded_leaves_the_election_alone(caplog: pytest.LogCaptureFixture) -> None:
     script = Recorded()
     script.election.unheard = object()  # type: ignore[attr-defined]
-    made = Recorder(script.election, random.Random(1), lambda: 0.0)
+    made = Recorder(settings(), script.election, random.Random(1), lambda: 0.0)
     made.handled(ev.Tick(), 1.0, [], script.election.snapshot)
     assert (made.events, made.size) == (0, 0)
     assert len(next(iter(made.recording("asked").pieces())).splitlines()) == 1

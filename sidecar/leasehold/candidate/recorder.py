@@ -28,7 +28,7 @@ from typing import Any, Final
 from leasehold import __version__
 from leasehold.candidate.record_codec import dumps, encode, values_of
 from leasehold.candidate.record_state import state_of
-from leasehold.election.election import Election
+from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Command, Event, Note, Snapshot, Tick
 
 _log = logging.getLogger("leasehold.recorder")
@@ -105,13 +105,18 @@ class Recorder:
 
     def __init__(
         self,
+        config: ElectionConfig,
         election: Election,
         rng: random.Random,
         clock: Callable[[], float],
         *,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`rng` is the generator that the election draws from. The recorder seeds it, now and later."""
+        """`config` is the election's, for the record's head.
+
+        `rng` is the generator that the election draws from. The recorder seeds it, now and later.
+        """
+        self._config = config
         self._election = election
         self._rng = rng
         self._clock = clock
@@ -242,7 +247,7 @@ class Recorder:
             "reason": reason,
             "began": self._began,
             "written": self._instant(),
-            "config": encode(self._election.settings),
+            "config": encode(self._config),
         }
         return _as_line(head)
 

@@ -52,7 +52,7 @@ class Runner:
         """`client` is the caller's to close; `resume_file` None means that nothing is ever resumed."""
         rng = random.Random()
         self.election = Election(settings, rng)
-        self.recorder = Recorder(self.election, rng, board.clock)
+        self.recorder = Recorder(settings, self.election, rng, board.clock)
         self._client = client
         self._store = Store(client, self.election.keys)
         self._board = board
