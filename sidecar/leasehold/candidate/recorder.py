@@ -42,11 +42,11 @@ FORMAT: Final = 1
 """The version of the lines. A reader refuses any other."""
 KEPT_EVENTS: Final = 2_000
 """At least; the oldest segment goes when there are as many without it."""
-MAX_BYTES: Final = 430_000
+MAX_BYTES: Final = 380_000
 """With the events that are not encoded yet, and Python's own overhead, that stays below half a megabyte."""
 SEGMENT_EVENTS: Final = 250
 _BATCH_BYTES: Final = 16_384
-_PENDING_EVENTS: Final = 32
+_PENDING_EVENTS: Final = 64
 _LONG_QUEUE: Final = 4
 """Entries of an event that is encoded at once, since each takes about a kilobyte by reference."""
 _ALARMING_NOTES: Final = frozenset({"lost", "usurped"})
