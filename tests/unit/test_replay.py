@@ -95,7 +95,10 @@ def test_a_last_line_that_is_cut_off_is_left_out(run: Run, record: list[Line], c
 def test_text_from_elsewhere_is_escaped(run: Run) -> None:
     script = holding()
     script.feed(ev.WatchLost("\x1b[2J\nforged line \udcff"))
-    _, out, _ = run(lines_of(script))
+    record = lines_of(script)
+    record[0].update(reason="\x1b[2J")
+    record[0]["config"]["record"]["identity"] = "\x1b[2J"
+    _, out, _ = run(record)
     assert "\x1b" not in out
     assert "\nforged" not in out
     assert r"\u001b[2J\nforged line \udcff" in out
@@ -194,6 +197,10 @@ BAD: dict[str, tuple[bytes | list[Line], str]] = {
         edited(lambda r: r[0].update(leasehold="9.9.9")),
         "it is a record of version 1 by Leasehold 9.9.9",
     ),
+    "a terminal's version": (
+        edited(lambda r: r[0].update(leasehold="\x1b[2J")),
+        'it is a record of version 1 by Leasehold "',
+    ),
     "a version of a type": (edited(lambda r: r[0].update(flightRecord=[1])), "it is a record of version [1]"),
     "no configuration": (edited(lambda r: r[0].pop("config")), "line 1 holds null"),
     "no beginning": (edited(lambda r: r[0].pop("began")), "line 1 lacks a field"),
@@ -231,6 +238,7 @@ def test_what_is_no_record_is_one_sentence(
     assert err.endswith(".\n")
     assert err.count("\n") == 1
     assert len(err) < 400
+    assert "\x1b" not in err
 
 
 def test_a_line_too_long_is_refused(run: Run, record: list[Line], monkeypatch: pytest.MonkeyPatch) -> None:

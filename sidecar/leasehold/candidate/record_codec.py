@@ -9,6 +9,7 @@ no text moves a terminal's cursor.
 from __future__ import annotations
 
 import json
+import re
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
@@ -31,6 +32,15 @@ class RecordError(ValueError):
 
 dumps: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 """A value as one line of JSON, in ASCII."""
+
+
+_WORD: Final = re.compile(r"[!#-'*-<>-~]+")
+"""Text that needs no quotes: printable ASCII without blanks, quotes, parentheses and the equals sign."""
+
+
+def quoted(text: str) -> str:
+    """Text from elsewhere, for a person: as it is if it is one word of ASCII, else as JSON has it."""
+    return text if _WORD.fullmatch(text) else dumps(text)
 
 
 def loads(line: bytes) -> Any:

@@ -1,8 +1,8 @@
 """A flight record, replayed: the same election, fed the same events at the same instants.
 
-`read` takes the lines one by one, so a record of any length is replayed in the memory of one line.
-What is wrong with a line raises `RecordError`. What is wrong with the record's story comes with the step: the replay
-came out otherwise than was recorded, or a rule was broken.
+Lines are taken one by one, so a record of any length is replayed in the memory of one line. A line that is none of a
+record's raises `RecordError`. If the replay comes to something else than was recorded, or a rule is broken, the step
+says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leasehold import __version__
-from leasehold.candidate.record_codec import EVENTS, RecordError, decode, encode, loads
+from leasehold.candidate.record_codec import EVENTS, RecordError, decode, dumps, encode, loads, quoted
 from leasehold.candidate.record_state import election_of, state_of
 from leasehold.candidate.recorder import FORMAT, named, raised
 from leasehold.candidate.replay_check import Broken, QuestionRate, Rules, Step
@@ -74,7 +74,8 @@ def read_head(lines: Iterator[bytes]) -> Head:
     if "flightRecord" not in fields:
         raise RecordError("its first line is not that of a flight record")
     if fields["flightRecord"] != FORMAT or fields.get("leasehold") != __version__:
-        theirs = f"version {str(fields['flightRecord'])[:20]} by Leasehold {str(fields.get('leasehold'))[:20]}"
+        version, leasehold = (_shown(fields.get(name)) for name in ("flightRecord", "leasehold"))
+        theirs = f"version {version} by Leasehold {leasehold}"
         ours = f"version {FORMAT} by Leasehold {__version__}"
         raise RecordError(f"it is a record of {theirs}, and this replays {ours}: use that Leasehold")
     try:
@@ -84,6 +85,10 @@ def read_head(lines: Iterator[bytes]) -> Head:
         return Head(fields["leasehold"], decode(str, fields.get("reason")), config, zero)
     except (RecordError, KeyError, TypeError) as error:
         raise _at(1, error) from None
+
+
+def _shown(version: Any) -> str:
+    return (quoted(version) if isinstance(version, str) else dumps(version))[:20]
 
 
 def replay(head: Head, lines: Iterable[bytes], cut: Truncation | None = None) -> Iterator[Replayed]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any, Final
 
-from leasehold.candidate.record_codec import dumps
+from leasehold.candidate.record_codec import quoted
 from leasehold.candidate.replay import Replayed
 
 WIDTH: Final = 116
-_WORD: Final = re.compile(r"[!#-'*-<>-~]+")
-"""Text that needs no quotes: printable ASCII without blanks, quotes, parentheses and the equals sign."""
 
 
 class StepText:
@@ -70,7 +67,7 @@ class StepText:
     def _text(self, text: str) -> str:
         if self._prefix and text.startswith(self._prefix):
             text = ".../" + text.removeprefix(self._prefix)
-        return text if _WORD.fullmatch(text) else dumps(text)
+        return quoted(text)
 
 
 def _given(value: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
-from leasehold.candidate.record_codec import RecordError
+from leasehold.candidate.record_codec import RecordError, quoted
 from leasehold.candidate.replay import Head, Replayed, Truncation, lines_of, read_head, replay
 from leasehold.candidate.replay_text import StepText
 from leasehold.lock.keys import Keys
@@ -69,8 +69,8 @@ def _replay(file: BinaryIO, *, check: bool) -> int:
 
 
 def _title(head: Head) -> str:
-    config = head.config
-    return f"{config.record.identity} in the election for {config.lock}; recorded because: {head.reason}; times are UTC"
+    identity, reason = quoted(head.config.record.identity), quoted(head.reason)
+    return f"{identity} in the election for {head.config.lock}; recorded because: {reason}; times are UTC"
 
 
 def _print(steps: Iterator[Replayed], text: StepText) -> int:

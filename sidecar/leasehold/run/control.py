@@ -24,10 +24,10 @@ from leasehold.http.listener import is_loopback
 from leasehold.http.server import App, answer, headers, refusal
 
 Submit = Callable[[Event], None]
-Record = Callable[[str], Recording]
+TakeRecord = Callable[[str], Recording]
 
 
-def make_app(submit: Submit, board: Publisher, record: Record, *, tcp: bool = True) -> App:
+def make_app(submit: Submit, board: Publisher, record: TakeRecord, *, tcp: bool = True) -> App:
     """The control routes. `submit` puts an event before the election; `tcp` is False on a Unix socket.
 
     `record` returns the flight record up to now, given the reason to name in it.
@@ -99,7 +99,7 @@ class _Control:
         return answer({"state": self._state.value, "error": sentence}, 409)
 
 
-async def _flight_record(record: Record, request: aio.BaseRequest) -> aio.StreamResponse:
+async def _flight_record(record: TakeRecord, request: aio.BaseRequest) -> aio.StreamResponse:
     """The flight record, as JSON lines: piece by piece, as it is unpacked, so that it never lies here as a whole."""
     response = aio.StreamResponse(headers=headers({"Content-Type": "application/jsonl"}))
     await response.prepare(request)
