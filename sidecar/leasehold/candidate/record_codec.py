@@ -81,7 +81,7 @@ class _Layout:
     def __init__(self, kind: type) -> None:
         if not is_dataclass(kind):
             raise TypeError(f"{kind.__name__} cannot be recorded")
-        names = tuple(field.name for field in fields(kind))
+        self.names = names = tuple(field.name for field in fields(kind))
         self._defaults = tuple((field.name, field.default) for field in fields(kind))
         self.values = attrgetter(*names) if len(names) > 1 else partial(_few_values, names)
         self._repeats = _compares_exactly(kind)
@@ -120,6 +120,17 @@ def values_of(value: Any) -> tuple[Any, ...]:
     """The fields' values of a dataclass: quicker to compare than two of them."""
     kind: Any = type(value)
     return _layout(kind).values(value)
+
+
+def encode_changes(kind: Any, before: tuple[Any, ...], after: tuple[Any, ...]) -> dict[str, Any]:
+    """The fields that differ between two instances of a dataclass, given by their values; all if there is none before.
+
+    A field that got its default is among them, unlike in what `encode` returns.
+    """
+    names = _layout(kind).names
+    if not before:
+        return {name: encode(new) for name, new in zip(names, after, strict=True)}
+    return {name: encode(new) for name, old, new in zip(names, before, after, strict=True) if old != new}
 
 
 # --- from JSON -------------------------------------------------------------------------------------------------------

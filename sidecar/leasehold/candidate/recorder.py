@@ -2,7 +2,7 @@
 
 The election decides by its events, their instants and the numbers that it draws, by nothing else. So a record is a
 state to start from (a checkpoint), a seed, and each event with its instant; and because it is there to be checked,
-what each led to: the commands, and the snapshot if it is another than before.
+what each led to: the commands, and the fields of the snapshot that changed.
 
 A ring loses its beginning, and an election may hold for weeks without a state that is simple to describe. So the ring
 consists of segments. Each begins with a checkpoint of everything that the election is made of, and with a fresh seed:
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from leasehold import __version__
-from leasehold.candidate.record_codec import dumps, encode, values_of
+from leasehold.candidate.record_codec import dumps, encode, encode_changes, values_of
 from leasehold.candidate.record_state import state_of
 from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Command, Event, Note, Snapshot, Tick
@@ -214,8 +214,8 @@ class Recorder:
 
     def _record(self, event: Event, now: float, commands: Sequence[Command], snapshot: Snapshot) -> None:
         values = values_of(snapshot)
-        same, self._last = values == self._last, values
-        if same and not commands and type(event) is Tick:
+        before, self._last = self._last, values
+        if values == before and not commands and type(event) is Tick:
             self._add(b'{"at":%a,"event":"Tick"}\n' % now)  # every second; all others together are fewer
             return
         line: dict[str, Any] = {"at": now, "event": type(event).__name__}
@@ -223,8 +223,8 @@ class Recorder:
             line["fields"] = fields
         if commands:
             line["commands"] = [named(command) for command in commands]
-        if not same:
-            line["snapshot"] = encode(snapshot)
+        if values != before:
+            line["snapshot"] = encode_changes(Snapshot, before, values)
         self._add(_as_line(line))
 
     def _add(self, line: bytes) -> None:

@@ -13,7 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leasehold import __version__
-from leasehold.candidate.record_codec import EVENTS, RecordError, decode, dumps, encode, loads, quoted
+from leasehold.candidate.record_codec import (
+    EVENTS,
+    RecordError,
+    decode,
+    dumps,
+    encode,
+    encode_changes,
+    loads,
+    quoted,
+    values_of,
+)
 from leasehold.candidate.record_state import election_of, state_of
 from leasehold.candidate.recorder import FORMAT, named, raised
 from leasehold.candidate.replay_check import Broken, QuestionRate, Rules, Step
@@ -139,8 +149,8 @@ class _Machine:
     election: Election | None = None
     rng: random.Random = field(default_factory=random.Random)
     number: int = 0
-    snapshot: Any = None
-    """The snapshot as the record has it."""
+    snapshot: dict[str, Any] = field(default_factory=dict)
+    """The fields of the snapshot as the record has them."""
     rules: Rules = field(init=False)
     rate: QuestionRate = field(default_factory=QuestionRate)
     pending: list[str] = field(default_factory=list)
@@ -168,7 +178,7 @@ class _Machine:
         if self.election is None:
             self.election = election_of(fields.get("state"), self.rng)
             self.number = checkpoint["number"]
-            self.snapshot = encode(_snapshot_of(self.election))
+            self.snapshot = _fields_of(_snapshot_of(self.election))
         elif state_of(self.election) != fields.get("state"):
             self.pending.append(f"The state at line {line} is another than the replay came to.")
         self.rng.seed(seed)
@@ -212,15 +222,19 @@ class _Machine:
         told = fields.get("commands", [])
         if told != [named(command) for command in commands]:
             yield "The election returns other commands than recorded."
-        self.snapshot = fields.get("snapshot", self.snapshot)
-        if self.snapshot != encode(after):
+        changed, replayed = fields.get("snapshot", {}), _fields_of(after)
+        if not isinstance(changed, dict) or self.snapshot | changed != replayed:
             yield "The election comes to another snapshot than recorded."
-            self.snapshot = encode(after)
+        self.snapshot = replayed
 
 
 def _snapshot_of(election: Election) -> Snapshot:
     snapshot: Snapshot = _sound(election.snapshot)
     return snapshot
+
+
+def _fields_of(snapshot: Snapshot) -> dict[str, Any]:
+    return encode_changes(Snapshot, (), values_of(snapshot))
 
 
 def _sound(value: Any) -> Any:
