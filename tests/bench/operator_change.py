@@ -10,7 +10,9 @@ from http.client import HTTPException
 
 from leasehold import clock
 from leasehold.etcd import EtcdClient, Watcher
-from leasehold.lock.keys import Keys, LockName, Record, prefix_end
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.bench.figures import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
 from tests.bench.operator_world import HELD_EVERY, ROOT, World
 from tests.cluster import Object

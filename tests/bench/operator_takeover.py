@@ -8,7 +8,8 @@ from contextlib import ExitStack
 
 from leasehold import clock
 from leasehold.etcd import EtcdClient
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.bench.figures import Sample, Table, percentiles, say, whole_seconds
 from tests.bench.operator_world import PATIENCE, ROOT, World
 from tests.cluster.line import Line

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.bench.figures import MeasurementFailed, say
 from tests.bench.scale import Bench
 from tests.cluster import ControlPlane

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.servers import CertificateAuthority, Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
 PATIENCE = 60.0

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 
 from leasehold.clock import now as clock
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.servers import Etcdctl, EtcdServer, Process, wait_for
 from tests.support.unkillable_tree import beats, living
 

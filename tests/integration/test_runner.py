@@ -9,9 +9,11 @@ from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.candidate.store import Store
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd import EtcdClient, WatchEvent
-from leasehold.lock.keys import Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.servers import EtcdServer
 from tests.support.http_client import until
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.servers import Etcdctl, EtcdServer, Process, reserve_port, wait_for
 
 PATIENCE = 60.0

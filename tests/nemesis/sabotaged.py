@@ -21,7 +21,7 @@ def _init(self: LeaseClock, max_drift: float) -> None:
 
 def _answered(self: LeaseClock, origin: ResponseHeader, sent: float, ttl: int) -> None:
     _honest_answered(self, origin, sent, ttl)
-    self._renewed_since = None
+    self.renewed_since = None
     self.deadline = sent + self.ttl * self.factor
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.nemesis.checker import ill_settled
 from tests.nemesis.gateway import Gateway, Unanswered, padded
 from tests.nemesis.history import Asked, Broken, History, Released, Setup, Started, Step

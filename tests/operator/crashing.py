@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from leasehold.__main__ import main
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.resource import FINALIZER
 from leasehold.operator.reconcile.api import Kube
 from leasehold.operator.reconcile.etcd_writer import Writer

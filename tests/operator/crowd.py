@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from leasehold import clock
 from leasehold.etcd import EtcdClient
-from leasehold.lock.keys import Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.cluster import ControlPlane, Object
 from tests.cluster.line import Line
 from tests.cluster.rest import path_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leasehold.lock.keys import Record
+from leasehold.lock.record import Record
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.operators import Operator

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from leasehold.lock.keys import Record
+from leasehold.lock.record import Record
 from tests.operator.scene import Scene
 from tests.operator.seen import condition, declared
 from tests.servers import wait_for

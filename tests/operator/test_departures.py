@@ -10,12 +10,12 @@ from leasehold.candidate import runner
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.clock import now
-from leasehold.election import election, yielding
 from leasehold.election import events as ev
+from leasehold.election import yielding
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd import Compare, Delete, EtcdClient, Op, OutcomeUnknown, TxnAnswer
-from leasehold.lock.keys import Entry, Record
+from leasehold.lock.record import Entry, Record
 from tests.operator.watching import LOCK, watching
 from tests.servers import EtcdServer, wait_for
 from tests.support.http_client import until
@@ -95,8 +95,7 @@ async def test_where_the_key_may_still_stand_the_lease_is_revoked_at_once(
 ) -> None:
     """The next one waits for that: only after a deletion that is certain may a lease linger."""
     monkeypatch.setattr(runner, "LINGER", NEVER)
-    for module in (election, yielding):
-        monkeypatch.setattr(module, "STOP_PATIENCE", 1.0)
+    monkeypatch.setattr(yielding, "STOP_TIMEOUT_SECONDS", 1.0)
     async with Deaf([etcd.url], clock=now) as deaf, holding(deaf, board, root) as (made, running):
         lease = made.election.lease_id
         assert lease

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.operator.installed import OPERATOR, OPERATOR_NAMESPACE
 from tests.operator.own_etcd import OwnEtcd
 from tests.operator.seen import condition, declared, is_ready, lock

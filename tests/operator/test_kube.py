@@ -14,7 +14,7 @@ from typing import Any, get_args
 import pytest
 
 from leasehold.kube import access as access_module
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile import api as kube_module
 from leasehold.operator.reconcile.api import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
 from leasehold.operator.watch.transform import Kind

@@ -14,7 +14,7 @@ from leasehold.kubectl.change import RefusedError
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import NotThereError
 from leasehold.kubectl.place import ClusterRef
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, condition, ended, holder, running, status_of
 from tests.servers import wait_for

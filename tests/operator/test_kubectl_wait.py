@@ -11,7 +11,7 @@ from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError
 from leasehold.kubectl.lock import LockView
 from leasehold.kubectl.place import ClusterRef
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.cluster import ControlPlane
 from tests.operator.plugin import PATIENCE, Plugin, ended, holder, running, status_of
 from tests.servers import wait_for

@@ -7,7 +7,9 @@ import pytest
 
 from leasehold.clock import now
 from leasehold.etcd import Compare, EtcdClient, EtcdError, Op, Put, RangeAnswer
-from leasehold.lock.keys import Keys, LockName, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.spec import Spec
 from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
 from leasehold.operator.watch.mirror import locks_prefix

@@ -8,7 +8,8 @@ import pytest
 
 from leasehold.clock import now
 from leasehold.etcd import EtcdClient, EtcdError, RangeAnswer
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from leasehold.operator.watch import mirror_feed
 from tests.operator.watching import LOCK, Client, Watching, join, watching
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy

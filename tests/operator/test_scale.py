@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.bench.processes import memory
 from tests.cluster import ControlPlane
 from tests.operator import crowd

@@ -8,7 +8,9 @@ import pytest
 from leasehold.candidate.store import entry_of
 from leasehold.clock import now
 from leasehold.etcd import EtcdClient, EtcdError, KeyValue, NotSent, OutcomeUnknown
-from leasehold.lock.keys import Entry, Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.reconcile import etcd_writer
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer

@@ -9,7 +9,9 @@ from typing import Self
 
 from leasehold.clock import now
 from leasehold.etcd import EtcdClient, KeyValue, WatchBatch, Watcher
-from leasehold.lock.keys import Entry, Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
 from leasehold.operator.plan.observed import EtcdState
 from leasehold.operator.watch.mirror import Mirror
 from leasehold.operator.watch.mirror_feed import MirrorFeed

@@ -7,11 +7,10 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-
-from leasehold.election.election import Election
+from contextlib import nullcontext
 
 from .mutants import FURTHER, LISTED
-from .world import Failure, Machine, World
+from .world import Failure, World
 
 
 def main() -> int:
@@ -26,9 +25,10 @@ def main() -> int:
     names = [mutant.__name__ for mutant in (*LISTED, *FURTHER)]
     parser.add_argument("--mutant", choices=names, help="run the election with this bug planted")
     options = parser.parse_args()
-    machine = next((mutant for mutant in (*LISTED, *FURTHER) if mutant.__name__ == options.mutant), Election)
+    mutant = next((mutant for mutant in (*LISTED, *FURTHER) if mutant.__name__ == options.mutant), None)
     only = tuple(filter(None, options.faults.split(",")))
-    return run(_seeds(options), machine, only, _say if options.verbose else None)
+    with mutant.planted() if mutant else nullcontext():
+        return run(_seeds(options), only, _say if options.verbose else None)
 
 
 def _seeds(options: argparse.Namespace) -> Iterable[int]:
@@ -50,16 +50,14 @@ def _fresh(seconds: float) -> Iterator[int]:
         yield seed
 
 
-def run(
-    seeds: Iterable[int], machine: Machine, only: tuple[str, ...], echo: Callable[[str], None] | None = None
-) -> int:
+def run(seeds: Iterable[int], only: tuple[str, ...], echo: Callable[[str], None] | None = None) -> int:
     """Run these schedules, all of them, and say which failed; returns 1 if any did."""
     failed: dict[str, list[int]] = defaultdict(list)
     count, start = 0, time.process_time()
     for seed in seeds:
         count += 1
         try:
-            World(seed, machine, echo, only).run()
+            World(seed, echo, only).run()
         except Failure as failure:
             failed[failure.invariant].append(seed)
             _say(str(failure))

@@ -7,7 +7,8 @@ from enum import Enum
 from typing import Any
 
 from leasehold.election.events import Declared, ResponseHeader
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 
 def describe(thing: object) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 from .fault import Heal
 from .store import KEYS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from leasehold.election import events as ev
-from leasehold.election.events import State
+from leasehold.election.snapshot import State
 
 from .cluster import Member
 from .fault import Heal, cut_off

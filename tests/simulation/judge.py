@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leasehold.candidate.replay_check import broken_by_snapshot
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import DEFAULT_TTL, Entry, Spec
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import DEFAULT_TTL, Spec
 
 from .store import KEYS
 from .watches import Watcher
@@ -160,7 +162,7 @@ class Judge:
 
     # --- what a process did
 
-    def observe(self, process: Process, event: ev.Event, before: ev.Snapshot, commands: Sequence[ev.Command]) -> None:
+    def observe(self, process: Process, event: ev.Event, before: Snapshot, commands: Sequence[cmd.Command]) -> None:
         """A process took an event: judge what it published and what it commanded."""
         if self.excuses:
             self._hears(process, event)
@@ -175,11 +177,11 @@ class Judge:
             self.check()
             self._check_token(process)
 
-    def _check_snapshot(self, process: Process, before: ev.Snapshot) -> None:
+    def _check_snapshot(self, process: Process, before: Snapshot) -> None:
         for broken in broken_by_snapshot(before, process.snapshot):
             self.fail(broken.rule, f"{process.host.name} {broken.story}")
 
-    def _check_rate(self, process: Process, event: ev.Event, commands: Sequence[ev.Command]) -> None:
+    def _check_rate(self, process: Process, event: ev.Event, commands: Sequence[cmd.Command]) -> None:
         answered = isinstance(event, ev.Answer) and process.answers(event)
         for broken in process.rate.judge(event, self.world.timeline.now, commands, answered=answered):
             self.fail(broken.rule, f"{process.host.name} {broken.story}")
@@ -200,7 +202,7 @@ class Judge:
                 self.fail("token", f"{process.host.name} holds under {token} after {self.highest}")
             self.highest = max(self.highest, token)
 
-    def noted(self, process: Process, note: ev.Note) -> None:
+    def noted(self, process: Process, note: cmd.Note) -> None:
         if note.kind == "rolled-back" and not self.expects_data_loss:
             self.fail("snapshot", f"{process.host.name} says that etcd lost data, which it did not")
 
@@ -245,7 +247,7 @@ class Judge:
 
     # --- handing over
 
-    def _learn(self, process: Process, event: ev.Event, commands: Sequence[ev.Command]) -> None:
+    def _learn(self, process: Process, event: ev.Event, commands: Sequence[cmd.Command]) -> None:
         """Keep what a process knew of the queue and the spec when it commanded to give up."""
         if isinstance(event, (ev.Joined, ev.QueueRead)):
             process.knows = {entry.key: entry for entry in event.queue}
@@ -257,7 +259,7 @@ class Judge:
             self._learn_spec(process, event.declared)
         self._count_unwritten(process, event)
         for command in commands:
-            if isinstance(command, ev.Resign) and process.led:
+            if isinstance(command, cmd.Resign) and process.led:
                 known = {entry.create_revision for entry in process.knows.values()}
                 if any(entry.record.foreign for entry in process.knows.values()) or process.unwritten >= 3:
                     known.clear()  # what is not ours may be in the way; and a full etcd lets nobody say `yieldTo`
@@ -268,7 +270,7 @@ class Judge:
     def _count_unwritten(self, process: Process, event: ev.Event) -> None:
         if process.snapshot.state is not State.YIELDING:
             process.unwritten = 0
-        elif isinstance(event, ev.Failed) and isinstance(process.answered, ev.Write):
+        elif isinstance(event, ev.Failed) and isinstance(process.answered, cmd.Write):
             process.unwritten += 1
 
     def _learn_spec(self, process: Process, declared: ev.Declared) -> None:
@@ -277,18 +279,18 @@ class Judge:
             process.capacity_fell = self.world.timeline.now
         process.knows_spec = max(process.knows_spec, declared.revision)
 
-    def gives_up(self, command: ev.Resign, queue: Sequence[Entry]) -> None:
+    def gives_up(self, command: cmd.Resign, queue: Sequence[Entry]) -> None:
         """A `Resign` takes effect; `queue` is as it was before."""
         own = next(entry for entry in queue if entry.lease == command.lease and entry.create_revision == command.token)
-        gone = {entry.key for entry in command.passed} | ({own.key} if not command.keep_own else set())
+        gone = {entry.key for entry in command.skipped} | ({own.key} if not command.keep_own else set())
         left = [entry for entry in queue if entry.key not in gone]
-        if any(entry.record.foreign for entry in command.passed):
+        if any(entry.record.foreign for entry in command.skipped):
             self.fail("passed-by", "a candidate that is not ours was passed by")
         holders = {entry.key for entry in queue[: (self.world.cluster.store.declared.spec or Spec()).capacity]}
-        if command.passed and holders & {entry.key for entry in command.passed}:
+        if command.skipped and holders & {entry.key for entry in command.skipped}:
             self.fail("passed-by", f"{own.record.identity} deletes the key of another holder")
         spec = self.world.cluster.store.declared.spec or Spec()
-        for passed in command.passed:
+        for passed in command.skipped:
             behind = [entry for entry in left if entry.create_revision > passed.create_revision]
             if not any(rank(entry, spec) > rank(passed, spec) for entry in behind):
                 self.fail("passed-by", f"{passed.record.identity} is passed by for nobody better")

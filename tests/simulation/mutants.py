@@ -7,197 +7,159 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, ClassVar
-from unittest import mock
+from weakref import WeakKeyDictionary
 
-from leasehold.election import election
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election import joining, keep_alive, knowledge, lifecycle, queued, yielding
 from leasehold.election.election import Election
-from leasehold.election.events import Cause, State
 from leasehold.election.lease import LeaseClock
+from leasehold.election.machine import Handover, Machine
 from leasehold.election.queue_view import QueueView
 from leasehold.election.ranking import HandoverPlan
-from leasehold.lock.keys import Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 
-
-class Mutant(Election):
-    """An election whose table leads to its own methods: `TRANSITIONS` names those of `Election` itself."""
-
-    faults: ClassVar[tuple[str, ...]] = ()
-    """Where only some faults in one order bring the bug out: those alone, so as not to wait for them."""
-    _table: ClassVar[dict[State, dict[type, Any]]]
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        acts = election.TRANSITIONS.items()
-        cls._table = {state: {event: getattr(cls, act.__name__) for event, act in row.items()} for state, row in acts}
-
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
-        with mock.patch.object(election, "TRANSITIONS", self._table):
-            return super().handle(event, now)
+from .plant import Function, Mutant, replaces
 
 
 class DeadlineFromTheReply(Mutant):
     """Counts the TTL from when the answer came, as etcd's Go `Session` does, not from before the question left."""
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    @replaces(Election.handle)
+    def handle(original: Function, election: Election, event: ev.Event, now: float) -> Any:
         if isinstance(event, (ev.Granted, ev.KeptAlive)):
             event = replace(event, sent=now)
-        return super().handle(event, now)
+        return original(election, event, now)
 
 
 class DriftFactorDropped(Mutant):
-    """Believes all clocks to run alike."""
+    """Takes all clocks to run alike."""
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._lease.factor = 1.0
+    @replaces(LeaseClock.__post_init__)
+    def init(original: Function, lease: LeaseClock, max_drift: float) -> None:
+        lease.factor = 1.0
 
 
 class OwnKeyNotWatched(Mutant):
     """Hears nothing of its own key."""
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    @replaces(Election.handle)
+    def handle(original: Function, election: Election, event: ev.Event, now: float) -> Any:
         key = event.key if isinstance(event, ev.EntryGone) else None
         key = event.entry.key if isinstance(event, ev.EntryPut) else key
-        if self._own is not None and key == self._own.key:
+        if key is not None and key == election.snapshot.key:
             return []
-        return super().handle(event, now)
+        return original(election, event, now)
 
 
 class NoConfirmationAfterUnsure(Mutant):
     """Once unsure, takes the next keep-alive's answer for proof that the lease lives."""
 
-    def _kept_alive(self, event: ev.KeptAlive, now: float) -> None:
-        super()._kept_alive(event, now)
-        if self._state is State.UNSURE and event.ttl > 0:
-            self._lease.deadline = event.sent + self._lease.ttl * self._lease.factor
-            self._place(now)
-
-
-class _Trusting(LeaseClock):
-    def answered(self, origin: ev.ResponseHeader, sent: float, ttl: int) -> None:
-        super().answered(origin, sent, ttl)
-        self.deadline = sent + self.ttl * self.factor
+    @replaces(keep_alive.kept_alive)
+    def kept_alive(original: Function, machine: Machine, event: ev.KeptAlive, now: float) -> None:
+        original(machine, event, now)
+        lease = machine.candidate.lease
+        if machine.state is State.UNSURE and event.ttl > 0:
+            lease.deadline = event.sent + lease.ttl * lease.factor
+            queued.evaluate(machine, now)
 
 
 class UnconfirmedKeepAliveCounted(Mutant):
     """Moves the deadline by a keep-alive's answer alone."""
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._lease = _Trusting(self.settings.max_drift)
+    @replaces(LeaseClock.answered)
+    def answered(original: Function, lease: LeaseClock, header: ev.ResponseHeader, sent: float, ttl: int) -> None:
+        original(lease, header, sent, ttl)
+        lease.deadline = sent + lease.ttl * lease.factor
 
 
 class HoldsWhileOutcomeUnknown(Mutant):
     """A deletion had no answer, and the key is still there: so it was not done, and we lead on."""
 
-    def _yield_read(self, event: ev.QueueRead, now: float) -> None:
-        own = next((entry for entry in event.queue if self._own and entry.key == self._own.key), None)
-        if own is not None and self._given_up and not self._stopping and self._lease.is_valid(now):
-            self._state = State.WAITING
-            self._step, self._unknown, self._given_up, self._cause = None, False, False, None
-            self._queue_read(event, now)
+    @replaces(yielding.queue_read)
+    def queue_read(original: Function, machine: Machine, event: ev.QueueRead, now: float) -> None:
+        candidate, handover = machine.candidate, machine.candidate.handover
+        stands = candidate.entry.key in {entry.key for entry in event.queue}
+        if stands and handover.resigned and not machine.intent.stopping and candidate.lease.is_valid(now):
+            machine.state, machine.pending.step, candidate.handover = State.WAITING, None, Handover()
+            queued.queue_read(machine, event, now)
         else:
-            super()._yield_read(event, now)
+            original(machine, event, now)
 
 
 class YieldingBackToHolding(Mutant):
-    """Whom it yields to has gone while it waits for the guarded work: so it leads on."""
+    """The preferred candidate has gone while it waits for the guarded work: so it leads on."""
 
-    def _entry_gone(self, event: ev.EntryGone, now: float) -> None:
-        super()._entry_gone(event, now)
-        if self._state is State.YIELDING and self._draining and self._cause is Cause.PREFERRED and self._own:
-            self._state, self._draining, self._drain_until, self._cause = State.HOLDING, False, float("inf"), None
+    @replaces(queued.entry_gone)
+    def entry_gone(original: Function, machine: Machine, event: ev.EntryGone, now: float) -> None:
+        original(machine, event, now)
+        handover = machine.candidate.handover
+        if machine.candidate.is_draining and handover.cause is Cause.PREFERRED:
+            machine.state, machine.candidate.handover = State.HOLDING, Handover()
 
 
-class _Hasty(QueueView):
-    def clears_the_way(self, key: str, token: int) -> bool:
-        ahead = self.ahead(token)
+class ChangedKeyTakenOverUnread(Mutant):
+    """Takes over from a predecessor that had rewritten its record, and may have deleted ours with its own."""
+
+    @replaces(QueueView.clears_the_way)
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int) -> bool:
+        ahead = view.ahead(token)
         return len(ahead) == 1 and ahead[0].key == key
 
 
-class _Shortsighted(QueueView):
-    def clears_the_way(self, key: str, token: int) -> bool:
-        ahead = self.ahead(token)
-        return bool(ahead) and ahead[-1].key == key and not ahead[-1].changed
-
-
-class _Sees(Mutant):
-    """Sees the queue through another kind of view."""
-
-    kind: type[QueueView] = QueueView
-
-    def _entry_gone(self, event: ev.EntryGone, now: float) -> None:
-        view = self._view
-        self._view = self.kind(view.entries, view.revision, view.whole)
-        super()._entry_gone(event, now)
-
-
-class ChangedKeyTakenOverUnread(_Sees):
-    """Takes over from a predecessor that had rewritten its record, and may have deleted ours with its own."""
-
-    kind = _Hasty
-
-
-class PredecessorTakenForTheOnlyOne(_Sees):
+class PredecessorTakenForTheOnlyOne(Mutant):
     """Takes over when the key directly ahead goes, whoever else stands ahead."""
 
-    kind = _Shortsighted
+    @replaces(QueueView.clears_the_way)
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int) -> bool:
+        ahead = view.ahead(token)
+        return bool(ahead) and ahead[-1].key == key and not ahead[-1].changed
 
-    def _moved_up(self, clear: bool, now: float) -> None:
-        if clear and self._own is not None:
-            self._view = replace(self._view, entries=(self._own,))
-        super()._moved_up(clear, now)
+    @replaces(queued.moved_up)
+    def moved_up(original: Function, machine: Machine, clear: bool, now: float) -> None:
+        if clear:
+            machine.candidate.view = replace(machine.candidate.view, entries=(machine.candidate.entry,))
+        original(machine, clear, now)
 
 
 class LeaseReused(Mutant):
     """Stands in the queue again under the lease of the candidate that it gave up."""
 
-    _kept: tuple[int, LeaseClock] | None = None
+    kept: ClassVar[WeakKeyDictionary[Machine, tuple[int, LeaseClock]]] = WeakKeyDictionary()
 
-    def _drop_lease(self) -> None:
-        if self._lease_id is not None and self._lease.deadline is not None and not self._stopping:
-            self._kept = (self._lease_id, self._lease)
-            self._lease_id = None
-        super()._drop_lease()
+    @replaces(lifecycle.drop_lease)
+    def drop_lease(original: Function, machine: Machine) -> None:
+        candidate = machine.candidate
+        if candidate.lease_id is not None and candidate.lease.deadline is not None and not machine.intent.stopping:
+            LeaseReused.kept[machine] = (candidate.lease_id, candidate.lease)
+            candidate.lease_id = None
+        original(machine)
 
-    def _spec_read(self, event: ev.SpecRead, now: float) -> None:
-        kept, self._kept = self._kept, None
-        if kept is None or not kept[1].is_valid(now):
-            super()._spec_read(event, now)
+    @replaces(joining.spec_read)
+    def spec_read(original: Function, machine: Machine, event: ev.SpecRead, now: float) -> None:
+        lease_id, lease = LeaseReused.kept.pop(machine, (0, None))
+        if lease is None or not lease.is_valid(now):
+            original(machine, event, now)
             return
-        self._adopt(event.declared, event.origin.revision, now)
-        self._lease_id, self._lease = kept
-        self._ask(ev.Join(self._op(), kept[0], self.settings.record, self._declared.revision))
+        knowledge.adopt(machine, event.declared, event.origin.revision, now)
+        machine.candidate.lease_id, machine.candidate.lease = lease_id, lease
+        revision = machine.etcd.declared.revision
+        machine.ask(cmd.Join(machine.next_op(), lease_id, machine.config.record, revision))
 
 
 # --- beyond the list -------------------------------------------------------------------------------------------------
 
 
-class _AnyTerm(LeaseClock):
-    def confirm(self, origin: ev.ResponseHeader) -> bool:
-        if self._before is not None:
-            self._before = replace(self._before, term=origin.term)
-        return super().confirm(origin)
-
-
-class _AnyMember(LeaseClock):
-    def answered(self, origin: ev.ResponseHeader, sent: float, ttl: int) -> None:
-        super().answered(origin, sent, ttl)
-        self._sent = sent
-
-    def confirm(self, origin: ev.ResponseHeader) -> bool:
-        if self._before is not None:
-            self._before = replace(self._before, member=origin.member)
-        return super().confirm(origin)
-
-
 class TermNotCompared(Mutant):
     """Confirms a keep-alive by a read in another raft term."""
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._lease = _AnyTerm(self.settings.max_drift)
+    @replaces(LeaseClock.confirm)
+    def confirm(original: Function, lease: LeaseClock, header: ev.ResponseHeader) -> Any:
+        if lease.before is not None:
+            lease.before = replace(lease.before, term=header.term)
+        return original(lease, header)
 
 
 class MemberNotCompared(Mutant):
@@ -205,41 +167,52 @@ class MemberNotCompared(Mutant):
 
     faults = ("relapse",)
 
-    def _forget(self) -> None:
-        super()._forget()
-        self._lease = _AnyMember(self.settings.max_drift)
+    @replaces(LeaseClock.answered)
+    def answered(original: Function, lease: LeaseClock, header: ev.ResponseHeader, sent: float, ttl: int) -> None:
+        original(lease, header, sent, ttl)
+        lease.sent = sent
+
+    @replaces(LeaseClock.confirm)
+    def confirm(original: Function, lease: LeaseClock, header: ev.ResponseHeader) -> Any:
+        if lease.before is not None:
+            lease.before = replace(lease.before, member=header.member)
+        return original(lease, header)
 
 
 class SpecReadOnce(Mutant):
     """Keeps to the spec under which it joined."""
 
-    def _adopt(self, declared: ev.Declared, revision: int, now: float) -> bool:
-        return super()._adopt(declared, revision, now) if self._state is State.JOINING else False
+    @replaces(knowledge.adopt)
+    def adopt(original: Function, machine: Machine, *args: Any) -> Any:
+        return original(machine, *args) if machine.state is State.JOINING else False
 
 
 class GuardsDropped(Mutant):
-    """Passes others by without comparing that the target still stands."""
+    """Skips others without comparing that the target still stands."""
 
     faults = ("roughen", "sicken", "hand_over", "pause")
 
-    def _ask(self, command: Any) -> None:
-        super()._ask(replace(command, guards=()) if isinstance(command, ev.Resign) else command)
+    @replaces(Machine.ask)
+    def ask(original: Function, machine: Machine, command: Any) -> None:
+        original(machine, replace(command, guards=()) if isinstance(command, cmd.Resign) else command)
 
 
 class YieldsWithoutSayingSo(Mutant):
-    """Passes others by without writing `yieldTo` first."""
+    """Skips others without writing `yieldTo` first."""
 
-    def _announce(self, now: float) -> bool:
+    @replaces(yielding.announce)
+    def announce(original: Function, machine: Machine, now: float) -> bool:
         return False
 
 
-class UsurperIgnored(Mutant):
+class TakeoverIgnored(Mutant):
     """Does not look at whose process its own record names."""
 
-    def _is_still_ours(self, own: Any, now: float) -> bool:
+    @replaces(lifecycle.is_still_ours)
+    def is_still_ours(original: Function, machine: Machine, own: Entry | None, now: float) -> Any:
         if own is not None:
-            own = replace(own, record=replace(own.record, incarnation=self.settings.record.incarnation))
-        return super()._is_still_ours(own, now)
+            own = replace(own, record=replace(own.record, incarnation=machine.config.record.incarnation))
+        return original(machine, own, now)
 
 
 class ResumedLeaseTrusted(Mutant):
@@ -247,35 +220,40 @@ class ResumedLeaseTrusted(Mutant):
 
     faults = ("crash", "cut_all")
 
-    def _resumed(self, own: Any, revision: int, now: float) -> None:
-        super()._resumed(own, revision, now)
-        self._lease.deadline = now + self._lease.ttl * self._lease.factor
-        self._reread(now)
+    @replaces(joining.resumed)
+    def resumed(original: Function, machine: Machine, own: Entry, revision: int, now: float) -> None:
+        original(machine, own, revision, now)
+        lease = machine.candidate.lease
+        lease.deadline = now + lease.ttl * lease.factor
+        queued.reread(machine, now)
 
 
 class PreferenceIgnoredWhenYielding(Mutant):
-    """Gives its key up without passing those by who are not to hold."""
+    """Gives its key up without skipping those that are not to hold."""
 
-    def _plan(self, now: float) -> HandoverPlan:
-        plan = super()._plan(now)
-        return type(plan)(target=plan.target)
+    @replaces(yielding.plan_handover)
+    def plan_handover(original: Function, machine: Machine, now: float) -> HandoverPlan:
+        return HandoverPlan(target=original(machine, now).target)
 
 
 class SuspendedOnlyBeforeHolding(Mutant):
-    """Heeds suspension and the token to be handed over only when it joins."""
+    """Obeys suspension and the token to be handed over only when it joins."""
 
-    def _respond(self, before: Spec, now: float) -> None:
-        if self._state is not State.HOLDING:
-            super()._respond(before, now)
+    @replaces(queued.respond_to_spec)
+    def respond_to_spec(original: Function, machine: Machine, before: Spec, now: float) -> None:
+        if machine.state is not State.HOLDING:
+            original(machine, before, now)
 
 
 class NeverBacksOff(Mutant):
     """Tries again at once, always."""
 
-    def _back_off(self) -> float:
+    @replaces(Machine.back_off)
+    def back_off(original: Function, machine: Machine) -> float:
         return 0.0
 
-    def _soon(self) -> float:
+    @replaces(Machine.short_delay)
+    def short_delay(original: Function, machine: Machine) -> float:
         return 0.0
 
 
@@ -297,7 +275,7 @@ FURTHER: tuple[type[Mutant], ...] = (
     SpecReadOnce,
     GuardsDropped,
     YieldsWithoutSayingSo,
-    UsurperIgnored,
+    TakeoverIgnored,
     ResumedLeaseTrusted,
     PreferenceIgnoredWhenYielding,
     SuspendedOnlyBeforeHolding,

@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from leasehold.candidate.replay_check import QuestionRate
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.commands import Command
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import Command, Resumable, Snapshot, State
-from leasehold.lock.keys import Entry
+from leasehold.election.events import Resumable
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.record import Entry
 
 from .cluster import Member
 from .disk import Disk
@@ -79,7 +82,7 @@ class Process:
     def __init__(self, host: Host, settings: ElectionConfig, resumable: Resumable | None) -> None:
         world = host.world
         self.host, self.world, self.settings = host, world, settings
-        self.election: Election = world.machine(settings, random.Random(world.rng.getrandbits(32)))
+        self.election = Election(settings, random.Random(world.rng.getrandbits(32)))
         self.snapshot: Snapshot = self.election.snapshot
         self.lease = resumable.lease if resumable else None
         self._saved: int | None = None
@@ -159,16 +162,16 @@ class Process:
     # --- commands out
 
     def _perform(self, command: Command) -> None:
-        if isinstance(command, ev.Note):
+        if isinstance(command, cmd.Note):
             self.world.judge.noted(self, command)
-        elif isinstance(command, ev.Stopped):
+        elif isinstance(command, cmd.Stopped):
             self.end()
-        elif isinstance(command, ev.Watch):
+        elif isinstance(command, cmd.Watch):
             self._watch(command)
         else:
             self._request(command)
 
-    def _watch(self, command: ev.Watch) -> None:
+    def _watch(self, command: cmd.Watch) -> None:
         if self.watcher is not None and self.watcher.closed is None:
             self.watcher.closed = self.world.timeline.now
         watcher = Watcher(command, self.member, self)
@@ -177,19 +180,19 @@ class Process:
 
     def _request(self, command: Any) -> None:
         """Send it; but before anything that gives a lease up, mark the resume file."""
-        if isinstance(command, ev.Join):
+        if isinstance(command, cmd.Join):
             self.lease = command.lease
         request = Request(command, self.member, self.host.clock(), self._ignore)
-        if not isinstance(command, ev.Revoke):
+        if not isinstance(command, cmd.Revoke):
             self.pending[command.op] = request
-        if not isinstance(command, (ev.Resign, ev.Revoke)):
+        if not isinstance(command, (cmd.Resign, cmd.Revoke)):
             self._send(request)
             return
 
         def marked(done: bool) -> None:
             if done:
                 self._send(request)
-            elif isinstance(command, ev.Resign) and self.pending.get(command.op) is request:
+            elif isinstance(command, cmd.Resign) and self.pending.get(command.op) is request:
                 reason = "the resume file cannot be marked"
                 self.take(ev.Failed(command.op, reason, refused=True, unmarked=True))
 
@@ -197,9 +200,9 @@ class Process:
 
     def _send(self, request: Request) -> None:
         command, request.member, request.sent = request.command, self.member, self.host.clock()
-        if isinstance(command, (ev.Resign, ev.Revoke)) and not getattr(command, "keep_own", False):
+        if isinstance(command, (cmd.Resign, cmd.Revoke)) and not getattr(command, "keep_own", False):
             self.world.judge.given_up.add(command.lease)
-        if not isinstance(command, ev.Revoke):
+        if not isinstance(command, cmd.Revoke):
             connection = self.connect()
             request.reply = lambda event: self.world.network.bring(self, connection, request, event)
             patience = self.world.patience / self.host.rate

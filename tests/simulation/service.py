@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.lock.keys import Entry
+from leasehold.lock.record import Entry
 
 from .cluster import Cluster, Member
 from .store import KEYS, LeaseNotFound
@@ -30,23 +31,23 @@ class Service:
         self.cluster = cluster
         self.refuses = False
         """Whether etcd is full: writes are answered by an error, though one may yet have been done. Deletes pass."""
-        self.on_give_up: Callable[[ev.Resign, Sequence[Entry]], None] = lambda command, queue: None
+        self.on_give_up: Callable[[cmd.Resign, Sequence[Entry]], None] = lambda command, queue: None
         self._handlers: dict[type, Callable[[Any, Member, float], ev.Event | None]] = {
-            ev.ReadSpec: self._read_spec,
-            ev.ReadQueue: self._read_queue,
-            ev.ReadOwn: self._read_own,
-            ev.Grant: self._grant,
-            ev.Join: self._join,
-            ev.Write: self._write,
-            ev.Resign: self._give_up,
-            ev.Revoke: self._revoke,
+            cmd.ReadSpec: self._read_spec,
+            cmd.ReadQueue: self._read_queue,
+            cmd.ReadOwn: self._read_own,
+            cmd.Grant: self._grant,
+            cmd.Join: self._join,
+            cmd.Write: self._write,
+            cmd.Resign: self._give_up,
+            cmd.Revoke: self._revoke,
         }
 
     def receive(self, request: Request) -> None:
         """The request has reached its member."""
         if request.member.hung:
             request.member.parked.append(lambda: self.receive(request))
-        elif isinstance(request.command, ev.KeepAlive):
+        elif isinstance(request.command, cmd.KeepAlive):
             self._keep_alive(request, self.cluster.own_origin(request.member))
         else:
             self._serve(request)
@@ -61,7 +62,7 @@ class Service:
 
     def _serve(self, request: Request) -> None:
         member = request.member
-        reads = isinstance(request.command, (ev.ReadSpec, ev.ReadQueue, ev.ReadOwn))
+        reads = isinstance(request.command, (cmd.ReadSpec, cmd.ReadQueue, cmd.ReadOwn))
         if not self.cluster.reaches_quorum(member) or (reads and member.stuck):
             member.parked.append(lambda: self._retry(request))
             return
@@ -71,7 +72,7 @@ class Service:
 
     def _retry(self, request: Request) -> None:
         """A read is tried again; a proposal that found no leader is lost as often as not."""
-        reads = isinstance(request.command, (ev.ReadSpec, ev.ReadQueue, ev.ReadOwn))
+        reads = isinstance(request.command, (cmd.ReadSpec, cmd.ReadQueue, cmd.ReadOwn))
         if reads or not self.cluster.reaches_quorum(request.member) or self.cluster.rng.random() < 0.5:
             self._serve(request)
 
@@ -87,7 +88,7 @@ class Service:
 
     def _apply(self, request: Request) -> ev.Event | None:
         command = request.command
-        full = self.refuses and isinstance(command, (ev.Grant, ev.Join, ev.Write))
+        full = self.refuses and isinstance(command, (cmd.Grant, cmd.Join, cmd.Write))
         no_space = ev.Failed(command.op, "etcdserver: mvcc: database space exceeded") if full else None
         if no_space is not None and self.cluster.rng.random() < 0.8:
             return no_space  # etcd does the write that crosses its quota, and then says that it has no space
@@ -96,39 +97,39 @@ class Service:
             event = self._handlers[type(command)](command, request.member, request.sent)
         except LeaseNotFound:
             gone = "etcdserver: requested lease not found"
-            return None if isinstance(command, ev.Revoke) else ev.Failed(command.op, gone, True, True)
+            return None if isinstance(command, cmd.Revoke) else ev.Failed(command.op, gone, True, True)
         if self.cluster.store.revision != before:
             self.cluster.on_commit()
         return no_space or event
 
     # --- one by one
 
-    def _read_spec(self, command: ev.ReadSpec, member: Member, sent: float) -> ev.Event:
+    def _read_spec(self, command: cmd.ReadSpec, member: Member, sent: float) -> ev.Event:
         return ev.SpecRead(command.op, self.cluster.origin(member), self.cluster.store.declared)
 
-    def _read_queue(self, command: ev.ReadQueue, member: Member, sent: float) -> ev.Event:
+    def _read_queue(self, command: cmd.ReadQueue, member: Member, sent: float) -> ev.Event:
         store = self.cluster.store
         return ev.QueueRead(command.op, self.cluster.origin(member), store.queue(), store.declared)
 
-    def _read_own(self, command: ev.ReadOwn, member: Member, sent: float) -> ev.Event:
+    def _read_own(self, command: cmd.ReadOwn, member: Member, sent: float) -> ev.Event:
         store = self.cluster.store
         own = store.entries.get(KEYS.entry(command.lease))
         ahead = store.entries.get(command.ahead) if command.ahead else None
         origin, count = self.cluster.origin(member), len(store.queue())
         return ev.OwnRead(command.op, origin, own, ahead, store.head(), store.declared, count)
 
-    def _grant(self, command: ev.Grant, member: Member, sent: float) -> ev.Event:
+    def _grant(self, command: cmd.Grant, member: Member, sent: float) -> ev.Event:
         lease = self.cluster.grant(command.ttl)
         return ev.Granted(command.op, self.cluster.origin(member), lease, command.ttl, sent)
 
-    def _join(self, command: ev.Join, member: Member, sent: float) -> ev.Event:
+    def _join(self, command: cmd.Join, member: Member, sent: float) -> ev.Event:
         store, key = self.cluster.store, KEYS.entry(command.lease)
         if store.declared.revision != command.spec_revision or key in store.entries:
             return ev.Joined(command.op, self.cluster.origin(member), created=False)
         store.put(key, command.lease, command.record)
         return ev.Joined(command.op, self.cluster.origin(member), created=True, queue=store.queue())
 
-    def _write(self, command: ev.Write, member: Member, sent: float) -> ev.Event:
+    def _write(self, command: cmd.Write, member: Member, sent: float) -> ev.Event:
         store, key = self.cluster.store, KEYS.entry(command.lease)
         entry = store.by_token(key, command.token)
         done = entry is not None and entry.mod_revision == command.mod_revision
@@ -136,16 +137,16 @@ class Service:
             store.put(key, command.lease, command.record)
         return ev.Written(command.op, self.cluster.origin(member), done)
 
-    def _give_up(self, command: ev.Resign, member: Member, sent: float) -> ev.Event:
+    def _give_up(self, command: cmd.Resign, member: Member, sent: float) -> ev.Event:
         store, key = self.cluster.store, KEYS.entry(command.lease)
-        guards = [store.by_token(entry.key, entry.create_revision) for entry in (*command.passed, *command.guards)]
+        guards = [store.by_token(entry.key, entry.create_revision) for entry in (*command.skipped, *command.guards)]
         spec = command.spec_revision in (None, store.declared.revision)
         done = spec and all(guards) and store.by_token(key, command.token) is not None
         if done:
             self.on_give_up(command, store.queue())
             own = [] if command.keep_own else [key]
-            store.delete(own + [entry.key for entry in command.passed])
+            store.delete(own + [entry.key for entry in command.skipped])
         return ev.Written(command.op, self.cluster.origin(member), done)
 
-    def _revoke(self, command: ev.Revoke, member: Member, sent: float) -> None:
+    def _revoke(self, command: cmd.Revoke, member: Member, sent: float) -> None:
         self.cluster.revoke(command.lease, "revokes")

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leasehold.election.events import Declared, EntryGone, EntryPut, SpecChanged
-from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 KEYS = Keys(LockName("sim", "lock"))
 UNDECLARED = Declared(None)

@@ -14,9 +14,12 @@ import pytest
 
 from leasehold import clock
 from leasehold.candidate.store import Store as RealStore
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.etcd import EtcdClient, Watcher
-from leasehold.lock.keys import Entry, Record, Spec, prefix_end
+from leasehold.lock.keys import prefix_end
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 from ..servers import EtcdServer
 from .cluster import Cluster
@@ -64,16 +67,16 @@ class Both:
 
     async def _join(self) -> None:
         if self.rng.random() < 0.5:
-            await self.ask(ev.Grant(self.op, 60))
+            await self.ask(cmd.Grant(self.op, 60))
         spec = self.rng.choice((self.cluster.store.declared.revision, self.cluster.store.declared.revision, 3))
         record = Record(identity=f"pod{self.op}", incarnation="first", priority=self.op % 3)
-        await self.ask(ev.Join(self.op, self.rng.choice(self.leases[-2:]), record, spec))
+        await self.ask(cmd.Join(self.op, self.rng.choice(self.leases[-2:]), record, spec))
 
     async def _write(self) -> None:
         entry = self._entry()
         if entry is not None:
             record = replace(entry.record, yield_to="pod1", incarnation="second")
-            await self.ask(ev.Write(self.op, entry.lease, record, entry.create_revision, entry.mod_revision))
+            await self.ask(cmd.Write(self.op, entry.lease, record, entry.create_revision, entry.mod_revision))
 
     async def _give_up(self) -> None:
         entry, guard, passed = self._entry(), self._entry(), self._entry()
@@ -82,7 +85,7 @@ class Both:
             spec = self.rng.choice((None, self.cluster.store.declared.revision))
             keep = self.rng.random() < 0.2 and bool(others)
             await self.ask(
-                ev.Resign(self.op, entry.lease, entry.create_revision, others, (guard,), spec, keep_own=keep)
+                cmd.Resign(self.op, entry.lease, entry.create_revision, others, (guard,), spec, keep_own=keep)
             )
 
     def _entry(self) -> Entry | None:
@@ -93,10 +96,10 @@ class Both:
 
     async def _read(self) -> None:
         ahead = self._entry()
-        await self.ask(ev.ReadSpec(self.op))
-        await self.ask(ev.ReadQueue(self.op))
-        await self.ask(ev.ReadOwn(self.op, self._lease(), ahead.key if ahead else None))
-        await self.ask(ev.KeepAlive(self.op, self.rng.choice(self.leases[:1])))
+        await self.ask(cmd.ReadSpec(self.op))
+        await self.ask(cmd.ReadQueue(self.op))
+        await self.ask(cmd.ReadOwn(self.op, self._lease(), ahead.key if ahead else None))
+        await self.ask(cmd.KeepAlive(self.op, self.rng.choice(self.leases[:1])))
 
     async def _from_outside(self) -> None:
         store, entry = self.cluster.store, self._entry()
@@ -161,8 +164,8 @@ async def test_the_model_answers_as_etcd_does(etcd_factory: Callable[..., EtcdSe
         for _ in range(100):
             await both.step()
         both.op += 1
-        await both.ask(ev.Grant(both.op, 60))
-        await both.ask(ev.Join(both.op, both.leases[-1], Record("last", incarnation="x"), _spec_revision(both)))
+        await both.ask(cmd.Grant(both.op, 60))
+        await both.ask(cmd.Join(both.op, both.leases[-1], Record("last", incarnation="x"), _spec_revision(both)))
         assert both.cluster.store.head() is not None
         watcher: Watcher = client.watch()
         async with watcher:

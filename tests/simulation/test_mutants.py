@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from .mutants import FURTHER, LISTED, Mutant
+from .mutants import FURTHER, LISTED
+from .plant import Mutant
 from .world import Failure, World
 
 PATIENCE = 3000
@@ -21,7 +22,8 @@ def catch(mutant: type[Mutant]) -> Failure | None:
     """The first schedule in which this mutant breaks an invariant; one in which it merely raises does not count."""
     for seed in range(PATIENCE):
         try:
-            World(seed, mutant, only=mutant.faults).run()
+            with mutant.planted():
+                World(seed, only=mutant.faults).run()
         except Failure as failure:
             if failure.invariant in INVARIANTS:
                 return failure

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from leasehold.candidate.recorder import Recorder
 from leasehold.candidate.replay import read_head, replay
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
 
+from . import node
 from .world import World
 
 
@@ -25,7 +27,7 @@ class Recorded:
         self._recorder = Recorder(settings, self._election, rng, lambda: 0.0, wall=lambda: 0.0)
         self.made.append(self)
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         commands = self._election.handle(event, now)
         self._recorder.handled(event, now, commands, self._election.snapshot)
         return commands
@@ -41,9 +43,10 @@ class Recorded:
 
 @pytest.mark.parametrize("first", range(0, 100, 25))
 def test_each_record_is_replayed_as_it_was(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "Election", Recorded)
     for seed in range(first, first + 25):
         monkeypatch.setattr(Recorded, "made", [], raising=False)
-        World(seed, cast(Any, Recorded)).run()
+        World(seed).run()
         assert Recorded.made
         for number, one in enumerate(Recorded.made):
             assert (seed, number, one.faults()) == (seed, number, [])

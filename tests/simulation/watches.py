@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 
 from .cluster import Cluster, Member
@@ -33,7 +34,7 @@ class Listener(Protocol):
 class Watcher:
     """What one `Watch` command started."""
 
-    def __init__(self, command: ev.Watch, member: Member, listener: Listener) -> None:
+    def __init__(self, command: cmd.Watch, member: Member, listener: Listener) -> None:
         self.command, self.member, self.listener = command, member, listener
         self.closed: float | None = None
         self.silent = False

@@ -6,9 +6,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import HandOver, State, Stop, WorkStopped
-from leasehold.lock.keys import LockName, Record, Spec
+from leasehold.election.election import ElectionConfig
+from leasehold.election.events import HandOver, Stop, WorkStopped
+from leasehold.election.invariants import InvariantBroken
+from leasehold.election.snapshot import State
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 
 from .cluster import Cluster
 from .fault import Fault, Heal
@@ -21,7 +25,6 @@ from .store import Image
 from .timeline import Timeline, Trace
 from .watches import Hub
 
-Machine = Callable[[ElectionConfig, random.Random], Election]
 DRIFT = 0.01
 MOST_STEPS = 10_000
 
@@ -31,7 +34,7 @@ class Failure(AssertionError):
 
     def __init__(self, seed: int, cause: Exception, trace: Trace, only: tuple[str, ...]) -> None:
         self.seed, self.cause = seed, cause
-        self.invariant = cause.invariant if isinstance(cause, Violation) else type(cause).__name__
+        self.invariant = cause.invariant if isinstance(cause, Violation | InvariantBroken) else type(cause).__name__
         faults = f" --faults {','.join(only)}" if only else ""
         again = f"see it again: python -m tests.simulation --seed {seed}{faults} --verbose"
         super().__init__(f"seed {seed} breaks {self.invariant}: {cause}\n{trace}\n{again}")
@@ -78,12 +81,11 @@ class World:
     def __init__(
         self,
         seed: int,
-        machine: Machine = Election,
         echo: Callable[[str], None] | None = None,
         only: tuple[str, ...] = (),
     ) -> None:
         """`only` names the faults that there are to be, and with several members; without it the seed says."""
-        self.seed, self.machine, self.only = seed, machine, only
+        self.seed, self.only = seed, only
         self.rng = random.Random(seed)
         self.timeline = Timeline()
         self.trace = Trace(self.timeline, echo)

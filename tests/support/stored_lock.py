@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from tests.servers import Etcdctl, KeyValue
 from tests.support.sidecars import LOCK
 

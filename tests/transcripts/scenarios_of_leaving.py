@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from tests.transcripts.transcript import Recorded, holding
 from tests.unit.election_script import record
 
@@ -35,7 +36,7 @@ def handover_with_drain() -> Recorded:
     script.say("POST /drained")
     script.now += 2.0
     script.feed(ev.WorkStopped())
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     return script
 
 
@@ -49,8 +50,8 @@ def handover_to_the_preferred() -> Recorded:
     script.come(record("low"))
     script.say("The preferred holder joins.")
     script.come(record("best"))
-    script.answer(ev.Write)
-    script.answer(ev.Resign)
+    script.answer(cmd.Write)
+    script.answer(cmd.Resign)
     return script
 
 
@@ -175,10 +176,10 @@ def stop_without_etcd() -> Recorded:
     """
     script = holding()
     script.feed(ev.Stop())
-    script.fail(ev.Resign)
+    script.fail(cmd.Resign)
     script.now += 0.5
     script.feed(ev.Tick())
-    script.fail(ev.ReadQueue)
+    script.fail(cmd.ReadQueue)
     script.now = 1010.5
     script.feed(ev.Tick())
     return script

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from tests.transcripts.transcript import Recorded, holding
-from tests.unit.election_script import Queue, record
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import record
 
 
 def join_an_empty_lock() -> Recorded:
@@ -16,7 +18,7 @@ def join_an_empty_lock() -> Recorded:
     """
     script = Recorded()
     script.feed(ev.Start())
-    for kind in (ev.ReadSpec, ev.Grant, ev.Join):
+    for kind in (cmd.ReadSpec, cmd.Grant, cmd.Join):
         script.now += 0.002
         script.answer(kind)
     return script
@@ -65,9 +67,9 @@ def keep_alive_confirmed() -> Recorded:
     script = holding()
     script.say("A third of the TTL has passed.")
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.now += 0.002
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     return script
 
 
@@ -79,10 +81,10 @@ def keep_alive_unconfirmed() -> Recorded:
     """
     script = holding()
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.say("etcd elects another leader.")
     script.etcd.term += 1
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     script.settle()
     return script
 
@@ -95,7 +97,7 @@ def deadline_passed() -> Recorded:
     """
     script = holding()
     script.doze()
-    script.fail(ev.KeepAlive)
+    script.fail(cmd.KeepAlive)
     script.now = 1014.9
     script.feed(ev.Tick())
     script.say("etcd answers again.")

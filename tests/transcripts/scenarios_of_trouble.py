@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from tests.transcripts.transcript import Recorded, holding
-from tests.unit.election_script import ME, Queue, record
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import ME, record
 
 _BEFORE = replace(ME, incarnation="the-process-before")
 
@@ -20,9 +22,9 @@ def join_without_an_answer() -> Recorded:
     """
     script = Recorded()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     script.say("etcd does it, and its answer is lost.")
-    join = script.take(ev.Join)
+    join = script.take(cmd.Join)
     script.reply(join)
     script.feed(ev.Failed(join.op, "timed out"))
     script.settle()
@@ -37,8 +39,8 @@ def join_that_may_still_come() -> Recorded:
     """
     script = Recorded()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
-    script.fail(ev.Join)
+    script.answer(cmd.ReadSpec, cmd.Grant)
+    script.fail(cmd.Join)
     script.settle()
     script.now += 0.5
     script.feed(ev.Tick())
@@ -54,10 +56,10 @@ def resign_without_an_answer() -> Recorded:
     """
     script = holding()
     script.feed(ev.HandOver())
-    script.fail(ev.Resign)
+    script.fail(cmd.Resign)
     script.doze()
-    script.answer(ev.ReadQueue)
-    script.answer(ev.Resign)
+    script.answer(cmd.ReadQueue)
+    script.answer(cmd.Resign)
     return script
 
 
@@ -121,7 +123,7 @@ def lease_gone() -> Recorded:
     script = holding()
     script.etcd.revoke(script.own.lease)
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.settle()
     return script
 
@@ -162,8 +164,8 @@ def late_answers() -> Recorded:
     """
     script = Recorded()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec)
-    grant = script.take(ev.Grant)
+    script.answer(cmd.ReadSpec)
+    grant = script.take(cmd.Grant)
     script.feed(ev.Failed(grant.op, "timed out"))
     script.settle()
     script.say("The first question's answer comes after all.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +11,11 @@ from typing import Any, Final
 from leasehold.candidate.recorder import Recorder
 from leasehold.candidate.replay import Replayed, read_head, replay
 from leasehold.candidate.replay_text import StepText
-from leasehold.election.election import Election
-from leasehold.election.events import Command, Event
-from leasehold.lock.keys import Spec
-from tests.unit.election_script import KEYS, Queue, Script, settings
+from leasehold.election.commands import Command
+from leasehold.election.events import Event
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import KEYS, Queue
+from tests.unit.election_script import Script, settings
 
 FOLDER: Final = Path(__file__).parent
 START: Final = 1000.0
@@ -26,10 +26,8 @@ class Recorded(Script):
     """A script whose election is recorded. `say` puts a line of explanation before what comes next."""
 
     def __init__(self, queue: Queue | None = None, **changed: Any) -> None:
-        rng = random.Random(1)
-        config = settings(**changed)
-        super().__init__(queue, election=Election(config, rng))
-        self.recorder = Recorder(config, self.election, rng, lambda: self.now, wall=lambda: 0.0)
+        super().__init__(queue, **changed)
+        self.recorder = Recorder(settings(**changed), self.election, self.rng, lambda: self.now, wall=lambda: 0.0)
         self.said_before: dict[int, str] = {}
 
     def feed(self, event: Event) -> list[Command]:

@@ -8,23 +8,22 @@ the questions under way. Nothing happens in it by itself, not even a watch's eve
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import Cause, State
-from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import LOCK, Change, Queue
 
-LOCK: Final = LockName("shop", "billing")
-KEYS: Final = Keys(LOCK)
 ME: Final = Record("me", incarnation="this-process")
 FACTOR: Final = 0.99 / 1.01
 """What the default drift bound leaves of a TTL."""
-UNDECLARED: Final = ev.Declared(None)
 
 Question = TypeVar("Question")
-Change = ev.EntryPut | ev.EntryGone | ev.SpecChanged
 
 
 def settings(**changed: Any) -> ElectionConfig:
@@ -37,141 +36,18 @@ def record(identity: str, **fields: Any) -> Record:
     return Record(identity, incarnation=f"process-of-{identity}", **fields)
 
 
-@dataclass
-class Queue:
-    """One lock in a pretended etcd: its queue, its spec, the leases, and every change so far."""
-
-    revision: int = 100
-    cluster: int = 1
-    member: int = 11
-    term: int = 5
-    entries: dict[str, Entry] = field(default_factory=dict)
-    leases: dict[int, int] = field(default_factory=dict)
-    declared: ev.Declared = UNDECLARED
-    history: list[tuple[int, Change]] = field(default_factory=list)
-    next_lease: int = 0x70
-
-    @property
-    def origin(self) -> ev.ResponseHeader:
-        """The header of an answer given now."""
-        return ev.ResponseHeader(self.cluster, self.member, self.term, self.revision)
-
-    @property
-    def order(self) -> tuple[Entry, ...]:
-        """The queue by create revision."""
-        return tuple(sorted(self.entries.values(), key=lambda entry: entry.create_revision))
-
-    def grant(self, ttl: int) -> int:
-        """A fresh lease."""
-        self.next_lease += 1
-        self.leases[self.next_lease] = ttl
-        return self.next_lease
-
-    def join(self, who: Record, ttl: int = 15) -> Entry:
-        """Another candidate enters the queue."""
-        return self.put(who, self.grant(ttl))
-
-    def put(self, who: Record, lease: int) -> Entry:
-        """The key of this lease is written: created, or rewritten in its place."""
-        self.revision += 1
-        key = KEYS.entry(lease)
-        known = self.entries.get(key)
-        created = known.create_revision if known else self.revision
-        entry = self.entries[key] = Entry(key, lease, created, self.revision, who)
-        self.history.append((self.revision, ev.EntryPut(entry)))
-        return entry
-
-    def delete(self, *entries: Entry) -> int:
-        """These keys are deleted, in one transaction; the revision of it."""
-        self.revision += 1
-        for entry in entries:
-            if self.entries.pop(entry.key, None) is not None:
-                self.history.append((self.revision, ev.EntryGone(entry.key, self.revision)))
-        return self.revision
-
-    def revoke(self, lease: int) -> None:
-        """The lease ends, and its key with it."""
-        self.leases.pop(lease, None)
-        entry = self.entries.get(KEYS.entry(lease))
-        if entry is not None:
-            self.delete(entry)
-
-    def declare(self, spec: Spec | None, broken: str = "") -> ev.SpecChanged:
-        """The spec key is written, or deleted; what a watch says of that."""
-        self.revision += 1
-        gone = spec is None and not broken
-        self.declared = ev.Declared(spec, 0 if gone else self.revision, broken)
-        changed = ev.SpecChanged(self.declared, self.revision)
-        self.history.append((self.revision, changed))
-        return changed
-
-    def answer(self, command: Any, sent: float) -> ev.Event:
-        """Do what the command asks, and say so; `sent` is the instant before it was sent."""
-        op = command.op
-        match command:
-            case ev.ReadSpec():
-                return ev.SpecRead(op, self.origin, self.declared)
-            case ev.Grant(ttl=ttl):
-                return ev.Granted(op, self.origin, self.grant(ttl), ttl, sent)
-            case ev.Join():
-                return self._joined(command)
-            case ev.ReadQueue():
-                return ev.QueueRead(op, self.origin, self.order, self.declared)
-            case ev.ReadOwn():
-                return self._own_read(command)
-            case ev.KeepAlive(lease=lease):
-                return ev.KeptAlive(op, self.origin, self.leases.get(lease, 0), sent)
-            case ev.Write():
-                return self._written(command)
-            case ev.Resign():
-                return self._given_up(command)
-        raise AssertionError(f"not a question: {command}")
-
-    def _joined(self, command: ev.Join) -> ev.Event:
-        if command.lease not in self.leases:
-            return ev.Failed(command.op, "lease not found", refused=True, lease_gone=True)
-        if command.spec_revision != self.declared.revision or KEYS.entry(command.lease) in self.entries:
-            return ev.Joined(command.op, self.origin, created=False)
-        self.put(command.record, command.lease)
-        return ev.Joined(command.op, self.origin, created=True, queue=self.order)
-
-    def _own_read(self, command: ev.ReadOwn) -> ev.Event:
-        own = self.entries.get(KEYS.entry(command.lease))
-        ahead = self.entries.get(command.ahead) if command.ahead else None
-        head = self.order[0] if self.entries else None
-        return ev.OwnRead(command.op, self.origin, own, ahead, head, self.declared, len(self.entries))
-
-    def _written(self, command: ev.Write) -> ev.Event:
-        own = self.entries.get(KEYS.entry(command.lease))
-        same = own is not None and (own.create_revision, own.mod_revision) == (command.token, command.mod_revision)
-        if same:
-            self.put(command.record, command.lease)
-        return ev.Written(command.op, self.origin, done=same)
-
-    def _given_up(self, command: ev.Resign) -> ev.Event:
-        own = self.entries.get(KEYS.entry(command.lease))
-        stands = own is not None and own.create_revision == command.token
-        for entry in (*command.passed, *command.guards):
-            known = self.entries.get(entry.key)
-            stands = stands and known is not None and known.create_revision == entry.create_revision
-        if command.spec_revision is not None:
-            stands = stands and command.spec_revision == self.declared.revision
-        if stands and own is not None:
-            self.delete(*command.passed, *(() if command.keep_own else (own,)))
-        return ev.Written(command.op, self.origin, done=stands)
-
-
 class Script:
     """An election, its time, its etcd, and what it has asked and not been told yet."""
 
-    def __init__(self, queue: Queue | None = None, *, election: Election | None = None, **changed: Any) -> None:
+    def __init__(self, queue: Queue | None = None, *, seed: int = 1, **changed: Any) -> None:
         self.etcd = queue or Queue()
-        self.election = election or Election(settings(**changed), random.Random(1))
+        self.rng = random.Random(seed)
+        self.election = Election(settings(**changed), self.rng)
         self.now = 1000.0
         self.asked: list[Any] = []
         self.sent: dict[int, float] = {}
-        self.said: list[ev.Command] = []
-        self.watched: ev.Watch | None = None
+        self.said: list[cmd.Command] = []
+        self.watched: cmd.Watch | None = None
         self.told = 0
         self.ended = False
 
@@ -205,28 +81,41 @@ class Script:
 
     def notes(self) -> list[str]:
         """The kinds of all notes so far."""
-        return [command.kind for command in self.said if isinstance(command, ev.Note)]
+        return [command.kind for command in self.said if isinstance(command, cmd.Note)]
 
     def revoked(self) -> list[int]:
         """All leases given back so far."""
-        return [command.lease for command in self.said if isinstance(command, ev.Revoke)]
+        return [command.lease for command in self.said if isinstance(command, cmd.Revoke)]
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that decides what the election does next."""
+        return {**self.election.dump(), "random": self.rng.getstate()}
+
+    def pending(self) -> list[int]:
+        """The numbers of the questions under way."""
+        pending = self.election.dump()["pending"]
+        return [request["command"]["op"] for request in (pending["step"], pending["keep_alive"]) if request]
+
+    def last_op(self) -> int:
+        """The number of the last question."""
+        return int(self.election.dump()["last_op"])
 
     # --- what happens -------------------------------------------------------------------------------------------
 
-    def feed(self, event: ev.Event) -> list[ev.Command]:
+    def feed(self, event: ev.Event) -> list[cmd.Command]:
         """One event, now. Revocations are done at once; questions wait to be answered."""
         commands = self.election.handle(event, self.now)
         self.said += commands
         for command in commands:
             match command:
-                case ev.Revoke(lease):
+                case cmd.Revoke(lease):
                     self.etcd.revoke(lease)
-                case ev.Watch(revision=revision):
+                case cmd.Watch(revision=revision):
                     self.watched = command
                     self.told = sum(known < revision for known, _ in self.etcd.history)
-                case ev.Stopped():
+                case cmd.Stopped():
                     self.ended = True
-                case ev.Note():
+                case cmd.Note():
                     pass
                 case _:
                     self.asked.append(command)
@@ -266,7 +155,7 @@ class Script:
                 return
         raise AssertionError(f"it never comes to rest: {self.asked}, {self.said[-10:]}")
 
-    def wait(self, seconds: float) -> list[ev.Command]:
+    def wait(self, seconds: float) -> list[cmd.Command]:
         """Time passes, in silence."""
         self.now += seconds
         return self.feed(ev.Tick())
@@ -292,7 +181,7 @@ class Script:
             return watch is not None and watch.spec
         return watch.queue or (change.entry.key if isinstance(change, ev.EntryPut) else change.key) in watch.keys
 
-    def doze(self) -> list[ev.Command]:
+    def doze(self) -> list[cmd.Command]:
         """Time passes until the election wants to be called."""
         deadline = self.election.deadline()
         assert deadline is not None, "it wants nothing"
@@ -301,7 +190,7 @@ class Script:
     def beat(self) -> None:
         """The next keep-alive becomes due, is sent and confirmed."""
         self.doze()
-        self.answer(ev.KeepAlive, ev.ReadOwn)
+        self.answer(cmd.KeepAlive, cmd.ReadOwn)
 
     # --- short ways to where a test begins ----------------------------------------------------------------------
 
@@ -311,7 +200,7 @@ class Script:
         self.settle()
         return self
 
-    def drop(self, entry: Entry) -> list[ev.Command]:
+    def drop(self, entry: Entry) -> list[cmd.Command]:
         """Another's key goes, and the watch says so."""
         return self.feed(ev.EntryGone(entry.key, self.etcd.delete(entry)))
 
@@ -327,16 +216,9 @@ class Script:
         self.feed(ev.EntryPut(entry))
         return entry
 
-    def declare(self, spec: Spec | None, broken: str = "") -> list[ev.Command]:
+    def declare(self, spec: Spec | None, broken: str = "") -> list[cmd.Command]:
         """The operator writes or deletes the spec, and the watch says so."""
         return self.feed(self.etcd.declare(spec, broken))
-
-
-def frozen(election: Election) -> dict[str, Any]:
-    """Everything that an election is made of, in a form that compares by value."""
-    parts = {**vars(election), "_rng": election._rng.getstate(), "_lease": dict(vars(election._lease))}
-    retry = election._retry
-    return {**parts, "_out": list(election._out), "_retry": retry and (retry[0], retry[1].__name__)}
 
 
 def held(spec: Spec | None = None, **changed: Any) -> Script:

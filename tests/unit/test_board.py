@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
 
 IDLE = Snapshot(LockName("prod", "billing"), "billing-0", State.IDLE)
 WAITING = replace(IDLE, state=State.WAITING, position=1)

@@ -13,7 +13,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.settings import flags
 from leasehold.settings.config import (
     KILL_MARGIN,

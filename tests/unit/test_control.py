@@ -15,9 +15,11 @@ import pytest
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import FORMAT, Recorder
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import Event, HandOver, Pause, Resume, Snapshot, State, WorkStopped
+from leasehold.election.events import Event, HandOver, Pause, Resume, WorkStopped
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, listen
-from leasehold.lock.keys import LockName, Record
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from leasehold.run.control import make_app
 from leasehold.settings.config import Address, UnixAddress
 from tests.support.http_client import ask, connected

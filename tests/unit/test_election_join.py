@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import State
-from leasehold.lock.keys import Keys, Spec
-from tests.unit.election_script import FACTOR, LOCK, ME, Queue, Script, record, settings
+from leasehold.election.snapshot import State
+from leasehold.lock.keys import Keys
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import LOCK, Queue
+from tests.unit.election_script import FACTOR, ME, Script, record, settings
 
 
 def questions(script: Script) -> list[type]:
@@ -16,37 +19,38 @@ def questions(script: Script) -> list[type]:
     return [type(command) for command in script.said if "op" in command.__slots__]
 
 
-def test_on_an_empty_lock_it_holds_after_three_round_trips() -> None:
+def test_an_empty_lock_is_held_after_three_round_trips() -> None:
     """Spec, lease, key: the joining transaction reads the queue, too."""
     script = Script().start()
-    assert questions(script) == [ev.ReadSpec, ev.Grant, ev.Join]
+    assert questions(script) == [cmd.ReadSpec, cmd.Grant, cmd.Join]
     assert script.holding()
     assert script.election.snapshot.leader == "me"
     assert script.election.snapshot.position == 0
     assert script.own.record == ME
 
 
-def test_its_deadline_counts_from_when_the_grant_was_sent() -> None:
+def test_the_deadline_counts_from_the_grant_being_sent() -> None:
     """However long the key then took to be put."""
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     script.now += 3.0
-    script.answer(ev.Join)
+    script.answer(cmd.Join)
     assert script.election.snapshot.deadline == 1000.0 + 15 * FACTOR
 
 
-def test_behind_another_it_waits_and_watches_that_one_itself_and_the_spec() -> None:
+def test_a_waiter_watches_the_key_ahead_and_its_own() -> None:
+    """Behind another it waits and watches that one itself and the spec."""
     queue = Queue()
     ahead = queue.join(record("first"))
     script = Script(queue).start()
     assert script.state() is State.WAITING
     assert script.election.snapshot.leader == "first"
     assert script.election.snapshot.position == 1
-    assert script.watched == ev.Watch(queue.revision + 1, frozenset({ahead.key, script.own.key}), spec=True)
+    assert script.watched == cmd.Watch(queue.revision + 1, frozenset({ahead.key, script.own.key}), spec=True)
 
 
-def test_far_back_it_watches_just_the_one_ahead_and_itself() -> None:
+def test_far_back_it_watches_only_the_key_just_ahead() -> None:
     """A deletion wakes one waiter and not all of them."""
     queue = Queue()
     *_, last = [queue.join(record(name)) for name in ("first", "second", "third")]
@@ -58,18 +62,18 @@ def test_far_back_it_watches_just_the_one_ahead_and_itself() -> None:
 
 
 @pytest.mark.parametrize(("mine", "locks", "asked"), [(None, None, 15), (None, 40, 40), (20, 40, 20), (20, None, 20)])
-def test_the_ttl_is_the_sidecars_else_the_locks_else_fifteen_seconds(
-    mine: int | None, locks: int | None, asked: int
-) -> None:
+def test_the_sidecars_ttl_comes_before_the_locks(mine: int | None, locks: int | None, asked: int) -> None:
+    """The ttl is the sidecar's, else the lock's else fifteen seconds."""
     script = Script(ttl=mine)
     script.etcd.declare(Spec(ttl=locks))
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec)
-    assert script.take(ev.Grant).ttl == asked
+    script.answer(cmd.ReadSpec)
+    assert script.take(cmd.Grant).ttl == asked
     assert script.election.ttl == asked
 
 
-def test_a_changed_ttl_applies_from_the_next_joining_on() -> None:
+def test_a_changed_ttl_applies_to_the_next_candidate() -> None:
+    """A changed ttl applies from the next joining on."""
     script = Script().start()
     script.declare(Spec(ttl=40))
     script.settle()
@@ -79,13 +83,13 @@ def test_a_changed_ttl_applies_from_the_next_joining_on() -> None:
     assert (script.holding(), script.election.ttl) == (True, 40)
 
 
-def test_a_lock_that_moves_between_the_read_and_the_put_is_read_again_and_the_lease_not_reused() -> None:
+def test_a_spec_that_moved_before_the_put_is_read_again() -> None:
     """The candidate may just have been given another capacity, another TTL, or been suspended."""
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     script.etcd.declare(Spec(capacity=2))
-    script.answer(ev.Join)
+    script.answer(cmd.Join)
     assert script.state() is State.JOINING
     first = script.revoked()
     script.settle()
@@ -100,79 +104,12 @@ def test_it_goes_to_the_root_it_was_given() -> None:
     assert Script(root="/elsewhere").election.keys == Keys(LOCK, "/elsewhere")
 
 
-# --- a transaction without an answer ---------------------------------------------------------------------------------
-
-
-def joined_in_the_dark(*, arrived: bool) -> Script:
-    """The joining transaction had no answer; whether it arrived is not known to the election."""
-    script = Script()
-    script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
-    command = script.asked[0]
-    if arrived:
-        script.etcd.answer(command, script.now)
-    script.fail(ev.Join)
-    assert script.state() is State.JOINING
-    assert not script.holding()
-    script.feed(ev.Tick())
-    return script
-
-
-def test_an_unknown_outcome_leads_to_a_read_and_a_key_found_is_used() -> None:
-    script = joined_in_the_dark(arrived=True)
-    script.answer(ev.ReadQueue)
-    assert script.holding()
-    assert not script.revoked()
-    assert script.election.snapshot.deadline == 1000.0 + 15 * FACTOR
-
-
-def test_a_key_not_found_may_still_come_so_its_lease_is_given_back_first() -> None:
-    """The put cannot survive that; and the next key is another lease's."""
-    script = joined_in_the_dark(arrived=False)
-    put = next(command for command in script.said if isinstance(command, ev.Join))
-    script.answer(ev.ReadQueue)
-    assert script.revoked() == [put.lease]
-    assert isinstance(script.etcd.answer(put, script.now), ev.Failed), "a put that comes late finds no lease"
-    script.wait(2.0)
-    script.settle()
-    assert script.holding()
-    assert script.own.lease != put.lease
-
-
-def test_the_read_after_an_unknown_outcome_is_repeated_until_answered() -> None:
-    script = joined_in_the_dark(arrived=True)
-    for _ in range(3):
-        script.fail(ev.ReadQueue)
-        script.wait(2.0)
-    script.answer(ev.ReadQueue)
-    assert script.holding()
-
-
-def test_if_the_lease_ran_out_meanwhile_it_is_not_held_under() -> None:
-    script = joined_in_the_dark(arrived=True)
-    script.now += 15.0
-    script.answer(ev.ReadQueue)
-    assert script.state() is State.UNSURE
-    assert not script.holding()
-
-
-def test_a_put_that_was_refused_is_no_riddle() -> None:
-    """Nothing was done: no read is needed, and a fresh candidate is made."""
-    script = Script()
-    script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
-    script.fail(ev.Join, refused=True, lease_gone=True)
-    assert len(script.revoked()) == 1
-    script.settle()
-    assert script.holding()
-    assert ev.ReadQueue not in questions(script)
-
-
 # --- when etcd is away -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", [{}, {"refused": True}])
-def test_while_etcd_is_away_it_asks_a_handful_of_times_a_second_and_goes_on_for_ever(how: dict[str, bool]) -> None:
+def test_it_retries_at_a_low_rate_while_etcd_is_away(how: dict[str, bool]) -> None:
+    """While etcd is away it asks a handful of times a second and goes on."""
     script = Script()
     script.feed(ev.Start())
     asked = 0
@@ -194,18 +131,19 @@ def test_the_first_failure_is_retried_at_once() -> None:
     """Most are over by the time the next endpoint is asked."""
     script = Script()
     script.feed(ev.Start())
-    script.fail(ev.ReadSpec)
+    script.fail(cmd.ReadSpec)
     assert script.election.deadline() == script.now
 
 
-def test_sidecars_that_failed_together_do_not_retry_together() -> None:
+def test_sidecars_do_not_retry_together() -> None:
+    """Sidecars that failed together do not retry together."""
     delays = set()
     for seed in range(5):
         script = Script()
-        script.election._rng.seed(seed)
+        script.rng.seed(seed)
         script.feed(ev.Start())
         for _ in range(4):
-            script.fail(ev.ReadSpec)
+            script.fail(cmd.ReadSpec)
             script.doze()
         delays.add(script.now)
     assert len(delays) == 5
@@ -214,10 +152,11 @@ def test_sidecars_that_failed_together_do_not_retry_together() -> None:
 # --- a lock that must be declared ------------------------------------------------------------------------------------
 
 
-def test_an_undeclared_lock_is_waited_for_by_watch_and_not_joined() -> None:
+def test_an_undeclared_lock_is_watched_and_not_joined() -> None:
+    """An undeclared lock is waited for by watch and not joined."""
     script = Script(require_lock=True).start()
     assert script.state() is State.JOINING
-    assert script.watched == ev.Watch(script.etcd.revision + 1)
+    assert script.watched == cmd.Watch(script.etcd.revision + 1)
     assert "is not declared" in (script.election.snapshot.last_error or "")
     assert not script.etcd.leases
     script.declare(Spec())
@@ -226,7 +165,8 @@ def test_an_undeclared_lock_is_waited_for_by_watch_and_not_joined() -> None:
     assert script.election.snapshot.last_error is None
 
 
-def test_a_lost_watch_on_an_undeclared_lock_is_read_and_watched_again() -> None:
+def test_an_undeclared_lock_is_read_after_a_lost_watch() -> None:
+    """A lost watch on an undeclared lock is read and watched again."""
     script = Script(require_lock=True).start()
     script.feed(ev.WatchLost("cancelled"))
     script.etcd.declare(Spec())
@@ -234,7 +174,8 @@ def test_a_lost_watch_on_an_undeclared_lock_is_read_and_watched_again() -> None:
     assert script.holding()
 
 
-def test_a_lock_whose_spec_cannot_be_read_is_declared_all_the_same() -> None:
+def test_a_lock_with_an_unreadable_spec_is_declared() -> None:
+    """A lock whose spec cannot be read is declared."""
     queue = Queue()
     queue.declare(None, broken="the lock's spec key does not hold a JSON object")
     script = Script(queue, require_lock=True).start()
@@ -242,7 +183,8 @@ def test_a_lock_whose_spec_cannot_be_read_is_declared_all_the_same() -> None:
     assert script.notes() == ["spec-broken"]
 
 
-def test_a_lock_whose_declaration_goes_is_left_by_holders_and_waiters() -> None:
+def test_everybody_leaves_a_lock_that_is_deleted() -> None:
+    """A lock whose declaration goes is left by holders and waiters."""
     queue = Queue()
     queue.declare(Spec())
     holder = Script(queue, require_lock=True).start()
@@ -264,7 +206,7 @@ def test_a_lock_whose_declaration_goes_is_left_by_holders_and_waiters() -> None:
 # --- not wanted (yet) ------------------------------------------------------------------------------------------------
 
 
-def test_an_app_whose_health_is_not_known_yet_is_not_joined_for() -> None:
+def test_unknown_health_keeps_it_from_joining() -> None:
     """A new revision whose image is missing must never lead."""
     script = Script(starts_healthy=False).start()
     assert (script.state(), script.said, script.election.deadline()) == (State.IDLE, [], None)
@@ -273,7 +215,8 @@ def test_an_app_whose_health_is_not_known_yet_is_not_joined_for() -> None:
     assert script.holding()
 
 
-def test_a_sidecar_paused_before_it_starts_joins_when_resumed() -> None:
+def test_a_sidecar_paused_at_start_joins_on_resume() -> None:
+    """A sidecar paused before it starts joins when resumed."""
     script = Script()
     script.feed(ev.Pause())
     script.start()
@@ -297,11 +240,9 @@ def test_it_joins_only_when_both_healthy_and_not_paused(first: ev.Event) -> None
     assert script.holding()
 
 
-@pytest.mark.parametrize("answered", [(), (ev.ReadSpec,), (ev.ReadSpec, ev.Grant)], ids=["spec", "grant", "join"])
+@pytest.mark.parametrize("answered", [(), (cmd.ReadSpec,), (cmd.ReadSpec, cmd.Grant)], ids=["spec", "grant", "join"])
 @pytest.mark.parametrize("why", [ev.Stop(), ev.Pause(), ev.Health(healthy=False)], ids=lambda e: type(e).__name__)
-def test_whoever_is_not_wanted_any_more_while_joining_leaves_nothing_behind(
-    why: ev.Event, answered: tuple[type, ...]
-) -> None:
+def test_leaving_while_joining_leaves_nothing_behind(why: ev.Event, answered: tuple[type, ...]) -> None:
     """Even if what is under way is done after that: its lease is given back, at once or when it comes."""
     script = Script()
     script.feed(ev.Start())
@@ -322,9 +263,10 @@ def test_a_second_stop_asks_for_nothing_more() -> None:
     script.feed(ev.Stop())
     script.settle()
     assert script.stopped()
-    assert all(isinstance(c, ev.Stopped) for c in script.feed(ev.Stop()))
+    assert all(isinstance(c, cmd.Stopped) for c in script.feed(ev.Stop()))
     assert script.election.deadline() is None
 
 
-def test_a_sidecar_told_to_stop_before_it_started_has_stopped() -> None:
-    assert Script().feed(ev.Stop()) == [ev.Stopped()]
+def test_a_stop_before_the_start_has_stopped() -> None:
+    """A sidecar told to stop before it started has stopped."""
+    assert Script().feed(ev.Stop()) == [cmd.Stopped()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Entry, Record, Spec
-from tests.unit.election_script import KEYS, Queue, Script, record
+from leasehold.election import commands as cmd
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import KEYS, Queue
+from tests.unit.election_script import Script, record
 
 
 def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
@@ -33,17 +35,19 @@ def test_with_capacity_two_the_first_two_hold() -> None:
     assert [script.election.snapshot.leader for script in scripts] == ["c0", "c0", "c0"]
 
 
-def test_with_capacity_two_a_waiter_watches_the_queue_and_reads_before_it_holds() -> None:
+def test_with_capacity_two_a_waiter_reads_before_it_holds() -> None:
+    """With capacity two a waiter watches the queue and reads before it holds."""
     script, (first, _) = behind("first", "second", spec=Spec(capacity=2))
     assert script.watched is not None
     assert script.watched.queue
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
-def test_a_raised_capacity_lets_the_next_in_line_hold_and_not_those_behind() -> None:
+def test_a_raised_capacity_lets_only_the_next_hold() -> None:
+    """A raised capacity lets the next in line hold and not those behind."""
     queue = Queue()
     scripts = [Script(queue, record=record(f"c{number}")).start() for number in range(4)]
     queue.declare(Spec(capacity=3))
@@ -53,7 +57,8 @@ def test_a_raised_capacity_lets_the_next_in_line_hold_and_not_those_behind() -> 
     assert [script.holding() for script in scripts] == [True, True, True, False]
 
 
-def test_a_lowered_capacity_ends_the_youngest_holders_and_they_queue_again() -> None:
+def test_a_lowered_capacity_ends_the_youngest_holders() -> None:
+    """A lowered capacity ends the youngest holders and they queue again."""
     queue = Queue()
     queue.declare(Spec(capacity=3))
     scripts = [Script(queue, record=record(f"c{number}")).start() for number in range(3)]
@@ -70,7 +75,8 @@ def test_a_lowered_capacity_ends_the_youngest_holders_and_they_queue_again() -> 
 # --- suspended -------------------------------------------------------------------------------------------------------
 
 
-def test_in_a_suspended_lock_nobody_holds_and_waiters_keep_their_places() -> None:
+def test_waiters_of_a_suspended_lock_keep_their_places() -> None:
+    """In a suspended lock nobody holds and waiters keep their places."""
     script, (first,) = behind("first", spec=Spec(suspend=True))
     token = script.token
     assert script.election.snapshot.leader is None
@@ -82,7 +88,8 @@ def test_in_a_suspended_lock_nobody_holds_and_waiters_keep_their_places() -> Non
     assert (script.holding(), script.token) == (True, token)
 
 
-def test_a_holder_of_a_lock_that_is_suspended_gives_up_and_waits() -> None:
+def test_a_holder_of_a_suspended_lock_waits() -> None:
+    """A holder of a lock that is suspended gives up and waits."""
     script = Script().start()
     script.declare(Spec(suspend=True))
     assert not script.holding()
@@ -94,7 +101,8 @@ def test_a_holder_of_a_lock_that_is_suspended_gives_up_and_waits() -> None:
 # --- a spec that is broken, or newer ---------------------------------------------------------------------------------
 
 
-def test_a_spec_that_breaks_is_noted_once_and_the_last_good_one_stays_in_force() -> None:
+def test_the_last_good_spec_stays_in_force() -> None:
+    """A spec that breaks is noted once and the last good one stays in force."""
     script, (first,) = behind("first", spec=Spec(capacity=1, preferred_holder="me"))
     script.declare(None, broken="the lock's spec key does not hold a JSON object")
     script.settle()
@@ -105,7 +113,8 @@ def test_a_spec_that_breaks_is_noted_once_and_the_last_good_one_stays_in_force()
     assert script.notes() == ["spec-broken"]
 
 
-def test_a_spec_that_is_deleted_leaves_an_undeclared_lock() -> None:
+def test_a_deleted_spec_leaves_an_undeclared_lock() -> None:
+    """A spec that is deleted leaves an undeclared lock."""
     queue = Queue()
     queue.declare(Spec(suspend=True))
     script = Script(queue).start()
@@ -115,14 +124,15 @@ def test_a_spec_that_is_deleted_leaves_an_undeclared_lock() -> None:
     assert script.holding()
 
 
-def test_unknown_fields_are_noted_and_the_known_ones_obeyed() -> None:
+def test_unknown_fields_are_noted() -> None:
+    """Unknown fields are noted and the known ones obeyed."""
     script = Script().start()
     script.declare(Spec(suspend=True, unknown=("colour", "weight")))
     assert script.notes() == ["spec-unknown", "yielding"]
     assert not script.holding()
 
 
-def test_what_is_odd_about_a_spec_is_noted_again_only_when_it_is_something_else() -> None:
+def test_only_a_new_problem_of_a_spec_is_noted() -> None:
     """An operator writes the spec whenever the resource changes: its field that we do not know is no news then."""
     script = Script().start()
     for generation in (1, 2):
@@ -133,7 +143,7 @@ def test_what_is_odd_about_a_spec_is_noted_again_only_when_it_is_something_else(
     assert script.notes() == ["spec-unknown", "spec-broken", "spec-unknown"]
 
 
-def test_an_older_spec_than_the_one_known_is_not_gone_back_to() -> None:
+def test_an_older_spec_is_not_adopted() -> None:
     """Watches may tell late, and twice."""
     script = Script().start()
     old = script.etcd.declare(Spec(suspend=True))
@@ -146,7 +156,8 @@ def test_an_older_spec_than_the_one_known_is_not_gone_back_to() -> None:
 # --- strangers in the queue ------------------------------------------------------------------------------------------
 
 
-def test_a_foreign_candidate_ahead_is_waited_for_like_any_other() -> None:
+def test_a_foreign_candidate_ahead_is_waited_for() -> None:
+    """A foreign candidate ahead is waited for like any other."""
     queue = Queue()
     foreign = queue.put(Record("etcdctl", foreign=True), queue.grant(60))
     script = Script(queue).start()
@@ -155,7 +166,8 @@ def test_a_foreign_candidate_ahead_is_waited_for_like_any_other() -> None:
     assert script.holding()
 
 
-def test_a_key_under_the_queue_without_a_lease_is_a_candidate_like_any_other() -> None:
+def test_a_key_without_a_lease_is_a_candidate() -> None:
+    """A key under the queue without a lease is a candidate like any other."""
     queue = Queue()
     stray = Entry(KEYS.queue + "by-hand", 0, 50, 50, Record("by hand", foreign=True))
     queue.entries[stray.key] = stray

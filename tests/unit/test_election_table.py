@@ -7,12 +7,32 @@ from typing import Any, Final, get_args
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.commands import ANSWERS
 from leasehold.election.election import MOVES, TRANSITIONS, IllegalEvent
-from leasehold.election.events import State
-from leasehold.election.machine import ANSWERS
-from leasehold.lock.keys import Entry, Spec
-from tests.unit.election_script import KEYS, UNDECLARED, Queue, Script, frozen, record
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry
+from tests.unit.election_places import (
+    announcing,
+    draining,
+    holding,
+    holding_beating,
+    holding_confirming,
+    idle,
+    joining,
+    joining_unknown,
+    resuming,
+    resuming_written,
+    undeclared,
+    unsure,
+    waiting,
+    waiting_reading,
+    yielding,
+    yielding_beating,
+)
+from tests.unit.election_queue import KEYS, UNDECLARED
+from tests.unit.election_script import Script, record
 
 TABLE: Final = """
                 IDLE  JOINING  WAITING  HOLDING  UNSURE  YIELDING
@@ -61,7 +81,8 @@ LEGAL: Final = crosses(TABLE)
 EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(ev.Event)}
 
 
-def test_the_table_has_every_event_and_every_cross_of_it() -> None:
+def test_the_table_knows_these_events() -> None:
+    """The table has every event and every cross of it."""
     assert LEGAL.keys() == EVENTS.keys()
     assert {name: {state for state in State if kind in TRANSITIONS[state]} for name, kind in EVENTS.items()} == LEGAL
 
@@ -72,121 +93,18 @@ def test_the_changes_of_state_are_these() -> None:
 
 
 def test_every_question_has_its_answer() -> None:
-    questions = {kind for kind in get_args(ev.Command) if "op" in getattr(kind, "__slots__", ())}
+    questions = {kind for kind in get_args(cmd.Command) if "op" in getattr(kind, "__slots__", ())}
     assert ANSWERS.keys() == questions
 
 
 # --- how to come to each state, with each question under way that it knows -------------------------------------------
 
 
-def idle() -> Script:
-    return Script()
-
-
-def joining(*answered: type) -> Callable[[], Script]:
-    def script() -> Script:
-        script = Script()
-        script.feed(ev.Start())
-        script.answer(*answered)
-        return script
-
-    return script
-
-
-def joining_unknown() -> Script:
-    script = joining(ev.ReadSpec, ev.Grant)()
-    script.fail(ev.Join)
-    script.wait(0.0)
-    script.take(ev.ReadQueue)
-    return script
-
-
-def resuming() -> Script:
-    queue = Queue()
-    old = queue.join(record("me"))
-    script = Script(queue)
-    script.feed(ev.Start(ev.Resumable(old.lease, old.create_revision, queue.cluster)))
-    return script
-
-
-def resuming_written() -> Script:
-    script = resuming()
-    script.answer(ev.ReadOwn)
-    return script
-
-
-def undeclared() -> Script:
-    script = Script(require_lock=True)
-    return script.start()
-
-
-def waiting() -> Script:
-    queue = Queue()
-    queue.join(record("first"))
-    return Script(queue).start()
-
-
-def waiting_reading() -> Script:
-    script = waiting()
-    script.rewrite(script.etcd.order[0])
-    script.drop(script.etcd.order[0])
-    return script
-
-
-def holding() -> Script:
-    return Script().start()
-
-
-def holding_beating() -> Script:
-    script = holding()
-    script.wait(5.0)
-    return script
-
-
-def holding_confirming() -> Script:
-    script = holding_beating()
-    script.answer(ev.KeepAlive)
-    return script
-
-
-def unsure() -> Script:
-    script = holding_beating()
-    script.wait(15.0)
-    return script
-
-
-def draining() -> Script:
-    script = Script(drain=30.0).start()
-    script.feed(ev.HandOver())
-    return script
-
-
-def yielding() -> Script:
-    script = holding()
-    script.feed(ev.HandOver())
-    return script
-
-
-def yielding_beating() -> Script:
-    script = yielding()
-    script.wait(5.0)
-    return script
-
-
-def announcing() -> Script:
-    queue = Queue()
-    queue.declare(Spec(preferred_holder="best"))
-    script = Script(queue).start()
-    script.come(record("low"))
-    script.come(record("best"))
-    return script
-
-
 PLACES: Final[list[tuple[State, Callable[[], Script]]]] = [
     (State.IDLE, idle),
     (State.JOINING, joining()),
-    (State.JOINING, joining(ev.ReadSpec)),
-    (State.JOINING, joining(ev.ReadSpec, ev.Grant)),
+    (State.JOINING, joining(cmd.ReadSpec)),
+    (State.JOINING, joining(cmd.ReadSpec, cmd.Grant)),
     (State.JOINING, joining_unknown),
     (State.JOINING, resuming),
     (State.JOINING, resuming_written),
@@ -236,10 +154,10 @@ OTHER_KINDS = [kind for kind in EVENTS.values() if kind not in ANSWER_KINDS]
 
 def assert_illegal(script: Script, wrong: Any) -> None:
     """It raises, and nothing has changed, the random numbers to come included."""
-    before, snapshot = frozen(script.election), script.election.snapshot
+    before, snapshot = script.dump(), script.election.snapshot
     with pytest.raises(IllegalEvent):
         script.election.handle(wrong, script.now)
-    assert frozen(script.election) == before
+    assert script.dump() == before
     assert script.election.snapshot == snapshot
 
 
@@ -251,9 +169,8 @@ def test_each_place_is_in_its_state(state: State, place: Callable[[], Script]) -
 
 @places
 @pytest.mark.parametrize("kind", OTHER_KINDS)
-def test_an_event_that_is_no_answer_is_legal_just_where_the_table_says(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_an_event_is_legal_where_the_table_says(state: State, place: Callable[[], Script], kind: type) -> None:
+    """An event that is no answer is legal just where the table says."""
     script = place()
     if state in LEGAL[kind.__name__]:
         script.feed(event(kind, 0))
@@ -263,24 +180,22 @@ def test_an_event_that_is_no_answer_is_legal_just_where_the_table_says(
 
 @places
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_an_answer_to_a_question_never_asked_is_illegal_everywhere(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_an_answer_never_asked_for_is_illegal(state: State, place: Callable[[], Script], kind: type) -> None:
+    """An answer to a question never asked is illegal everywhere."""
     script = place()
-    for op in (-1, 0, script.election._ops + 1):
+    for op in (-1, 0, script.last_op() + 1):
         assert_illegal(script, event(kind, op))
 
 
 @places
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_a_question_under_way_takes_its_own_answer_or_a_failure_and_no_other(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_a_question_takes_only_its_own_answer(state: State, place: Callable[[], Script], kind: type) -> None:
+    """A question under way takes its own answer or a failure and no other."""
     for number in range(len(place().asked)):
         script = place()
         command = script.asked[number]
         wanted = kind in (ev.Failed, ANSWERS[type(command)])
-        asked = [a.command.op for a in (script.election._step, script.election._beat) if a]
+        asked = script.pending()
         if command.op in asked and not wanted:
             assert_illegal(script, event(kind, command.op))
         elif command.op in asked:
@@ -290,21 +205,19 @@ def test_a_question_under_way_takes_its_own_answer_or_a_failure_and_no_other(
 
 @places
 @pytest.mark.parametrize("kind", ANSWER_KINDS)
-def test_a_late_answer_is_legal_everywhere_and_believed_nowhere(
-    state: State, place: Callable[[], Script], kind: type
-) -> None:
+def test_a_late_answer_changes_nothing(state: State, place: Callable[[], Script], kind: type) -> None:
     """Nothing changes and nothing is done; but a lease that comes late is given back."""
     script = place()
-    asked = {a.command.op for a in (script.election._step, script.election._beat) if a}
-    for op in set(range(1, script.election._ops + 1)) - asked:
-        before, snapshot = frozen(script.election), script.election.snapshot
+    asked = set(script.pending())
+    for op in set(range(1, script.last_op() + 1)) - asked:
+        before, snapshot = script.dump(), script.election.snapshot
         commands = script.feed(event(kind, op))
-        assert commands == ([ev.Revoke(0x999)] if kind is ev.Granted else [])
-        assert {**frozen(script.election), "_out": None} == {**before, "_out": None}
+        assert commands == ([cmd.Revoke(0x999)] if kind is ev.Granted else [])
+        assert script.dump() == before
         assert script.election.snapshot == snapshot
 
 
-def test_an_illegal_event_after_the_deadline_does_not_even_notice_the_time() -> None:
+def test_an_illegal_event_does_not_notice_the_deadline() -> None:
     """It changes nothing at all: the deadline is noticed by the next event that counts."""
     script = holding()
     script.now += 100.0

@@ -8,7 +8,6 @@ and it must hold.
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +16,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.election import Election, IllegalEvent
-from leasehold.election.events import State
-from leasehold.lock.keys import Entry, Record, Spec
-from tests.unit import election_script as script
-from tests.unit.election_script import FACTOR, ME, Queue, Script, frozen
+from leasehold.election.election import IllegalEvent
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import UNDECLARED, Queue
+from tests.unit.election_script import ME
+from tests.unit.walked_sidecar import Sidecar
 
 seconds = st.sampled_from([0.0, 0.05, 0.3, 1.0, 4.0, 6.0, 16.0])
 specs = st.builds(
@@ -46,91 +48,6 @@ wishes = st.sampled_from([ev.HandOver(), *BACK, ev.Health(healthy=False), *BACK,
 picks = st.integers(0, 7)
 
 
-class Sidecar(Script):
-    """The election under test, and all that is said of it after each event."""
-
-    def __init__(self, queue: Queue, election: Election) -> None:
-        super().__init__(queue, election=election)
-        self.expires: dict[int, float] = {}
-        self.harmed: set[int] = set()
-        self.finished: set[int] = set()
-        self.highest = 0
-        self.most = 1
-        self.latest: dict[int, float] = {}
-
-    # --- what must never be --------------------------------------------------------------------------------------
-
-    def feed(self, event: ev.Event) -> list[ev.Command]:
-        before = self.election.snapshot
-        known, was_stopped = set(self.sent), self.stopped()
-        commands = super().feed(event)
-        self._check_commands(commands, known, was_stopped)
-        self._check_snapshot(before)
-        return commands
-
-    def _check_commands(self, commands: list[ev.Command], known: set[int], was_stopped: bool) -> None:
-        """Numbers are new and grow; two questions at most are under way; nothing but tidying up follows the end."""
-        numbers = [command.op for command in commands if "op" in command.__slots__]  # type: ignore[union-attr]  # it has
-        assert numbers == sorted(set(numbers) - known)
-        assert not was_stopped or all(isinstance(command, (ev.Revoke, ev.Stopped)) for command in commands)
-        awaited = [a for a in (self.election._step, self.election._beat) if a]
-        assert len({a.command.op for a in awaited}) == len(awaited)
-        idle = self.election.snapshot.state is State.IDLE
-        assert idle or awaited or self.election.deadline() is not None, "nothing will ever happen any more"
-        for command in commands:
-            if isinstance(command, ev.Revoke):
-                self.finished |= {e.create_revision for e in self.history() if e.lease == command.lease}
-            elif isinstance(command, ev.Resign) and not command.keep_own:
-                self.finished.add(command.token)
-            elif isinstance(command, ev.Note) and command.kind == "rolled-back":
-                self.highest = 0  # the numbers given out before will be given out again
-                self.finished.clear()
-                self.harmed.clear()
-
-    def _check_snapshot(self, before: ev.Snapshot) -> None:
-        now = self.election.snapshot
-        if before.state is State.YIELDING and before.token is not None:
-            self.finished.add(before.token)
-        assert now.deadline is None or now.deadline <= max(self.latest.values(), default=0.0)
-        if now.state is not State.HOLDING:
-            return
-        assert now.is_holding(self.now), "whoever was just told the time does not hold past its deadline"
-        assert now.token is not None
-        assert now.token not in self.finished, "what was given up is never held under again"
-        assert now.token >= self.highest, "tokens grow"
-        self.highest = now.token
-        self.check_truth()
-
-    def check_truth(self) -> None:
-        """What it believes is so: its key stands in etcd, among the first."""
-        token = self.election.snapshot.token
-        if self.holding() and token not in self.harmed:
-            tokens = [entry.create_revision for entry in self.etcd.order]
-            assert token in tokens, "it holds without a key"
-            assert tokens.index(token) < self.most
-
-    def history(self) -> list[Entry]:
-        return [change.entry for _, change in self.etcd.history if isinstance(change, ev.EntryPut)]
-
-    # --- etcd, with leases that run out --------------------------------------------------------------------------
-
-    def reply(self, command: Any) -> ev.Event:
-        self.run_out()
-        answer = super().reply(command)
-        if isinstance(answer, (ev.Granted, ev.KeptAlive)) and answer.ttl > 0:
-            lease = answer.lease if isinstance(answer, ev.Granted) else command.lease
-            self.expires[lease] = self.now + answer.ttl
-            self.latest[command.op] = answer.sent + answer.ttl * FACTOR
-        return answer
-
-    def run_out(self) -> None:
-        """Leases that were not renewed end, and their keys go."""
-        for lease, end in list(self.expires.items()):
-            if end <= self.now:
-                del self.expires[lease]
-                self.etcd.revoke(lease)
-
-
 class Walk(RuleBasedStateMachine):
     """What may happen next."""
 
@@ -149,8 +66,7 @@ class Walk(RuleBasedStateMachine):
         self, drain: float, ttl: int | None, require: bool, left: bool, ahead: list[Record], smooth: int, seed: int
     ) -> None:
         queue = Queue()
-        made = script.settings(drain=drain, ttl=ttl, require_lock=require)
-        self.sidecar = Sidecar(queue, Election(made, random.Random(seed)))
+        self.sidecar = Sidecar(queue, seed, drain=drain, ttl=ttl, require_lock=require)
         self.transit: list[ev.Event] = []
         self.limbo: list[Any] = []
         self.strangers = [queue.join(who) for who in ahead]
@@ -196,7 +112,7 @@ class Walk(RuleBasedStateMachine):
         command = self._take(pick)
         if done == "done":
             self.sidecar.reply(command)
-        elif done == "later" and isinstance(command, (ev.Join, ev.Write, ev.Resign, ev.KeepAlive)):
+        elif done == "later" and isinstance(command, (cmd.Join, cmd.Write, cmd.Resign, cmd.KeepAlive)):
             self.limbo.append(command)
         self.sidecar.feed(ev.Failed(command.op, "timed out"))
 
@@ -210,7 +126,7 @@ class Walk(RuleBasedStateMachine):
     def a_question_is_refused(self, pick: int) -> None:
         command = self._take(pick)
         lease = getattr(command, "lease", None)
-        unmarked = isinstance(command, ev.Resign) and pick == 0
+        unmarked = isinstance(command, cmd.Resign) and pick == 0
         gone = not unmarked and lease is not None and lease not in self.sidecar.etcd.leases
         self.sidecar.feed(ev.Failed(command.op, "no", refused=True, lease_gone=gone, unmarked=unmarked))
 
@@ -304,7 +220,7 @@ class Walk(RuleBasedStateMachine):
         self.sidecar.harmed |= {entry.create_revision for entry in etcd.order}
         for forgotten in (etcd.entries, etcd.leases, etcd.history, self.limbo, self.strangers):
             forgotten.clear()
-        etcd.cluster, etcd.revision, etcd.declared = etcd.cluster + 1, 2, script.UNDECLARED
+        etcd.cluster, etcd.revision, etcd.declared = etcd.cluster + 1, 2, UNDECLARED
         self.sidecar.watched = None
         self.sidecar.feed(ev.WatchLost("the connection broke"))
 
@@ -318,10 +234,10 @@ class Walk(RuleBasedStateMachine):
     def an_event_that_is_illegal_changes_nothing(self, wrong: ev.Event) -> None:
         if isinstance(wrong, ev.Start) and self.sidecar.state() is State.IDLE:
             return
-        before = frozen(self.sidecar.election)
+        before = self.sidecar.dump()
         with pytest.raises(IllegalEvent):
             self.sidecar.election.handle(wrong, self.sidecar.now)
-        assert frozen(self.sidecar.election) == before
+        assert self.sidecar.dump() == before
 
     # --- the faults stop ----------------------------------------------------------------------------------------
 

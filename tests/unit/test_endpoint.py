@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, listen
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.run.endpoint import make_app
 from leasehold.settings.config import Address
 from tests.support.http_client import ask, connected

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
 from leasehold.run.hooks import Hooks
 from tests.support.http_client import until
 

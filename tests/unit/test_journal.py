@@ -9,8 +9,8 @@ import pytest
 
 from leasehold.candidate.journal import QUIET_SECONDS, Journal
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
 from tests.support.http_client import until
 
 IDLE = Snapshot(LockName("prod", "db"), "me", State.IDLE)

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, Entry, Keys, LockName, Record, Spec, prefix_end, sanitise
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.names import MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import MAX_LEASE, Spec
 
 quick = settings(deadline=None)
 """A busy machine must not fail a test."""
@@ -20,7 +23,7 @@ LOCK = LockName("shop", "billing")
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_keys_are_those_of_the_documented_layout() -> None:
+def test_the_keys_have_the_documented_layout() -> None:
     """Operators, other clients and `etcdctl elect` build these very strings."""
     keys = Keys(LOCK, "/root")
     assert keys.prefix == "/root/locks/shop/billing/queue"
@@ -41,7 +44,8 @@ def test_the_spec_is_no_candidate() -> None:
 
 @quick
 @given(st.text(), st.text())
-def test_a_range_over_a_prefix_holds_just_the_keys_under_it(prefix: str, other: str) -> None:
+def test_a_prefix_range_holds_only_its_keys(prefix: str, other: str) -> None:
+    """A range over a prefix holds just the keys under it."""
     prefix = prefix.encode(errors="replace").decode() + "/"
     key = other.encode(errors="replace")
     assert (prefix.encode() <= key < prefix_end(prefix)) == key.startswith(prefix.encode())
@@ -55,7 +59,8 @@ def test_a_range_over_a_prefix_holds_just_the_keys_under_it(prefix: str, other: 
         ("a/b.c-d.0", LockName("a", "b.c-d.0")),
     ],
 )
-def test_a_lock_is_named_with_or_without_its_namespace(text: str, expected: LockName) -> None:
+def test_a_lock_name_may_omit_its_namespace(text: str, expected: LockName) -> None:
+    """A lock is named with or without its namespace."""
     assert LockName.parse(text, "default") == expected
     assert LockName.parse(str(expected), "elsewhere") == expected
 
@@ -64,7 +69,8 @@ def test_a_lock_is_named_with_or_without_its_namespace(text: str, expected: Lock
     "text",
     ["", "/", "shop/", "/billing", "a/b/c", "Billing", "-a", "a-", "a..b", ".a", "a.", "a_b", "sh.op/a", "a\n", "ä"],
 )
-def test_a_name_that_kubernetes_would_refuse_is_refused_in_a_sentence(text: str) -> None:
+def test_an_invalid_name_is_refused_in_a_sentence(text: str) -> None:
+    """A name that kubernetes would refuse is refused in a sentence."""
     with pytest.raises(ValueError, match="is not valid: use at most"):
         LockName.parse(text, "default")
 
@@ -78,7 +84,8 @@ def test_names_are_as_long_as_kubernetes_lets_them_be() -> None:
 
 @quick
 @given(st.text(max_size=20), st.text(max_size=20))
-def test_no_name_that_passes_can_leave_its_place_in_the_tree(namespace: str, name: str) -> None:
+def test_no_valid_name_leaves_its_prefix(namespace: str, name: str) -> None:
+    """No name that passes can leave its place in the tree."""
     try:
         lock = LockName(namespace, name)
     except ValueError:
@@ -110,7 +117,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def test_a_record_has_the_documented_names_and_leaves_empty_ones_out() -> None:
+def test_a_record_has_the_documented_names() -> None:
     """`etcdctl get` shows this to people, and other programs read it."""
     full = Record("a", "p", "ns", "uid", "n", "g", 7, "i", "b")
     assert json.loads(full.encode()) == {
@@ -135,7 +142,8 @@ def test_a_record_of_ours_comes_back_as_it_was(record: Record) -> None:
 
 @quick
 @given(st.binary(max_size=600) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_value_in_the_queue_is_a_candidate_with_an_identity_that_is_safe_to_show(value: bytes) -> None:
+def test_any_value_has_a_safe_identity(value: bytes) -> None:
+    """Any value in the queue is a candidate with an identity that is safe to show."""
     record = Record.decode(value)
     if record.foreign:
         assert record == Record(sanitise(value.decode(errors="replace")), foreign=True)
@@ -154,7 +162,7 @@ wrong_fields = st.dictionaries(
 
 @quick
 @given(records, wrong_fields)
-def test_a_record_is_ours_in_every_detail_or_not_at_all(record: Record, wrong: dict[str, Any]) -> None:
+def test_a_record_is_ours_in_every_detail(record: Record, wrong: dict[str, Any]) -> None:
     """Half-believed records would be ranked, passed by or resumed on someone else's word."""
     value = json.dumps({**json.loads(record.encode()), **wrong}).encode()
     read = Record.decode(value)
@@ -193,7 +201,8 @@ def test_what_leasehold_did_not_write_is_foreign(value: bytes) -> None:
     assert Record.decode(value).foreign
 
 
-def test_unknown_fields_of_a_newer_sidecar_do_not_make_it_foreign() -> None:
+def test_unknown_fields_do_not_make_a_record_foreign() -> None:
+    """Unknown fields of a newer sidecar do not make it foreign."""
     assert not Record.decode(b'{"identity":"a","incarnation":"i","colour":"red"}').foreign
 
 
@@ -274,7 +283,8 @@ def test_an_empty_object_is_an_undeclared_locks_spec() -> None:
     assert Spec.decode(b"{}") == Spec() == Spec(None, 1, False, False, "", "", 0, "", 0, "")
 
 
-def test_fields_of_a_newer_operator_are_kept_by_name_only() -> None:
+def test_unknown_fields_are_kept_by_name_only() -> None:
+    """Fields of a newer operator are kept by name only."""
     spec = Spec.decode(b'{"capacity":2,"weight":3,"a\\u0007":{}}')
     assert spec == Spec(capacity=2)
     assert spec.unknown == ("a�", "weight")
@@ -282,7 +292,8 @@ def test_fields_of_a_newer_operator_are_kept_by_name_only() -> None:
 
 @quick
 @given(st.binary(max_size=600) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_any_bytes_under_the_spec_key_are_a_spec_or_one_sentence(value: bytes) -> None:
+def test_any_bytes_are_a_spec_or_one_sentence(value: bytes) -> None:
+    """Any bytes under the spec key are a spec or one sentence."""
     spec = complaint = None
     try:
         spec = Spec.decode(value)
@@ -330,7 +341,7 @@ def test_an_impossible_spec_is_named_in_one_sentence(value: str, named: str) -> 
     assert len(str(raised.value)) < 200
 
 
-def test_nesting_near_the_interpreters_limit_is_no_crash() -> None:
+def test_deep_nesting_is_no_crash() -> None:
     """Whatever can still be parsed must still be reportable."""
     for depth in range(500, 1100):
         with pytest.raises(ValueError, match="the lock's spec key"):

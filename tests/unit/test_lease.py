@@ -26,7 +26,8 @@ def granted(ttl: int = 15, sent: float = 1000.0) -> LeaseClock:
     return clock
 
 
-def test_a_grant_counts_from_the_moment_it_was_sent_with_room_for_drift() -> None:
+def test_a_grant_counts_from_when_it_was_sent() -> None:
+    """A grant counts from the moment it was sent with room for drift."""
     clock = granted(15, 1000.0)
     assert clock.deadline == 1000.0 + 15 * FACTOR
     assert clock.is_valid(clock.deadline - 0.001)
@@ -34,14 +35,15 @@ def test_a_grant_counts_from_the_moment_it_was_sent_with_room_for_drift() -> Non
 
 
 @pytest.mark.parametrize(("asked", "answered", "believed"), [(15, 15, 15), (15, 60, 15), (15, 7, 7)])
-def test_of_the_ttl_asked_and_the_ttl_answered_the_smaller_counts(asked: int, answered: int, believed: int) -> None:
+def test_the_smaller_ttl_counts(asked: int, answered: int, believed: int) -> None:
     """etcd raises a TTL to its own minimum; another candidate's machine need not know that."""
     clock = LeaseClock(0.0)
     clock.granted(0.0, answered, asked)
     assert (clock.ttl, clock.deadline) == (believed, float(believed))
 
 
-def test_a_lease_taken_up_is_not_believed_before_it_is_confirmed() -> None:
+def test_a_resumed_lease_has_no_deadline() -> None:
+    """A lease taken up is not believed before it is confirmed."""
     clock = LeaseClock(0.01)
     clock.taken_up(15)
     assert clock.deadline is None
@@ -52,7 +54,8 @@ def test_a_lease_taken_up_is_not_believed_before_it_is_confirmed() -> None:
     assert clock.deadline == 50.0 + 10 * FACTOR
 
 
-def test_a_keep_alive_counts_once_it_is_confirmed_and_from_when_it_was_sent() -> None:
+def test_a_confirmed_keep_alive_counts_from_when_sent() -> None:
+    """A keep alive counts once it is confirmed and from when it was sent."""
     clock = granted()
     clock.begin(HERE)
     clock.answered(HERE, 1005.0, 15)
@@ -70,7 +73,7 @@ ELSEWHERE = {"cluster": 2, "member": 12, "term": 6}
 
 @pytest.mark.parametrize("field", ELSEWHERE)
 @pytest.mark.parametrize("where", ["before", "read"])
-def test_another_cluster_member_or_term_around_the_keep_alive_confirms_nothing(field: str, where: str) -> None:
+def test_another_cluster_or_term_confirms_nothing(field: str, where: str) -> None:
     """The member that renewed may have been a leader no more, or have passed it to one."""
     clock = granted()
     other = replace(HERE, **{field: ELSEWHERE[field]})
@@ -80,7 +83,8 @@ def test_another_cluster_member_or_term_around_the_keep_alive_confirms_nothing(f
     assert clock.deadline == 1000.0 + 15 * FACTOR
 
 
-def test_a_keep_alive_that_another_member_answered_confirms_nothing() -> None:
+def test_another_members_keep_alive_confirms_nothing() -> None:
+    """A keep alive that another member answered confirms nothing."""
     clock = granted()
     clock.begin(HERE)
     clock.answered(replace(HERE, member=12), 1005.0, 15)
@@ -88,7 +92,8 @@ def test_a_keep_alive_that_another_member_answered_confirms_nothing() -> None:
     assert clock.deadline == 1000.0 + 15 * FACTOR
 
 
-def test_a_keep_alive_before_which_nobody_was_known_confirms_nothing() -> None:
+def test_a_keep_alive_to_an_unknown_member_is_unconfirmed() -> None:
+    """A keep alive before which nobody was known confirms nothing."""
     clock = granted()
     clock.begin(None)
     clock.answered(HERE, 1005.0, 15)
@@ -122,7 +127,8 @@ def test_a_late_confirmation_never_moves_the_deadline_back() -> None:
     assert clock.deadline == 1000.0 + 15 * FACTOR
 
 
-def test_a_lease_renewed_for_a_whole_ttl_and_never_confirmed_is_known_as_that() -> None:
+def test_a_ttl_without_confirmation_is_noticed() -> None:
+    """A lease renewed for a whole ttl and never confirmed is known as that."""
     clock = granted(15)
     for sent in (1005.0, 1010.0, 1015.0, 1020.0):
         clock.begin(HERE)
@@ -142,7 +148,7 @@ def test_a_confirmation_begins_that_time_anew() -> None:
             assert clock.confirm(HERE)
 
 
-def test_a_time_in_which_nothing_was_renewed_does_not_count_to_it() -> None:
+def test_time_without_renewals_does_not_count() -> None:
     """etcd was away, and gave its leases their time anew: then ours was not kept by us."""
     clock = granted(15)
     for sent in (1005.0, 1030.0):
@@ -155,7 +161,7 @@ STEPS = ("begin", "answered", "confirm")
 
 
 @pytest.mark.parametrize("order", [o for n in range(5) for o in itertools.product(STEPS, repeat=n)], ids="-".join)
-def test_nothing_but_the_three_steps_in_order_moves_the_deadline(order: tuple[str, ...]) -> None:
+def test_only_three_steps_in_order_move_the_deadline(order: tuple[str, ...]) -> None:
     """Every sequence of up to four steps: it moves just where begin, answered and confirm stand in this order, with
     no other begin or confirm among them.
     """
@@ -197,7 +203,7 @@ moves = st.one_of(
 
 @quick
 @given(ttls, ttls, sents, st.lists(moves, max_size=12), st.sampled_from([0.0, 0.01, 0.1, 0.5]))
-def test_the_deadline_is_never_later_than_a_completely_confirmed_keep_alive_allows(
+def test_the_deadline_is_never_too_late(
     asked: int, answered: int, sent: float, steps: list[tuple[object, ...]], drift: float
 ) -> None:
     """Whatever comes in whatever order, from whichever member: it moves only in `confirm`, only forward, only after a
@@ -233,9 +239,7 @@ def test_the_deadline_is_never_later_than_a_completely_confirmed_keep_alive_allo
 
 @quick
 @given(ttls, st.fractions(0, Fraction(1, 2)), st.data())
-def test_while_clocks_keep_to_the_bound_the_lease_outlives_the_deadline(
-    ttl: int, drift: Fraction, data: st.DataObject
-) -> None:
+def test_the_lease_outlives_the_deadline(ttl: int, drift: Fraction, data: st.DataObject) -> None:
     """The slowest local clock and the fastest of etcd: what we take for valid has not expired there."""
     rates = st.fractions(1 - drift, 1 + drift)
     ours, theirs = data.draw(rates), data.draw(rates)

@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from leasehold import __version__
 from leasehold.candidate.metrics import Metrics, Observer
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Cause, Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Cause, Snapshot, State
+from leasehold.lock.names import LockName
 
 LOCK = LockName("prod", "billing")
 WAITING = Snapshot(LOCK, "billing-0", State.WAITING, token=17, deadline=110.0, leader="billing-1", position=1)

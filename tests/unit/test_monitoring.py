@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.injector.metrics import InjectorMetrics
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 
 FILES: Final = Path(__file__).parents[2] / "charts" / "leasehold" / "files"

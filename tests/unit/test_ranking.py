@@ -9,7 +9,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from leasehold.election.ranking import MAX_COMPARED, HandoverPlan, best_first, plan, rank, should_yield
-from leasehold.lock.keys import Entry, Record, Spec
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 quick = settings(deadline=None)
 
@@ -31,7 +32,8 @@ def queue(*priorities: int | str) -> list[Entry]:
 # --- rank ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_order_is_preferred_holder_then_group_then_priority_then_first_come() -> None:
+def test_the_order_of_preference() -> None:
+    """The order is preferred holder then group then priority then first come."""
     spec = Spec(preferred_holder="named", preferred_group="new")
     plain, high = entry(1), entry(2, priority=9)
     late_plain, grouped = entry(3), entry(4, group="new", priority=-5)
@@ -45,7 +47,8 @@ def test_no_preference_is_no_match_for_an_empty_name() -> None:
     assert rank(entry(1, group=""), Spec()) == rank(entry(2, group="g"), Spec()) == (False, False, 0)
 
 
-def test_a_foreign_candidate_has_neither_group_nor_priority_but_may_be_named() -> None:
+def test_a_foreign_candidate_is_preferred_by_name_only() -> None:
+    """A foreign candidate has neither group nor priority but may be named."""
     foreign = Entry("k", 1, 1, 1, Record("elect", group="new", priority=9, foreign=True))
     assert rank(foreign, Spec(preferred_group="new")) == (False, False, 0)
     assert rank(foreign, Spec(preferred_holder="elect")) == (True, False, 0)
@@ -60,14 +63,14 @@ def test_a_holder_yields_to_a_better_waiter_only() -> None:
     assert not should_yield(queue(1, 0), Spec(), 1)
 
 
-def test_of_several_holders_the_lowest_and_of_these_the_youngest_yield() -> None:
+def test_the_lowest_and_youngest_holders_yield() -> None:
     """One better waiter moves one holder: the youngest of the two with the lowest rank."""
     standing = queue(3, 1, 1, 2, 5)
     spec = Spec(capacity=4)
     assert [e.create_revision for e in standing[:4] if should_yield(standing, spec, e.create_revision)] == [3]
 
 
-def test_nobody_yields_where_a_foreign_candidate_stands_between() -> None:
+def test_nobody_yields_past_a_foreign_candidate() -> None:
     """Its key is not ours to delete, and it would hold in between."""
     assert not should_yield(queue(0, "elect", 5), Spec(), 1)
     assert should_yield(queue(0, 5, "elect"), Spec(), 1)
@@ -132,7 +135,7 @@ def test_as_many_holders_yield_as_better_waiters_exist(pool: Pool) -> None:
 
 @quick
 @given(pools())
-def test_nobody_yields_for_less_than_a_strictly_better_waiter(pool: Pool) -> None:
+def test_nobody_yields_to_an_equal_waiter(pool: Pool) -> None:
     """Whatever foreign candidates do: otherwise a holder would give way for ever."""
     for holder in pool.yielding():
         assert any(pool.better(waiter, holder) for waiter in pool.waiters)
@@ -141,7 +144,7 @@ def test_nobody_yields_for_less_than_a_strictly_better_waiter(pool: Pool) -> Non
 
 @quick
 @given(pools())
-def test_when_all_have_yielded_the_best_hold_and_nobody_yields_again(pool: Pool) -> None:
+def test_at_the_end_the_best_hold_and_nobody_yields(pool: Pool) -> None:
     """Preference comes to rest: each handover ends with fewer better waiters, never with a new reason to yield."""
     standing = list(pool.queue)
     for _ in range(len(pool.queue) + 1):
@@ -149,7 +152,7 @@ def test_when_all_have_yielded_the_best_hold_and_nobody_yields_again(pool: Pool)
         if not (yielding := now.yielding()):
             break
         holder = yielding[0]
-        leaving = [holder, *now.plan(holder).passed]
+        leaving = [holder, *now.plan(holder).skipped]
         standing = [e for e in standing if e not in leaving] + [
             entry(
                 max(e.create_revision for e in standing) + 1 + i,
@@ -170,10 +173,11 @@ def test_next_in_line_needs_nobody_passed_by() -> None:
     assert plan(standing, Spec(), 1) == HandoverPlan(target=standing[1])
 
 
-def test_those_between_are_deleted_with_the_holder_and_the_target_is_guarded() -> None:
+def test_a_plan_skips_those_between() -> None:
+    """Those between are deleted with the holder and the target is guarded."""
     standing = queue(0, 1, 2, 5)
     assert plan(standing, Spec(), 1) == HandoverPlan(
-        target=standing[3], passed=tuple(standing[1:3]), guards=(standing[3],)
+        target=standing[3], skipped=tuple(standing[1:3]), guards=(standing[3],)
     )
 
 
@@ -181,74 +185,77 @@ def test_the_other_holders_are_guarded_too() -> None:
     """If one of them had gone, the first of those passed by would be a holder already."""
     standing = queue(9, 0, 9, 1, 5)
     found = plan(standing, Spec(capacity=3), 2)
-    assert found.passed == (standing[3],)
+    assert found.skipped == (standing[3],)
     assert set(found.guards) == {standing[0], standing[2], standing[4]}
 
 
-def test_without_waiters_or_for_a_waiter_there_is_nothing_to_plan() -> None:
+def test_nothing_is_planned_without_waiters() -> None:
+    """Without waiters or for a waiter there is nothing to plan."""
     assert plan(queue(0), Spec(), 1) == HandoverPlan()
     assert plan(queue(0, 1, 2), Spec(), 2) == HandoverPlan()
 
 
-def test_a_foreign_candidate_between_blocks_the_skip_and_is_next() -> None:
+def test_a_foreign_candidate_blocks_the_skip() -> None:
+    """A foreign candidate between blocks the skip and is next."""
     standing = queue(0, 1, "elect", 5)
     assert plan(standing, Spec(), 1) == HandoverPlan(target=standing[1], blocked=True)
 
 
-def test_more_than_a_transaction_can_compare_are_passed_in_parts_from_the_far_end() -> None:
+def test_many_are_skipped_in_parts() -> None:
     """The nearest stay as long as the holder's own key: none of them holds before the last part."""
     standing = queue(0, *[1] * (MAX_COMPARED + 5), 9)
     found = plan(standing, Spec(), 1)
     assert found.in_parts
-    assert found.passed == tuple(standing[-1 - MAX_COMPARED : -1])
+    assert found.skipped == tuple(standing[-1 - MAX_COMPARED : -1])
     assert found.target == standing[-1]
-    rest = [e for e in standing if e not in found.passed]
+    rest = [e for e in standing if e not in found.skipped]
     last = plan(rest, Spec(), 1)
     assert not last.in_parts
-    assert (last.passed, last.target) == (tuple(standing[1:6]), standing[-1])
+    assert (last.skipped, last.target) == (tuple(standing[1:6]), standing[-1])
 
 
 @quick
 @given(pools())
 @example(Pool(queue(0, *[1] * MAX_COMPARED, 9), Spec()))
 @example(Pool(queue(0, *[1] * (MAX_COMPARED + 1), 9), Spec()))
-def test_a_plan_passes_only_lower_ranked_ones_of_ours_and_ends_at_the_best(pool: Pool) -> None:
+def test_a_plan_skips_only_lower_ranked_candidates(pool: Pool) -> None:
+    """A plan passes only lower ranked ones of ours and ends at the best."""
     for holder in pool.holders:
         found = pool.plan(holder)
         assert (found.target is None) == (not pool.waiters)
         if found.target is None or found.blocked:
-            assert (found.passed, found.guards, found.in_parts) == ((), (), False)
+            assert (found.skipped, found.guards, found.in_parts) == ((), (), False)
             continue
         assert not any(pool.better(waiter, found.target) for waiter in pool.waiters)
-        assert all(pool.better(found.target, e) and not e.record.foreign for e in found.passed)
-        assert all(one.create_revision < other.create_revision for one, other in pairwise(found.passed))
-        assert holder not in found.passed
+        assert all(pool.better(found.target, e) and not e.record.foreign for e in found.skipped)
+        assert all(one.create_revision < other.create_revision for one, other in pairwise(found.skipped))
+        assert holder not in found.skipped
 
 
 @quick
 @given(pools())
-def test_after_a_plan_ran_the_target_holds_in_the_yielders_place(pool: Pool) -> None:
+def test_after_a_plan_ran_the_target_holds(pool: Pool) -> None:
     """And all other holders hold as before: nobody comes in between, and no token falls."""
     for holder in pool.holders:
         found = pool.plan(holder)
         assume(found.target is not None and not found.blocked and not found.in_parts)
-        left = [e for e in pool.queue if e != holder and e not in found.passed]
+        left = [e for e in pool.queue if e != holder and e not in found.skipped]
         others = [e for e in pool.holders if e != holder]
         assert left[: pool.spec.capacity] == [*others, found.target]
 
 
 @quick
 @given(pools())
-def test_a_plans_guards_are_just_those_whose_leaving_would_spoil_it(pool: Pool) -> None:
+def test_guards_are_those_that_the_plan_depends_on(pool: Pool) -> None:
     """One guard fewer in the queue, and someone that the plan passes by, or nobody, would be the next holder."""
     for holder in pool.holders:
         found = pool.plan(holder)
-        if found.passed:
+        if found.skipped:
             others = [e for e in pool.holders if e != holder]
             assert set(found.guards) == {found.target, *others}
 
 
-def test_nobody_is_passed_by_where_not_every_other_holder_can_be_guarded() -> None:
+def test_nobody_is_skipped_past_too_many_holders() -> None:
     """One that is not guarded may have died: the first of those passed by would be a holder, and lose its key."""
     waiting = [*[1] * 3, 9]
     for others, blocked in ((MAX_COMPARED, False), (MAX_COMPARED + 1, True)):
@@ -262,4 +269,4 @@ def test_every_plan_fits_into_one_transaction() -> None:
     for capacity in (1, 2, 60, 61, 62, 100, 1000):
         for between in (1, 59, 60, 61, 200):
             found = plan(queue(*[0] * capacity, *[1] * between, 9), Spec(capacity=capacity), 1)
-            assert len(found.passed) + len(found.guards) + 2 <= 128
+            assert len(found.skipped) + len(found.guards) + 2 <= 128

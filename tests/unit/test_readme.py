@@ -10,11 +10,11 @@ from leasehold import clock
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
 from leasehold.cli import main
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.injector import config as injector
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kubectl import arguments as plugin
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator import config
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 from leasehold.settings import flags

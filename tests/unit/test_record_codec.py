@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from leasehold.candidate.record_codec import COMMANDS, EVENTS, RecordError, decode, dumps, encode, loads
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot
-from leasehold.lock.keys import LockName, Spec
+from leasehold.election.snapshot import Snapshot
+from leasehold.lock.names import LockName
+from leasehold.lock.spec import Spec
 
 KINDS = [*EVENTS.values(), *COMMANDS.values(), Snapshot, ElectionConfig]
 

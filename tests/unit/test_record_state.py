@@ -12,7 +12,7 @@ import pytest
 from leasehold.candidate.record_codec import RecordError, dumps, loads
 from leasehold.candidate.record_state import election_of, state_of
 from leasehold.election.election import Election
-from leasehold.election.events import State
+from leasehold.election.snapshot import State
 from tests.unit.election_script import Script
 from tests.unit.test_election_table import places
 

@@ -12,10 +12,12 @@ import pytest
 from leasehold.candidate import recorder
 from leasehold.candidate.recorder import KEPT_EVENTS, MAX_BYTES, Recorder
 from leasehold.candidate.replay import Replayed
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
+from leasehold.election.snapshot import State
 from tests.transcripts.transcript import Recorded, holding
-from tests.unit.election_script import Queue, record, settings
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import record, settings
 
 
 def lines(script: Recorded) -> list[dict[str, Any]]:
@@ -36,7 +38,7 @@ def long_life(keep_alives: int) -> Recorded:
         if number % 7 == 0:
             script.feed(ev.WatchLost("cancelled"))
             script.wait(2.0)
-            script.fail(ev.ReadQueue)
+            script.fail(cmd.ReadQueue)
             script.wait(2.0)
             script.settle()
         script.beat()

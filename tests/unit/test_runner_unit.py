@@ -18,9 +18,10 @@ from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.runner import Runner
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig, IllegalEvent
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd import EtcdClient
-from leasehold.lock.keys import LockName, Record
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 
 LOCK = LockName("shop", "billing")
 SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus, changes, iso
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
 
 LOCK = LockName("prod", "billing")
 HOLDING = Snapshot(

@@ -17,8 +17,8 @@ import pytest
 
 from leasehold.candidate import new_file
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
-from leasehold.lock.keys import LockName
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
 from leasehold.run import state_file
 from leasehold.run.state_file import StateFile
 

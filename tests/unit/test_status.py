@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from leasehold.candidate.queue_status import Candidate, Queue, _holds, as_json, as_table
 from leasehold.election.events import Declared
-from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 KEYS = Keys(LockName("prod", "db"))
 OURS = Record(

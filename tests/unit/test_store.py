@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from leasehold import clock
 from leasehold.candidate.store import Store, declared_of, entry_of, flaw_of, timeout_for
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.etcd import EtcdClient, KeyValue, WatchEvent
-from leasehold.lock.keys import Keys, LockName, Record, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 
 quick = settings(deadline=None)
 KEYS = Keys(LockName("shop", "billing"))
@@ -100,14 +104,14 @@ def test_a_deletion_without_its_revision_has_that_of_its_batch(store: Store) -> 
 
 ENTRY = entry_of(kv(KEYS.entry(0x71), ME.encode()))
 QUESTIONS: list[Any] = [
-    ev.ReadSpec(7),
-    ev.Grant(7, 15),
-    ev.Join(7, 0x71, ME, 0),
-    ev.ReadQueue(7),
-    ev.ReadOwn(7, 0x71, None),
-    ev.KeepAlive(7, 0x71),
-    ev.Write(7, 0x71, ME, 5, 5),
-    ev.Resign(7, 0x71, 5, (ENTRY,), (ENTRY,), 3),
+    cmd.ReadSpec(7),
+    cmd.Grant(7, 15),
+    cmd.Join(7, 0x71, ME, 0),
+    cmd.ReadQueue(7),
+    cmd.ReadOwn(7, 0x71, None),
+    cmd.KeepAlive(7, 0x71),
+    cmd.Write(7, 0x71, ME, 5, 5),
+    cmd.Resign(7, 0x71, 5, (ENTRY,), (ENTRY,), 3),
 ]
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, listen
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.run.endpoint import make_app
 from leasehold.run.event_stream import EventStream, Streams
 from leasehold.settings.config import Address

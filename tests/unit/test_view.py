@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold.election.queue_view import QueueView
-from leasehold.lock.keys import Entry, Record
+from leasehold.lock.record import Entry, Record
 
 quick = settings(deadline=None)
 
@@ -20,10 +20,11 @@ def entry(token: int, modified: int | None = None) -> Entry:
     return Entry(f"k{token}", token, token, modified or token, Record(f"c{token}", incarnation="i"))
 
 
-def test_a_read_is_in_order_of_create_revision_and_whole() -> None:
+def test_a_read_is_ordered_and_complete() -> None:
+    """A read is in order of create revision and whole."""
     view = QueueView.read([entry(9), entry(3), entry(5, 8)], 10)
     assert view.entries == (entry(3), entry(5, 8), entry(9))
-    assert (view.revision, view.whole) == (10, True)
+    assert (view.revision, view.complete) == (10, True)
 
 
 def test_who_is_ahead() -> None:
@@ -85,7 +86,8 @@ def test_a_deleted_key_is_gone_for_ever() -> None:
     assert view.gone("k4") == view
 
 
-def test_the_first_of_the_queue_shows_that_all_before_it_are_gone() -> None:
+def test_the_head_shows_that_all_before_it_are_gone() -> None:
+    """The first of the queue shows that all before it are gone."""
     view = QueueView.read([entry(3), entry(5), entry(7)], 7)
     assert view.behind(entry(5, 9)).entries == (entry(5, 9), entry(7))
     assert view.behind(entry(3)) == view
@@ -149,7 +151,7 @@ def test_a_view_that_hears_all_events_is_the_queue(
 
 @quick
 @given(steps, steps, st.data())
-def test_events_of_a_single_key_keep_an_upper_bound_of_those_ahead(
+def test_events_keep_an_upper_bound_of_those_ahead(
     before: list[tuple[str, int]], after: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     """Nobody who stands ahead is ever missing: a waiter holds on the strength of that."""
@@ -158,7 +160,7 @@ def test_events_of_a_single_key_keep_an_upper_bound_of_those_ahead(
     own = data.draw(st.sampled_from(list(truth.entries.values())))
     ahead = [e for e in truth.entries.values() if e.create_revision < own.create_revision]
     watched = data.draw(st.sampled_from(ahead)) if ahead else own
-    view = replace(QueueView.read(truth.entries.values(), truth.revision), whole=False)
+    view = replace(QueueView.read(truth.entries.values(), truth.revision), complete=False)
     known = len(truth.events)
     truth.run(after)
     view = follow(view, [(kind, e) for kind, e in truth.events[known:] if e.key == watched.key])

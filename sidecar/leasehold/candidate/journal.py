@@ -12,7 +12,7 @@ from typing import Final
 
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot
+from leasehold.election.snapshot import Snapshot
 from leasehold.logs import afterwards
 
 _log = logging.getLogger("leasehold.journal")

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from leasehold import __version__
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Cause, Snapshot, State
+from leasehold.election.snapshot import Cause, Snapshot, State
 
 KEEP_ALIVE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 

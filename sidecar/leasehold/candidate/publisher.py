@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from leasehold.election.events import Snapshot
+from leasehold.election.snapshot import Snapshot
 
 log = logging.getLogger("leasehold.publisher")
 

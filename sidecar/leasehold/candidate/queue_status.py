@@ -18,7 +18,9 @@ from leasehold.candidate.connect import client_for
 from leasehold.candidate.store import declared_of, entry_of
 from leasehold.election.events import Declared
 from leasehold.etcd import EtcdClient, EtcdError, Get, RangeAnswer, SortBy
-from leasehold.lock.keys import DEFAULT_TTL, Entry, Keys, Spec, prefix_end
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import DEFAULT_TTL, Spec
 from leasehold.settings import flags
 from leasehold.settings.config import open_settings, read_lock
 from leasehold.settings.etcd import EtcdConfig, read_etcd

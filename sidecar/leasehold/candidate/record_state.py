@@ -24,6 +24,8 @@ from leasehold.candidate.record_codec import RecordError
 from leasehold.election.election import Election
 
 _PACKAGES: Final = ("leasehold.election.", "leasehold.lock.")
+_DECIDES_NOTHING: Final = frozenset({"leasehold.election.invariants:Checker"})
+"""Classes whose instances only look on, and not at all under `python -O`: restored as new ones."""
 
 
 def state_of(election: Election) -> Any:
@@ -61,6 +63,8 @@ class _Writer:
             return self._container(value)
         if isinstance(value, random.Random):
             return {"rng": True}
+        if f"{type(value).__module__}:{type(value).__qualname__}" in _DECIDES_NOTHING:
+            return {"new": _name(type(value))}
         return self._call(value) if callable(value) else self._object(value)
 
     def _container(self, value: Any) -> Any:
@@ -114,6 +118,7 @@ class _Reader:
             "frozenset": lambda data: frozenset(map(self.read, data["frozenset"])),
             "dict": lambda data: {self.read(key): self.read(one) for key, one in data["dict"]},
             "rng": lambda data: self._rng,
+            "new": self._new,
             "partial": self._partial,
             "method": self._method,
             "function": lambda data: _found(data["function"], types.FunctionType),
@@ -123,6 +128,11 @@ class _Reader:
 
     def read(self, data: Any) -> Any:
         return self._kinds[next(iter(data))](data) if isinstance(data, dict) else data
+
+    def _new(self, data: Any) -> Any:
+        if data["new"] not in _DECIDES_NOTHING:
+            raise RecordError(f"names {str(data['new'])[:80]!r}, which is not to be made")
+        return _found(data["new"], type)()
 
     def _partial(self, data: Any) -> Any:
         named = {name: self.read(one) for name, one in data["named"].items()}

@@ -27,8 +27,10 @@ from leasehold.candidate.record_codec import (
 from leasehold.candidate.record_state import election_of, state_of
 from leasehold.candidate.recorder import FORMAT, named, raised
 from leasehold.candidate.replay_check import Broken, QuestionRate, Rules, Step
+from leasehold.election.commands import Command
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import Command, Event, Snapshot
+from leasehold.election.events import Event
+from leasehold.election.snapshot import Snapshot
 
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 

@@ -11,21 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from leasehold.election.events import (
-    Answer,
-    Command,
-    Event,
-    Granted,
-    KeepAlive,
-    KeptAlive,
-    Note,
-    OwnRead,
-    Resign,
-    Revoke,
-    Snapshot,
-    State,
-    Stopped,
-)
+from leasehold.election.commands import Command, KeepAlive, Note, Resign, Revoke, Stopped
+from leasehold.election.events import Answer, Event, Granted, KeptAlive, OwnRead
+from leasehold.election.snapshot import Snapshot, State
 
 _QUEUED: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE, State.YIELDING})
 _AFTER_YIELDING: Final = frozenset({State.YIELDING, State.IDLE, State.JOINING})

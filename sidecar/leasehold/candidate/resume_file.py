@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from leasehold.candidate.new_file import fresh
 from leasehold.election.events import Resumable
-from leasehold.lock.keys import MAX_LEASE
+from leasehold.lock.spec import MAX_LEASE
 
 _log = logging.getLogger("leasehold.resume_file")
 FILE: Final = "resume.json"

@@ -21,6 +21,7 @@ from leasehold.candidate.recorder import Recorder
 from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.store import Store, flaw_of, timeout_for
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
 from leasehold.etcd import EtcdClient, EtcdError, WatchBatch, Watcher, WatchLost
@@ -128,7 +129,7 @@ class Runner:
         self._remember()
         self._set_alarm()
 
-    def _handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def _handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """Have the election decide, publish what it says, and record both. Raises what a bug in it raises."""
         try:
             commands = self.election.handle(event, now)
@@ -153,16 +154,16 @@ class Runner:
 
     # --- commands -----------------------------------------------------------------------------------------------
 
-    def _perform(self, command: ev.Command) -> None:
+    def _perform(self, command: cmd.Command) -> None:
         match command:
-            case ev.Note(kind, text):
+            case cmd.Note(kind, text):
                 self._note(kind, text)
-            case ev.Stopped():
+            case cmd.Stopped():
                 if self._ended is not None and not self._ended.done():
                     self._ended.set_result(None)
-            case ev.Watch():
+            case cmd.Watch():
                 self._rewatch(command)
-            case ev.Revoke(lease):
+            case cmd.Revoke(lease):
                 self._spawn(self._revoke(lease, LINGER if lease == self._keyless else 0.0), "revoke")
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
@@ -187,7 +188,7 @@ class Runner:
             self._fail(error)
 
     async def _ask(self, command: Any) -> None:
-        if isinstance(command, ev.Resign) and not await self._keeper.mark(command.lease):
+        if isinstance(command, cmd.Resign) and not await self._keeper.mark(command.lease):
             self.submit(ev.Failed(command.op, "the resume file cannot be marked", refused=True, unmarked=True))
             return
         asked = self._board.clock()
@@ -197,7 +198,9 @@ class Runner:
             self._observer.error("request")
         elif isinstance(answer, ev.KeptAlive):
             self._observer.keep_alive(self._board.clock() - asked)
-        elif isinstance(command, ev.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own:
+        elif (
+            isinstance(command, cmd.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own
+        ):
             self._keyless = command.lease
         self.submit(answer)
 
@@ -227,14 +230,14 @@ class Runner:
 
     # --- watches ------------------------------------------------------------------------------------------------
 
-    def _rewatch(self, command: ev.Watch) -> None:
+    def _rewatch(self, command: cmd.Watch) -> None:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
         if command.keys or command.queue or command.spec:
             self._watch = self._spawn(self._follow(command), "watch")
 
-    async def _follow(self, command: ev.Watch) -> None:
+    async def _follow(self, command: cmd.Watch) -> None:
         """Feed what the watches tell, in the turn in which it comes; once they are replaced, nothing of theirs."""
         following = asyncio.current_task()
 
@@ -254,7 +257,7 @@ class Runner:
             if self._watch is following:
                 self.submit(ev.WatchLost(str(error)))
 
-    async def _add(self, watcher: Watcher, command: ev.Watch) -> None:
+    async def _add(self, watcher: Watcher, command: cmd.Watch) -> None:
         keys, revision = self.election.keys, command.revision
         if command.queue:
             await watcher.add(keys.queue, end=prefix_end(keys.queue), start_revision=revision)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.etcd import (
     Compare,
@@ -27,7 +28,9 @@ from leasehold.etcd import (
     SortBy,
     WatchEvent,
 )
-from leasehold.lock.keys import Entry, Keys, Record, Spec, prefix_end
+from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 
 _CEILING: Final = 2.0
 _FLOOR: Final = 0.5
@@ -88,14 +91,14 @@ class Store:
         self._client = client
         self._keys = keys
         self._how: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
-            ev.ReadSpec: self._read_spec,
-            ev.Grant: self._grant,
-            ev.Join: self._join,
-            ev.ReadQueue: self._read_queue,
-            ev.ReadOwn: self._read_own,
-            ev.KeepAlive: self._keep_alive,
-            ev.Write: self._write,
-            ev.Resign: self._give_up,
+            cmd.ReadSpec: self._read_spec,
+            cmd.Grant: self._grant,
+            cmd.Join: self._join,
+            cmd.ReadQueue: self._read_queue,
+            cmd.ReadOwn: self._read_own,
+            cmd.KeepAlive: self._keep_alive,
+            cmd.Write: self._write,
+            cmd.Resign: self._give_up,
         }
 
     async def perform(self, command: Any, timeout: float) -> ev.Event:
@@ -107,15 +110,15 @@ class Store:
             gone = isinstance(error, Refused) and error.lease_gone
             return ev.Failed(command.op, str(error), refused=nothing_done, lease_gone=gone)
 
-    async def _read_spec(self, command: ev.ReadSpec, timeout: float) -> ev.Event:
+    async def _read_spec(self, command: cmd.ReadSpec, timeout: float) -> ev.Event:
         answer = await self._client.range(self._keys.spec, timeout=timeout)
         return ev.SpecRead(command.op, answer.origin, declared_of(answer.first))
 
-    async def _grant(self, command: ev.Grant, timeout: float) -> ev.Event:
+    async def _grant(self, command: cmd.Grant, timeout: float) -> ev.Event:
         answer = await self._client.grant(command.ttl, timeout=timeout)
         return ev.Granted(command.op, answer.origin, answer.lease, answer.ttl, answer.sent)
 
-    async def _join(self, command: ev.Join, timeout: float) -> ev.Event:
+    async def _join(self, command: cmd.Join, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         answer = await self._client.txn(
             [
@@ -128,12 +131,12 @@ class Store:
         queue = _entries(answer.answers[1]) if answer.succeeded else ()
         return ev.Joined(command.op, answer.origin, answer.succeeded, queue)
 
-    async def _read_queue(self, command: ev.ReadQueue, timeout: float) -> ev.Event:
+    async def _read_queue(self, command: cmd.ReadQueue, timeout: float) -> ev.Event:
         answer = await self._client.txn((), [self._whole_queue(), Get(self._keys.spec)], timeout=timeout)
         queue, spec = answer.answers
         return ev.QueueRead(command.op, answer.origin, _entries(queue), declared_of(_first(spec)))
 
-    async def _read_own(self, command: ev.ReadOwn, timeout: float) -> ev.Event:
+    async def _read_own(self, command: cmd.ReadOwn, timeout: float) -> ev.Event:
         own = self._keys.entry(command.lease)
         queue = self._keys.queue
         head = Get(queue, end=prefix_end(queue), sort=SortBy.CREATE, limit=1)
@@ -145,11 +148,11 @@ class Store:
         count = _count(answer.answers[2])
         return ev.OwnRead(command.op, answer.origin, entries[0], ahead, entries[1], declared_of(found[1]), count)
 
-    async def _keep_alive(self, command: ev.KeepAlive, timeout: float) -> ev.Event:
+    async def _keep_alive(self, command: cmd.KeepAlive, timeout: float) -> ev.Event:
         answer = await self._client.keep_alive(command.lease, timeout=timeout)
         return ev.KeptAlive(command.op, answer.origin, answer.ttl, answer.sent)
 
-    async def _write(self, command: ev.Write, timeout: float) -> ev.Event:
+    async def _write(self, command: cmd.Write, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         answer = await self._client.txn(
             [
@@ -161,13 +164,14 @@ class Store:
         )
         return ev.Written(command.op, answer.origin, answer.succeeded)
 
-    async def _give_up(self, command: ev.Resign, timeout: float) -> ev.Event:
+    async def _give_up(self, command: cmd.Resign, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
         compares = [Compare.create_revision(key, "=", command.token)]
-        compares += [Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.passed, *command.guards)]
+        others = (*command.skipped, *command.guards)
+        compares += [Compare.create_revision(entry.key, "=", entry.create_revision) for entry in others]
         if command.spec_revision is not None:
             compares.append(Compare.mod_revision(self._keys.spec, "=", command.spec_revision))
-        deletes: list[Op] = [Delete(entry.key) for entry in command.passed]
+        deletes: list[Op] = [Delete(entry.key) for entry in command.skipped]
         if not command.keep_own:
             deletes.append(Delete(key))
         answer = await self._client.txn(compares, deletes, timeout=timeout)

@@ -2,28 +2,29 @@
 
 What it guarantees
 ------------------
-As long as the rate of each host's clock, and of etcd's, is within `max_drift` of true, and whatever is killed, paused,
-partitioned, delayed, restarted or answered late:
+These hold as long as the rate of each host's clock, and of etcd's, is within `max_drift` of true. They hold whatever is
+killed, paused, partitioned, delayed, restarted or answered late:
 
-1. At most `capacity` sidecars decide "I lead" at any instant (the largest capacity in force during the last TTL; one
-   that was lowered must not be raised again before a TTL has passed, or a holder of before may still count).
-   Whoever is told so counts `validForSeconds` from the moment it *sent* its question.
-2. A holder believes in its lease only until its deadline, which moves only by confirmed keep-alives: `lease.py`.
-3. The deadline is compared with the clock when the question is answered: `Snapshot.is_holding`.
-4. Tokens, the create revisions of the holders' keys, grow strictly from candidate to candidate. A candidate may lose
-   touch and take its own term up again under its own token.
-5. From the first moment of a handover the answer is no; the key goes when the guarded work has stopped or the drain
-   time has passed, and the next may hold then, whatever `validForSeconds` said before. Once a delete or a revoke was
-   sent, this candidate never holds again, whatever the answer is.
-6. A dead holder is replaced within its TTL and a second, or twice that and etcd's own election when etcd's leader
-   changes meanwhile.
-7. A candidate's key deleted by hand ends its term when a watch or a confirming read says so, at the latest at its
-   deadline. Until then two may believe that they hold. (etcd can do that by itself: a leader of
-   its own that stood still while another was elected may revoke leases on waking that were renewed meanwhile.)
-8. A transaction without an answer is neither done nor undone: the queue is read again, and the candidate is used
-   further only if the read shows its key. A key that a delete under way may still remove is never held under.
-9. An etcd that lost data voids 1 and 4 until one TTL has passed. It is noticed where its revision fell, or its
-   cluster's id changed, and said loudly.
+1. Exclusion. At most `capacity` sidecars decide "I lead" at any instant: the largest capacity in force during the last
+   TTL. After it was lowered it must not be raised again before a TTL has passed, or an earlier holder may still count.
+   A caller counts `validForSeconds` from the moment it *sent* its question.
+2. Deadline. A holder trusts its lease only until its deadline, and only confirmed keep-alives move it: `lease.py`.
+3. Clock. The deadline is compared with the clock when the question is answered: `Snapshot.is_holding`.
+4. Tokens. They are the create revisions of the holders' keys, and grow strictly from candidate to candidate. A
+   candidate may lose touch and hold again under its own token.
+5. Handover. From its first moment the answer is no. The key goes when the guarded work has stopped or the drain time
+   has passed, and the next may hold then, whatever `validForSeconds` said before. Once a delete or a revoke was sent,
+   this candidate never holds again, whatever the answer is.
+6. Takeover. A dead holder is replaced within its TTL and a second; if etcd's leader changes meanwhile, within twice
+   that and etcd's own election.
+7. Deletion. If a candidate's key is deleted by hand, its term ends when a watch or a confirming read shows that, at the
+   latest at its deadline. Until then two may lead. (etcd itself can do this: a leader that stood still while another
+   was elected may, on waking, revoke leases that were renewed meanwhile.)
+8. Unknown outcomes. A transaction without an answer is neither done nor undone: the queue is read again, and the
+   candidate is used further only if the read shows its key. If a delete under way may still remove the key, the
+   candidate does not hold.
+9. Lost data. An etcd that lost data voids 1 and 4 until one TTL has passed. It is noticed if its revision fell or its
+   cluster's id changed, and noted as an error.
 
 It cannot fence: between a check and a write any process can be paused. Compare the token where the write lands.
 
@@ -38,227 +39,225 @@ clock and knows neither asyncio nor etcd.
     JOINING   read the spec, grant a lease, put the key; or take up the candidate of an earlier process
     WAITING   in the queue, lease valid
     HOLDING   among the first `capacity`, lease valid
-    UNSURE    in the queue, but the deadline has passed: not to be believed until a keep-alive is confirmed
+    UNSURE    in the queue, but the deadline has passed: no claim is made until a keep-alive is confirmed
     YIELDING  no longer leading, the key not yet known to be gone; it never leads back to HOLDING
 
-`MOVES` lists every change of state there is, `TRANSITIONS` every event that each state knows; any other raises
-`IllegalEvent` and changes nothing. At most one question is under way for the state's own progress (`_step`) and one
-for the lease (`_beat`); an answer to any other is late, and not believed.
+`TRANSITIONS` lists, for each state, the events that it knows, the function that handles each, and the states that it
+may lead to. Any other event raises `IllegalEvent` and changes nothing. At most one step is under way for the state's
+own progress and one keep-alive for the lease; an answer to any other question is late, and ignored.
+`invariants.py` states what must hold after each event.
 """
 
 from __future__ import annotations
 
-import math
+import random
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import fields, is_dataclass
+from typing import Any, Final, NamedTuple
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, Snapshot, State
-from leasehold.election.joining import Joining
-from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent
-from leasehold.election.yielding import STOP_PATIENCE
+from leasehold.election import joining, keep_alive, pod, queued, yielding
+from leasehold.election.invariants import Checker
+from leasehold.election.lifecycle import has_lost_data, nothing
+from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent, Machine
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.keys import Keys
 
-__all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent"]
+__all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent", "Transition"]
+
+IDLE, JOINING, WAITING, HOLDING, UNSURE, YIELDING = State
 
 
-class Election(Joining):
+class Transition(NamedTuple):
+    """What an event leads to: who handles it, and every state it may end in besides the one it came in.
+
+    The end of a candidate that is still wanted ends in JOINING: the next one starts at once.
+    """
+
+    handler: Callable[[Machine, Any, float], None]
+    leads_to: tuple[State, ...] = ()
+
+
+def _pod(withdrawn: tuple[State, ...] = (), returned: tuple[State, ...] = ()) -> dict[type, Transition]:
+    """What the pod wants, and time: known in every state. Where they lead if the pod leaves the queue, or is back."""
+    return {
+        ev.Stop: Transition(pod.stop, withdrawn),
+        ev.Pause: Transition(pod.pause, withdrawn),
+        ev.Health: Transition(pod.health, (*withdrawn, *returned)),
+        ev.Resume: Transition(pod.resume, returned),
+        ev.HandOver: Transition(pod.hand_over),
+        ev.WorkStopped: Transition(yielding.work_stopped),
+        ev.Tick: Transition(pod.tick),
+    }
+
+
+_QUEUED: Final = {
+    **_pod(withdrawn=(YIELDING,)),
+    ev.QueueRead: Transition(queued.queue_read, (WAITING, HOLDING, UNSURE, YIELDING, JOINING)),
+    ev.OwnRead: Transition(keep_alive.own_read, (YIELDING, JOINING)),
+    ev.KeptAlive: Transition(keep_alive.kept_alive, (JOINING,)),
+    ev.Failed: Transition(queued.failed, (JOINING,)),
+    ev.EntryPut: Transition(queued.entry_put, (YIELDING, JOINING)),
+    ev.EntryGone: Transition(queued.entry_gone, (HOLDING, YIELDING, JOINING)),
+    ev.SpecChanged: Transition(queued.spec_changed, (YIELDING,)),
+    ev.WatchLost: Transition(queued.watch_lost),
+    ev.HandOver: Transition(pod.hand_over, (YIELDING,)),
+    ev.Tick: Transition(pod.tick, (YIELDING,)),
+}
+"""The three states in the queue share their rows: what an event leads to from one of them is listed for all three."""
+
+TRANSITIONS: Final[dict[State, dict[type, Transition]]] = {
+    IDLE: {
+        **_pod(returned=(JOINING,)),
+        **dict.fromkeys((ev.EntryPut, ev.EntryGone, ev.SpecChanged, ev.WatchLost), Transition(nothing)),
+        ev.Start: Transition(joining.start, (JOINING,)),
+    },
+    JOINING: {
+        **_pod(withdrawn=(IDLE,)),
+        ev.SpecRead: Transition(joining.spec_read),
+        ev.Granted: Transition(joining.granted),
+        ev.Joined: Transition(joining.joined, (WAITING, HOLDING, UNSURE, YIELDING)),
+        ev.QueueRead: Transition(joining.queue_read, (WAITING, HOLDING, UNSURE, YIELDING)),
+        ev.OwnRead: Transition(joining.resume_read, (UNSURE,)),
+        ev.Written: Transition(joining.resume_written),
+        ev.Failed: Transition(joining.failed),
+        ev.EntryPut: Transition(nothing),
+        ev.EntryGone: Transition(joining.entry_gone),
+        ev.SpecChanged: Transition(joining.spec_changed),
+        ev.WatchLost: Transition(joining.watch_lost),
+    },
+    WAITING: _QUEUED,
+    HOLDING: _QUEUED,
+    UNSURE: _QUEUED,
+    YIELDING: {
+        **_pod(),
+        ev.QueueRead: Transition(yielding.queue_read, (IDLE, JOINING)),
+        ev.OwnRead: Transition(keep_alive.own_read, (IDLE, JOINING)),
+        ev.KeptAlive: Transition(keep_alive.kept_alive, (IDLE, JOINING)),
+        ev.Written: Transition(yielding.written, (IDLE, JOINING)),
+        ev.Failed: Transition(yielding.failed, (IDLE, JOINING)),
+        ev.EntryPut: Transition(queued.entry_put, (IDLE, JOINING)),
+        ev.EntryGone: Transition(queued.entry_gone, (IDLE, JOINING)),
+        ev.SpecChanged: Transition(queued.spec_changed),
+        ev.WatchLost: Transition(yielding.watch_lost),
+        ev.Tick: Transition(pod.tick, (IDLE,)),
+    },
+}
+"""Where each event leads in each state. A missing entry is the error. Past its deadline a WAITING or HOLDING candidate
+is UNSURE before anything else, and an answer that shows that etcd lost data ends the candidate in any state."""
+
+
+class Election:
     """One sidecar's election for one lock: what the shell around it calls."""
 
-    def handle(self, event: ev.Event, now: float) -> list[ev.Command]:
+    def __init__(self, config: ElectionConfig, rng: random.Random) -> None:
+        """`rng` spreads the retries of many sidecars; with the same one, the same events give the same commands."""
+        self._machine = Machine(config, rng)
+        self._checker = Checker()
+
+    def handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """Take one event at this instant and return what is to be done, in order.
 
         Raises IllegalEvent, having changed nothing, for an event that the state does not know.
         """
-        act = TRANSITIONS[self._state_at(now)].get(type(event))
+        machine, state = self._machine, self._machine.state_at(now)
+        # nothing may change before both checks have passed: an illegal event leaves no trace
+        transition = TRANSITIONS[state].get(type(event))
         late = self._is_late(event)
-        if act is None and not late:
-            raise IllegalEvent(f"{type(event).__name__} while {self._state_at(now)}")
-        self._out = []
-        if self._state_at(now) is not self._state:
-            self._move(State.UNSURE)
-            self._note("unsure", "the lease deadline has passed without a confirmed keep-alive")
-        if late:
-            self._too_late(event)
-        elif act is not None and not self._has_rolled_back(event, now):
-            act(self, event, now)
-        return self._out
-
-    def deadline(self) -> float | None:
-        """The next instant at which something is to be done without any event but a Tick; None for never."""
-        wanted = [self._drain_until, self._stop_by]
-        if self._nobody_passed_until > -math.inf:
-            wanted.append(self._nobody_passed_until)
-        if self._state in (State.WAITING, State.HOLDING) and self._lease.deadline is not None:
-            wanted.append(self._lease.deadline)
-        if self._beat is None:
-            wanted.append(self._beat_at)
-        if self._retry is not None:
-            wanted.append(self._retry[0])
-        soonest = min(wanted)
-        return None if soonest == math.inf else soonest
-
-    @property
-    def ttl(self) -> int:
-        """The lease's TTL in seconds: what the candidate has, or what the next one will ask for."""
-        return self._lease.ttl or self._ttl()
-
-    @property
-    def lease_id(self) -> int | None:
-        """The lease of the present candidate."""
-        return self._lease_id
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """What everybody else may know."""
-        own = self._own
-        return Snapshot(
-            lock=self.settings.lock,
-            identity=self.settings.record.identity,
-            state=self._state,
-            token=own.create_revision if own else None,
-            key=own.key if own else None,
-            term_since=self._term_since,
-            deadline=self._lease.deadline,
-            leader=self._leader(),
-            position=len(self._view.ahead(own.create_revision)) if own else None,
-            cause=self._cause,
-            last_error=self._error,
-        )
-
-    def _leader(self) -> str | None:
-        """The identity of the first holder, as last seen."""
-        if self._spec.suspend or not self._view.entries:
-            return None
-        first = self._view.entries[0]
-        mine = self._own is not None and first.key == self._own.key
-        return first.record.identity if not mine or self._state is State.HOLDING else None
-
-    # --- answers that come too late ------------------------------------------------------------------------------
+        if transition is None and not late:
+            raise IllegalEvent(f"{type(event).__name__} while {state}")
+        machine.out = []
+        # no event announces the deadline: the first one after it finds the candidate unsure, whatever it says
+        if state is not machine.state:
+            machine.move(State.UNSURE)
+            machine.note("unsure", "the lease deadline has passed without a confirmed keep-alive")
+        if transition is None or late:
+            self._clean_up_after(event)
+        elif not has_lost_data(machine, event, now):
+            transition.handler(machine, event, now)
+        # the image runs with -O: a broken invariant is for tests to find, and no reason to end a leader
+        if __debug__:
+            self._checker.check(machine, state, transition.leads_to if transition else ())
+        return machine.out
 
     def _is_late(self, event: ev.Event) -> bool:
         """Whether the event answers a question that is no longer under way. Raises IllegalEvent if it never was."""
         if not isinstance(event, (ev.Answer, ev.Failed)):
             return False
-        if not 0 < event.op <= self._ops:
+        # such an answer belongs to another election, or was made up: a bug of the caller
+        if not 0 < event.op <= self._machine.last_op:
             raise IllegalEvent(f"an answer to question {event.op}, which was never asked")
-        asked = self._asked(event.op)
-        if asked is not None and not isinstance(event, (asked.answer, ev.Failed)):
+        asked = self._machine.pending.find(event.op)
+        if asked is not None and not isinstance(event, (cmd.ANSWERS[type(asked.command)], ev.Failed)):
             raise IllegalEvent(f"{type(event).__name__} is no answer to {type(asked.command).__name__}")
         return asked is None
 
-    def _too_late(self, event: ev.Event) -> None:
-        """A late answer is not believed; but a lease that it brings is not left lying about."""
-        if isinstance(event, ev.Granted) and event.lease != self._lease_id:
-            self._out.append(ev.Revoke(event.lease))
+    def _clean_up_after(self, event: ev.Event) -> None:
+        # a late answer is ignored, but a lease that it brings would keep its id, unused, for a whole TTL
+        if isinstance(event, ev.Granted) and event.lease != self._machine.candidate.lease_id:
+            self._machine.out.append(cmd.Revoke(event.lease))
 
-    # --- time, and what this pod wants ---------------------------------------------------------------------------
+    def deadline(self) -> float | None:
+        """The next instant at which something is to be done without any event but a Tick; None for never."""
+        return self._machine.next_due()
 
-    def _tick(self, event: ev.Tick, now: float) -> None:
-        if self._stop_by <= now:
-            self._patience_ends(now)
-            return
-        if self._drain_until <= now:
-            self._drained(event, now)
-        if -math.inf < self._nobody_passed_until <= now:
-            self._calm_ends(now)
-        if self._retry is not None and self._retry[0] <= now:
-            act, self._retry = self._retry[1], None
-            act(now)
-        if self._beat is None and self._beat_at <= now:
-            self._send_beat(now)
+    @property
+    def keys(self) -> Keys:
+        """The lock's keys in etcd."""
+        return self._machine.keys
 
-    def _stop(self, event: ev.Stop, now: float) -> None:
-        self._stopping = True
-        self._withdraw(Cause.SHUTDOWN, now)
+    @property
+    def ttl(self) -> int:
+        """The lease's TTL in seconds: what the candidate has, or what the next one will ask for."""
+        return self._machine.candidate.lease.ttl or self._machine.ttl_to_ask()
 
-    def _pause(self, event: ev.Pause, now: float) -> None:
-        self._paused = True
-        self._withdraw(Cause.PAUSE, now)
+    @property
+    def lease_id(self) -> int | None:
+        """The lease of the present candidate."""
+        return self._machine.candidate.lease_id
 
-    def _resume(self, event: ev.Resume, now: float) -> None:
-        self._paused = False
-        self._come_back(now)
+    @property
+    def snapshot(self) -> Snapshot:
+        """What everybody else may know."""
+        machine, candidate = self._machine, self._machine.candidate
+        own = candidate.own
+        return Snapshot(
+            lock=machine.config.lock,
+            identity=machine.config.record.identity,
+            state=machine.state,
+            token=own.create_revision if own else None,
+            key=own.key if own else None,
+            term_since=candidate.term_since,
+            deadline=candidate.lease.deadline,
+            leader=self._leader(),
+            position=len(candidate.view.ahead(own.create_revision)) if own else None,
+            cause=candidate.handover.cause,
+            last_error=machine.error,
+        )
 
-    def _health(self, event: ev.Health, now: float) -> None:
-        self._healthy = event.healthy
-        if event.healthy:
-            self._come_back(now)
-        else:
-            self._withdraw(Cause.UNHEALTHY, now)
+    def _leader(self) -> str | None:
+        """The identity of the first holder, as last seen."""
+        candidate, entries = self._machine.candidate, self._machine.candidate.view.entries
+        # nobody holds a suspended lock, and the first in its queue only waits
+        if self._machine.etcd.spec.suspend or not entries:
+            return None
+        first = entries[0]
+        # first in the queue is not enough for ourselves: we may be unsure, or about to yield
+        mine = candidate.own is not None and first.key == candidate.own.key
+        return first.record.identity if not mine or self._machine.state is State.HOLDING else None
 
-    def _come_back(self, now: float) -> None:
-        if self._state is State.IDLE and self._wanted():
-            self._next(now, 0.0)
-
-    def _withdraw(self, cause: Cause, now: float) -> None:
-        """Leave the queue, from wherever we stand. What an earlier process left is kept until health is known."""
-        if self._state is State.JOINING or (self._state is State.IDLE and self._stopping):
-            self._stop_joining(now)
-        elif self._state is State.YIELDING:
-            if self._stopping and not self._draining and self._stop_by == math.inf:
-                self._stop_by = now + STOP_PATIENCE
-        elif self._state is not State.IDLE:
-            self._yield(cause, now)
-
-    def _hand_over(self, event: ev.HandOver, now: float) -> None:
-        """Only what is held can be handed over."""
-        if self._has_led():
-            self._yield(Cause.REQUEST, now)
+    def dump(self) -> dict[str, Any]:
+        """Everything that decides what happens next, as plain data to record or compare; without the random numbers."""
+        parts = {name: value for name, value in vars(self._machine).items() if name not in ("rng", "out", "keys")}
+        return {name: _plain(value) for name, value in parts.items()}
 
 
-_Act = Callable[[Election, Any, float], None]
-_PODS: Final[dict[type, _Act]] = {
-    ev.Stop: Election._stop,
-    ev.HandOver: Election._hand_over,
-    ev.Pause: Election._pause,
-    ev.Resume: Election._resume,
-    ev.WorkStopped: Election._drained,
-    ev.Health: Election._health,
-    ev.Tick: Election._tick,
-}
-_IGNORED: Final[dict[type, _Act]] = {
-    ev.EntryPut: Election._nothing,
-    ev.EntryGone: Election._nothing,
-    ev.SpecChanged: Election._nothing,
-    ev.WatchLost: Election._nothing,
-}
-_QUEUED: Final[dict[type, _Act]] = {
-    **_PODS,
-    ev.QueueRead: Election._queue_read,
-    ev.KeptAlive: Election._kept_alive,
-    ev.OwnRead: Election._own_read,
-    ev.EntryPut: Election._entry_put,
-    ev.EntryGone: Election._entry_gone,
-    ev.SpecChanged: Election._spec_changed,
-    ev.WatchLost: Election._watch_lost,
-    ev.Failed: Election._step_failed,
-}
-
-TRANSITIONS: Final[dict[State, dict[type, _Act]]] = {
-    State.IDLE: {**_PODS, **_IGNORED, ev.Start: Election._start},
-    State.JOINING: {
-        **_PODS,
-        **_IGNORED,
-        ev.SpecRead: Election._spec_read,
-        ev.Granted: Election._granted,
-        ev.Joined: Election._joined,
-        ev.QueueRead: Election._join_reread,
-        ev.OwnRead: Election._resume_read,
-        ev.Written: Election._resume_written,
-        ev.Failed: Election._joining_failed,
-        ev.EntryGone: Election._joining_entry_gone,
-        ev.SpecChanged: Election._joining_spec_changed,
-        ev.WatchLost: Election._joining_watch_lost,
-    },
-    State.WAITING: _QUEUED,
-    State.HOLDING: _QUEUED,
-    State.UNSURE: _QUEUED,
-    State.YIELDING: {
-        **_QUEUED,
-        ev.QueueRead: Election._yield_read,
-        ev.Written: Election._yield_written,
-        ev.Failed: Election._yield_failed,
-        ev.WatchLost: Election._yield_watch_lost,
-    },
-}
-"""Every event that each state knows, and what it leads to. A missing entry is the error."""
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        kept = {field.name.strip("_"): _plain(getattr(value, field.name)) for field in fields(value)}
+        return {"is": type(value).__name__, **kept}
+    if isinstance(value, (tuple, frozenset)):
+        # sets have no order, and two dumps of one state must be equal
+        return [_plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
+    return value.__name__ if callable(value) else value

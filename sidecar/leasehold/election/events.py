@@ -1,41 +1,16 @@
-"""What the election is told, what it asks for, and what the rest of the process sees of it.
+"""What can happen to the election: answers of etcd, events of its watches, and what this pod wants.
 
-Events go in, commands come out; a `Snapshot` is published after each. All are frozen, and none knows how it travels.
-Instants (`sent`, `now`, `deadline`) are seconds of one monotonic clock that also runs while the machine sleeps.
-Every command that goes to etcd carries a number, `op`; its one answer brings the number back. An answer whose number
-is no longer awaited is late, and must not be believed.
+Events are frozen, and none knows how it travelled. Instants (`sent`, `now`, `deadline`) are seconds of one monotonic
+clock that also runs while the machine sleeps. An answer brings back the number, `op`, of the command that asked for it.
+If that command is no longer pending, the answer is late and must be ignored.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from leasehold.lock.keys import Entry, LockName, Record, Spec
-
-
-class State(StrEnum):
-    """Where a sidecar stands in the election; the transitions are listed in `election.py`."""
-
-    IDLE = "idle"
-    JOINING = "joining"
-    WAITING = "waiting"
-    HOLDING = "holding"
-    UNSURE = "unsure"
-    YIELDING = "yielding"
-
-
-class Cause(StrEnum):
-    """Why a candidate gives up its place on purpose."""
-
-    SHUTDOWN = "shutdown"
-    REQUEST = "request"
-    PAUSE = "pause"
-    PREFERRED = "preferred"
-    UNHEALTHY = "unhealthy"
-    SUSPENDED = "suspended"
-    CAPACITY = "capacity"
-    TOKEN = "token"
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,180 +213,7 @@ class Tick:
     """Time has passed; nothing else has happened."""
 
 
-Event = (
-    SpecRead
-    | Granted
-    | Joined
-    | QueueRead
-    | OwnRead
-    | KeptAlive
-    | Written
-    | Failed
-    | EntryPut
-    | EntryGone
-    | SpecChanged
-    | WatchLost
-    | Start
-    | Stop
-    | HandOver
-    | Pause
-    | Resume
-    | WorkStopped
-    | Health
-    | Tick
-)
-
-
-# --- commands --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ReadSpec:
-    """Linearizable read of the spec key. Answered by SpecRead."""
-
-    op: int
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A fresh lease of `ttl` seconds. Answered by Granted."""
-
-    op: int
-    ttl: int
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """One transaction: if the spec's mod revision is `spec_revision` and the key is new, put it and read the queue.
-
-    Answered by Joined.
-    """
-
-    op: int
-    lease: int
-    record: Record
-    spec_revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadQueue:
-    """Linearizable read of the queue and the spec at one revision. Answered by QueueRead."""
-
-    op: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadOwn:
-    """Linearizable read, over the keep-alive's own connection, of what OwnRead lists. Answered by OwnRead."""
-
-    op: int
-    lease: int
-    ahead: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class KeepAlive:
-    """Renew the lease. Answered by KeptAlive."""
-
-    op: int
-    lease: int
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Put our own record, if our key still has this create and mod revision. Answered by Written."""
-
-    op: int
-    lease: int
-    record: Record
-    token: int
-    mod_revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Resign:
-    """Delete our key, and those of `passed`, if our key and every guard still has its create revision.
-
-    `spec_revision`, unless None, is compared too. The resume file is marked before this is sent. Answered by Written:
-    not done also when our own key is already gone.
-    """
-
-    op: int
-    lease: int
-    token: int
-    passed: tuple[Entry, ...] = ()
-    guards: tuple[Entry, ...] = ()
-    spec_revision: int | None = None
-    keep_own: bool = False
-    """Delete only `passed`: there are too many of them for one transaction, and our own key comes last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revoke:
-    """End a lease that no key of ours needs any more. Best effort, unanswered: else it expires by itself."""
-
-    lease: int
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Watch exactly this from now on, from `revision` on; whatever else was watched no longer is.
-
-    `keys` are candidates' keys, `queue` the whole queue, `spec` the spec key. Nothing at all ends the watches.
-    """
-
-    revision: int
-    keys: frozenset[str] = frozenset()
-    queue: bool = False
-    spec: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something a person should read in the log; `kind` is stable, for counting."""
-
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The election has ended after `Stop`: nothing of it is left in etcd, as far as can be known."""
-
-
-Command = ReadSpec | Grant | Join | ReadQueue | ReadOwn | KeepAlive | Write | Resign | Revoke | Watch | Note | Stopped
-
-
-# --- what is published -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that the endpoint, metrics, state file and hooks ever see of the election."""
-
-    lock: LockName
-    identity: str
-    state: State
-    token: int | None = None
-    """The fencing token: the create revision of our own key, while we have one."""
-    key: str | None = None
-    """That key in etcd: a write that compares its create revision with the token is fenced."""
-    term_since: float | None = None
-    """When this process first held under this token."""
-    deadline: float | None = None
-    """The lease deadline: holding is over then, whatever `state` still says."""
-    leader: str | None = None
-    """The identity of the first holder, as last seen; None when the lock was seen vacant or is unknown."""
-    position: int | None = None
-    """How many candidates stood ahead of ours when the queue was last read."""
-    cause: Cause | None = None
-    """While yielding: why."""
-    last_error: str | None = None
-
-    def is_holding(self, now: float) -> bool:
-        """Whether this sidecar may say at this instant that it leads."""
-        return self.state is State.HOLDING and self.deadline is not None and now < self.deadline
-
-    def valid_for(self, now: float) -> float:
-        """Seconds for which that answer stays true unless renewed; 0 when not holding."""
-        return max(0.0, self.deadline - now) if self.is_holding(now) and self.deadline is not None else 0.0
+FromEtcd = SpecRead | Granted | Joined | QueueRead | OwnRead | KeptAlive | Written | Failed
+FromWatch = EntryPut | EntryGone | SpecChanged | WatchLost
+FromPod = Start | Stop | HandOver | Pause | Resume | WorkStopped | Health | Tick
+Event = FromEtcd | FromWatch | FromPod

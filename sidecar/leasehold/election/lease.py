@@ -1,43 +1,49 @@
-"""Until when a sidecar may believe in its lease. Pure; the second guarantee lives here.
+"""Until when a sidecar may rely on its lease: the second guarantee.
 
     deadline = sent + ttl × (1 − d) / (1 + d)
 
 `sent` is read before the request leaves, so etcd starts to count later than we do; the factor leaves room for a local
 clock that is slow and a clock of etcd that is fast by `d` each. A grant is agreed by a majority, so it counts at once.
 A keep-alive is not: the member that answers it may be a leader whom the others have already replaced, or may have
-passed it on to one. (etcd 3.5.1 with a hung disk went on renewing a lease for 20 s after it had expired elsewhere.)
+forwarded it to one. (etcd 3.5.1 with a hung disk went on renewing a lease for 20 s after it had expired elsewhere.)
 So a keep-alive moves the deadline only once it is *confirmed*:
 
-1. before it was sent, some answer had told us a member and that member's raft term;
+1. before it was sent, some answer had shown us a member and that member's raft term;
 2. the keep-alive was answered by that member;
 3. a linearizable read sent after that answer, of our own key, was answered by that member in that same raft term.
 
 The read shows that the term's leader was still the leader after it renewed the lease, and that the key still stood.
-A leader elected later starts the lease's whole TTL anew, which is later than ours.
+A leader elected later restarts the lease's whole TTL, which is later than ours.
 """
 
 from __future__ import annotations
 
+from dataclasses import InitVar, dataclass, field
+
 from leasehold.election.events import ResponseHeader
 
 
+@dataclass(slots=True)
 class LeaseClock:
     """The lease deadline of one candidate, and the keep-alive under way, if any. All instants are local seconds."""
 
-    def __init__(self, max_drift: float) -> None:
-        """`max_drift` is the bound `d` on how much the rate of any clock involved is off, as a fraction."""
+    max_drift: InitVar[float]
+    """The bound `d` on how much the rate of any clock involved is off, as a fraction."""
+    factor: float = field(init=False)
+    deadline: float | None = field(default=None, init=False)
+    ttl: int = field(default=0, init=False)
+    next_due: float = field(default=0.0, init=False)
+    """When the first keep-alive after the grant is due."""
+    before: ResponseHeader | None = field(default=None, init=False)
+    sent: float | None = field(default=None, init=False)
+    renewed_since: float | None = field(default=None, init=False)
+    renewed_last: float = field(default=0.0, init=False)
+
+    def __post_init__(self, max_drift: float) -> None:
         self.factor = (1 - max_drift) / (1 + max_drift)
-        self.deadline: float | None = None
-        self.ttl = 0
-        self.next_due = 0.0
-        """When the first keep-alive after the grant is due."""
-        self._before: ResponseHeader | None = None
-        self._sent: float | None = None
-        self._renewed_since: float | None = None
-        self._renewed_last = 0.0
 
     def granted(self, sent: float, ttl: int, asked: int) -> None:
-        """A fresh lease; etcd may answer a longer TTL than was asked, and a shorter one must be believed."""
+        """A fresh lease; etcd may answer a longer TTL than was asked, and only the shorter one counts."""
         self.ttl = min(ttl, asked)
         self.next_due = sent + self.interval
         self.deadline = sent + self.ttl * self.factor
@@ -54,35 +60,39 @@ class LeaseClock:
 
     def begin(self, before: ResponseHeader | None) -> None:
         """A keep-alive is about to be sent; `before` is the header of the last answer received."""
-        self._before = before
-        self._sent = None
+        self.before = before
+        self.sent = None
 
     def answered(self, origin: ResponseHeader, sent: float, ttl: int) -> None:
         """The keep-alive begun last was answered: it still waits to be confirmed."""
         self.ttl = min(self.ttl or ttl, ttl)
-        same = self._before is not None and origin.member == self._before.member
-        self._sent = sent if same else None
-        if self._renewed_since is None or sent - self._renewed_last > self.ttl:  # etcd was away meanwhile, not us
-            self._renewed_since = sent
-        self._renewed_last = sent
+        # another member may be a leader that was replaced; its answer proves nothing
+        same = self.before is not None and origin.member == self.before.member
+        self.sent = sent if same else None
+        # a gap of a TTL: etcd was away, so the time in it says nothing about us
+        if self.renewed_since is None or sent - self.renewed_last > self.ttl:
+            self.renewed_since = sent
+        self.renewed_last = sent
 
     def is_unconfirmed(self, sent: float) -> bool:
         """Whether keep-alives have been answered for a whole TTL, up to the one sent then, and none was confirmed.
 
-        One who can renew a lease and not confirm it must stop: it would keep the lock from everybody and never hold.
+        A candidate that can renew its lease and not confirm it must end: it would keep the others out and never hold.
         """
-        return self._renewed_since is not None and sent - self._renewed_since > self.ttl
+        return self.renewed_since is not None and sent - self.renewed_since > self.ttl
 
     def confirm(self, origin: ResponseHeader) -> bool:
         """The confirming read was answered, and showed our key. Whether the keep-alive counts; if so, it does now."""
-        before, sent = self._before, self._sent
-        self._before = self._sent = None
+        before, sent = self.before, self.sent
+        self.before = self.sent = None
         if before is None or sent is None:
             return False
+        # the term moved: the leader that renewed the lease may not have been the leader any more
         if (origin.cluster, origin.member, origin.term) != (before.cluster, before.member, before.term):
             return False
-        self._renewed_since = None
+        self.renewed_since = None
         deadline = sent + self.ttl * self.factor
+        # a late confirmation of an earlier keep-alive never moves the deadline back
         self.deadline = deadline if self.deadline is None else max(self.deadline, deadline)
         return True
 

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from leasehold.lock.keys import Entry
+from leasehold.lock.record import Entry
 
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue, in order of create revision, as known at `revision`; `whole` while nobody in it can be missing."""
+    """The queue, in order of create revision, as known at `revision`; `complete` while nobody in it can be missing."""
 
     entries: tuple[Entry, ...] = ()
     revision: int = 0
-    whole: bool = False
+    complete: bool = False
 
     @classmethod
     def read(cls, entries: Iterable[Entry], revision: int) -> QueueView:
         """A view from a linearizable read of the whole queue at this revision."""
-        return cls(tuple(sorted(entries, key=lambda entry: entry.create_revision)), revision, whole=True)
+        return cls(tuple(sorted(entries, key=lambda entry: entry.create_revision)), revision, complete=True)
 
     def own(self, key: str) -> Entry | None:
         """The entry with this key, if it is known."""
@@ -51,20 +51,23 @@ class QueueView:
     def put(self, entry: Entry) -> QueueView:
         """A watched key was written. An older event than what is known changes nothing."""
         known = self.own(entry.key)
+        # watches and reads arrive in any order, and some events arrive twice
         if entry.mod_revision <= (known.mod_revision if known else self.revision):
             return self
         others = [other for other in self.entries if other.key != entry.key]
         return replace(self, entries=tuple(sorted([*others, entry], key=lambda e: e.create_revision)))
 
     def gone(self, key: str) -> QueueView:
-        """A watched key was deleted. Keys are never used twice, so an old event is true for ever."""
+        """A watched key was deleted. Keys are never used twice, so an old event stays true."""
         return replace(self, entries=tuple(entry for entry in self.entries if entry.key != key))
 
     def behind(self, head: Entry | None) -> QueueView:
         """A linearizable read found `head` to be the first of the queue: all before it are gone."""
+        # not even our own key: the read of it says the same, and ends the candidate
         if head is None:
             return replace(self, entries=())
         known = self.own(head.key)
+        # a watch may have shown a rewrite that this read is too old for
         first = known if known and known.mod_revision > head.mod_revision else head
         kept = tuple(entry for entry in self.entries if entry.create_revision > head.create_revision)
         return replace(self, entries=(first, *kept))

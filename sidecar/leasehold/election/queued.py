@@ -1,261 +1,190 @@
-"""In the queue: deciding what our place makes of us, following the watches, keeping the lease alive.
+"""In the queue: deciding what our place makes of us, and following the watches.
 
-A place is decided in `_place`, from a view that nobody ahead of us is missing from: after a linearizable read, or, by
-a waiter, when the one key ahead of it is deleted and that alone proves the way clear. Everything else that happens
-here only leads to a read, to `_place`, or to the end of the candidate.
+A place is evaluated from a view that nobody ahead of us is missing from: after a linearizable read, or, by a waiter,
+when the one key ahead of it is deleted and that alone proves the way clear. Everything else that happens here leads to
+a read, to a new evaluation, or to the end of the candidate.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from typing import Final
-
 from leasehold.election import events as ev
-from leasehold.election import ranking
-from leasehold.election.events import Cause, State
-from leasehold.election.machine import PendingRequest
-from leasehold.election.queue_view import QueueView
-from leasehold.election.yielding import Yielding
-from leasehold.lock.keys import Spec
+from leasehold.election import knowledge, lifecycle, ranking, yielding
+from leasehold.election.machine import Machine
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.spec import Spec
 
-UNCONFIRMED_NOTED: Final = 5
-"""So many keep-alives in a row without confirmation are worth a line in the log."""
+# --- our place --------------------------------------------------------------------------------------------------------
 
 
-class Queued(Yielding):
-    """The phases WAITING, HOLDING and UNSURE."""
+def reread(machine: Machine, now: float) -> None:
+    """Read the queue unless that is under way."""
+    # an answer older than what the watches show is asked for again, so a second read would show nothing more
+    if machine.pending.step is None:
+        lifecycle.read_queue(machine, now)
 
-    # --- our place ----------------------------------------------------------------------------------------------
 
-    def _read_queue(self, now: float) -> None:
-        self._ask(ev.ReadQueue(self._op()))
+def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
+    """The whole queue at one revision: with it our place can be evaluated."""
+    if lifecycle.take_view(machine, event, now):
+        take_place(machine, now)
 
-    def _reread(self, now: float) -> None:
-        """Read the queue unless that is under way: an answer older than what the watches told is asked for again."""
-        if self._step is None:
-            self._read_queue(now)
 
-    def _queue_read(self, event: ev.QueueRead, now: float) -> None:
-        revision = event.origin.revision
-        self._adopt(event.declared, revision, now)
-        self._step = None
-        if revision < self._heard:
-            self._read_queue(now)
-            return
-        self._view = QueueView.read(event.queue, revision)
-        own = self._view.own(self._own.key) if self._own else None
-        if self._is_still_ours(own, now):
-            self._own = own
-            self._settle(now)
+def take_place(machine: Machine, now: float) -> None:
+    """A read of the whole queue has just shown our key: decide what we are, and watch from there on."""
+    evaluate(machine, now)
+    # a candidate that yields at once needs no watch: its key is about to go
+    if machine.state is not State.YIELDING or machine.candidate.is_draining:
+        knowledge.watch(machine)
 
-    def _settle(self, now: float) -> None:
-        """A read of the whole queue has just shown our key: decide what we are, and watch from there on."""
-        revision = self._view.revision
-        self._place(now)
-        if self._state in (State.WAITING, State.HOLDING, State.UNSURE) or self._draining:
-            self._watch(revision)
 
-    def _place(self, now: float) -> None:
-        """Decide what we are. The view is known to be right for those ahead of us."""
-        if not self._lease.is_valid(now):
-            self._be_unsure(now)
-        elif (cause := self._objection(now)) is None:
-            self._hold(now)
-        elif self._state is State.HOLDING or cause in (Cause.TOKEN, Cause.PREFERRED) or self._is_undeclared():
-            self._yield(cause, now)
-        else:
-            self._move(State.WAITING)
-            self._may_have_led = self._may_have_led and cause is not Cause.CAPACITY
+def evaluate(machine: Machine, now: float) -> None:
+    """Decide what we are. The view is known to be right for those ahead of us."""
+    if not machine.candidate.lease.is_valid(now):
+        _be_unsure(machine, now)
+        return
+    cause = reason_not_to_hold(machine, now)
+    if cause is None:
+        hold(machine, now)
+    # a waiter stays where it is unless its place itself is of no use: its token is too low, or others come first
+    elif machine.state is State.HOLDING or cause in (Cause.TOKEN, Cause.PREFERRED) or machine.is_undeclared():
+        yielding.begin(machine, cause, now)
+    else:
+        machine.move(State.WAITING)
+        # somebody else is ahead of the key that we took over: the earlier process's work cannot run under it any more
+        machine.candidate.may_have_led = machine.candidate.may_have_led and cause is not Cause.CAPACITY
 
-    def _be_unsure(self, now: float) -> None:
-        """Ask for the lease at once; whoever is unsure already asks at the pace of its failures."""
-        if self._state is not State.UNSURE:
-            self._beat_next(min(self._beat_at, now))
-        self._move(State.UNSURE)
 
-    def _objection(self, now: float) -> Cause | None:
-        """Why we are not to hold, or None: the guarantees' `capacity` first, then what the lock asks for."""
-        assert self._own is not None, "only a candidate has a place"
-        token, spec = self._own.create_revision, self._spec
-        if len(self._view.ahead(token)) >= spec.capacity:
-            return Cause.CAPACITY
-        if spec.suspend or self._is_undeclared():
-            return Cause.SUSPENDED
-        if token <= spec.handover_up_to_token:
-            return Cause.TOKEN
-        if self._may_pass(now) and ranking.should_yield(self._view.entries, spec, token):
-            return Cause.PREFERRED
-        return None
+def _be_unsure(machine: Machine, now: float) -> None:
+    # ask for the lease at once; an unsure candidate asks already, at the pace of its failures
+    if machine.state is not State.UNSURE:
+        machine.schedule_keep_alive(min(machine.pending.keep_alive_at, now))
+    machine.move(State.UNSURE)
 
-    def _hold(self, now: float) -> None:
-        self._move(State.HOLDING)
-        if self._term_since is None:
-            self._term_since = now
 
-    # --- what the watches tell ----------------------------------------------------------------------------------
+def reason_not_to_hold(machine: Machine, now: float) -> Cause | None:
+    """Why we are not to hold, or None. The order counts: the guarantee first, then what the lock asks for."""
+    token, spec, view = machine.candidate.token, machine.etcd.spec, machine.candidate.view
+    if len(view.ahead(token)) >= spec.capacity:
+        return Cause.CAPACITY
+    if spec.suspend or machine.is_undeclared():
+        return Cause.SUSPENDED
+    if token <= spec.handover_up_to_token:
+        return Cause.TOKEN
+    # nobody yields to somebody preferred whom it could not reach: the next in line would hold instead
+    if yielding.can_skip(machine, now) and ranking.should_yield(view.entries, spec, token):
+        return Cause.PREFERRED
+    return None
 
-    def _entry_put(self, event: ev.EntryPut, now: float) -> None:
-        self._hear(event.entry.mod_revision)
-        self._view = self._view.put(event.entry)
-        self._may_be_passed = self._may_be_passed or bool(event.entry.record.yield_to)
-        if self._own is None or event.entry.key != self._own.key:
-            self._reconsider(now)
-        elif event.entry.mod_revision > self._own.mod_revision and self._is_still_ours(event.entry, now):
-            self._own = event.entry
 
-    def _entry_gone(self, event: ev.EntryGone, now: float) -> None:
-        if self._own is not None and event.key == self._own.key:
-            self._own_gone(now)
-            return
-        self._hear(event.revision)
-        clear = self._own is not None and self._view.clears_the_way(event.key, self._own.create_revision)
-        self._view = self._view.gone(event.key)
-        if self._state is State.WAITING:
-            self._moved_up(clear, now)
-        else:
-            self._reconsider(now)
+def hold(machine: Machine, now: float) -> None:
+    """We lead, from now on, until the lease's deadline."""
+    machine.move(State.HOLDING)
+    # a term goes on when the lease is confirmed again: same key, same token
+    if machine.candidate.term_since is None:
+        machine.candidate.term_since = now
 
-    def _own_gone(self, now: float) -> None:
-        """A waiter whom a holder was about to pass by joins again, as a matter of course; anyone else has lost."""
-        if self._state is State.WAITING and self._may_be_passed:
-            self._note("passed-by", "a holder hands over to one who is preferred: joining again")
-            self._given_up = True
-        self._lose(now, "our key was deleted")
 
-    def _moved_up(self, clear: bool, now: float) -> None:
-        """A waiter whose way is certainly clear holds at once, and reads then; any other reads first.
+def reconsider(machine: Machine, now: float) -> None:
+    """Somebody came, changed or went behind a holder: is there one that is preferred to us?"""
+    # waiters need not ask: what is behind them does not change their place
+    if machine.state is State.HOLDING and machine.candidate.view.complete:
+        evaluate(machine, now)
 
-        At once is sound: our own key stands until the deadline at least, and nobody can come in ahead of it.
-        """
-        if clear and self._spec.capacity == 1 and self._objection(now) is None:
-            self._hold(now)
-        if not self._view.whole or self._objection(now) is not Cause.CAPACITY:
-            self._reread(now)
 
-    def _calm_ends(self, now: float) -> None:
-        """A TTL has passed since the capacity fell: those who are preferred count again."""
-        self._nobody_passed_until = -math.inf
-        self._reconsider(now)
+def respond_to_spec(machine: Machine, before: Spec, now: float) -> None:
+    """The spec has changed."""
+    spec, holding = machine.etcd.spec, machine.state is State.HOLDING
+    # these two need no view of those behind us: a holder must not wait for a read before it stops leading
+    at_once = (Cause.SUSPENDED, Cause.CAPACITY)
+    if holding and (machine.candidate.view.complete or reason_not_to_hold(machine, now) in at_once):
+        evaluate(machine, now)
+    # a waiter far back does not read: its turn is not before others', and a thousand waiters would read at once
+    elif before.capacity != spec.capacity or machine.is_undeclared() or not _is_far_back(machine, now):
+        reread(machine, now)
 
-    def _reconsider(self, now: float) -> None:
-        """Someone came, changed or went behind a holder: is there one preferred to us?"""
-        if self._state is State.HOLDING and self._view.whole:
-            self._place(now)
 
-    def _spec_changed(self, event: ev.SpecChanged, now: float) -> None:
-        self._hear(event.revision)
-        before = self._spec
-        if self._adopt(event.declared, event.revision, now):
-            self._respond(before, now)
+def _is_far_back(machine: Machine, now: float) -> bool:
+    return machine.state is State.WAITING and reason_not_to_hold(machine, now) is Cause.CAPACITY
 
-    def _respond(self, before: Spec, now: float) -> None:
-        """The spec has changed. A waiter far back need not read for that: its turn is not before others'."""
-        if self._state is State.HOLDING and (
-            self._view.whole or self._objection(now) in (Cause.SUSPENDED, Cause.CAPACITY)
-        ):
-            self._place(now)
-        elif before.capacity != self._spec.capacity or self._is_undeclared() or not self._is_far_back(now):
-            self._reread(now)
 
-    def _is_far_back(self, now: float) -> bool:
-        return self._state is State.WAITING and self._objection(now) is Cause.CAPACITY
+# --- what the watches show -------------------------------------------------------------------------------------------
 
-    def _watch_lost(self, event: ev.WatchLost, now: float) -> None:
-        self._watching = None
-        self._view = replace(self._view, whole=False)
-        self._error = event.reason
-        if self._step is None:
-            self._later(self._back_off(), now, self._read_queue)
 
-    def _step_failed(self, event: ev.Failed, now: float) -> None:
-        self._error = event.reason
-        if self._is_beat(event.op):
-            self._beat_failed(event, now)
-        else:
-            self._later(self._back_off(), now, self._read_queue)
+def entry_put(machine: Machine, event: ev.EntryPut, now: float) -> None:
+    """A candidate joined, or rewrote its record; it may be our own key that somebody else wrote."""
+    candidate, entry = machine.candidate, event.entry
+    knowledge.saw_revision(machine, entry.mod_revision)
+    candidate.view = candidate.view.put(entry)
+    # a holder announces a handover: if our key is deleted next, that is no loss
+    candidate.may_be_skipped = candidate.may_be_skipped or bool(entry.record.yield_to)
+    if entry.key != candidate.entry.key:
+        reconsider(machine, now)
+    # our own writes come back as events, and an old one must not undo what is known
+    elif entry.mod_revision > candidate.entry.mod_revision and lifecycle.is_still_ours(machine, entry, now):
+        candidate.own = entry
 
-    # --- the lease ----------------------------------------------------------------------------------------------
 
-    def _send_beat(self, now: float) -> None:
-        self._lease.begin(self._origin)
-        self._ask_beat(ev.KeepAlive(self._op(), self._lease_id or 0))
+def entry_gone(machine: Machine, event: ev.EntryGone, now: float) -> None:
+    """A candidate's key is gone: ours, or one that may have stood in the way."""
+    candidate = machine.candidate
+    if event.key == candidate.entry.key:
+        _own_gone(machine, now)
+        return
+    knowledge.saw_revision(machine, event.revision)
+    # asked before the key leaves the view, for it depends on what the key's record said
+    clear = candidate.view.clears_the_way(event.key, candidate.token)
+    candidate.view = candidate.view.gone(event.key)
+    if machine.state is State.WAITING:
+        moved_up(machine, clear, now)
+    else:
+        reconsider(machine, now)
 
-    def _ask_beat(self, command: ev.KeepAlive | ev.ReadOwn) -> None:
-        self._beat = PendingRequest(command, self._seen)
-        self._out.append(command)
 
-    def _kept_alive(self, event: ev.KeptAlive, now: float) -> None:
-        self._beat = None
-        if event.ttl <= 0:
-            self._lose(now, "our lease has expired")
-            return
-        self._beats += 1
-        self._lease.answered(event.origin, event.sent, event.ttl)
-        if self._lease.is_unconfirmed(event.sent):
-            self._lose(now, "our lease was renewed for a whole TTL, but never confirmed")
-            return
-        self._beat_next(event.sent + self._lease.interval)
-        if self._own is not None and self._confirms():
-            ahead = self._view.just_ahead(self._own.create_revision)
-            self._ask_beat(ev.ReadOwn(self._op(), self._own.lease, ahead.key if ahead else None))
+def _own_gone(machine: Machine, now: float) -> None:
+    # a waiter that a holder was about to skip joins again, as a matter of course; anybody else has lost
+    skipped = machine.state is State.WAITING and machine.candidate.may_be_skipped
+    if skipped:
+        machine.note("passed-by", "a holder hands over to one who is preferred: joining again")
+    lifecycle.lose(machine, now, "our key was deleted", expected=skipped)
 
-    def _confirms(self) -> bool:
-        """Whether this keep-alive is to be confirmed: always by holders, drained or not, and the next in line.
 
-        Those further back confirm every other one. They need to: a member that hangs passes their keep-alives on
-        but falls silent as a watch, and only a linearizable read finds that out before it is their turn.
-        """
-        if self._state is State.WAITING and self._own is not None:
-            next_in_line = len(self._view.ahead(self._own.create_revision)) <= self._spec.capacity
-            return next_in_line or self._unconfirmed > 0 or self._beats % 2 == 0
-        return self._state is not State.YIELDING or self._draining
+def moved_up(machine: Machine, clear: bool, now: float) -> None:
+    """A waiter whose way is certainly clear holds at once, and reads then; any other reads first."""
+    # at once is sound: our own key stands until the deadline at least, and nobody can come in ahead of it
+    if clear and machine.etcd.spec.capacity == 1 and reason_not_to_hold(machine, now) is None:
+        hold(machine, now)
+    # with a complete view of a queue in which it is not our turn, a read would show nothing
+    if not machine.candidate.view.complete or reason_not_to_hold(machine, now) is not Cause.CAPACITY:
+        reread(machine, now)
 
-    def _own_read(self, event: ev.OwnRead, now: float) -> None:
-        self._beat = None
-        if not self._is_still_ours(event.own, now):
-            return
-        before = self._spec
-        changed = self._adopt(event.declared, event.origin.revision, now)
-        if self._lease.confirm(event.origin):
-            self._confirmed(now)
-        else:
-            self._not_confirmed(now)
-        if event.origin.revision >= max(self._heard, self._view.revision):
-            self._compare(event, now)
-        if changed:
-            self._respond(before, now)
 
-    def _confirmed(self, now: float) -> None:
-        self._failures = self._unconfirmed = 0
-        self._error = None
-        if self._state is State.UNSURE:
-            self._reread(now)
+def skipping_allowed_again(machine: Machine, now: float) -> None:
+    """A TTL has passed since the capacity fell: preferences count again."""
+    machine.etcd.no_skipping_until = None
+    reconsider(machine, now)
 
-    def _not_confirmed(self, now: float) -> None:
-        """Another member or term answered than before: that is known now, so try at once, but not for ever."""
-        self._unconfirmed += 1
-        self._beat_next(now + (0.0 if self._unconfirmed == 1 else self._soon()))
-        if self._unconfirmed == UNCONFIRMED_NOTED:
-            self._note("unconfirmed", "etcd's answers come from changing members or terms: the lease is not believed")
 
-    def _compare(self, event: ev.OwnRead, now: float) -> None:
-        """The confirming read also tells whether the watches have kept us up to date; if not, they are renewed."""
-        watching_queue = self._watching is not None and self._watching.queue
-        if self._state is State.WAITING and not watching_queue:
-            self._view = self._view.behind(event.head)
-            missed = self._has_missed(event)
-        else:
-            missed = watching_queue and self._view.whole and event.count not in (0, len(self._view.entries))
-        if missed:
-            self._watching = None
-            self._view = replace(self._view, whole=False)
-            self._reread(now)
+def spec_changed(machine: Machine, event: ev.SpecChanged, now: float) -> None:
+    """The operator wrote or deleted the lock's spec."""
+    knowledge.saw_revision(machine, event.revision)
+    before = machine.etcd.spec
+    if knowledge.adopt(machine, event.declared, event.revision, now):
+        respond_to_spec(machine, before, now)
 
-    def _has_missed(self, event: ev.OwnRead) -> bool:
-        """Whether the key ahead, which we watch, was deleted or rewritten and no event said so."""
-        watched = self._watching.keys if self._watching else frozenset()
-        ahead = event.ahead
-        if self._own is None or watched <= {self._own.key}:
-            return False
-        return ahead is None or self._view.own(ahead.key) != ahead
+
+def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
+    """Events may have been missed: read the queue, and watch again from there."""
+    knowledge.forget_watch(machine)
+    machine.error = event.reason
+    # a step under way leads to a read, and the read to a new watch
+    if machine.pending.step is None:
+        machine.schedule(machine.back_off(), now, lifecycle.read_queue)
+
+
+def failed(machine: Machine, event: ev.Failed, now: float) -> None:
+    """A question had no answer."""
+    machine.error = event.reason
+    if machine.pending.is_keep_alive(event.op):
+        lifecycle.keep_alive_failed(machine, event, now)
+    else:
+        machine.schedule(machine.back_off(), now, lifecycle.read_queue)

@@ -1,169 +1,190 @@
 """Giving up the lock on purpose: at once in what is answered, in etcd when the guarded work has stopped.
 
-Plain case: delete our key, then revoke the lease. Where candidates of lower rank stand between us and the one that
-should hold next, our record first says `yieldTo`; then one transaction, which compares that all of them and the target
-still stand, deletes our key and theirs. So none of them holds in between, and tokens never fall: those passed by join
-again at the end. The waiter directly behind us, having seen our record change, reads the queue before it believes that
-it is its turn.
+Plain case: delete our key, then revoke the lease. Candidates of lower rank may stand between us and the one that
+should hold next. Then our record first says `yieldTo`; after that one transaction, which compares that all of them and
+the target still stand, deletes our key and theirs. So none of them holds in between, and tokens never fall: those that
+are skipped join again at the end. The waiter directly behind us has seen our record change, so it reads the queue
+before it holds.
 
-An outcome that is not known is never taken for either: the queue is read again, and the deletion asked for again if
-our key still stands. YIELDING leads to IDLE and nowhere else.
+An unknown outcome is never taken for success or failure: the queue is read again, and the deletion is asked for again
+if our key still stands. YIELDING leads to IDLE and nowhere else.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Final
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election import ranking
-from leasehold.election.events import Cause, State
-from leasehold.election.machine import Machine
-from leasehold.election.queue_view import QueueView
+from leasehold.election import knowledge, lifecycle, ranking
+from leasehold.election.machine import Handover, Machine
+from leasehold.election.snapshot import Cause, State
 
-STOP_PATIENCE: Final = 10.0
-"""Seconds for which a stopping sidecar tries to give its key up; after that the lease is left to expire."""
-
-
-WRITE_PATIENCE: Final = 3
+STOP_TIMEOUT_SECONDS: Final = 10.0
+"""For so long a stopping sidecar tries to delete its key; after that the lease is left to expire."""
+MAX_FAILED_WRITES: Final = 3
 """So often the record is tried to be rewritten; an etcd that is full takes no writes, but it does take deletions."""
 
 
-class Yielding(Machine):
-    """The phase from the decision to give up to the key's end."""
+def begin(machine: Machine, cause: Cause, now: float) -> None:
+    """From this moment the answer is no. The key goes once the guarded work has stopped."""
+    led = machine.has_led()
+    machine.move(State.YIELDING)
+    handover = machine.candidate.handover = Handover(cause, led)
+    # whatever was asked was asked in order to hold: its answer is late from here on
+    machine.pending.step = machine.pending.retry = None
+    if led:
+        machine.note("yielding", cause)
+    if led and machine.config.drain > 0:
+        handover.drain_until = now + machine.config.drain
+        # the others can learn whom we hand over to while the guarded work still stops
+        announce(machine, now)
+    else:
+        resign(machine, now)
 
-    def _yield(self, cause: Cause, now: float) -> None:
-        """From this moment the answer is no. The key goes once the guarded work has stopped."""
-        self._led = held = self._has_led()
-        self._move(State.YIELDING)
-        self._cause = cause
-        self._step = self._retry = None
-        if held:
-            self._note("yielding", cause)
-        if held and self.settings.drain > 0:
-            self._draining = True
-            self._drain_until = now + self.settings.drain
-            self._announce(now)
-        else:
-            self._give_up(now)
 
-    def _has_led(self) -> bool:
-        """Whether guarded work may be under way: we lead, or led, or take up the term of a process that may have."""
-        led = self._term_since is not None or self._may_have_led
-        return led and self._state in (State.HOLDING, State.UNSURE)
+def work_stopped(machine: Machine, event: ev.WorkStopped | ev.Tick, now: float) -> None:
+    """The guarded work has stopped, or its time is up."""
+    handover = machine.candidate.handover
+    if handover.drain_until is not None:
+        handover.drain_until = None
+        resign(machine, now)
 
-    def _drained(self, event: ev.WorkStopped | ev.Tick, now: float) -> None:
-        """The guarded work has stopped, or had its time."""
-        if self._draining:
-            self._draining = False
-            self._drain_until = math.inf
-            self._give_up(now)
 
-    def _may_pass(self, now: float) -> bool:
-        """Whether we know well enough who may hold to pass others by, and can say so in our record."""
-        known = not self._declared.broken and now >= self._nobody_passed_until
-        return known and self._unwritten < WRITE_PATIENCE
+def can_skip(machine: Machine, now: float) -> bool:
+    """Whether we know well enough who may hold to skip others, and can say so in our record."""
+    etcd, handover = machine.etcd, machine.candidate.handover
+    # a broken spec may prefer somebody else; a capacity that fell may have left holders that do not know it yet
+    known = not etcd.declared.broken and (etcd.no_skipping_until is None or now >= etcd.no_skipping_until)
+    return known and handover.failed_writes < MAX_FAILED_WRITES
 
-    def _plan(self, now: float) -> ranking.HandoverPlan:
-        if self._own is None or not self._view.whole or not self._may_pass(now):
-            return ranking.HandoverPlan()
-        return ranking.plan(self._view.entries, self._spec, self._own.create_revision)
 
-    def _announce(self, now: float) -> bool:
-        """Say in our record whom we hand over to, if that means passing others by. Whether that is under way now."""
-        own, plan = self._own, self._plan(now)
-        if own is None or not plan.passed or plan.target is None:
-            return False
-        record = replace(self.settings.record, yield_to=plan.target.record.identity)
-        if own.record.yield_to == record.yield_to:
-            return False
-        self._ask(ev.Write(self._op(), own.lease, record, own.create_revision, own.mod_revision))
-        return True
+def plan_handover(machine: Machine, now: float) -> ranking.HandoverPlan:
+    """Who is to hold next, and whom that skips; an empty plan if we do not know enough to skip anybody."""
+    view = machine.candidate.view
+    # from an incomplete view we would skip to somebody who is not the best, or delete keys that are not between us
+    if not view.complete or not can_skip(machine, now):
+        return ranking.HandoverPlan()
+    return ranking.plan(view.entries, machine.etcd.spec, machine.candidate.token)
 
-    def _give_up(self, now: float) -> None:
-        """Delete our key, and those that must not hold before the one preferred; read first what is not known."""
-        if self._stopping and self._stop_by == math.inf:
-            self._stop_by = now + STOP_PATIENCE
-        self._beat_next(self._beat_at)
-        if self._step is not None or self._own is None:
-            return
-        if self._unknown or (self._led and not self._view.whole):
-            self._ask(ev.ReadQueue(self._op()))
-        elif not self._announce(now):
-            self._delete(now)
 
-    def _delete(self, now: float) -> None:
-        own, plan = self._own, self._plan(now)
-        assert own is not None, "only a candidate yields"
-        self._given_up = self._given_up or not plan.in_parts
-        spec = self._declared.revision if plan.passed else None
-        parts = (plan.passed, plan.guards, spec, plan.in_parts)
-        self._ask(ev.Resign(self._op(), own.lease, own.create_revision, *parts))
+def announce(machine: Machine, now: float) -> bool:
+    """Say in our record whom we hand over to, if that skips others. Whether that is under way now."""
+    own, plan = machine.candidate.entry, plan_handover(machine, now)
+    # nobody is skipped: the one behind us may hold as soon as it sees our key go, without a read
+    if not plan.skipped or plan.target is None:
+        return False
+    record = replace(machine.config.record, yield_to=plan.target.record.identity)
+    # the record says so already
+    if own.record.yield_to == record.yield_to:
+        return False
+    machine.ask(cmd.Write(machine.next_op(), own.lease, record, own.create_revision, own.mod_revision))
+    return True
 
-    def _yield_written(self, event: ev.Written, now: float) -> None:
-        command = self._step.command if self._step else None
-        self._step = None
-        if isinstance(command, ev.Resign) and event.done and not command.keep_own:
-            self._lose(now, "given up")
-            return
-        if isinstance(command, ev.Write) and event.done and self._own is not None:
-            self._own = replace(self._own, record=command.record, mod_revision=event.origin.revision)
-        else:
-            self._unknown = True
-        self._go_on(now)
 
-    def _yield_read(self, event: ev.QueueRead, now: float) -> None:
-        self._adopt(event.declared, event.origin.revision, now)
-        if event.origin.revision < self._heard:
-            self._ask(ev.ReadQueue(self._op()))
-            return
-        self._step, self._unknown = None, False
-        self._view = QueueView.read(event.queue, event.origin.revision)
-        own = self._view.own(self._own.key) if self._own else None
-        if self._is_still_ours(own, now):
-            self._own = own
-            if self._draining:
-                self._watch(event.origin.revision)
-            self._go_on(now)
+def resign(machine: Machine, now: float) -> None:
+    """Delete our key, and those that must not hold before the preferred one; read first what is not known."""
+    candidate, handover = machine.candidate, machine.candidate.handover
+    _limit_stop(machine, now)
+    machine.schedule_keep_alive(machine.pending.keep_alive_at)
+    # an answer is awaited: it leads back here
+    if machine.pending.step is not None:
+        return
+    # a leader needs a complete view to hand over to the right one; a waiter just leaves its place
+    if handover.outcome_unknown or (handover.led and not candidate.view.complete):
+        lifecycle.read_queue(machine, now)
+    elif not announce(machine, now):
+        _delete(machine, now)
 
-    def _yield_failed(self, event: ev.Failed, now: float) -> None:
-        self._error = event.reason
-        if self._is_beat(event.op):
-            self._beat_failed(event, now)
-        elif event.lease_gone:
-            self._lose(now, "our lease has expired")
-        elif event.unmarked:
-            self._note("left-to-expire", "the resume file cannot be marked: the lease is not renewed any more")
-            self._leave(now, self._back_off())
-        else:
-            self._unknown = True
-            self._unwritten += self._step is not None and isinstance(self._step.command, ev.Write)
-            self._later(self._soon(), now, self._go_on)
 
-    def _go_on(self, now: float) -> None:
-        """Nothing is under way: give up, unless the guarded work still runs; then only what is unknown is read."""
-        if not self._draining:
-            self._give_up(now)
-        elif self._unknown and self._step is None:
-            self._ask(ev.ReadQueue(self._op()))
+def _limit_stop(machine: Machine, now: float) -> None:
+    """A process that stops cannot wait for etcd without limit; a key that still stands then expires."""
+    handover = machine.candidate.handover
+    if machine.intent.stopping and handover.stop_by is None:
+        handover.stop_by = now + STOP_TIMEOUT_SECONDS
 
-    def _yield_watch_lost(self, event: ev.WatchLost, now: float) -> None:
-        """The queue is read again before it matters."""
-        self._watching = None
-        self._view = replace(self._view, whole=False)
 
-    def _patience_ends(self, now: float) -> None:
-        """etcd has not answered a stopping sidecar in time."""
-        self._note("left-to-expire", "etcd did not answer in time: the lease is left to expire")
-        self._drop_lease()
-        self._leave(now, 0.0)
+def stop(machine: Machine, now: float) -> None:
+    """Stop was asked for while we yield: the drain time comes first, and the limit after it."""
+    if not machine.candidate.is_draining:
+        _limit_stop(machine, now)
 
-    def _beat_failed(self, event: ev.Failed, now: float) -> None:
-        """A keep-alive, or the read that confirms it, had no good answer."""
-        self._beat = None
-        self._error = event.reason
-        if event.lease_gone:
-            self._lose(now, "our lease has expired")
-        else:
-            self._beat_next(now + self._soon())
+
+def _delete(machine: Machine, now: float) -> None:
+    own, plan, handover = machine.candidate.entry, plan_handover(machine, now), machine.candidate.handover
+    # in parts, our own key stays until the last one
+    if not plan.in_parts:
+        handover.resigned = True
+    # the plan is only as good as the spec that it was made from; without one any spec will do
+    spec = machine.etcd.declared.revision if plan.skipped else None
+    parts = (plan.skipped, plan.guards, spec, plan.in_parts)
+    machine.ask(cmd.Resign(machine.next_op(), own.lease, own.create_revision, *parts))
+
+
+def written(machine: Machine, event: ev.Written, now: float) -> None:
+    """The record was rewritten, or keys were deleted; or a comparison did not hold."""
+    candidate, handover = machine.candidate, machine.candidate.handover
+    command = machine.pending.step.command if machine.pending.step else None
+    machine.pending.step = None
+    if isinstance(command, cmd.Resign) and event.done and not command.keep_own:
+        lifecycle.lose(machine, now, "given up")
+        return
+    if isinstance(command, cmd.Write) and event.done:
+        candidate.own = replace(candidate.entry, record=command.record, mod_revision=event.origin.revision)
+    else:
+        # the queue is not what we took it for: somebody came or went, or it was us
+        handover.outcome_unknown = True
+    _go_on(machine, now)
+
+
+def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
+    """The queue as it is: does our key still stand?"""
+    if lifecycle.take_view(machine, event, now):
+        machine.candidate.handover.outcome_unknown = False
+        # the queue may change while the guarded work stops; without that, our key goes next
+        if machine.candidate.is_draining:
+            knowledge.watch(machine)
+        _go_on(machine, now)
+
+
+def failed(machine: Machine, event: ev.Failed, now: float) -> None:
+    """No answer, or an error."""
+    machine.error, handover = event.reason, machine.candidate.handover
+    if machine.pending.is_keep_alive(event.op):
+        lifecycle.keep_alive_failed(machine, event, now)
+    # the lease is gone, and the key with it: there is nothing to delete
+    elif event.lease_gone:
+        lifecycle.lose(machine, now, "our lease has expired")
+    elif event.unmarked:
+        # a restart could take the key up again after its deletion: so it is not deleted
+        machine.note("left-to-expire", "the resume file cannot be marked: the lease is not renewed any more")
+        lifecycle.leave(machine, now, machine.back_off())
+    else:
+        handover.outcome_unknown = True
+        handover.failed_writes += machine.pending.step is not None and isinstance(
+            machine.pending.step.command, cmd.Write
+        )
+        machine.schedule(machine.short_delay(), now, _go_on)
+
+
+def _go_on(machine: Machine, now: float) -> None:
+    """Nothing is under way: resign, unless the guarded work still runs; then only what is unknown is read."""
+    candidate, handover = machine.candidate, machine.candidate.handover
+    if not candidate.is_draining:
+        resign(machine, now)
+    elif handover.outcome_unknown and machine.pending.step is None:
+        lifecycle.read_queue(machine, now)
+
+
+def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
+    """No watch is opened for the end of a candidate: the queue is read again before it matters."""
+    knowledge.forget_watch(machine)
+
+
+def stop_timed_out(machine: Machine, now: float) -> None:
+    """etcd has not answered a stopping sidecar in time."""
+    machine.note("left-to-expire", "etcd did not answer in time: the lease is left to expire")
+    # a revoke is still sent, without waiting for its answer: it may get through
+    lifecycle.drop_lease(machine)
+    lifecycle.leave(machine, now, 0.0)

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Final
 
 from leasehold import logs
 from leasehold.clock import now as clock
-from leasehold.election.events import Snapshot, Stop, WorkStopped
+from leasehold.election.events import Stop, WorkStopped
+from leasehold.election.snapshot import Snapshot
 from leasehold.exec import process_tree
 from leasehold.exec.guardian import KEPT, NOT_EXECUTABLE, NOT_FOUND
 from leasehold.exec.guardian_link import GuardianError, GuardianLink

@@ -24,7 +24,7 @@ from leasehold.injector.container import Sidecar
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.patch import Patch
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.api import API_VERSION
 
 log = logging.getLogger("leasehold.injector.admission")

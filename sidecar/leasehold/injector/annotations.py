@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.settings import parsers
 
 PREFIX: Final = "leasehold.dev/"

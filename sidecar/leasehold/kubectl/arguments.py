@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 from leasehold.kubectl import values
 from leasehold.kubectl.place import ClusterRef
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd

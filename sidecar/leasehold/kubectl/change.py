@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
 from leasehold.kubectl.lock import Holder, LockView, named, number, printable, text, who_holds
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 HANDOVER: Final = "handoverUpToToken"
 REVOKE: Final = "revokeUpToToken"

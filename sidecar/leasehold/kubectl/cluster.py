@@ -23,7 +23,7 @@ from leasehold.kubectl.errors import Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
 from leasehold.kubectl.lock import GROUP, PLURAL, VERSION, LockView, number, printable, table, text
 from leasehold.kubectl.place import ClusterRef
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 _PAGE: Final = 500
 _MOST_EVENTS: Final = 500

@@ -16,7 +16,8 @@ from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import QUALIFIED, LockView, named, printable, text, who_holds
-from leasehold.lock.keys import DEFAULT_ROOT, Keys, LockName
+from leasehold.lock.keys import DEFAULT_ROOT, Keys
+from leasehold.lock.names import LockName
 
 DONE: Final = 0
 NOT_DONE: Final = 1

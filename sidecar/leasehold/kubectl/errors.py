@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leasehold.kubectl.lock import printable, table, text
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 _SHOWN = 500
 

@@ -17,7 +17,7 @@ from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import printable, table, text
 from leasehold.kubectl.place import ClusterRef
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 config: Any = untyped  # its functions have no annotations
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from leasehold.lock.keys import DEFAULT_TTL, MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.names import MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.spec import DEFAULT_TTL
 
 GROUP: Final = "leasehold.dev"
 VERSION: Final = "v1alpha1"

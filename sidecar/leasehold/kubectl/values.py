@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from leasehold.kubectl.times import parse_duration
-from leasehold.lock.keys import MAX_IDENTITY, MAX_LEASE, LockName, sanitise
+from leasehold.lock.names import MAX_IDENTITY, LockName, sanitise
+from leasehold.lock.spec import MAX_LEASE
 
 A_WEEK: Final = 7 * 86400.0
 

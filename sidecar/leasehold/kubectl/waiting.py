@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from leasehold.kubectl.change import Target, still
 from leasehold.kubectl.errors import NotThereError, OutdatedError, UnreachableError
 from leasehold.kubectl.lock import LockView
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 Met = Callable[[LockView], bool]
 

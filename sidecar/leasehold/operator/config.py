@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from leasehold.lock.keys import LockName, Record
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, LogConfig, open_settings, read_record
 from leasehold.settings.etcd import EtcdConfig, read_etcd

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from leasehold import clock
 from leasehold.etcd import EtcdClient, EtcdError
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Guard, LeaderElection

@@ -19,7 +19,7 @@ from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import LONGEST_SLEEP, Runner
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd import EtcdClient
 from leasehold.operator.config import OperatorConfig
 

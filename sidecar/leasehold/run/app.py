@@ -27,7 +27,7 @@ from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
 from leasehold.candidate.runner import LONGEST_SLEEP, Runner
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.events import Snapshot, State
+from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import ListenError, listen
 from leasehold.http.server import App
 from leasehold.run import control, endpoint

@@ -18,7 +18,8 @@ from functools import partial
 
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import Recording
-from leasehold.election.events import Event, HandOver, Pause, Resume, State, WorkStopped
+from leasehold.election.events import Event, HandOver, Pause, Resume, WorkStopped
+from leasehold.election.snapshot import State
 from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.listener import is_loopback
 from leasehold.http.server import App, answer, headers, refusal

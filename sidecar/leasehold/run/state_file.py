@@ -23,7 +23,7 @@ from typing import Any, Final
 from leasehold.candidate.leadership import LeadershipStatus, iso
 from leasehold.candidate.new_file import replace
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.events import Snapshot
+from leasehold.election.snapshot import Snapshot
 
 log = logging.getLogger("leasehold.state_file")
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from leasehold.lock.keys import LockName, Record, sanitise
+from leasehold.lock.names import LockName, sanitise
+from leasehold.lock.record import Record
 from leasehold.settings import flags
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.options import ConfigError, Given, Group, SettingsReader, parser, read_flags, sentence, strays

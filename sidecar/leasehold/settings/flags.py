@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from leasehold.lock.keys import DEFAULT_ROOT, DEFAULT_TTL
+from leasehold.lock.keys import DEFAULT_ROOT
+from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.settings import parsers
 from leasehold.settings.options import Group, Option
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from leasehold.lock.keys import MAX_IDENTITY, MAX_TTL, MIN_TTL, sanitise
+from leasehold.lock.names import MAX_IDENTITY, sanitise
+from leasehold.lock.spec import MAX_TTL, MIN_TTL
 
 MAX_SECONDS = 3600
 MAX_ROOT = 512

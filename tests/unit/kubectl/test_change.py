@@ -9,7 +9,7 @@ from leasehold.kubectl import change
 from leasehold.kubectl.change import RefusedError
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
 from leasehold.kubectl.lock import LockView
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.unit.kubectl.locks import A, B, view
 
 ROLLED_BACK = {"conditions": [{"type": "Degraded", "status": "True", "reason": "StoreRolledBack"}]}

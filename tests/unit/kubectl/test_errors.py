@@ -5,7 +5,7 @@ import json
 import pytest
 
 from leasehold.kubectl.errors import ClusterError, ConflictError, Doing, NotThereError, UnreachableError, explain
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 
 DOING = Doing("patch", "Lock prod/db", "The API server at https://k", LockName("prod", "db"))
 

@@ -8,7 +8,7 @@ from leasehold.kubectl import change
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError, UnreachableError
 from leasehold.kubectl.lock import LockView
 from leasehold.kubectl.waiting import Waiting, free, given_up, goal, held, held_by
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from tests.unit.kubectl.locks import A, B, view
 
 LOCK = LockName("prod", "db")

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from leasehold.lock.keys import Entry, Record
+from leasehold.lock.record import Entry, Record
 
 _revisions = itertools.count(100)
 

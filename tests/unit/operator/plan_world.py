@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from leasehold.lock.keys import Entry, Spec
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan

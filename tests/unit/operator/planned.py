@@ -12,7 +12,10 @@ from typing import Any
 
 import yaml
 
-from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import EtcdState, StoredLock, StoredSpec
 from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, LockSpec

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from leasehold.lock.keys import MAX_LEASE, Entry, Record
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import MAX_LEASE
 from leasehold.operator.plan.resource import FINALIZER, GROUP, KIND, PLURAL, VERSION, LockSpec, parse
 from leasehold.operator.plan.status import MOST_HOLDERS, Condition, conditions, holders
 from tests.unit.operator.test_crd_schema import CRD, SPEC, STATUS

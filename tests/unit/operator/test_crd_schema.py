@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from leasehold.lock import keys
+from leasehold.lock import names, spec
 
 CRD = yaml.safe_load((Path(__file__).parents[3] / "manifests" / "crd.yaml").read_text())
 VERSION = CRD["spec"]["versions"][0]
@@ -31,12 +31,12 @@ NODES = [(path, node) for path, node in _nodes(SCHEMA, "lock") if path != "lock.
 def test_the_bounds_are_those_of_the_keys() -> None:
     duration, capacity = SPEC["leaseDurationSeconds"], SPEC["capacity"]
     assert (duration["minimum"], duration["maximum"], duration["default"]) == (
-        keys.MIN_TTL,
-        keys.MAX_TTL,
-        keys.DEFAULT_TTL,
+        spec.MIN_TTL,
+        spec.MAX_TTL,
+        spec.DEFAULT_TTL,
     )
-    assert (capacity["minimum"], capacity["maximum"], capacity["default"]) == (1, keys.MAX_CAPACITY, 1)
-    assert SPEC["preferredHolder"]["maxLength"] == keys.MAX_IDENTITY
+    assert (capacity["minimum"], capacity["maximum"], capacity["default"]) == (1, spec.MAX_CAPACITY, 1)
+    assert SPEC["preferredHolder"]["maxLength"] == names.MAX_IDENTITY
 
 
 def test_a_preferred_holder_may_be_whatever_an_identity_may_be() -> None:
@@ -48,7 +48,7 @@ def test_a_preferred_holder_may_be_whatever_an_identity_may_be() -> None:
     differing = [
         code
         for code in range(0x110000)
-        if bool(allowed.fullmatch(chr(code))) != (keys.sanitise(chr(code)) == chr(code))
+        if bool(allowed.fullmatch(chr(code))) != (names.sanitise(chr(code)) == chr(code))
     ]
     assert differing == []
 

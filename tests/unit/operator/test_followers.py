@@ -1,6 +1,7 @@
 """Which locks a pod concerns: those in whose queue it stands just now."""
 
-from leasehold.lock.keys import Entry, LockName, Record
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
 from leasehold.operator.watch.pod_index import Followers
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.watch.locks import Locks
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leasehold.etcd import KeyValue, WatchEvent
-from leasehold.lock.keys import Entry, Keys, LockName, Record, Spec
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import Departed, StoredLock
 from leasehold.operator.watch import mirror as mirror_module
 from leasehold.operator.watch.mirror import Listing, Mirror, place_of

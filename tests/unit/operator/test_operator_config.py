@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.config import OperatorConfig, operator_config
 from leasehold.settings.config import Address, ConfigError
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from leasehold.lock.keys import LockName, Spec
+from leasehold.lock.names import LockName
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import EtcdState, StoredSpec
 from leasehold.operator.plan.orders import Evict, PutSpec
 from leasehold.operator.plan.plan import Memory, ReconcilePlan, plan

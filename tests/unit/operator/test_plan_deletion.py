@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import EtcdState, StoredSpec
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.plan.plan import Memory, plan

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from leasehold.lock.keys import Entry
+from leasehold.lock.record import Entry
 from leasehold.operator.plan.observed import Departed
 from leasehold.operator.plan.orders import Evict
 from leasehold.operator.plan.plan import LabelPod, Memory, plan

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from leasehold.lock.keys import Spec
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import StoredSpec
 from leasehold.operator.plan.plan import Memory, plan
 from tests.unit.operator.plan_world import HOWS, Interruption, World

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold.lock.keys import Record, Spec
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock, StoredSpec
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.plan.plan import Memory, ReconcilePlan, Situation, plan

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.watch.pods import ChangedPod, Pods
 from leasehold.operator.watch.transform import Kind, trim
 from tests.unit.operator.bodies import Body, entry, pod, replicaset, statefulset, terminated

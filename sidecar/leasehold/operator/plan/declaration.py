@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leasehold.lock.keys import DEFAULT_TTL, Spec
+from leasehold.lock.spec import DEFAULT_TTL, Spec
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.situation import Memory, Situation
 

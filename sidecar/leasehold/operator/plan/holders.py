@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from leasehold.lock.keys import Entry, Spec
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import Departed, StoredLock
 from leasehold.operator.plan.situation import Event, Memory, Situation
 from leasehold.operator.plan.status import number, recorded_times, stamp

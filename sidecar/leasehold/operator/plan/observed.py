@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leasehold.lock.keys import Entry, Spec
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

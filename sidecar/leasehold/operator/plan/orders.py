@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from leasehold.lock.keys import Entry
+from leasehold.lock.record import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from leasehold.lock.keys import Keys, LockName, Record
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from leasehold.operator.plan import deletion
 from leasehold.operator.plan.conditions import judge
 from leasehold.operator.plan.declaration import noticed, wanted

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from leasehold.lock.keys import MAX_CAPACITY, MAX_LEASE, MAX_TTL, MIN_TTL, LockName, sanitise
+from leasehold.lock.names import LockName, sanitise
+from leasehold.lock.spec import MAX_CAPACITY, MAX_LEASE, MAX_TTL, MIN_TTL
 
 GROUP: Final = "leasehold.dev"
 VERSION: Final = "v1alpha1"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.observed import Departed, EtcdState, StoredLock
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.plan.resource import Lock

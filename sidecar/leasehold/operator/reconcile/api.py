@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from leasehold.kube.access import Access, AccessError
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure, KubeUnknown
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.logs import escape
 from leasehold.operator.reconcile.ratelimit import RateLimiter
 from leasehold.operator.watch.pod_facts import label_patch

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Final
 
 from leasehold.etcd import Compare, Delete, EtcdClient, Get, Op, Put, RangeAnswer, TxnAnswer
-from leasehold.lock.keys import Keys, LockName
+from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 
 TIMEOUT: Final = 2.0

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from leasehold.etcd import EtcdError
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.observed import EtcdState, StoredLock
 from leasehold.operator.plan.orders import DeleteSpec, Evict, PutSpec
 from leasehold.operator.plan.plan import LabelPod, Memory, ReconcilePlan, Situation, plan

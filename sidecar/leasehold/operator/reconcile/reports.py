@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.plan import Event, LabelPod
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.reconcile.api import Kube, KubeError, KubeFailure

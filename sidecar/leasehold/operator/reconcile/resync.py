@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.api import Kube, KubeFailure
 from leasehold.operator.reconcile.metrics import OperatorMetrics
 from leasehold.operator.reconcile.reconciler import Caches

@@ -6,7 +6,7 @@ with an error is no reason: the key alone may be at fault, and would come again 
 
 from __future__ import annotations
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.api import KubeUnknown
 from leasehold.operator.reconcile.workqueue import WorkQueue
 

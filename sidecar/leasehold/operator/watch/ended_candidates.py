@@ -13,7 +13,8 @@ from typing import Final
 
 from leasehold.candidate.runner import LINGER
 from leasehold.etcd import EtcdClient, EtcdError
-from leasehold.lock.keys import Entry, LockName
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
 from leasehold.operator.watch.mirror import Mirror
 
 _AT_ONCE: Final = 8

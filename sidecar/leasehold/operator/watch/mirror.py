@@ -16,7 +16,9 @@ from typing import Final
 
 from leasehold.candidate.store import entry_of
 from leasehold.etcd import KeyValue, WatchEvent
-from leasehold.lock.keys import Entry, LockName, Spec
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
 from leasehold.operator.plan.observed import Departed, StoredLock, StoredSpec
 
 MOST_DEPARTED: Final = 10_000

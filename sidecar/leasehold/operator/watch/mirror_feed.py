@@ -19,7 +19,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from leasehold.etcd import EtcdClient, EtcdError, KeyValue, Watcher, WatchLost
-from leasehold.lock.keys import LockName, prefix_end
+from leasehold.lock.keys import prefix_end
+from leasehold.lock.names import LockName
 from leasehold.operator.plan.observed import EtcdState
 from leasehold.operator.watch.ended_candidates import EndedCandidates
 from leasehold.operator.watch.etcd_canary import EtcdCanary, WritesRefused

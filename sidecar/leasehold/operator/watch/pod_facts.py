@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from leasehold.lock.keys import LockName
+from leasehold.lock.names import LockName
 from leasehold.operator.watch.transform import LEADER_LABEL, LEADER_OF, REPLICASET_GROUP, REVISION
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from leasehold.lock.keys import Entry, LockName
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
 
 
 class Followers:

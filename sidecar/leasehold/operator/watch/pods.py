@@ -21,7 +21,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from leasehold.lock.keys import Entry, LockName
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Entry
 from leasehold.operator.watch.pod_facts import Pod, ReplicaSet, StatefulSet, read_pod, read_replicaset, read_statefulset
 from leasehold.operator.watch.transform import Kind
 

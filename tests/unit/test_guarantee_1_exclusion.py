@@ -1,4 +1,4 @@
-"""When a waiter's turn comes: at once where that is proved, after a read everywhere else."""
+"""Guarantee 1: when a waiter's turn comes: at once where that is proved, after a read everywhere else."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Entry, Spec
-from tests.unit.election_script import Queue, Script, record
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Entry
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import Script, record
 
 
 def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
@@ -28,7 +31,8 @@ def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Scrip
 # --- the one hop -----------------------------------------------------------------------------------------------------
 
 
-def test_the_only_ones_deletion_makes_it_holder_with_no_read_in_between() -> None:
+def test_the_only_key_ahead_gone_it_holds_without_a_read() -> None:
+    """The only ones deletion makes it holder with no read in between."""
     script, (first,) = behind("first")
     script.drop(first)
     assert script.holding()
@@ -36,15 +40,17 @@ def test_the_only_ones_deletion_makes_it_holder_with_no_read_in_between() -> Non
     assert script.election.snapshot.term_since == script.now
 
 
-def test_it_reads_then_and_watches_the_queue_for_preferred_ones() -> None:
+def test_then_it_reads_and_watches_the_queue() -> None:
+    """It reads then and watches the queue for preferred ones."""
     script, (first,) = behind("first")
     script.drop(first)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
-    assert script.watched == ev.Watch(script.etcd.revision + 1, queue=True)
+    assert script.watched == cmd.Watch(script.etcd.revision + 1, queue=True)
 
 
-def test_a_deletion_after_its_deadline_makes_it_no_holder() -> None:
+def test_a_deletion_past_its_deadline_makes_no_holder() -> None:
+    """A deletion after its deadline makes it no holder."""
     script, (first,) = behind("first")
     script.now += 15.0
     script.drop(first)
@@ -52,7 +58,8 @@ def test_a_deletion_after_its_deadline_makes_it_no_holder() -> None:
     assert not script.holding()
 
 
-def test_an_event_told_twice_is_as_good_as_once() -> None:
+def test_a_repeated_event_changes_nothing() -> None:
+    """An event told twice is as good as once."""
     script, (first,) = behind("first")
     script.drop(first)
     script.feed(ev.EntryGone(first.key, script.etcd.revision))
@@ -63,21 +70,22 @@ def test_an_event_told_twice_is_as_good_as_once() -> None:
 # --- reads first -----------------------------------------------------------------------------------------------------
 
 
-def test_one_of_two_ahead_is_not_the_way_clear() -> None:
+def test_one_of_two_keys_ahead_is_not_enough() -> None:
+    """One of two ahead is not the way clear."""
     script, (_, second) = behind("first", "second")
     script.drop(second)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.WAITING
     assert script.election.snapshot.position == 1
 
 
-def test_when_the_far_one_was_seen_to_have_gone_the_near_ones_deletion_is_enough() -> None:
+def test_a_far_key_known_gone_leaves_only_the_near_one() -> None:
     """The confirming read names the first of the queue."""
     script, (first, second) = behind("first", "second")
     script.etcd.delete(first)
     script.doze()
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.beat()  # those further back confirm every other one
     assert script.election.snapshot.leader == "second"
     assert not script.asked
@@ -85,26 +93,28 @@ def test_when_the_far_one_was_seen_to_have_gone_the_near_ones_deletion_is_enough
     assert script.holding()
 
 
-def test_one_that_was_seen_to_change_is_read_behind_first() -> None:
+def test_a_changed_key_ahead_leads_to_a_read() -> None:
+    """One that was seen to change is read behind first."""
     script, (first,) = behind("first")
     first = script.rewrite(first, yield_to="best")
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
-def test_one_that_had_changed_before_it_came_is_read_behind_first() -> None:
+def test_a_key_changed_before_we_came_leads_to_a_read() -> None:
+    """One that had changed before it came is read behind first."""
     queue = Queue()
     first = queue.put(record("first", yield_to="best"), queue.join(record("first")).lease)
     script = Script(queue).start()
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
-def test_one_that_a_confirming_read_showed_changed_is_read_behind_first() -> None:
+def test_a_change_seen_by_a_confirming_read_counts() -> None:
     """Also when the watch is late to say so."""
     script, (first,) = behind("first")
     changed = script.etcd.put(replace(first.record, yield_to="best"), first.lease)
@@ -114,7 +124,7 @@ def test_one_that_a_confirming_read_showed_changed_is_read_behind_first() -> Non
     assert script.state() is State.WAITING
 
 
-def test_one_passed_by_does_not_hold_for_an_instant() -> None:
+def test_a_skipped_waiter_never_holds() -> None:
     """The holder has deleted its own key and ours in one transaction; ours is told of last."""
     script, (first,) = behind("first")
     best = script.etcd.join(record("best"))
@@ -130,43 +140,45 @@ def test_one_passed_by_does_not_hold_for_an_instant() -> None:
     assert script.token > best.create_revision > token
 
 
-def test_a_read_that_shows_its_own_key_gone_ends_the_candidate() -> None:
+def test_a_read_without_its_own_key_ends_the_candidate() -> None:
+    """A read that shows its own key gone ends the candidate."""
     script, (first,) = behind("first")
     first = script.rewrite(first, yield_to="best")
     mine = script.own
     script.feed(ev.EntryGone(first.key, script.etcd.delete(first, mine)))
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.JOINING
     assert script.revoked() == [mine.lease]
 
 
-def test_a_read_older_than_what_the_watch_told_is_asked_for_again() -> None:
+def test_a_read_older_than_the_watch_is_repeated() -> None:
+    """A read older than what the watch told is asked for again."""
     script, (first,) = behind("first")
     first = script.rewrite(first)
     script.feed(ev.WatchLost("cancelled"))
     script.feed(ev.Tick())
-    old = script.etcd.answer(script.take(ev.ReadQueue), script.now)
+    old = script.etcd.answer(script.take(cmd.ReadQueue), script.now)
     script.drop(first)
     script.feed(old)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
-def test_one_who_knows_of_a_better_waiter_behind_gives_up_its_turn_unheld() -> None:
+def test_a_better_waiter_behind_gets_the_turn() -> None:
     """It does not hold first and yield then."""
     queue = Queue()
     queue.declare(Spec(preferred_holder="best"))
     first = queue.join(record("first"))
     script = Script(queue)
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant, ev.Join)
+    script.answer(cmd.ReadSpec, cmd.Grant, cmd.Join)
     best = queue.join(record("best"))
     script.feed(ev.WatchLost("cancelled"))
     script.settle()
     script.drop(first)
     assert script.state() is State.WAITING
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.state() is State.YIELDING
     script.settle()
     script.wait(2.0)
@@ -179,18 +191,20 @@ def test_one_who_knows_of_a_better_waiter_behind_gives_up_its_turn_unheld() -> N
 # --- watches that break, or are silent -------------------------------------------------------------------------------
 
 
-def test_after_a_lost_watch_it_reads_and_watches_from_there() -> None:
+def test_a_lost_watch_leads_to_a_read_and_a_new_watch() -> None:
+    """After a lost watch it reads and watches from there."""
     script, (first,) = behind("first")
     script.etcd.delete(first)
     script.feed(ev.WatchLost("the connection broke"))
     assert script.election.deadline() == script.now
     script.wait(0.0)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
-    assert script.watched == ev.Watch(script.etcd.revision + 1, queue=True)
+    assert script.watched == cmd.Watch(script.etcd.revision + 1, queue=True)
 
 
-def test_watches_that_break_again_and_again_are_not_asked_for_at_once_for_ever() -> None:
+def test_watches_that_keep_breaking_are_opened_slowly() -> None:
+    """Watches that break again and again are not asked for at once."""
     script, _ = behind("first")
     reads = 0
     while script.now < 1010.0:
@@ -198,30 +212,30 @@ def test_watches_that_break_again_and_again_are_not_asked_for_at_once_for_ever()
         script.doze()
         reads += len(script.asked)
         while script.asked:
-            if isinstance(script.asked[0], ev.ReadOwn):  # a confirmed keep-alive would count as success
-                script.fail(ev.ReadOwn)
+            if isinstance(script.asked[0], cmd.ReadOwn):  # a confirmed keep-alive would count as success
+                script.fail(cmd.ReadOwn)
             else:
                 script.answer(type(script.asked[0]))
     assert reads <= 60
 
 
-def test_a_deletion_that_a_silent_watch_hides_is_found_by_the_confirming_read() -> None:
+def test_the_confirming_read_finds_a_silent_watch() -> None:
     """The member that keeps its watch silent passes keep-alives on to a leader that lives."""
     script, (first,) = behind("first")
     script.etcd.delete(first)
     script.beat()
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert script.holding()
 
 
 @pytest.mark.parametrize("position", [2, 4])
-def test_those_further_back_confirm_every_other_keep_alive(position: int) -> None:
+def test_waiters_further_back_confirm_every_other_one(position: int) -> None:
     """Or a silent watch would be found out only when the turn has come and gone."""
     script, _ = behind(*(f"c{number}" for number in range(position)))
     confirmed = []
     for _ in range(4):
         script.doze()
-        script.answer(ev.KeepAlive)
+        script.answer(cmd.KeepAlive)
         confirmed.append(bool(script.asked))
         script.settle()
     assert confirmed.count(True) == 2
@@ -234,7 +248,7 @@ def test_the_next_in_line_confirms_every_keep_alive() -> None:
         script.beat()
 
 
-def test_a_waiter_far_back_is_not_woken_by_what_cannot_concern_it() -> None:
+def test_a_waiter_far_back_is_not_woken_in_vain() -> None:
     """No thundering herd: neither another holder, nor a change of the spec that leaves capacity alone."""
     script, (first, _) = behind("first", "second")
     script.etcd.delete(first)

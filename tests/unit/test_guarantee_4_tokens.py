@@ -1,4 +1,4 @@
-"""Taking up the candidate of an earlier process of this pod: its own term, or nothing of it."""
+"""Guarantee 4: taking up the candidate of an earlier process of this pod: its own term, or nothing of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, State
-from leasehold.lock.keys import Entry, Record, Spec
-from tests.unit.election_script import FACTOR, ME, Queue, Script, record
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.record import Entry, Record
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import FACTOR, ME, Script, record
 
 BEFORE = replace(ME, incarnation="the-process-before")
 
@@ -34,12 +37,13 @@ def resuming(**changed: Any) -> tuple[Script, Entry]:
 # --- taken up --------------------------------------------------------------------------------------------------------
 
 
-def test_it_says_so_in_the_record_and_holds_after_a_confirmed_keep_alive_and_a_read() -> None:
+def test_a_resumed_term_holds_once_confirmed() -> None:
+    """It says so in the record and holds after a confirmed keep alive and a read."""
     script, entry = resuming()
-    script.answer(ev.ReadOwn)
-    assert script.asked == [ev.Write(2, entry.lease, ME, entry.create_revision, entry.mod_revision)]
-    script.answer(ev.Write, ev.ReadOwn)
-    for kind in (ev.KeepAlive, ev.ReadOwn, ev.ReadQueue):
+    script.answer(cmd.ReadOwn)
+    assert script.asked == [cmd.Write(2, entry.lease, ME, entry.create_revision, entry.mod_revision)]
+    script.answer(cmd.Write, cmd.ReadOwn)
+    for kind in (cmd.KeepAlive, cmd.ReadOwn, cmd.ReadQueue):
         assert (script.state(), script.holding()) == (State.UNSURE, False)
         assert script.election.snapshot.deadline in (None, script.now + 15 * FACTOR)
         script.answer(kind)
@@ -49,7 +53,8 @@ def test_it_says_so_in_the_record_and_holds_after_a_confirmed_keep_alive_and_a_r
     assert script.notes() == ["resumed"]
 
 
-def test_no_failover_and_no_new_lease_come_of_it() -> None:
+def test_resuming_is_no_failover_and_needs_no_new_lease() -> None:
+    """No failover and no new lease come of it."""
     script, entry = resuming()
     script.settle()
     assert script.holding()
@@ -57,18 +62,20 @@ def test_no_failover_and_no_new_lease_come_of_it() -> None:
     assert script.etcd.order == (script.own,)
 
 
-def test_no_deadline_is_believed_before_the_keep_alive_is_confirmed() -> None:
+def test_resuming_brings_no_deadline_of_its_own() -> None:
+    """No deadline is believed before the keep alive is confirmed."""
     script, _ = resuming()
-    script.answer(ev.ReadOwn, ev.Write, ev.ReadOwn, ev.KeepAlive)
+    script.answer(cmd.ReadOwn, cmd.Write, cmd.ReadOwn, cmd.KeepAlive)
     assert script.election.snapshot.deadline is None
     script.etcd.term += 1
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert script.election.snapshot.deadline is None
     script.settle()
     assert script.holding()
 
 
-def test_one_who_was_a_waiter_waits() -> None:
+def test_a_resumed_waiter_waits() -> None:
+    """One who was a waiter waits."""
     queue = Queue()
     first = queue.join(record("first"))
     entry, resumable = left(queue)
@@ -81,30 +88,30 @@ def test_one_who_was_a_waiter_waits() -> None:
 
 
 @pytest.mark.parametrize(("mine", "leases", "believed"), [(60, 15, 15), (15, 60, 15), (None, 15, 15)])
-def test_of_the_ttl_set_now_and_the_ttl_that_the_lease_has_the_smaller_counts(
-    mine: int | None, leases: int, believed: int
-) -> None:
+def test_the_smaller_ttl_counts(mine: int | None, leases: int, believed: int) -> None:
+    """Of the ttl set now and the ttl that the lease has the smaller counts."""
     queue = Queue()
     _, resumable = left(queue, ttl=leases)
     script = Script(queue, ttl=mine).start(resumable)
     assert script.election.snapshot.deadline == script.now + believed * FACTOR
 
 
-def test_a_record_rewritten_without_an_answer_is_read_again_and_found_to_be_its_own() -> None:
+def test_an_unanswered_rewrite_is_read_again() -> None:
+    """A record rewritten without an answer is read again and found to be its own."""
     script, _ = resuming()
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     script.etcd.answer(script.asked[0], script.now)
-    script.fail(ev.Write)
+    script.fail(cmd.Write)
     script.doze()
     script.settle()
     assert script.holding()
-    assert len([command for command in script.said if isinstance(command, ev.Write)]) == 1
+    assert len([command for command in script.said if isinstance(command, cmd.Write)]) == 1
 
 
-def test_a_record_that_was_rewritten_in_between_is_read_again() -> None:
+def test_a_record_rewritten_in_between_is_read_again() -> None:
     """The earlier process had said whom it would hand over to."""
     script, entry = resuming()
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     script.etcd.put(replace(BEFORE, yield_to="best"), entry.lease)
     script.settle()
     assert script.holding()
@@ -117,7 +124,7 @@ def test_while_etcd_is_away_it_goes_on_trying() -> None:
     while script.now < 1010.0:
         if script.asked:
             asked += 1
-            script.fail(ev.ReadOwn)
+            script.fail(cmd.ReadOwn)
         else:
             script.doze()
     assert asked <= 60
@@ -125,21 +132,22 @@ def test_while_etcd_is_away_it_goes_on_trying() -> None:
     assert script.token == entry.create_revision
 
 
-def test_a_cluster_never_learned_is_no_reason_not_to_resume() -> None:
+def test_an_unknown_cluster_does_not_prevent_resuming() -> None:
+    """A cluster never learned is no reason not to resume."""
     queue = Queue()
     entry, resumable = left(queue)
     script = Script(queue).start(replace(resumable, cluster=0))
     assert script.token == entry.create_revision
 
 
-def test_a_resumed_term_that_may_have_work_under_way_is_handed_over_with_its_drain() -> None:
+def test_a_resumed_term_drains_before_its_handover() -> None:
     """Before it is confirmed, too: the app beside it may never have stopped."""
     script, entry = resuming(drain=30.0)
-    script.answer(ev.ReadOwn, ev.Write, ev.ReadOwn)
+    script.answer(cmd.ReadOwn, cmd.Write, cmd.ReadOwn)
     assert script.state() is State.UNSURE
     script.feed(ev.Stop())
     assert (script.state(), script.cause) == (State.YIELDING, Cause.SHUTDOWN)
-    script.answer(ev.KeepAlive, ev.ReadOwn)
+    script.answer(cmd.KeepAlive, cmd.ReadOwn)
     assert entry.key in script.etcd.entries
     script.feed(ev.WorkStopped())
     script.settle()
@@ -151,7 +159,8 @@ def test_a_resumed_term_that_may_have_work_under_way_is_handed_over_with_its_dra
 
 
 @pytest.mark.parametrize("why", ["gone", "another token", "foreign", "another cluster"])
-def test_what_is_not_certainly_its_own_key_is_left_alone_and_a_fresh_candidate_joins(why: str) -> None:
+def test_a_key_that_may_not_be_ours_is_left_alone(why: str) -> None:
+    """What is not certainly its own key is left alone and a fresh candidate joins."""
     queue = Queue()
     entry, resumable = left(queue)
     if why == "gone":
@@ -166,19 +175,20 @@ def test_what_is_not_certainly_its_own_key_is_left_alone_and_a_fresh_candidate_j
     assert script.notes() == ["not-resumed"]
     assert script.token != entry.create_revision
     assert script.state() is (State.HOLDING if why == "gone" else State.WAITING)
-    assert not [c for c in script.said if isinstance(c, (ev.Write, ev.Revoke, ev.Resign))]
+    assert not [c for c in script.said if isinstance(c, (cmd.Write, cmd.Revoke, cmd.Resign))]
 
 
-def test_a_lease_that_runs_out_on_the_way_leads_to_a_fresh_candidate() -> None:
+def test_a_lease_that_runs_out_is_not_resumed() -> None:
+    """A lease that runs out on the way leads to a fresh candidate."""
     script, entry = resuming()
-    script.answer(ev.ReadOwn, ev.Write, ev.ReadOwn)
+    script.answer(cmd.ReadOwn, cmd.Write, cmd.ReadOwn)
     script.etcd.revoke(entry.lease)
     script.settle()
     assert script.token > entry.create_revision
     assert script.holding()
 
 
-def test_two_processes_that_resume_one_key_end_with_one_that_has_it() -> None:
+def test_of_two_resuming_processes_one_has_the_key() -> None:
     """Only a copied state directory leads here. The one that wrote last has the key; the other joins anew."""
     queue = Queue()
     entry, resumable = left(queue)
@@ -196,9 +206,10 @@ def test_two_processes_that_resume_one_key_end_with_one_that_has_it() -> None:
 # --- not wanted ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answered", [(), (ev.ReadOwn,)], ids=["read", "write"])
+@pytest.mark.parametrize("answered", [(), (cmd.ReadOwn,)], ids=["read", "write"])
 @pytest.mark.parametrize("why", [ev.Stop(), ev.Pause(), ev.Health(healthy=False)], ids=lambda e: type(e).__name__)
-def test_whoever_is_not_wanted_while_resuming_gives_the_lease_back(why: ev.Event, answered: tuple[type, ...]) -> None:
+def test_leaving_while_resuming_gives_the_lease_back(why: ev.Event, answered: tuple[type, ...]) -> None:
+    """Whoever is not wanted while resuming gives the lease back."""
     script, entry = resuming()
     script.answer(*answered)
     script.feed(why)
@@ -208,7 +219,8 @@ def test_whoever_is_not_wanted_while_resuming_gives_the_lease_back(why: ev.Event
 
 
 @pytest.mark.parametrize("drain", [30.0, math.inf])
-def test_where_the_earlier_processs_work_may_still_run_the_lease_is_left_to_expire(drain: float) -> None:
+def test_the_lease_expires_if_old_work_may_still_run(drain: float) -> None:
+    """Where the earlier process's work may still run the lease is left to expire."""
     script, entry = resuming(drain=drain)
     script.feed(ev.Stop())
     assert script.revoked() == []
@@ -216,7 +228,8 @@ def test_where_the_earlier_processs_work_may_still_run_the_lease_is_left_to_expi
     assert entry.key in script.etcd.entries
 
 
-def test_what_was_left_is_kept_until_the_apps_health_is_known() -> None:
+def test_the_old_key_is_kept_until_health_is_known() -> None:
+    """What was left is kept until the apps health is known."""
     queue = Queue()
     entry, resumable = left(queue)
     script = Script(queue, starts_healthy=False).start(resumable)
@@ -228,7 +241,8 @@ def test_what_was_left_is_kept_until_the_apps_health_is_known() -> None:
     assert (script.holding(), script.token) == (True, entry.create_revision)
 
 
-def test_stopping_before_the_apps_health_is_known_gives_back_what_was_left() -> None:
+def test_a_stop_before_health_is_known_gives_it_back() -> None:
+    """Stopping before the apps health is known gives back what was left."""
     queue = Queue()
     entry, resumable = left(queue)
     script = Script(queue, starts_healthy=False).start(resumable)
@@ -237,7 +251,8 @@ def test_stopping_before_the_apps_health_is_known_gives_back_what_was_left() -> 
     assert script.stopped()
 
 
-def test_a_resumed_candidate_of_a_suspended_lock_does_not_hold() -> None:
+def test_a_resumed_candidate_obeys_suspension() -> None:
+    """A resumed candidate of a suspended lock does not hold."""
     queue = Queue()
     queue.declare(Spec(suspend=True))
     entry, resumable = left(queue)

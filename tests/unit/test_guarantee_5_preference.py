@@ -1,38 +1,42 @@
-"""A handover to the one that should hold: nobody else leads on the way, and tokens never fall."""
+"""Guarantee 5: a handover to the one that should hold: nobody else leads on the way, and tokens never fall."""
 
 from __future__ import annotations
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import Cause, State
 from leasehold.election.ranking import MAX_COMPARED
-from leasehold.lock.keys import Record, Spec
-from tests.unit.election_script import Queue, Script, behind, converge, held, record
+from leasehold.election.snapshot import Cause, State
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import Script, behind, converge, held, record
 
 # --- to the preferred one --------------------------------------------------------------------------------------------
 
 
-def test_a_preferred_waiter_next_in_line_needs_no_announcement() -> None:
+def test_a_preferred_next_in_line_needs_no_announcement() -> None:
+    """A preferred waiter next in line needs no announcement."""
     script = held(Spec(preferred_holder="best"))
     best = script.come(record("best"))
     assert (script.state(), script.cause) == (State.YIELDING, Cause.PREFERRED)
-    assert script.take(ev.Resign).passed == ()
+    assert script.take(cmd.Resign).skipped == ()
     assert best in script.etcd.order
 
 
-def test_to_pass_others_by_it_first_says_so_in_its_own_record() -> None:
+def test_to_skip_others_it_first_announces_it() -> None:
     """And deletes then, in one transaction that compares them, the target and the spec."""
     script = held(Spec(preferred_group="new"))
     low = [script.come(record(f"low{number}")) for number in range(2)]
     best = script.come(record("best", group="new"))
     assert not script.holding()
-    write = script.take(ev.Write)
+    write = script.take(cmd.Write)
     assert write.record.yield_to == "best"
     assert (write.token, write.mod_revision) == (script.token, script.own.mod_revision)
     script.feed(script.etcd.answer(write, script.now))
-    command = script.take(ev.Resign)
-    assert (command.passed, command.guards) == (tuple(low), (best,))
+    command = script.take(cmd.Resign)
+    assert (command.skipped, command.guards) == (tuple(low), (best,))
     assert command.spec_revision == script.etcd.declared.revision
     script.feed(script.etcd.answer(command, script.now))
     assert script.etcd.order == (best,)
@@ -55,7 +59,8 @@ def preferring(script: Script, *others: Script) -> None:
 @pytest.mark.parametrize(
     "spec", [Spec(preferred_holder="best"), Spec(preferred_group="new"), Spec()], ids=["holder", "group", "priority"]
 )
-def test_a_lower_ranked_one_never_holds_between_a_holder_and_the_preferred_one(spec: Spec) -> None:
+def test_a_lower_ranked_candidate_never_holds_between(spec: Spec) -> None:
+    """A lower ranked one never holds between a holder and the preferred one."""
     script = held(spec)
     others = [behind(script, f"low{number}") for number in range(2)]
     first = script.token
@@ -67,7 +72,8 @@ def test_a_lower_ranked_one_never_holds_between_a_holder_and_the_preferred_one(s
     assert all(one.token > best.token for one in (script, *others))
 
 
-def test_a_foreign_candidate_in_between_is_let_go_first() -> None:
+def test_a_foreign_candidate_is_never_skipped() -> None:
+    """A foreign candidate in between is let go first."""
     script = held(Spec(preferred_holder="best"))
     foreign = script.etcd.put(Record("elect", foreign=True), script.etcd.grant(60))
     script.hear()
@@ -77,94 +83,101 @@ def test_a_foreign_candidate_in_between_is_let_go_first() -> None:
     assert script.cause == Cause.PREFERRED
 
 
-def test_when_the_target_has_gone_it_reads_and_gives_up_to_whoever_is_next() -> None:
+def test_it_reads_again_if_the_target_has_gone() -> None:
     """The handover has begun: there is no way back."""
     script = held(Spec(preferred_holder="best"))
     low = script.come(record("low"))
     best = script.come(record("best"))
-    script.answer(ev.Write)
+    script.answer(cmd.Write)
     script.etcd.delete(best)
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert script.state() is State.YIELDING
-    script.answer(ev.ReadQueue)
-    assert script.take(ev.Resign).passed == ()
+    script.answer(cmd.ReadQueue)
+    assert script.take(cmd.Resign).skipped == ()
     assert low in script.etcd.order
 
 
-def test_when_the_spec_moved_nobody_is_passed_by_for_the_old_one() -> None:
+def test_nobody_is_skipped_for_an_old_spec() -> None:
+    """When the spec moved nobody is skipped for the old one."""
     script = held(Spec(preferred_holder="best"))
     low = script.come(record("low"))
     script.come(record("best"))
-    script.answer(ev.Write)
+    script.answer(cmd.Write)
     script.etcd.declare(Spec())
-    script.answer(ev.Resign)
+    script.answer(cmd.Resign)
     assert low in script.etcd.order
-    script.answer(ev.ReadQueue)
-    assert script.take(ev.Resign).passed == ()
+    script.answer(cmd.ReadQueue)
+    assert script.take(cmd.Resign).skipped == ()
 
 
-def test_an_announcement_without_an_answer_is_read_after() -> None:
+def test_an_unanswered_announcement_leads_to_a_read() -> None:
+    """An announcement without an answer is read after."""
     script = held(Spec(preferred_holder="best"))
     script.come(record("low"))
     script.come(record("best"))
     script.etcd.answer(script.asked[0], script.now)
-    script.fail(ev.Write)
+    script.fail(cmd.Write)
     script.doze()
-    script.answer(ev.ReadQueue)
-    assert len(script.take(ev.Resign).passed) == 1
+    script.answer(cmd.ReadQueue)
+    assert len(script.take(cmd.Resign).skipped) == 1
 
 
-def test_more_than_one_transaction_can_compare_are_passed_by_in_parts_and_its_own_key_goes_last() -> None:
+def test_many_are_skipped_in_parts() -> None:
+    """More than one transaction can compare are skipped in parts and its own key goes last."""
     script = held(Spec(preferred_holder="best"))
     low = [script.etcd.join(record(f"low{number}")) for number in range(MAX_COMPARED + 3)]
     script.hear()
     best = script.come(record("best"))
-    script.answer(ev.Write)
-    first = script.take(ev.Resign)
-    assert (first.keep_own, first.passed) == (True, tuple(low[3:]))
+    script.answer(cmd.Write)
+    first = script.take(cmd.Resign)
+    assert (first.keep_own, first.skipped) == (True, tuple(low[3:]))
     script.feed(script.etcd.answer(first, script.now))
     assert script.own in script.etcd.order
-    script.answer(ev.ReadQueue)
-    last = script.take(ev.Resign)
-    assert (last.keep_own, last.passed) == (False, tuple(low[:3]))
+    script.answer(cmd.ReadQueue)
+    last = script.take(cmd.Resign)
+    assert (last.keep_own, last.skipped) == (False, tuple(low[:3]))
     script.feed(script.etcd.answer(last, script.now))
     assert script.etcd.order == (best,)
 
 
-def test_while_it_drains_it_announces_once_and_plans_anew_at_the_end() -> None:
+def test_the_plan_is_made_again_after_the_drain() -> None:
+    """While it drains it announces once and plans again at the end."""
     script = held(Spec(preferred_holder="best"), drain=30.0)
     low = script.come(record("low"))
     best = script.come(record("best"))
-    script.answer(ev.Write)
+    script.answer(cmd.Write)
     assert not script.asked
     later = script.come(record("later"))
     script.feed(ev.WorkStopped())
-    assert script.take(ev.Resign).passed == (low,)
+    assert script.take(cmd.Resign).skipped == (low,)
     assert {best, later} <= set(script.etcd.order)
 
 
-def test_at_a_drains_end_it_announces_whom_it_did_not_know_of_at_its_beginning() -> None:
+def test_a_late_preferred_waiter_is_announced() -> None:
+    """At a drains end it announces whom it did not know of at its beginning."""
     script = held(Spec(preferred_holder="best"), drain=30.0)
     script.feed(ev.HandOver())
     assert not script.asked
     script.come(record("low"))
     script.come(record("best"))
     script.feed(ev.WorkStopped())
-    assert script.take(ev.Write).record.yield_to == "best"
+    assert script.take(cmd.Write).record.yield_to == "best"
 
 
-def test_events_missed_while_it_drains_are_read_before_it_gives_up() -> None:
+def test_events_missed_while_draining_are_read() -> None:
+    """Events missed while it drains are read before it gives up."""
     script = held(Spec(preferred_holder="best"), drain=30.0)
     script.feed(ev.HandOver())
     script.feed(ev.WatchLost("cancelled"))
     low = script.etcd.join(record("low"))
     script.etcd.join(record("best"))
     script.feed(ev.WorkStopped())
-    script.answer(ev.ReadQueue, ev.Write)
-    assert script.take(ev.Resign).passed == (low,)
+    script.answer(cmd.ReadQueue, cmd.Write)
+    assert script.take(cmd.Resign).skipped == (low,)
 
 
-def test_with_capacity_two_only_the_lower_of_two_holders_yields_to_one_better_waiter() -> None:
+def test_of_two_holders_only_the_lower_one_yields() -> None:
+    """With capacity two only the lower of two holders yields to one better waiter."""
     queue = Queue()
     queue.declare(Spec(capacity=2))
     high = Script(queue, record=record("high", priority=1)).start()
@@ -174,14 +187,15 @@ def test_with_capacity_two_only_the_lower_of_two_holders_yields_to_one_better_wa
     assert (high.state(), low.state(), best.state()) == (State.HOLDING, State.WAITING, State.HOLDING)
 
 
-def test_with_capacity_two_the_other_holder_is_guarded_while_one_is_passed_by() -> None:
+def test_the_other_holder_is_guarded_during_a_skip() -> None:
+    """With capacity two the other holder is guarded while one is skipped."""
     queue = Queue()
     queue.declare(Spec(capacity=2))
     first = queue.join(record("first", priority=9))
     script = Script(queue).start()
     low = script.come(record("low", priority=1))
     assert script.cause == Cause.PREFERRED  # low is better than we are, and next: no announcement
-    assert script.take(ev.Resign).guards == ()
+    assert script.take(cmd.Resign).guards == ()
     script = Script(queue, record=record("third", priority=3)).start()
     assert {first, low} < set(queue.order)
 
@@ -189,7 +203,8 @@ def test_with_capacity_two_the_other_holder_is_guarded_while_one_is_passed_by() 
 # --- up to a token ---------------------------------------------------------------------------------------------------
 
 
-def test_a_holder_whose_token_is_not_above_the_one_given_hands_over() -> None:
+def test_a_holder_with_a_low_token_hands_over() -> None:
+    """A holder whose token is not above the one given hands over."""
     script = held()
     other = behind(script, "other")
     first, second = script.token, other.token
@@ -201,7 +216,8 @@ def test_a_holder_whose_token_is_not_above_the_one_given_hands_over() -> None:
     assert script.token > second
 
 
-def test_a_waiter_with_such_a_token_gives_its_turn_up_and_joins_again() -> None:
+def test_a_waiter_with_a_low_token_joins_again() -> None:
+    """A waiter with such a token gives its turn up and joins again."""
     script = held()
     other = behind(script, "other")
     script.etcd.declare(Spec(handover_up_to_token=other.token))
@@ -210,7 +226,7 @@ def test_a_waiter_with_such_a_token_gives_its_turn_up_and_joins_again() -> None:
     assert min(script.token, other.token) > script.etcd.declared.spec.handover_up_to_token  # type: ignore[union-attr]  # it is declared
 
 
-def test_a_token_no_candidate_can_reach_costs_a_few_tries_a_second_and_no_more() -> None:
+def test_an_unreachable_token_costs_few_tries() -> None:
     """A typing error that cannot be taken back, since the field only grows; or tokens that fell."""
     queue = Queue()
     queue.declare(Spec(handover_up_to_token=10**9))
@@ -220,10 +236,10 @@ def test_a_token_no_candidate_can_reach_costs_a_few_tries_a_second_and_no_more()
         script.wait(0.05)
         script.settle()
         assert not script.holding()
-    assert len([c for c in script.said if isinstance(c, ev.Join)]) <= 60
+    assert len([c for c in script.said if isinstance(c, cmd.Join)]) <= 60
 
 
-def test_a_waiter_that_is_passed_by_joins_again_without_an_alarm() -> None:
+def test_a_skipped_waiter_joins_again_without_an_error() -> None:
     """The holder's record said so before: to be passed by in a rollout is no error, and a deletion by hand is one."""
     for said, kind in ((True, "passed-by"), (False, "lost")):
         script = Script()

@@ -1,4 +1,4 @@
-"""The end of a candidate that nobody wished for: its lease or key gone, taken over, or etcd's data lost."""
+"""Guarantees 7 and 9: a candidate ends because its lease or key is gone or taken over, or etcd's data is lost."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.events import State
-from leasehold.lock.keys import Record, Spec
-from tests.unit.election_script import ME, Queue, Script, record
+from leasehold.election.snapshot import State
+from leasehold.lock.record import Record
+from leasehold.lock.spec import Spec
+from tests.unit.election_queue import Queue
+from tests.unit.election_script import ME, Script, record
 
 
 def held() -> Script:
@@ -23,7 +26,8 @@ def held() -> Script:
 
 
 @pytest.mark.parametrize("how", ["keep-alive", "confirming read", "watch", "queue read", "refused"])
-def test_a_lease_or_key_that_is_gone_ends_the_candidate_and_a_fresh_one_joins(how: str) -> None:
+def test_a_lost_lease_or_key_ends_the_candidate(how: str) -> None:
+    """A lease or key that is gone ends the candidate and a fresh one joins."""
     script = held()
     mine = script.own
     if how == "watch":
@@ -33,18 +37,18 @@ def test_a_lease_or_key_that_is_gone_ends_the_candidate_and_a_fresh_one_joins(ho
         script.etcd.delete(mine)
         script.feed(ev.WatchLost("cancelled"))
         script.wait(0.0)
-        script.answer(ev.ReadQueue)
+        script.answer(cmd.ReadQueue)
     else:
         script.doze()
         if how == "keep-alive":
             script.etcd.revoke(mine.lease)
-            script.answer(ev.KeepAlive)
+            script.answer(cmd.KeepAlive)
         elif how == "refused":
-            script.fail(ev.KeepAlive, refused=True, lease_gone=True)
+            script.fail(cmd.KeepAlive, refused=True, lease_gone=True)
         else:
-            script.answer(ev.KeepAlive)
+            script.answer(cmd.KeepAlive)
             script.etcd.delete(mine)
-            script.answer(ev.ReadOwn)
+            script.answer(cmd.ReadOwn)
     assert not script.holding()
     assert script.state() is State.JOINING
     assert "lost" in script.notes()
@@ -58,9 +62,8 @@ def test_a_lease_or_key_that_is_gone_ends_the_candidate_and_a_fresh_one_joins(ho
 
 @pytest.mark.parametrize("other", [replace(ME, incarnation="another-process"), Record("junk", foreign=True)])
 @pytest.mark.parametrize("how", ["watch", "confirming read", "queue read"])
-def test_a_foreign_incarnation_in_its_own_record_ends_it_at_once_and_the_key_is_left_to_the_other(
-    other: Record, how: str
-) -> None:
+def test_a_key_taken_over_is_left_to_the_other_process(other: Record, how: str) -> None:
+    """A foreign incarnation in its own record ends it at once and the key is left to the other."""
     script = held()
     mine = script.own
     script.etcd.put(other, mine.lease)
@@ -71,7 +74,7 @@ def test_a_foreign_incarnation_in_its_own_record_ends_it_at_once_and_the_key_is_
     else:
         script.feed(ev.WatchLost("cancelled"))
         script.wait(0.0)
-        script.answer(ev.ReadQueue)
+        script.answer(cmd.ReadQueue)
     assert not script.holding()
     assert "usurped" in script.notes()
     assert script.revoked() == []
@@ -81,7 +84,7 @@ def test_a_foreign_incarnation_in_its_own_record_ends_it_at_once_and_the_key_is_
     assert script.etcd.order[0].record == other
 
 
-def test_a_key_that_goes_again_and_again_is_not_put_back_at_once_for_ever() -> None:
+def test_a_key_that_keeps_going_is_put_back_slowly() -> None:
     """Someone deletes by hand, in a loop; each time costs a lease, a key and an answer of etcd."""
     script = held()
     joins = 0
@@ -109,14 +112,15 @@ def forget(script: Script, **changed: Any) -> None:
 
 
 @pytest.mark.parametrize("changed", [{}, {"cluster": 2}, {"cluster": 2, "revision": 10_000}])
-def test_a_revision_that_fell_or_another_cluster_is_said_loudly_once_and_all_begins_anew(
+def test_lost_data_is_noted_once_and_ends_the_candidate(
     changed: dict[str, int],
 ) -> None:
+    """A revision that fell or another cluster is said loudly once and all begins again."""
     script = held()
     forget(script, **changed)
     script.feed(ev.WatchLost("the connection broke"))
     script.wait(0.0)
-    script.answer(ev.ReadQueue)
+    script.answer(cmd.ReadQueue)
     assert not script.holding()
     assert script.notes().count("rolled-back") == 1
     script.wait(2.0)
@@ -127,27 +131,27 @@ def test_a_revision_that_fell_or_another_cluster_is_said_loudly_once_and_all_beg
     assert script.notes().count("rolled-back") == 1
 
 
-def test_an_answer_asked_for_before_a_later_one_may_be_older_than_it() -> None:
+def test_an_answer_asked_for_earlier_may_be_older() -> None:
     """Only what was known when the question was asked has to be in the answer."""
     script = held()
     script.feed(ev.WatchLost("cancelled"))
     script.wait(0.0)
-    old = script.etcd.answer(script.take(ev.ReadQueue), script.now)
+    old = script.etcd.answer(script.take(cmd.ReadQueue), script.now)
     script.etcd.join(record("other"))
     script.wait(5.0)
-    script.answer(ev.KeepAlive)
+    script.answer(cmd.KeepAlive)
     script.feed(old)
     assert "rolled-back" not in script.notes()
 
 
-def test_a_member_that_lags_behind_in_a_keep_alive_is_no_rollback() -> None:
+def test_a_keep_alive_of_a_lagging_member_is_no_rollback() -> None:
     """Its revision is the member's own; that of a linearizable read is not."""
     script = held()
     script.doze()
-    keep_alive = script.take(ev.KeepAlive)
+    keep_alive = script.take(cmd.KeepAlive)
     lagging = replace(script.etcd.origin, revision=50)
     script.feed(ev.KeptAlive(keep_alive.op, lagging, 15, script.now))
-    script.answer(ev.ReadOwn)
+    script.answer(cmd.ReadOwn)
     assert script.holding()
     assert script.notes() == []
 
@@ -155,9 +159,9 @@ def test_a_member_that_lags_behind_in_a_keep_alive_is_no_rollback() -> None:
 def test_a_rollback_while_joining_gives_the_lease_back() -> None:
     script = Script()
     script.feed(ev.Start())
-    script.answer(ev.ReadSpec, ev.Grant)
+    script.answer(cmd.ReadSpec, cmd.Grant)
     forget(script)
-    script.feed(ev.Joined(script.take(ev.Join).op, script.etcd.origin, created=True, queue=()))
+    script.feed(ev.Joined(script.take(cmd.Join).op, script.etcd.origin, created=True, queue=()))
     assert script.notes() == ["rolled-back"]
     assert len(script.revoked()) == 1
     script.wait(2.0)
@@ -165,7 +169,8 @@ def test_a_rollback_while_joining_gives_the_lease_back() -> None:
     assert script.holding()
 
 
-def test_a_spec_read_after_a_rollback_counts_though_its_revision_is_lower() -> None:
+def test_a_spec_read_after_a_rollback_counts() -> None:
+    """A spec read after a rollback counts though its revision is lower."""
     queue = Queue()
     queue.declare(Spec())
     script = Script(queue).start()

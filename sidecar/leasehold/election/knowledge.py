@@ -1,0 +1,86 @@
+"""What etcd showed, kept up to date: the lock's spec, the highest revision, and what is watched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from leasehold.election import commands as cmd
+from leasehold.election import events as ev
+from leasehold.election.machine import Machine
+from leasehold.election.snapshot import State
+from leasehold.lock.spec import DEFAULT_TTL, Spec
+
+
+def saw_revision(machine: Machine, revision: int) -> None:
+    """A watch showed this revision: an older read says less."""
+    machine.candidate.watch_revision = max(machine.candidate.watch_revision, revision)
+    machine.etcd.revision = max(machine.etcd.revision, revision)
+
+
+def adopt(machine: Machine, declared: ev.Declared, revision: int, now: float) -> bool:
+    """Learn the spec as it stood at this revision. Whether anything changed that matters here and now."""
+    etcd = machine.etcd
+    # reads and watches arrive in any order: an older one must not undo what a newer one showed
+    if revision < etcd.spec_revision:
+        return False
+    etcd.spec_revision = revision
+    known, etcd.declared = etcd.declared, declared
+    before = etcd.spec
+    # a spec that cannot be read says nothing: to fall back to the defaults would end a suspension, for one
+    if not declared.broken:
+        etcd.spec = declared.spec or Spec()
+        if etcd.spec.capacity < before.capacity:
+            _on_capacity_lowered(machine, before, now)
+    _report_bad_spec(machine, known, before)
+    mended_or_broken = bool(known.broken) != bool(declared.broken)
+    return etcd.spec != before or mended_or_broken or (declared != known and machine.is_undeclared())
+
+
+def _on_capacity_lowered(machine: Machine, before: Spec, now: float) -> None:
+    """For a TTL, skip nobody: a holder that is no longer among the first may not know it before its deadline.
+
+    If a handover deleted its key and the capacity were raised again, there would be one holder too many.
+    """
+    longest = max(machine.ttl_to_ask(), machine.candidate.lease.ttl, before.ttl or DEFAULT_TTL, DEFAULT_TTL)
+    machine.etcd.no_skipping_until = now + longest
+
+
+def _report_bad_spec(machine: Machine, known: ev.Declared, before: Spec) -> None:
+    """Note once what is wrong with the spec."""
+    declared, unknown = machine.etcd.declared, machine.etcd.spec.unknown
+    if declared.broken and declared.broken != known.broken:
+        machine.note("spec-broken", f"{declared.broken}; the last good spec stays in force")
+    if not declared.broken and unknown and unknown != before.unknown:
+        machine.note("spec-unknown", f"the lock's spec has unknown fields: {', '.join(unknown)}")
+
+
+def watch(machine: Machine) -> None:
+    """Watch what our place in the queue calls for, from the revision after the read that showed it."""
+    candidate = machine.candidate
+    wanted = cmd.Watch(candidate.view.revision + 1)
+    # a holder must see who is preferred to it; with several holders, any key may decide our place
+    if machine.state in (State.HOLDING, State.YIELDING) or machine.etcd.spec.capacity > 1:
+        wanted = replace(wanted, queue=True)
+    elif candidate.own is not None:
+        # only our key and the one ahead, so that a deletion wakes one waiter and not all of them
+        ahead = candidate.view.just_ahead(candidate.token)
+        wanted = replace(wanted, keys=frozenset(entry.key for entry in (candidate.own, ahead) if entry))
+        candidate.view = replace(candidate.view, complete=False)
+    known = machine.etcd.watching
+    # a watch of the same keys goes on: to open it again would cost etcd a request per read
+    if known is None or (known.keys, known.queue) != (wanted.keys, wanted.queue):
+        machine.etcd.watching = wanted
+        machine.out.append(wanted)
+
+
+def forget_watch(machine: Machine) -> None:
+    """The watches may have missed something: the view can miss somebody, and the next read opens new ones."""
+    machine.etcd.watching = None
+    machine.candidate.view = replace(machine.candidate.view, complete=False)
+
+
+def unwatch(machine: Machine) -> None:
+    """End the watches, if there are any."""
+    if machine.etcd.watching is not None:
+        machine.etcd.watching = None
+        machine.out.append(cmd.Watch(0, spec=False))
