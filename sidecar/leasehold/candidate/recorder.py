@@ -10,8 +10,8 @@ the recorder seeds the generator anew, so that no generator's state has to be ke
 A replay starts at the first checkpoint that is left, and holds what it came to against every later one.
 
 What has happened is kept by reference at first, since all of it is frozen. A few dozen events at once are encoded, each
-to the line of JSON that a reader will see: with the code warm in the processor's cache, that takes a fifth of the time
-that it takes between two other things. Lines are compressed by the dozen, since most repeat the one before.
+to the line of JSON that a reader will see: code that is warm in the processor's cache takes a fraction of the time.
+Lines are compressed by the dozen, since most repeat the one before.
 
 Bytes are counted as they are kept: compressed lines, encoded ones, checkpoints. Not counted are the events that are not
 encoded yet, two kilobytes each at most.
@@ -92,7 +92,7 @@ class _Segment:
 
 
 def _packed(lines: bytes) -> bytes:
-    return zlib.compress(lines, 1)  # higher levels save a fifth, and take several times as long
+    return zlib.compress(lines, 1)  # higher levels save little, and take several times as long
 
 
 @dataclass(frozen=True, slots=True)
