@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from leasehold.candidate.replay_check import broken_by_snapshot
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.snapshot import Snapshot, State
@@ -177,27 +178,13 @@ class Judge:
             self._check_token(process)
 
     def _check_snapshot(self, process: Process, before: Snapshot) -> None:
-        now = process.snapshot
-        queued = now.state in (State.WAITING, State.HOLDING, State.UNSURE, State.YIELDING)
-        if queued != (now.token is not None):
-            self.fail("snapshot", f"{process.host.name} is {now.state} with token {now.token}")
-        if now.state is State.HOLDING and (now.deadline is None or now.term_since is None):
-            self.fail("snapshot", f"{process.host.name} holds without a deadline or the start of its term")
-        if now.state is State.YIELDING and now.cause is None:
-            self.fail("snapshot", f"{process.host.name} yields without a cause")
-        if before.state is State.YIELDING and now.state not in (State.YIELDING, State.IDLE, State.JOINING):
-            self.fail("never-again", f"{process.host.name} went from yielding to {now.state}")
+        for broken in broken_by_snapshot(before, process.snapshot):
+            self.fail(broken.rule, f"{process.host.name} {broken.story}")
 
     def _check_rate(self, process: Process, event: ev.Event, commands: Sequence[cmd.Command]) -> None:
-        asked = process.asked
-        now = self.world.timeline.now
-        if isinstance(event, ev.Answer) and process.answers(event):
-            asked.clear()
-        asked.extend(now for command in commands if hasattr(command, "op"))
-        while asked and asked[0] < now - 1.0:
-            asked.popleft()
-        if len(asked) > 10:
-            self.fail("rate", f"{process.host.name} asked {len(asked)} times in a second without an answer")
+        answered = isinstance(event, ev.Answer) and process.answers(event)
+        for broken in process.rate.judge(event, self.world.timeline.now, commands, answered=answered):
+            self.fail(broken.rule, f"{process.host.name} {broken.story}")
         if isinstance(event, ev.Tick):
             wanted = process.election.deadline()
             if wanted is not None and wanted <= process.host.clock() and not commands:

@@ -8,11 +8,11 @@ call closes the connection, which fails all others on it and loses the watches; 
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from leasehold.candidate.replay_check import QuestionRate
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.commands import Command
@@ -93,7 +93,7 @@ class Process:
         self.answered: Command | None = None
         self.unwritten = 0
         self.yielded: int | None = None
-        self.asked: deque[float] = deque()
+        self.rate = QuestionRate()
         self.knows: dict[str, Entry] = {}
         self.led = False
         self.knows_spec = 0

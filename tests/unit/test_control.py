@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -10,13 +13,17 @@ from pathlib import Path
 import pytest
 
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.recorder import FORMAT, Recorder
+from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Event, HandOver, Pause, Resume, WorkStopped
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, listen
 from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from leasehold.run.control import make_app
 from leasehold.settings.config import Address, UnixAddress
 from tests.support.http_client import ask, connected
+from tests.support.sidecars import request
 
 HOLDING = Snapshot(LockName("prod", "billing"), "billing-0", State.HOLDING, token=17, term_since=90.0, deadline=110.0)
 
@@ -27,6 +34,9 @@ class World:
     def __init__(self) -> None:
         self.board = Publisher(HOLDING, lambda: 100.0)
         self.submitted: list[Event] = []
+        rng = random.Random(1)
+        config = ElectionConfig(HOLDING.lock, Record("billing-0", incarnation="this-process"))
+        self.recorder = Recorder(config, Election(config, rng), rng, self.board.clock)
         self.listener: Listener
 
     def state(self, state: State, *, held: bool = True) -> None:
@@ -39,7 +49,7 @@ Start = Callable[[Address | UnixAddress], AbstractAsyncContextManager[World]]
 @asynccontextmanager
 async def control(address: Address | UnixAddress) -> AsyncIterator[World]:
     world = World()
-    app = make_app(world.submitted.append, world.board, tcp=isinstance(address, Address))
+    app = make_app(world.submitted.append, world.board, world.recorder.recording, tcp=isinstance(address, Address))
     world.listener = await listen(app, address)
     try:
         yield world
@@ -143,3 +153,17 @@ async def test_over_a_unix_socket(tmp_path: Path) -> None:
         assert (await ask(world.listener, "POST", "/handover", Host="whatever")).status == 202
         assert (await ask(world.listener, "POST", "/handover", Origin="http://evil.example")).status == 403
     assert world.submitted == [HandOver()]
+
+
+async def test_the_flight_record_is_there(world: World) -> None:
+    """As JSON lines, the first of which says what they are."""
+    base = f"http://{world.listener.address}"
+    status, body = await asyncio.to_thread(request, "GET", f"{base}/debug/record")
+    first, second = (json.loads(line) for line in body.splitlines())
+    assert (status, first["flightRecord"], first["reason"]) == (200, FORMAT, "asked")
+    assert "checkpoint" in second
+    assert await asyncio.to_thread(request, "HEAD", f"{base}/debug/record") == (200, "")
+
+
+async def test_the_flight_record_is_not_for_web_pages(world: World) -> None:
+    assert (await ask(world.listener, "GET", "/debug/record", Origin="http://evil.example")).status == 403

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.candidate.new_file import fresh
+from leasehold.candidate.new_file import fresh, replace
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.election.events import Resumable
-from leasehold.run import state_file
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def test_a_link_under_the_name_of_the_state_file_is_not_followed(victim: Path) -
     shared = victim.with_name("shared")
     (shared / ".state.json.tmp").symlink_to(victim)
     (shared / "state.json").symlink_to(victim)
-    state_file._replace(shared / "state.json", b"{}")
+    replace(shared / "state.json", [b"{}"], 0o644)
     assert untouched(victim)
     assert not (shared / "state.json").is_symlink()
     assert (shared / "state.json").read_bytes() == b"{}"

@@ -14,6 +14,7 @@ from leasehold.candidate import runner
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.metrics import Observer
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.replay import read_head, replay
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.runner import Runner
 from leasehold.candidate.store import Store
@@ -135,6 +136,26 @@ async def test_a_bug_ends_the_run_with_what_it_raised(store: Store, board: Publi
     made.submit(ev.Written(10**6, ev.ResponseHeader(1, 1, 1, 1), done=True))
     with pytest.raises(IllegalEvent):
         await finished(running)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_a_bug_is_in_the_record(store: Store, board: Publisher) -> None:
+    """With the event that met it, before the run ends; and the replay meets it, too."""
+    joining = when(board, State.JOINING)
+    made = Runner(SETTINGS, store, board)
+    reasons: list[str] = []
+    made.recorder.alarm = reasons.append
+    running = asyncio.create_task(made.run())
+    await heard(joining)
+    made.submit(ev.Written(10**6, ev.ResponseHeader(1, 1, 1, 1), done=True))
+    with pytest.raises(IllegalEvent):
+        await finished(running)
+    lines = iter(b"".join(made.recorder.recording(reasons[0]).pieces()).splitlines(keepends=True))
+    head = read_head(lines)
+    *_, last = replay(head, lines)
+    assert head.reason == "bug"
+    assert "question 1000000, which was never asked" in last.raised
+    assert last.faults == ()
 
 
 @pytest.mark.usefixtures("tasks")

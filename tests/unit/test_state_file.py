@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from leasehold.candidate import new_file
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.lock.names import LockName
@@ -123,14 +124,14 @@ def test_a_disk_that_hangs_delays_nobody_and_gets_the_newest_when_it_wakes(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     thaw, writes = threading.Event(), []
-    replace_file = state_file._replace
+    replace_file = new_file.replace
 
-    def hang(path: Path, content: bytes) -> None:
+    def hang(path: Path, content: list[bytes], mode: int) -> None:
         writes.append(content)
         thaw.wait(600)
-        replace_file(path, content)
+        replace_file(path, content, mode)
 
-    monkeypatch.setattr(state_file, "_replace", hang)
+    monkeypatch.setattr(state_file, "replace", hang)
     world.file.start()
     until(lambda: len(writes) == 1)
     for token in range(100, 200):

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from leasehold.candidate.metrics import Observer
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.recorder import Recorder
 from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.store import Question, Store, timeout_for
@@ -49,7 +50,9 @@ class Runner:
         resume_file: ResumeFile | None = None,
     ) -> None:
         """`store` is the lock that `settings` names; `resume_file` None means that nothing is ever resumed."""
-        self.election = Election(settings, random.Random())
+        rng = random.Random()
+        self.election = Election(settings, rng)
+        self.recorder = Recorder(settings, self.election, rng, board.clock)
         self._store = store
         self._board = board
         self._observer = observer or Observer()
@@ -118,12 +121,23 @@ class Runner:
             self._cluster = event.origin.cluster
         elif isinstance(event, ev.EntryGone) and event.key == self._own_key():
             self._keyless = self.election.lease_id  # our watch is often faster than the answer to our deletion
-        commands = self.election.handle(event, now)
-        self._board.publish(self.election.snapshot)
+        commands = self._handle(event, now)
         for command in commands:
             self._perform(command)
         self._remember()
         self._set_alarm()
+
+    def _handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
+        """Have the election decide, publish what it says, and record both. Raises what a bug in it raises."""
+        try:
+            commands = self.election.handle(event, now)
+        except Exception as bug:
+            self.recorder.failed(event, now, bug)
+            raise
+        snapshot = self.election.snapshot
+        self._board.publish(snapshot)
+        self.recorder.handled(event, now, commands, snapshot)
+        return commands
 
     def _own_key(self) -> str | None:
         lease = self.election.lease_id

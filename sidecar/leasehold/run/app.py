@@ -23,6 +23,7 @@ from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.record_file import RecordFile
 from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
 from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
 from leasehold.election import events as ev
@@ -111,7 +112,7 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         # Both listen before the election joins: a port in use must not cost a failover.
         await _serve(config, stack, "control", _control_app(config, runner, publisher, external_drain))
         await _serve(config, stack, "listen", public)
-        _observers(config, stack, publisher)
+        _observers(config, stack, runner, publisher)
         tasks = [_start(stack, runner.run(), "election")]
         if config.app_health is not None:
             # Only here: the memory of imports is paid once per pod.
@@ -151,7 +152,9 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
 
 def _control_app(config: Config, runner: Runner, publisher: Publisher, external_drain: bool) -> App:
     submit = _without_work_stopped(runner) if external_drain else runner.submit
-    return control.make_app(submit, publisher, tcp=not isinstance(config.control, UnixAddress))
+    return control.make_app(
+        submit, publisher, runner.recorder.recording, tcp=not isinstance(config.control, UnixAddress)
+    )
 
 
 def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:
@@ -171,8 +174,8 @@ async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> 
     _log.info("listening", extra={"fields": {name: str(listener.address)}})
 
 
-def _observers(config: Config, stack: AsyncExitStack, publisher: Publisher) -> None:
-    """Everything that only observes: the log, the state file and the hooks."""
+def _observers(config: Config, stack: AsyncExitStack, runner: Runner, publisher: Publisher) -> None:
+    """Everything that only observes: the log, the state file, the flight record and the hooks."""
     journal = Journal(publisher)
     journal.start()
     stack.callback(journal.stop)
@@ -180,6 +183,9 @@ def _observers(config: Config, stack: AsyncExitStack, publisher: Publisher) -> N
         state_file = StateFile(config.state_dir, publisher)
         state_file.start()
         stack.callback(state_file.close)
+        record_file = RecordFile(config.state_dir, runner.recorder)
+        record_file.start()
+        stack.callback(record_file.close)
     if config.on_gained or config.on_lost:
         from leasehold.run.hooks import Hooks  # only here, for its memory
 

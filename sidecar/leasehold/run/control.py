@@ -1,7 +1,7 @@
 """The control listener: commands to the election from the app in this pod, on loopback or a Unix socket only.
 
 Each command becomes an event for the election. The answer is 202 with what happens next, or 409 if the command does not
-apply; repeating a command does no harm.
+apply; repeating a command does no harm. `GET /debug/record` answers with the flight record.
 
 A web page must not be able to hand a lock over. Browsers let any page send a POST to 127.0.0.1, but name the page in
 `Origin` or `Sec-Fetch-Site`: such requests are refused. If a page's own name is made to resolve to 127.0.0.1 (DNS
@@ -11,19 +11,25 @@ rebinding), `Host` carries that name: over TCP, only names and addresses of loop
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.recorder import Recording
 from leasehold.election.events import Event, HandOver, Pause, Resume, WorkStopped
 from leasehold.election.snapshot import State
 from leasehold.http.lean_aiohttp import web as aio
 from leasehold.http.listener import is_loopback
-from leasehold.http.server import App, answer, refusal
+from leasehold.http.server import App, answer, headers, refusal
 
 Submit = Callable[[Event], None]
+TakeRecord = Callable[[str], Recording]
 
 
-def make_app(submit: Submit, publisher: Publisher, *, tcp: bool = True) -> App:
-    """The control routes. `submit` sends an event to the election; `tcp` is False on a Unix socket."""
+def make_app(submit: Submit, publisher: Publisher, record: TakeRecord, *, tcp: bool = True) -> App:
+    """The control routes. `submit` sends an event to the election; `tcp` is False on a Unix socket.
+
+    `record` returns the flight record up to now, given the reason to name in it.
+    """
     control = _Control(submit, publisher)
     app = App()
     app.filters.append(_refuse_pages)
@@ -33,6 +39,7 @@ def make_app(submit: Submit, publisher: Publisher, *, tcp: bool = True) -> App:
     app.post("/pause", control.pause)
     app.post("/resume", control.resume)
     app.post("/drained", control.drained)
+    app.get("/debug/record", partial(_flight_record, record))
     return app
 
 
@@ -88,6 +95,17 @@ class _Control:
 
     def _conflict(self, sentence: str) -> aio.Response:
         return answer({"state": self._state.value, "error": sentence}, 409)
+
+
+async def _flight_record(record: TakeRecord, request: aio.BaseRequest) -> aio.StreamResponse:
+    """The flight record, as JSON lines: piece by piece, as it is unpacked, so that it never lies here as a whole."""
+    response = aio.StreamResponse(headers=headers({"Content-Type": "application/jsonl"}))
+    await response.prepare(request)
+    if request.method == "GET":
+        for piece in record("asked").pieces():
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 def _refuse_pages(request: aio.BaseRequest) -> aio.Response | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from leasehold.candidate.leadership import LeadershipStatus, iso
-from leasehold.candidate.new_file import fresh
+from leasehold.candidate.new_file import replace
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Snapshot
 
@@ -112,7 +111,7 @@ class _Writer:
 
     def _write(self, content: bytes) -> None:
         try:
-            _replace(self._path, content)
+            replace(self._path, [content], 0o644)  # the app's container may run as another user
         except OSError as error:
             self._report(error.strerror or str(error))
         else:
@@ -125,14 +124,3 @@ class _Writer:
         elif self._problem and not problem:
             log.info("%s is written again", self._path)
         self._problem = problem
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")  # only one process holds the directory's lock
-    try:
-        with fresh(temporary, 0o644) as file:  # the app's container may run as another user
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

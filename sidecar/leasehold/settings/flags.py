@@ -199,6 +199,15 @@ OUTPUT: Final = Option[str](
     "--output", "FORMAT", "table or json (default: table)", parsers.one_of("table", "json"), "table"
 )
 
+CHECK: Final = Option[bool](
+    "--check",
+    "",
+    "print no steps, but judge them; exit code 1 if they contradict the record or break a rule (default: print them)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+
 ETCD_GROUP: Final = Group("etcd", (ETCD, ETCD_CA, ETCD_CERT, ETCD_KEY, ETCD_USER, ETCD_PASSWORD_FILE))
 PLACE_GROUP: Final = Group("the lock", (LOCK, NAMESPACE, ROOT))
 LOCK_GROUP: Final = Group(
@@ -212,11 +221,14 @@ EXEC_GROUP: Final = Group("the command", (GRACE,))
 WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
 STATUS_GROUP: Final = Group("output", (OUTPUT,))
 
+REPLAY_GROUP: Final = Group("replaying", (CHECK,))
+
 RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
 EXEC: Final = (EXEC_GROUP, ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, LOG_GROUP)
 STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
 WAIT: Final = (WAIT_GROUP,)
+REPLAY: Final = (REPLAY_GROUP,)
 
 ALL: Final = tuple(
-    {option.flag: option for group in (*RUN, *EXEC, *STATUS, *WAIT) for option in group.options}.values()
+    {option.flag: option for group in (*RUN, *EXEC, *STATUS, *WAIT, *REPLAY) for option in group.options}.values()
 )
