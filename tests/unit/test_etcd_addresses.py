@@ -17,7 +17,7 @@ LOCAL = Address("127.0.0.1", socket.AF_INET)
 
 
 async def test_a_literal_address_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(addresses, "_in_a_thread")
+    monkeypatch.delattr(addresses, "in_a_thread")
     assert await Resolver("127.0.0.1", 1).addresses() == [LOCAL]
     assert await Resolver("::1", 1).addresses() == [Address("::1", socket.AF_INET6)]
 

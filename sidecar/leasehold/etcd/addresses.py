@@ -14,6 +14,10 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Resolver:
         if literal is not None:
             return [literal]
         if self._pending is None:
-            self._pending = _in_a_thread(lambda: _look_up(self._host, self._port))
+            self._pending = in_a_thread(lambda: _look_up(self._host, self._port), "resolver")
         pending = self._pending
         try:
             return await asyncio.shield(pending)
@@ -64,29 +68,30 @@ def _look_up(host: str, port: int) -> list[Address]:
     return list(dict.fromkeys(Address(str(info[4][0]), info[0]) for info in infos))
 
 
-def _in_a_thread(work: Callable[[], list[Address]]) -> asyncio.Future[list[Address]]:
+def in_a_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
+    """Run `work` in a daemon thread: no caller, and no end of the process, waits for a resolver or disk that hangs.
+
+    The future may be cancelled; the thread goes on, and its result is dropped. Raises OSError if there can be no more
+    threads.
+    """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[list[Address]] = loop.create_future()
+    future: asyncio.Future[T] = loop.create_future()
 
     def run() -> None:
-        found: list[Address] = []
-        failure: Exception | None = None
         try:
-            found = work()
+            finish = partial(future.set_result, work())
         except Exception as error:
-            failure = error
+            finish = partial(_fail, future, error)
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(finish, found, failure)
-
-    def finish(found: list[Address], failure: Exception | None) -> None:
-        if failure is None:
-            future.set_result(found)
-        else:
-            future.set_exception(failure)
-            future.exception()  # whoever asked may have given up
+            loop.call_soon_threadsafe(lambda: future.done() or finish())
 
     try:
-        threading.Thread(target=run, name="resolver", daemon=True).start()
+        threading.Thread(target=run, name=name, daemon=True).start()
     except RuntimeError as error:  # the container is out of process ids: it passes, like any failure out there
         raise OSError(errno.EAGAIN, str(error)) from None
     return future
+
+
+def _fail(future: asyncio.Future[T], error: Exception) -> None:
+    future.set_exception(error)
+    future.exception()  # whoever asked may have given up

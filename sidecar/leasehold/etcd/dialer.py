@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from leasehold.etcd.addresses import Address
+from leasehold.etcd.addresses import Address, in_a_thread
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
@@ -109,11 +109,10 @@ class Dialer:
         connection = Connection(target.endpoint, address, self._lost)
         self.connects += 1
         try:
-            context = self._context(target.endpoint)
             async with asyncio.timeout_at(until) as self._limit:
-                await connection.open(context)
+                await connection.open(await self._context(target.endpoint))
             self._adopt(connection, target)
-        except (Unreachable, BadSetting, TimeoutError) as error:
+        except (Unreachable, BadSetting, OSError) as error:  # TimeoutError is an OSError
             target.failed(address, asyncio.get_running_loop().time())
             return f"{connection}: {_text(error)}"
         finally:
@@ -132,8 +131,9 @@ class Dialer:
         self._next = self._targets.index(target)
         log.info("connected to etcd at %s", connection)
 
-    def _context(self, endpoint: Endpoint) -> ssl.SSLContext | None:
-        return client_context(self._tls) if endpoint.tls else None
+    async def _context(self, endpoint: Endpoint) -> ssl.SSLContext | None:
+        """Read the certificate files, which may lie on a disk that hangs. Raises BadSetting, and OSError."""
+        return await in_a_thread(lambda: client_context(self._tls), "certificates") if endpoint.tls else None
 
     def answered(self, connection: Connection) -> None:
         """Note that etcd answered on this connection: the endpoint's record is clean again."""
