@@ -18,8 +18,8 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 _CONNECTING: Final = 0.75
-"""The share of a call's time that connecting and authenticating may take. A call that is then sent with no time left
-would time out for nothing, and take a good connection with it.
+"""The share of a call's time that connecting and waiting for a login may take. A call that is then sent with no time
+left would time out for nothing, and take a good connection with it.
 """
 
 _TOKENS: Final = 3
