@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from leasehold import clock
 from leasehold.etcd import BadSetting, EtcdClient, TLSFiles
 from leasehold.settings.etcd import EtcdConfig
@@ -9,10 +11,15 @@ from leasehold.settings.options import ConfigError
 
 
 def client_for(etcd: EtcdConfig) -> EtcdClient:
-    """A client, not connected yet; it is the caller's to close. Raises ConfigError."""
+    """A client, not connected yet, that tries a random endpoint first; it is the caller's to close.
+
+    Raises ConfigError.
+    """
+    first = random.randrange(len(etcd.endpoints))  # else all sidecars would be on the first member
+    endpoints = etcd.endpoints[first:] + etcd.endpoints[:first]
     secured = etcd.endpoints[0].startswith("https://")
     tls = TLSFiles(etcd.ca, etcd.cert, etcd.key) if secured else None
     try:
-        return EtcdClient(etcd.endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
+        return EtcdClient(endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
     except BadSetting as error:
         raise ConfigError([str(error)]) from None
