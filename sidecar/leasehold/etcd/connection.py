@@ -22,7 +22,7 @@ from grpclib.exceptions import GRPCError, StreamTerminatedError
 from leasehold.etcd.addresses import Address
 from leasehold.etcd.channel import Channel
 from leasehold.etcd.endpoints import Endpoint
-from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, spoils_connection, translate
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, is_lasting, spoils_connection, translate
 from leasehold.etcd.rpc_grpc import AuthStub, KVStub, LeaseStub, MaintenanceStub, WatchStub
 
 Q = TypeVar("Q")
@@ -39,6 +39,10 @@ class Connection:
         self.endpoint = endpoint
         self.address = address
         self.lost: str | None = None
+        self.unfit = False
+        """Whether it was closed because the member does not serve us, and will not for some time."""
+        self.member = 0
+        """The id of the member that answered last."""
         self.proven = False
         """Whether etcd has answered a call on it."""
         self._on_lost = on_lost
@@ -89,6 +93,15 @@ class Connection:
         self.close(f"no answer within {timeout:.3g} s")
         return OutcomeUnknown(f"{self} did not answer within {timeout:.3g} s")
 
+    def no_etcd(self) -> OutcomeUnknown:
+        """Give the connection up because the other end cannot be led on; the error to raise."""
+        self.unfit = True
+        self.close(
+            f"{self} is not an etcd that Leasehold can lead on: its answers name no cluster and no member, so no "
+            "keep-alive can be confirmed (kine answers so); use an etcd"
+        )
+        return OutcomeUnknown(self.lost or "")
+
     def failure(self, error: Exception) -> EtcdError:
         """What an exception of grpclib means; gives the connection up where that is its fault."""
         if isinstance(error, EtcdError):
@@ -96,6 +109,7 @@ class Connection:
         if isinstance(error, GRPCError):
             translated = translate(error, str(self))
             if spoils_connection(translated):
+                self.unfit = is_lasting(translated)
                 self.close(translated.reason)
             return translated
         # Anything else: a lost connection, GOAWAY, a reset stream, a broken frame or message.

@@ -17,6 +17,8 @@ from leasehold.etcd.errors import BadSetting
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 1.0
+LONGEST_UNFIT_PAUSE_SECONDS: Final = 30.0
+"""For a member that answers, but does not serve us: a learner, a corrupt cluster, no etcd at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,23 @@ def _check(url: str, parts: SplitResult) -> None:
 class _Health:
     failures: int = 0
     ready_at: float = 0.0
+    unfit: int = 0
+    """How often in a row it was unfit. An answer does not end the row: under the CORRUPT alarm, keep-alives pass."""
+    unfit_at: float = 0.0
 
     def fail(self, now: float) -> None:
         self.ready_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 10))
         self.failures += 1
+
+    def be_unfit(self, now: float) -> None:
+        if now - self.unfit_at > 2 * LONGEST_UNFIT_PAUSE_SECONDS:
+            self.unfit = 0
+        self.ready_at = now + min(LONGEST_UNFIT_PAUSE_SECONDS, FIRST_PAUSE * 2.0 ** min(self.unfit, 10))
+        self.unfit_at = now
+        self.unfit += 1
+
+    def answer(self) -> None:
+        self.failures, self.ready_at = 0, 0.0
 
 
 class Target:
@@ -107,7 +122,11 @@ class Target:
         """Note a failure of one address, or of the look-up (None)."""
         (self._lookup if address is None else self._known.setdefault(address, _Health())).fail(now)
 
+    def unfit(self, address: Address, now: float) -> None:
+        """Note that the member there answers, but does not serve us."""
+        self._known.setdefault(address, _Health()).be_unfit(now)
+
     def answered(self, address: Address) -> None:
         """Note that etcd answered a call there."""
         self._lookup = _Health()
-        self._known[address] = _Health()
+        self._known.setdefault(address, _Health()).answer()

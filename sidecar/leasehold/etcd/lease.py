@@ -86,7 +86,7 @@ class _Lane:
             self.connection.close("a keep-alive answer came that belongs to no request")
             return
         self._waiting.popleft()
-        self._session.dialer.answered(self.connection)
+        self._session.dialer.answered(self.connection, message.header.member_id)
         if not renewal.answer.done():
             renewal.answer.set_result(KeepAliveAnswer(origin_of(message.header), message.ID, message.TTL, renewal.sent))
 

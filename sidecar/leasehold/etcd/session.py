@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from grpclib.client import UnaryUnaryMethod
 
@@ -74,7 +74,10 @@ class Session:
         except Refused as error:
             self.refused(error, metadata)
             raise
-        self.dialer.answered(connection)
+        header = cast(Any, answer).header  # every answer of etcd has one
+        if not header.cluster_id and not header.member_id:
+            raise connection.no_etcd()
+        self.dialer.answered(connection, header.member_id)
         return answer, sent
 
     def refused(self, error: Refused, metadata: Mapping[str, str]) -> None:

@@ -128,19 +128,19 @@ class Watcher:
 
     def _on_answer(self, message: WatchResponse) -> None:
         if message.created:
-            self._created()
+            self._created(message.header.member_id)
         if message.canceled:
             self._cancelled(message)
         elif message.events and message.watch_id in self._active:
             events = tuple(map(watch_event, message.events))
             self._give(WatchBatch(origin_of(message.header), message.watch_id, events))
 
-    def _created(self) -> None:
+    def _created(self, member: int) -> None:
         """Etcd answers creations in the order they were asked for; one that it refuses it answers without the id."""
         if self._creating:
             self._creating.pop(next(iter(self._creating))).cancel()
         if self._stream is not None:
-            self._session.dialer.answered(self._stream.connection)
+            self._session.dialer.answered(self._stream.connection, member)
 
     def _cancelled(self, message: WatchResponse) -> None:
         if not message.created and message.watch_id not in self._active:
