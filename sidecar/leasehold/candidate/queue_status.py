@@ -97,14 +97,19 @@ async def read(client: EtcdClient, keys: Keys) -> Queue:
     declared = declared_of(spec.first)
     left = await _leases(client, entries)
     candidates = tuple(
-        Candidate(position, _holds(position, entry, declared.spec or Spec()), entry, seconds)
+        Candidate(position, _holds(position, entry, declared.spec or Spec(), seconds), entry, seconds)
         for position, (entry, seconds) in enumerate(zip(entries, left, strict=True))
     )
     return Queue(keys, declared, answer.origin.revision, candidates)
 
 
-def _holds(position: int, entry: Entry, spec: Spec) -> bool:
-    """Foreign candidates know neither capacity nor suspension: the first key leads, as etcd's own election has it."""
+def _holds(position: int, entry: Entry, spec: Spec, seconds_left: int | None) -> bool:
+    """Foreign candidates know neither capacity nor suspension: the first key leads, as etcd's own election has it.
+
+    A lease that has expired holds nothing, though its key may still stand, as under etcd's CORRUPT alarm.
+    """
+    if seconds_left is not None and seconds_left < 0:
+        return False
     if entry.record.foreign:
         return position == 0
     return position < spec.capacity and not spec.suspend
