@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
-from tests.servers import EtcdServer
+import pytest
+
+from tests.servers import EtcdCluster, EtcdServer, Process, program
+from tests.servers.ports import release_port, reserve_port
 from tests.support.sidecars import PATIENCE, Sidecar
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    reserved = reserve_port()
+    yield reserved
+    release_port(reserved)
 
 
 def test_an_etcd_that_grants_longer_leases(
@@ -22,3 +33,32 @@ def test_an_etcd_that_grants_longer_leases(
     sentence = "etcd grants leases of 8 s, not of the 3 s asked for"
     sidecar.wait_for_log(sentence, PATIENCE)
     assert sidecar.log_since_start.count(sentence) == 1
+
+
+def test_a_proxy_before_etcd(
+    port: int,
+    cluster_factory: Callable[..., EtcdCluster],
+    spawn: Callable[..., Process],
+    sidecar_factory: Callable[..., Sidecar],
+) -> None:
+    """etcd's own: it spreads the calls of one connection over the members."""
+    cluster = cluster_factory(3)
+    words = ["grpc-proxy", "start", f"--endpoints={cluster.endpoints}", f"--listen-addr=127.0.0.1:{port}"]
+    spawn([program("etcd-3.7"), *words], name="grpc-proxy")
+    sidecar = sidecar_factory("a", f"http://127.0.0.1:{port}")
+    sidecar.wait_for_log("name the etcd members themselves as endpoints", PATIENCE)
+
+
+def test_a_learner_as_the_only_endpoint(
+    etcd_factory: Callable[..., EtcdServer], sidecar_factory: Callable[..., Sidecar]
+) -> None:
+    """It is named as what it is, and asked less and less often."""
+    voter = etcd_factory()
+    learner = EtcdServer(name="learner", flags=["--initial-cluster-state=existing"])
+    learner.initial_cluster = f"{voter.initial_cluster},{learner.initial_cluster}"
+    with contextlib.closing(learner):
+        voter.ctl.run("member", "add", "learner", "--learner", f"--peer-urls={learner.peer_url}")
+        learner.start(wait=False)
+        sidecar = sidecar_factory("a", learner.url)
+        sidecar.wait_for_log("it is a learner, which serves no candidates: name a voting member", PATIENCE)
+        assert not sidecar.is_leading()
