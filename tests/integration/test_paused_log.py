@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import EtcdServer, Process, Toxiproxy, wait_for
+from tests.servers import Disk, EtcdServer, Process, Toxiproxy, wait_for
 from tests.support.paused_log import PausedLog
 from tests.support.sidecars import LOCK, PATIENCE, request
 
@@ -30,7 +30,11 @@ def log(tmp_path: Path) -> Iterator[PausedLog]:
 
 def urls(log: PausedLog) -> tuple[str, str]:
     """Where it listens, and where it is controlled: the log says so before the reader pauses."""
-    text = log.read_until(" connected to etcd")
+    return listening(log.read_until(" connected to etcd"))
+
+
+def listening(text: str) -> tuple[str, str]:
+    """The URLs of both listeners, from a log."""
     found = {name: f"http://{where}" for name, where in re.findall(r"\b(listen|control)=(\S+)", text)}
     return found["listen"], found["control"]
 
@@ -59,6 +63,40 @@ def test_a_sidecar_leads_on(log: PausedLog, spawn: Callable[..., Process], etcd:
     assert request("GET", f"{url}/livez")[0] == http.client.OK
     sidecar.signal(signal.SIGTERM)
     assert sidecar.wait(PATIENCE) == 0
+
+
+def test_a_log_file_on_a_disk_that_hangs(
+    spawn: Callable[..., Process], etcd: EtcdServer, disk_factory: Callable[[], Disk], root: str
+) -> None:
+    """No write of the file returns; the lines come once the disk is back."""
+    disk = disk_factory()
+    file = disk.path / "log"
+    words = [
+        "sh",
+        "-c",
+        'exec "$@" 2> "$0"',
+        str(file),
+        *LEASEHOLD,
+        "run",
+        "--etcd",
+        etcd.url,
+        "--root",
+        root,
+        *SETTINGS,
+    ]
+    sidecar = spawn(words, name="hung")
+    wait_for(lambda: file.exists() and " connected to etcd" in file.read_text(), "the sidecar to connect", PATIENCE)
+    url, control = listening(file.read_text())
+    wait_for(lambda: leads(url), "the sidecar to lead", PATIENCE)
+    disk.freeze()
+    for path in ("/pause", "/resume"):
+        assert request("POST", control + path)[0] < http.client.BAD_REQUEST
+    wait_for(lambda: leads(url), "the sidecar to lead again", PATIENCE)
+    never_fails_for(2 * TTL, lambda: leads(url))
+    disk.thaw()
+    sidecar.signal(signal.SIGTERM)
+    assert sidecar.wait(PATIENCE) == 0
+    assert file.read_text().count("gained: ") == 2
 
 
 def test_a_command_runs_on(

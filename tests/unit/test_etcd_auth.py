@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import random
+import termios
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +18,7 @@ import pytest
 from leasehold.etcd import Code, NotSent, OutcomeUnknown, Refused, auth
 from leasehold.etcd.auth import LONGEST_LOGIN_SECONDS, LONGEST_PAUSE_SECONDS, Authenticator, LoginPace
 from leasehold.etcd.connection import Connection
+from tests.servers import wait_for
 from tests.support.jumping_loop import run_jumping
 
 
@@ -158,3 +163,25 @@ def test_a_success_ends_the_pauses() -> None:
     pace.failed(0.0, timed_out=False)
     assert pace.limit == auth.LOGIN_SECONDS
     assert pace.ready_at <= auth.FIRST_PAUSE_SECONDS
+
+
+async def test_a_password_file_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+    """A pipe that nobody writes to stands for a disk that hangs. Once it can be read, the login goes on."""
+    (tmp_path / "password").write_text("secret\n")
+    login = Authenticator("app", tmp_path / "password")
+    (tmp_path / "password").unlink()
+    os.mkfifo(tmp_path / "password")
+    member = Member()
+    with pytest.raises(NotSent, match="the login goes on"):
+        await login.metadata(member.connection, 0.05)
+    waiting = asyncio.create_task(login.metadata(member.connection, 60))
+    writer = os.open(tmp_path / "password", os.O_RDWR)  # does not wait for the reader
+    os.write(writer, b"secret")
+    await asyncio.to_thread(_until_empty, writer)
+    os.close(writer)
+    assert await waiting == {"token": "token 1"}
+
+
+def _until_empty(pipe: int) -> None:
+    """Wait until the reader has taken it all."""
+    wait_for(lambda: array("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0] == 0, "the password to be read")
