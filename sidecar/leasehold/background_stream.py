@@ -48,7 +48,8 @@ class BackgroundStream(io.TextIOBase):
         """Have the text written after what waits already, or drop it."""
         content = text.encode(errors="backslashreplace")
         with self._changed:
-            if self._dropped or self._waiting_bytes + len(content) > MAX_WAITING_BYTES:
+            full = self._waiting and self._waiting_bytes + len(content) > MAX_WAITING_BYTES
+            if self._dropped or full:
                 self._dropped += max(1, content.count(b"\n"))
             else:
                 self._waiting.append(content)

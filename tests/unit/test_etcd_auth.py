@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import random
@@ -140,6 +141,31 @@ def test_an_etcd_that_is_too_slow_gets_more_time(login: Authenticator) -> None:
                 continue
 
     assert len(run_jumping(main())) == 3
+
+
+def test_tokens_that_are_void_at_once_lead_to_no_loop(login: Authenticator) -> None:
+    """Such as those of members that sign with different keys."""
+
+    async def main() -> list[float]:
+        member, loop = Member(), asyncio.get_running_loop()
+        while loop.time() < 60:
+            with contextlib.suppress(NotSent):
+                login.forget(await login.metadata(member.connection, 1.5))
+        return member.begun
+
+    assert len(run_jumping(main())) < 20
+
+
+def test_an_accepted_token_ends_the_pauses(login: Authenticator) -> None:
+    async def main() -> None:
+        member, loop = Member(), asyncio.get_running_loop()
+        for _ in range(30):
+            token = await login.metadata(member.connection, 1.5)
+            login.accepted()
+            login.forget(token)
+        assert loop.time() == 0
+
+    run_jumping(main())
 
 
 def test_a_closed_client_fails_what_waits(login: Authenticator) -> None:

@@ -51,7 +51,7 @@ class LoginPace:
         self._timeouts += timed_out
 
     def succeeded(self) -> None:
-        """Note a login."""
+        """Note a login whose token was accepted."""
         self._failures = self._timeouts = 0
 
 
@@ -73,11 +73,13 @@ class Authenticator:
         self._user = user
         self._file = password_file
         self._token: str | None = None
+        self._accepted = True
         self._pace = LoginPace(random.Random())
         self._login: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
         """The newest: a login that has paused uses it."""
         self._failure: EtcdError | None = None
+        """Why the last login failed."""
         if password_file is not None:
             read_password(password_file)
 
@@ -96,9 +98,20 @@ class Authenticator:
         return {"token": self._token} if self._token else {}
 
     def forget(self, metadata: Mapping[str, str]) -> None:
-        """Etcd refused this token: the next call fetches a new one, unless another has already done so."""
+        """Etcd refused this token: the next call fetches a new one, unless another has already done so.
+
+        A token that was never accepted is a failed login: tokens that are void at once must not lead to a loop.
+        """
         if self._token == metadata.get("token", ""):
             self._token = None
+            if not self._accepted:
+                self._pace.failed(asyncio.get_running_loop().time(), timed_out=False)
+
+    def accepted(self) -> None:
+        """Etcd has answered a call that carried the token."""
+        if not self._accepted:
+            self._accepted = True
+            self._pace.succeeded()
 
     def close(self) -> None:
         """End a login that is under way; calls that wait for it fail."""
@@ -112,8 +125,10 @@ class Authenticator:
             self._login.add_done_callback(self._ended)
         login = self._login
         await asyncio.wait((login,), timeout=max(0.0, timeout))
+        if not login.done() and self._failure is not None:
+            raise self._failure.with_traceback(None)  # else it would grow with each call that is told
         if not login.done():
-            raise self._failure or NotSent(f"etcd has not authenticated {self._user!r} yet; the login goes on")
+            raise NotSent(f"etcd has not authenticated {self._user!r} yet; the login goes on")
         if login.cancelled():
             raise NotSent("the etcd client is closed")
         login.result()
@@ -129,13 +144,12 @@ class Authenticator:
         await asyncio.sleep(self._pace.ready_at - loop.time())
         begun, limit = loop.time(), self._pace.limit
         try:
-            self._token = await self._authenticate(limit)
+            self._token, self._accepted = await self._authenticate(limit), False
         except EtcdError as error:
             self._failure = error
-            self._pace.failed(loop.time(), timed_out=loop.time() - begun >= limit)
+            self._pace.failed(loop.time(), timed_out=loop.time() - begun > 0.9 * limit)
             raise
         self._failure = None
-        self._pace.succeeded()
 
     async def _authenticate(self, limit: float) -> str:
         assert self._connection is not None, "metadata has set it"

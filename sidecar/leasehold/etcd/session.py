@@ -78,6 +78,7 @@ class Session:
         if not header.cluster_id and not header.member_id:
             raise connection.no_etcd()
         self.dialer.answered(connection, header.member_id)
+        self.auth.accepted()
         return answer, sent
 
     def refused(self, error: Refused, metadata: Mapping[str, str]) -> None:
