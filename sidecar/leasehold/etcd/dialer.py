@@ -166,7 +166,8 @@ class Dialer:
         self._current = None
         if self._closed:
             return
-        self._say(logging.WARNING, f"lost the connection to etcd at {connection}: {reason}")
+        level = logging.DEBUG if connection.unfit else logging.WARNING  # the caller is told the same, and tells it once
+        self._say(level, f"lost the connection to etcd at {connection}: {reason}")
         self._unfit = connection.unfit
         self._failure = reason if connection.unfit else f"{connection}: {reason}"
         target, now = self._targets[self._next], asyncio.get_running_loop().time()
