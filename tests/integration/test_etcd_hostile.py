@@ -266,7 +266,7 @@ def refusing(status: int, message: str) -> Answer:
     ],
 )
 async def test_a_member_that_serves_nobody(answer: Answer, words: str, caplog: pytest.LogCaptureFixture) -> None:
-    """It is left alone for longer than a call lasts. Each call is told in the same words; its caller tells them once."""
+    """It is left alone for longer than a call lasts. Each call is told in the same words, and logs none itself."""
     errors: list[EtcdError] = []
     async with serving(speaking(answer)) as client:
         while not errors or not isinstance(errors[-1], NotSent):
