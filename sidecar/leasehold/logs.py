@@ -7,7 +7,8 @@ of its own or moves a cursor.
 Writing a line takes longer than deciding who leads, and most lines come in the very turn of the loop in which a lock
 changes hands. So while a loop runs, what is no warning waits for a moment (`LATE_SECONDS`) in which the loop has
 nothing more urgent, and what is logged by `afterwards` is made into a record only then. Order and times are those of
-the events; a line is lost only with a killed process.
+the events; a line is lost only with a killed process, or if standard error is not read for long: then the lines that
+were dropped are counted, and the count is logged. Nothing here blocks (see `background_stream.py`).
 """
 
 from __future__ import annotations
@@ -21,30 +22,52 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
+from leasehold.background_stream import BackgroundStream
 from leasehold.settings.config import LogConfig
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 LATE_SECONDS: Final = 0.02
 """How long a line may wait to be written: by then a handover is over."""
+FLUSH_SECONDS: Final = 2.0
+"""How long the end of the process may be held up by lines that are not written yet."""
 
 
 def configure(log: LogConfig, stream: TextIO | None = None) -> None:
     """Send our records from `log.level` on to `stream`, by default stderr. The last call counts.
 
+    From then on nothing that this process writes to its stderr blocks, tracebacks included.
+
     Libraries are heard from `warning` on, whatever the level: at `debug`, hpack writes dozens of lines for each
     request, and among them the etcd login token.
     """
-    handler = LateHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter() if log.format == "json" else TextFormatter())
+    formatter = JsonFormatter() if log.format == "json" else TextFormatter()
+    handler = LateHandler(stream or _stderr(formatter))
+    handler.setFormatter(formatter)
     level = logging.getLevelNamesMapping()[log.level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
     logging.getLogger("leasehold").setLevel(level)
     # No format of ours shows them, and finding them takes half of a record's time.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a full disk or closed stderr must not print a traceback for each record
+
+
+def _stderr(formatter: logging.Formatter) -> TextIO:
+    """`sys.stderr`, which is from now on a stream that does not block; if it is not the process's own, as it is."""
+
+    def notice(dropped: int) -> str:
+        lines = "1 log line was" if dropped == 1 else f"{dropped} log lines were"
+        text = f"{lines} dropped: the reader of standard error was not reading"
+        record = logging.LogRecord("leasehold.logs", logging.WARNING, __file__, 0, text, (), None)
+        return f"{formatter.format(record)}\n"
+
+    if isinstance(sys.stderr, BackgroundStream):
+        sys.stderr.notice = notice
+    elif sys.stderr is sys.__stderr__ and sys.stderr is not None:
+        sys.stderr = cast(TextIO, BackgroundStream(sys.stderr.fileno(), notice))
+    return sys.stderr
 
 
 def afterwards(tell: Callable[[], None]) -> None:
@@ -133,6 +156,12 @@ class LateHandler(logging.StreamHandler[TextIO]):
             super().flush()
         finally:
             self.release()
+
+    def close(self) -> None:
+        """Be done. The logging module calls this when the process ends; what is not written by then is lost."""
+        if isinstance(self.stream, BackgroundStream):
+            self.stream.drain(FLUSH_SECONDS)
+        super().close()
 
 
 class TextFormatter(logging.Formatter):

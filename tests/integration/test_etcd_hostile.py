@@ -6,6 +6,7 @@ The servers here break the protocol on purpose, which no real etcd does; the fra
 import asyncio
 import contextlib
 import gc
+import itertools
 import logging
 import struct
 import subprocess
@@ -21,7 +22,7 @@ import pytest
 from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, WatchLost
-from leasehold.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, WatchResponse
+from leasehold.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, ResponseHeader, WatchResponse
 from tests.support.loop_turns import turns
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -232,6 +233,71 @@ def test_nothing_of_that_rests_on_an_assertion() -> None:
     words = ["-q", "-p", "no:cacheprovider", "-W", "ignore:assertions not in test modules", "-k", "broken", __file__]
     ran = subprocess.run([sys.executable, "-OO", "-m", "pytest", *words], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
+
+
+def well(*messages: bytes) -> Answer:
+    """Answers each call well, with these messages in turn."""
+    numbers = itertools.count()
+
+    def answer(http: h2.connection.H2Connection, stream: int) -> None:
+        http.send_headers(stream, OK_HEADERS)
+        http.send_data(stream, framed(messages[next(numbers) % len(messages)]))
+        http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+    return answer
+
+
+def refusing(status: int, message: str) -> Answer:
+    """Refuses each call in these words."""
+
+    def answer(http: h2.connection.H2Connection, stream: int) -> None:
+        http.send_headers(
+            stream, [*OK_HEADERS, ("grpc-status", str(status)), ("grpc-message", message)], end_stream=True
+        )
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (well(RANGE), "is not an etcd that Leasehold can lead on: .* \\(kine answers so\\)"),
+        (refusing(9, "etcdserver: rpc not supported for learner"), "it is a learner, .*: name a voting member"),
+        (refusing(15, "etcdserver: corrupt cluster"), "its CORRUPT alarm is on"),
+    ],
+)
+async def test_a_member_that_serves_nobody(answer: Answer, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It is left alone for longer than a call lasts. Each call is told in the same words, and logs none itself."""
+    errors: list[EtcdError] = []
+    async with serving(speaking(answer)) as client:
+        while not errors or not isinstance(errors[-1], NotSent):
+            with pytest.raises(EtcdError, match=words) as error:
+                await client.range("k")
+            errors.append(error.value)
+        assert client.connects == len(errors) - 1
+    assert len({error.reason for error in errors}) == 1
+    assert not caplog.records
+
+
+async def test_a_proxy_in_between_is_told_by_name(caplog: pytest.LogCaptureFixture) -> None:
+    headers = [ResponseHeader(cluster_id=1, member_id=member, revision=1, raft_term=2) for member in (7, 8)]
+    answers = [RangeResponse(header=header).SerializeToString() for header in headers]
+    async with serving(speaking(well(*answers))) as client:
+        for _ in range(6):
+            await client.range("k")
+        assert client.connects == 1
+    (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+    assert "a proxy or load balancer is in between" in record.getMessage()
+    assert "name the etcd members themselves as endpoints" in record.getMessage()
+
+
+async def test_a_lasting_trouble_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(speaking(reset)) as client:
+        for _ in range(5):
+            with pytest.raises(OutcomeUnknown):
+                await client.range("k")
+        assert client.connects == 5
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
 
 
 async def test_a_request_reset_as_soon_as_it_began() -> None:

@@ -167,6 +167,18 @@ async def test_a_client_certificate_of_another_authority(
     assert "did not accept our client certificate" in reason
 
 
+async def test_the_issuing_authority_is_enough(etcd_factory: Callable[..., EtcdServer], tmp_path: Path) -> None:
+    """As etcdctl has it: cert-manager writes the intermediate authority alone to ca.crt. The root is accepted, too."""
+    parent = CertificateAuthority(tmp_path / "root")
+    issuer = CertificateAuthority(tmp_path / "issuer", parent=parent)
+    server = etcd_factory(authority=issuer)
+    for authority in (issuer, parent):
+        async with client_of(server.url, TLSFiles(ca=authority.path)) as client:
+            await client.range("k")
+    stranger = CertificateAuthority(tmp_path / "stranger", parent=parent)
+    assert "its certificate was not accepted: " in await why_not(server.url, TLSFiles(ca=stranger.path))
+
+
 async def test_a_server_of_another_authority(
     etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority, tmp_path: Path
 ) -> None:

@@ -23,10 +23,11 @@ class Certificate:
 class CertificateAuthority:
     """An authority of its own; its files live in `directory`, or a temporary one."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, directory: Path | None = None, *, parent: "CertificateAuthority | None" = None) -> None:
+        """With a `parent` it is an intermediate authority; `path` holds its own certificate alone."""
         self.directory = directory or Path(tempfile.mkdtemp(prefix="leasehold-ca-"))
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._ca = trustme.CA()
+        self._ca: trustme.CA = parent._ca.create_child_ca() if parent else trustme.CA()
         self.path = self.directory / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.path))
 

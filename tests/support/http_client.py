@@ -47,10 +47,15 @@ class Client:
         return int(first.split(" ")[1]), {name.lower(): value for name, value in pairs}
 
     async def reply(self, *, bodiless: bool = False) -> Reply:
-        """Read one answer with a known length."""
+        """Read one answer with a known length, or of a connection that is closed after it."""
         status, headers = await self.head()
         async with asyncio.timeout(PATIENCE):
-            body = b"" if bodiless else await self.reader.readexactly(int(headers["content-length"]))
+            if bodiless:
+                body = b""
+            elif "content-length" in headers:
+                body = await self.reader.readexactly(int(headers["content-length"]))
+            else:
+                body = await self.reader.read()  # it ends with the connection
         return Reply(status, headers, body)
 
     async def ask(self, method: str, path: str, **headers: str) -> Reply:

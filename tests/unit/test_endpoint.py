@@ -185,11 +185,18 @@ async def test_an_unknown_path_is_404_and_says_what_there_is(world: World) -> No
     assert "/leader" in reply.json()["error"]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "TRACE"])
 async def test_another_method_is_405(world: World, method: str) -> None:
     reply = await ask(world.listener, method, "/leader")
     assert reply.status == 405
-    assert reply.headers["allow"] == "GET, HEAD"
+    assert reply.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("path", ["/leader", "/", "/events", "/livez", "/readyz", "/metrics"])
+async def test_options_is_answered_like_head(world: World, path: str) -> None:
+    """HAProxy's default check asks so; a stream of events is not begun."""
+    head, options = [await ask(world.listener, method, path) for method in ("HEAD", "OPTIONS")]
+    assert options.status == head.status
 
 
 async def test_the_controls_are_not_on_the_public_listener(world: World) -> None:

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.etcd.endpoints import LONGEST_PAUSE_SECONDS, Endpoint, Target, parse_endpoints
+from leasehold.etcd.endpoints import (
+    LONGEST_PAUSE_SECONDS,
+    LONGEST_UNFIT_PAUSE_SECONDS,
+    Endpoint,
+    Target,
+    parse_endpoints,
+)
 from leasehold.etcd.errors import BadSetting
 from leasehold.resolver import Address
 
@@ -76,6 +82,21 @@ async def test_a_fresh_address_is_ready_at_once_and_a_failing_one_ever_later() -
     assert max(pauses) == pauses[-1] == LONGEST_PAUSE_SECONDS
     target.answered(LOCAL)
     assert target.ready_at() == 0
+
+
+async def test_a_member_that_does_not_serve_us_is_left_alone_for_longer() -> None:
+    """Answers in between change nothing, as of keep-alives under the CORRUPT alarm; two long pauses without it do."""
+    target = Target(Endpoint("http://127.0.0.1:1", "127.0.0.1", 1))
+    now, pauses = 100.0, []
+    for _ in range(12):
+        target.unfit(LOCAL, now)
+        pauses.append(target.ready_at() - now)
+        now = target.ready_at()
+        target.answered(LOCAL)
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert pauses[-1] == LONGEST_UNFIT_PAUSE_SECONDS
+    target.unfit(LOCAL, now + 3 * LONGEST_UNFIT_PAUSE_SECONDS)
+    assert target.ready_at() - now - 3 * LONGEST_UNFIT_PAUSE_SECONDS == pytest.approx(pauses[0])
 
 
 async def test_a_host_with_another_address_is_not_paused_for_one_that_failed() -> None:

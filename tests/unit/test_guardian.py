@@ -392,6 +392,15 @@ def test_it_imports_next_to_nothing() -> None:
     assert not {"asyncio", "logging", "socket", "subprocess", "threading"} & set(done.stdout.split())
 
 
+def test_a_bug_is_reported_and_ends_it() -> None:
+    """By its pipe, not on standard error, which may be one that nobody reads. The command has ended by then."""
+    with ByHand(["sleep", "3600"]) as guarded:
+        guarded.begin(3600)
+        guarded.tell("deadline of nonsense")
+        assert "ValueError" in guarded.hear("bug")
+        assert guarded.wait() == 1
+
+
 def test_it_stands_apart_from_our_session() -> None:
     """A signal to leasehold's process group, or the end of its session, must not reach the guardian."""
     with ByHand(["true"]) as guarded:

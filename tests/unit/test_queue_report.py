@@ -29,7 +29,7 @@ def entry(lease: int, token: int, record: Record) -> Entry:
 def queue(*candidates: tuple[Entry, int | None], spec: Spec | None = None, broken: str = "") -> Queue:
     declared = Declared(spec, revision=9 if spec or broken else 0, broken=broken)
     made = tuple(
-        Candidate(position, _holds(position, one, spec or Spec()), one, left)
+        Candidate(position, _holds(position, one, spec or Spec(), left), one, left)
         for position, (one, left) in enumerate(candidates)
     )
     return Queue(KEYS, declared, 40, made)
@@ -107,6 +107,13 @@ def test_leases_that_are_odd() -> None:
     printed = as_table(queue((entry(0, 17, FOREIGN), None), (entry(5, 18, OURS), -1)))
     assert printed.splitlines()[-2].endswith("no lease")
     assert printed.splitlines()[-1].endswith("expired")
+
+
+def test_an_expired_lease_holds_nothing() -> None:
+    """Its key may stand on, as under etcd's CORRUPT alarm."""
+    expired = queue((entry(5, 18, OURS), -1))
+    assert json.loads(as_json(expired))["candidates"][0]["holds"] is False
+    assert "vacant; 1 waiting" in as_table(expired)
 
 
 @given(st.binary(max_size=60))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import BadSetting
@@ -11,10 +13,15 @@ from leasehold.settings.options import ConfigError
 
 
 def client_for(etcd: EtcdConfig) -> EtcdClient:
-    """A client that is not connected yet; the caller closes it. Raises ConfigError."""
+    """A client that is not connected yet and tries a random endpoint first; the caller closes it.
+
+    Raises ConfigError.
+    """
+    first = random.randrange(len(etcd.endpoints))  # else all sidecars would be on the first member
+    endpoints = etcd.endpoints[first:] + etcd.endpoints[:first]
     secured = etcd.endpoints[0].startswith("https://")
     tls = TLSFiles(etcd.ca, etcd.cert, etcd.key) if secured else None
     try:
-        return EtcdClient(etcd.endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
+        return EtcdClient(endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
     except BadSetting as error:
         raise ConfigError([str(error)]) from None

@@ -77,14 +77,19 @@ async def read(store: Store, keys: Keys) -> Queue:
     assert isinstance(answer, ev.QueueRead)
     left = await _leases(store, answer.queue)
     candidates = tuple(
-        Candidate(position, _holds(position, entry, answer.declared.spec or Spec()), entry, seconds)
+        Candidate(position, _holds(position, entry, answer.declared.spec or Spec(), seconds), entry, seconds)
         for position, (entry, seconds) in enumerate(zip(answer.queue, left, strict=True))
     )
     return Queue(keys, answer.declared, answer.origin.revision, candidates)
 
 
-def _holds(position: int, entry: Entry, spec: Spec) -> bool:
-    """Foreign candidates know neither capacity nor suspension: the first key leads, as etcd's own election has it."""
+def _holds(position: int, entry: Entry, spec: Spec, seconds_left: int | None) -> bool:
+    """Foreign candidates know neither capacity nor suspension: the first key leads, as etcd's own election has it.
+
+    A lease that has expired holds nothing, though its key may still stand, as under etcd's CORRUPT alarm.
+    """
+    if seconds_left is not None and seconds_left < 0:
+        return False
     if entry.record.foreign:
         return position == 0
     return position < spec.capacity and not spec.suspend

@@ -61,6 +61,7 @@ class Runner:
         self._cluster = 0
         self._keyless: int | None = None
         """The lease whose key is certainly gone: no candidate waits for its end."""
+        self._long_lease_noted = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -198,11 +199,25 @@ class Runner:
             self._observer.error("request")
         elif isinstance(answer, ev.KeptAlive):
             self._observer.keep_alive(self._board.clock() - asked)
+        elif isinstance(command, cmd.Grant) and isinstance(answer, ev.Granted):
+            self._compare_ttl(command.ttl, answer.ttl)
         elif (
             isinstance(command, cmd.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own
         ):
             self._keyless = command.lease
         self.submit(answer)
+
+    def _compare_ttl(self, asked: int, granted: int) -> None:
+        """Say once if etcd grants longer leases than were asked for."""
+        if granted > asked and not self._long_lease_noted:
+            self._long_lease_noted = True
+            _log.warning(
+                "etcd grants leases of %d s, not of the %d s asked for, because of its --election-timeout: "
+                "a dead leader is replaced after %d s",
+                granted,
+                asked,
+                granted,
+            )
 
     async def _warn_of_known_bug(self) -> None:
         bug = await self._store.known_bug(timeout_for(self.election.ttl))

@@ -1,15 +1,59 @@
-"""The authentication token: made from a user name and the password file, kept until etcd no longer takes it."""
+"""The authentication token: made from a user name and the password file, kept until etcd no longer takes it.
+
+A login costs etcd CPU time (bcrypt), and etcd computes to the end what its client has given up. One change of etcd's
+users can void all tokens at once: if each client gave its login up after a request's time and tried again, no login
+would ever end in time. So a client has one login under way, in the background, shared by all its calls. A call that
+has no time left fails alone (`NotSent`); the login goes on, and its token is there for the next call.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
+from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.errors import BadSetting, EtcdError, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.methods import AUTHENTICATE
 from leasehold.etcd.rpc_pb2 import AuthenticateRequest
+
+LOGIN_SECONDS: Final = 60.0
+"""How long the first login may take: longer than most leases, since one that is given up helps nobody. Then its
+connection is given up, for another member: this one may have been frozen meanwhile.
+"""
+LONGEST_LOGIN_SECONDS: Final = 240.0
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 15.0
+
+
+class LoginPace:
+    """How long the next login may take, and the pause before it: both grow with each failure in a row."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._failures = 0
+        self._timeouts = 0
+        self.ready_at = 0.0
+        """When the next login may begin, on the event loop's clock."""
+
+    @property
+    def limit(self) -> float:
+        """Seconds that the next login may take."""
+        return float(min(LONGEST_LOGIN_SECONDS, LOGIN_SECONDS * 2.0 ** min(self._timeouts, 10)))
+
+    def failed(self, now: float, *, timed_out: bool) -> None:
+        """Note a failed login. A slow etcd gets more time for the next one, and is asked by fewer clients at once."""
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 10))
+        self.ready_at = now + longest * self._rng.uniform(0.5, 1.0)
+        self._failures += 1
+        self._timeouts += timed_out
+
+    def succeeded(self) -> None:
+        """Note a login whose token was accepted."""
+        self._failures = self._timeouts = 0
 
 
 class Authenticator:
@@ -30,7 +74,13 @@ class Authenticator:
         self._user = user
         self._file = password_file
         self._token: str | None = None
-        self._lock = asyncio.Lock()
+        self._accepted = True
+        self._pace = LoginPace(random.Random())
+        self._login: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        """The newest: a login that has paused uses it."""
+        self._failure: EtcdError | None = None
+        """Why the last login failed."""
         if password_file is not None:
             read_password(password_file)
 
@@ -43,35 +93,91 @@ class Authenticator:
         """What to send along with a call. Raises Refused when etcd does not take the password, else NotSent."""
         if not self._user:
             return {}
-        try:
-            async with asyncio.timeout(timeout), self._lock:
-                if self._token is None:
-                    self._token = await self._authenticate(connection, timeout)
-        except TimeoutError:
-            raise NotSent(f"etcd at {connection} did not authenticate {self._user!r} in time") from None
+        if self._token is None:
+            self._connection = connection
+            await self._logged_in(timeout)
         return {"token": self._token} if self._token else {}
 
     def forget(self, metadata: Mapping[str, str]) -> None:
-        """Etcd refused this token: the next call fetches a new one, unless another has already done so."""
+        """Etcd refused this token: the next call fetches a new one, unless another has already done so.
+
+        A token that was never accepted is a failed login: tokens that are void at once must not lead to a loop.
+        """
         if self._token == metadata.get("token", ""):
             self._token = None
+            if not self._accepted:
+                self._pace.failed(asyncio.get_running_loop().time(), timed_out=False)
 
-    async def _authenticate(self, connection: Connection, timeout: float) -> str:
-        assert self._file is not None  # __init__ has seen to it
+    def accepted(self) -> None:
+        """Etcd has answered a call that carried the token."""
+        if not self._accepted:
+            self._accepted = True
+            self._pace.succeeded()
+
+    def close(self) -> None:
+        """End a login that is under way; calls that wait for it fail."""
+        if self._login is not None:
+            self._login.cancel()
+
+    async def _logged_in(self, timeout: float) -> None:
+        """Wait for the one login, which goes on when the time is up. Raises Refused or NotSent."""
+        if self._login is None:
+            self._login = asyncio.get_running_loop().create_task(self._log_in(), name="etcd login")
+            self._login.add_done_callback(self._ended)
+        login = self._login
+        await asyncio.wait((login,), timeout=max(0.0, timeout))
+        if not login.done() and self._failure is not None:
+            raise self._failure.with_traceback(None)  # else it would grow with each call that is told
+        if not login.done():
+            raise NotSent(f"etcd has not authenticated {self._user!r} yet; the login goes on")
+        if login.cancelled():
+            raise NotSent("the etcd client is closed")
+        login.result()
+
+    def _ended(self, login: asyncio.Task[None]) -> None:
+        self._login = None
+        if not login.cancelled():
+            login.exception()  # the calls that waited for it may have given up
+
+    async def _log_in(self) -> None:
+        """Log in once, after the pause that the last failure calls for. Raises Refused or NotSent."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._pace.ready_at - loop.time())
+        begun, limit = loop.time(), self._pace.limit
         try:
-            request = AuthenticateRequest(name=self._user, password=read_password(self._file))
-            answer = await connection.call(AUTHENTICATE, request, {}, timeout)
-        except BadSetting as error:
-            raise NotSent(str(error)) from error
+            self._token, self._accepted = await self._authenticate(limit), False
+        except EtcdError as error:
+            self._failure = error
+            self._pace.failed(loop.time(), timed_out=loop.time() - begun > 0.9 * limit)
+            raise
+        self._failure = None
+
+    async def _authenticate(self, limit: float) -> str:
+        assert self._connection is not None, "metadata has set it"
+        connection = self._connection
+        request = AuthenticateRequest(name=self._user, password=await self._password(limit))
+        try:
+            answer = await connection.call(AUTHENTICATE, request, {}, limit)
         except Refused as error:
             if error.message == "etcdserver: authentication is not enabled":
                 return ""  # then nobody needs a token; when it is enabled later, calls are refused, and we come back
             raise Refused(f"{error.reason} (user {self._user!r}, password file {self._file})", error.code) from error
         except OutcomeUnknown as error:
             raise NotSent(f"not authenticated: {error.reason}") from error
-        except EtcdError:
-            raise
         return answer.token
+
+    async def _password(self, limit: float) -> str:
+        """Read the file, which may lie on a disk that hangs. Raises NotSent."""
+        file = self._file
+        assert file is not None, "__init__ has seen to it"
+        try:
+            async with asyncio.timeout(limit):
+                return await run_in_daemon_thread(lambda: read_password(file), "password file")
+        except BadSetting as error:
+            raise NotSent(str(error)) from error
+        except OSError as error:  # TimeoutError is one
+            why = "the disk does not answer" if isinstance(error, TimeoutError) else error.strerror
+            raise NotSent(f"the etcd password file {file} cannot be read: {why}") from None
 
 
 def read_password(path: Path) -> str:

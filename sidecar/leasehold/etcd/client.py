@@ -136,6 +136,7 @@ class EtcdClient:
 
     async def close(self) -> None:
         """Close the connection: what is under way fails, watchers are lost, later calls are not sent."""
+        self._session.auth.close()
         await self._dialer.close()
 
     async def __aenter__(self) -> EtcdClient:

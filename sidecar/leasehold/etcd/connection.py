@@ -16,7 +16,16 @@ from google.protobuf.message import DecodeError, Message
 
 from leasehold.etcd.channel import Channel
 from leasehold.etcd.endpoints import Endpoint
-from leasehold.etcd.errors import Code, EtcdError, NotSent, OutcomeUnknown, RpcError, spoils_connection, translate
+from leasehold.etcd.errors import (
+    Code,
+    EtcdError,
+    NotSent,
+    OutcomeUnknown,
+    RpcError,
+    is_lasting,
+    spoils_connection,
+    translate,
+)
 from leasehold.etcd.grpc import Call
 from leasehold.etcd.methods import Method
 from leasehold.resolver import Address
@@ -35,6 +44,10 @@ class Connection:
         self.endpoint = endpoint
         self.address = address
         self.lost: str | None = None
+        self.unfit = False
+        """Whether it was closed because the member does not serve us, and will not for some time."""
+        self.member = 0
+        """The id of the member that answered last."""
         self.proven = False
         """Whether etcd has answered a call on it."""
         self._on_lost = on_lost
@@ -97,6 +110,15 @@ class Connection:
         self.close(f"no answer within {timeout:.3g} s")
         return OutcomeUnknown(f"{self} did not answer within {timeout:.3g} s")
 
+    def no_etcd(self) -> OutcomeUnknown:
+        """Give the connection up because the other end cannot be led on; the error to raise."""
+        self.unfit = True
+        self.close(
+            f"{self} is not an etcd that Leasehold can lead on: its answers name no cluster and no member, so no "
+            "keep-alive can be confirmed (kine answers so); use an etcd"
+        )
+        return OutcomeUnknown(self.lost or "")
+
     def failure(self, error: Exception) -> EtcdError:
         """What became of a call that ended so; gives the connection up where that is its fault."""
         if isinstance(error, EtcdError):
@@ -104,6 +126,7 @@ class Connection:
         if isinstance(error, RpcError) and self.lost is None:
             translated = translate(error, str(self))
             if spoils_connection(translated):
+                self.unfit = is_lasting(translated)
                 self.close(translated.reason)
             return translated
         # A lost connection, a broken frame or message.

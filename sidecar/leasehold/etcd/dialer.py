@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
+from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
@@ -24,6 +25,13 @@ _ATTEMPT_SECONDS: Final = 0.5
 """The least that an attempt gets, if there is that much time: a TLS handshake in a throttled container takes some.
 Endpoints that are not tried for lack of time come first in the next call.
 """
+
+_QUIET_SECONDS: Final = 60.0
+
+_PROXY: Final = (
+    "answers over one connection to %s come from several members: a proxy or load balancer is in between, and "
+    "keep-alives cannot be confirmed; name the etcd members themselves as endpoints"
+)
 
 log = logging.getLogger("leasehold.etcd.dialer")
 
@@ -43,6 +51,10 @@ class Dialer:
         self._limit: asyncio.Timeout | None = None
         """The time limit of the attempt that is under way."""
         self._failure = ""
+        self._unfit = False
+        """Whether the last failure was that of a member that answers, but does not serve us."""
+        self._said: dict[str, float] = {}
+        self._through_proxy = False
 
     async def connection(self, deadline: float) -> Connection:
         """The live connection, or a new one by `deadline` (event loop time). Raises NotSent."""
@@ -52,7 +64,7 @@ class Dialer:
             async with asyncio.timeout_at(deadline):
                 await self._lock.acquire()
         except TimeoutError:
-            raise NotSent(f"no connection to etcd in time: {self._failure or 'still connecting'}") from None
+            raise self._no_connection("still connecting") from None
         try:
             return self._live() or await self._dial(deadline)
         finally:
@@ -75,10 +87,14 @@ class Dialer:
             failures.append(await self._try_target(target, until))
             if self._current is not None:
                 return self._current
-            self._failure = "; ".join(failures)
+            self._failure, self._unfit = "; ".join(failures), False
             self._start_after(target)
         self._refuse_if_closed()
-        raise NotSent(f"no connection to etcd: {self._failure or 'no time was left'}")
+        raise self._no_connection("no time was left")
+
+    def _no_connection(self, otherwise: str) -> NotSent:
+        """The last failure; of a member that does not serve us in the words that the call before was told."""
+        return NotSent(self._failure if self._unfit else f"no connection to etcd: {self._failure or otherwise}")
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -109,11 +125,10 @@ class Dialer:
         connection = Connection(target.endpoint, address, self._lost)
         self.connects += 1
         try:
-            context = self._context(target.endpoint)
             async with asyncio.timeout_at(until) as self._limit:
-                await connection.open(context)
+                await connection.open(await self._context(target.endpoint))
             self._adopt(connection, target)
-        except (Unreachable, BadSetting, TimeoutError) as error:
+        except (Unreachable, BadSetting, OSError) as error:  # TimeoutError is an OSError
             target.failed(address, asyncio.get_running_loop().time())
             return f"{connection}: {_text(error)}"
         finally:
@@ -128,15 +143,20 @@ class Dialer:
         if connection.lost is not None:
             raise Unreachable(connection.lost)
         self._current = connection
-        self._failure = ""
         self._next = self._targets.index(target)
-        log.info("connected to etcd at %s", connection)
+        self._say(logging.DEBUG if self._unfit else logging.INFO, f"connected to etcd at {connection}")
+        self._failure, self._unfit = "", False
 
-    def _context(self, endpoint: Endpoint) -> ssl.SSLContext | None:
-        return client_context(self._tls) if endpoint.tls else None
+    async def _context(self, endpoint: Endpoint) -> ssl.SSLContext | None:
+        """Read the certificate files, which may lie on a disk that hangs. Raises BadSetting, and OSError."""
+        return await run_in_daemon_thread(lambda: client_context(self._tls), "certificates") if endpoint.tls else None
 
-    def answered(self, connection: Connection) -> None:
-        """Note that etcd answered on this connection: the endpoint's record is clean again."""
+    def answered(self, connection: Connection, member: int) -> None:
+        """Note that this member of etcd answered on this connection: the endpoint's record is clean again."""
+        if connection.member not in (0, member) and not self._through_proxy:
+            self._through_proxy = True
+            log.warning("%s", _PROXY % connection)
+        connection.member = member
         if not connection.proven and connection is self._current:
             connection.proven = True
             self._targets[self._next].answered(connection.address)
@@ -147,10 +167,21 @@ class Dialer:
         self._current = None
         if self._closed:
             return
-        log.warning("lost the connection to etcd at %s: %s", connection, reason)
-        self._failure = f"{connection}: {reason}"
-        self._targets[self._next].failed(connection.address, asyncio.get_running_loop().time())
-        self._start_after(self._targets[self._next])
+        level = logging.DEBUG if connection.unfit else logging.WARNING  # the caller is told the same, and tells it once
+        self._say(level, f"lost the connection to etcd at {connection}: {reason}")
+        self._unfit = connection.unfit
+        self._failure = reason if connection.unfit else f"{connection}: {reason}"
+        target, now = self._targets[self._next], asyncio.get_running_loop().time()
+        note = target.unfit if connection.unfit else target.failed
+        note(connection.address, now)
+        self._start_after(target)
+
+    def _say(self, level: int, text: str) -> None:
+        """Log a text, but the same one no more than once a minute."""
+        now = asyncio.get_running_loop().time()
+        self._said = {said: at for said, at in self._said.items() if now - at < _QUIET_SECONDS}
+        log.log(logging.DEBUG if text in self._said else level, "%s", text)
+        self._said.setdefault(text, now)
 
     def _start_after(self, target: Target) -> None:
         self._next = (self._targets.index(target) + 1) % len(self._targets)

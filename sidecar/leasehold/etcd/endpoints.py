@@ -20,6 +20,8 @@ from leasehold.resolver import Address, Resolver
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.0
+LONGEST_UNFIT_PAUSE_SECONDS: Final = 30.0
+"""For a member that answers, but does not serve us: a learner, a corrupt cluster, no etcd at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,11 @@ def _parse(url: str) -> Endpoint:
 class _Health:
     backoff: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, jitter=0.0))
     ready_at: float = 0.0
+    unfit: Backoff = field(
+        default_factory=lambda: Backoff(FIRST_PAUSE_SECONDS, LONGEST_UNFIT_PAUSE_SECONDS, jitter=0.0)
+    )
+    """An answer does not reset it: under the CORRUPT alarm, keep-alives pass."""
+    unfit_at: float = 0.0
 
     def fail(self, now: float) -> None:
         self.ready_at = now + self.backoff.next_pause()
@@ -64,6 +71,12 @@ class _Health:
     def succeed(self) -> None:
         self.ready_at = 0.0
         self.backoff.reset()
+
+    def be_unfit(self, now: float) -> None:
+        if now - self.unfit_at > 2 * LONGEST_UNFIT_PAUSE_SECONDS:
+            self.unfit.reset()
+        self.ready_at = now + self.unfit.next_pause()
+        self.unfit_at = now
 
 
 class Target:
@@ -89,6 +102,10 @@ class Target:
     def failed(self, address: Address | None, now: float) -> None:
         """Note a failure of one address, or of the look-up (None)."""
         (self._lookup if address is None else self._health(address)).fail(now)
+
+    def unfit(self, address: Address, now: float) -> None:
+        """Note that the member there answers, but does not serve us."""
+        self._health(address).be_unfit(now)
 
     def answered(self, address: Address) -> None:
         """Note that etcd answered a call there."""

@@ -135,10 +135,14 @@ _TOKEN_MESSAGES: Final = frozenset(
     }
 )
 
-_MEMBER_UNFIT: Final = frozenset({"etcdserver: not capable", "etcdserver: rpc not supported for learner"})
+_LEARNER: Final = "etcdserver: rpc not supported for learner"
+_CORRUPT: Final = "etcdserver: corrupt cluster"
+_MEMBER_UNFIT: Final = frozenset({"etcdserver: not capable", _LEARNER})
 
 _HINTS: Final = {
     _NO_SPACE: "its space is used up (NOSPACE alarm): compact, defragment and disarm it, or raise its quota",
+    _CORRUPT: "its CORRUPT alarm is on: replace the member whose data differs, and disarm the alarm",
+    _LEARNER: "it is a learner, which serves no candidates: name a voting member as an endpoint",
     "etcdserver: user name is empty": "it demands a user name and a password, and none were given",
     "etcdserver: permission denied": "permission denied: the user or certificate lacks a role for these keys",
 }
@@ -164,6 +168,13 @@ def spoils_connection(error: EtcdError) -> bool:
             return not error.no_space  # every member has that alarm, and keep-alives go on under it
         case _:
             return False
+
+
+def is_lasting(error: EtcdError) -> bool:
+    """Whether the member will go on answering so for some time: no use to ask it several times a second."""
+    if isinstance(error, OutcomeUnknown):
+        return error.message == _CORRUPT
+    return isinstance(error, Refused) and spoils_connection(error)
 
 
 def _decided(code: Code, message: str) -> bool:

@@ -3,7 +3,7 @@
 etcd answers the requests of a keep-alive stream one after another, in the order they came. So the n-th answer belongs
 to the n-th request, and each of ours knows when *it* was sent: a late answer is never taken for a newer request's. A
 request without an answer in time costs the connection, and with it the stream; nothing late can come after that.
-(etcd's grpc-proxy answers keep-alives on a schedule of its own: do not put one in between.)
+(etcd's grpc-proxy answers keep-alives on a schedule of its own: do not put one in between. The dialer says so.)
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class _Lane:
             self.connection.close("a keep-alive answer came that belongs to no request")
             return
         self._waiting.popleft()
-        self._session.dialer.answered(self.connection)
+        self._session.dialer.answered(self.connection, message.header.member_id)
         if not renewal.answer.done():
             renewal.answer.set_result(KeepAliveAnswer(origin_of(message.header), message.ID, message.TTL, renewal.sent))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -20,8 +20,8 @@ A = TypeVar("A", bound=Message)
 R = TypeVar("R")
 
 _CONNECTING: Final = 0.75
-"""The share of a call's time that connecting and authenticating may take. A call that is then sent with no time left
-would time out for nothing, and take a good connection with it.
+"""The share of a call's time that connecting and waiting for a login may take. A call that is then sent with no time
+left would time out for nothing, and take a good connection with it.
 """
 
 _TOKENS: Final = 3
@@ -72,7 +72,11 @@ class Session:
         except Refused as error:
             self.refused(error, metadata)
             raise
-        self.dialer.answered(connection)
+        header = cast(Any, answer).header  # every answer of etcd has one
+        if not header.cluster_id and not header.member_id:
+            raise connection.no_etcd()
+        self.dialer.answered(connection, header.member_id)
+        self.auth.accepted()
         return answer, sent
 
     def refused(self, error: Refused, metadata: Mapping[str, str]) -> None:

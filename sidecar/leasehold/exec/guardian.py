@@ -14,7 +14,7 @@ such as containers, are not its descendants; the guardian may not signal process
 
 Lines from leasehold: `deadline SECONDS`, `grace SECONDS`, `start TOKEN`, `signal NUMBER`, `stop`.
 Lines to it: `ready`, `ended CODE` (the command's own exit code, 128 + n for signal n), `stopping WHY`,
-`failed CODE TEXT` (the command could not be started), `gone` (no process of the tree is left).
+`failed CODE TEXT` (the command could not be started), `gone` (no process of the tree is left), `bug TRACEBACK`.
 
 It must start quickly and stay small: it imports only a few modules of the standard library.
 """
@@ -270,7 +270,18 @@ def main() -> None:
         Guardian(command, int(control), int(report), float(margin), terminal == "1").run()
     except BaseException:  # whatever happened, the tree must not outlive the guardian
         _kill_all()
-        raise
+        _report_bug(int(report))
+        sys.exit(1)
+
+
+def _report_bug(report: int) -> None:
+    """Let leasehold log it. Our standard error may be a pipe that nobody reads: then we would never end."""
+    import traceback  # not before it is needed: this process must stay small
+
+    try:
+        os.write(report, f"bug {traceback.format_exc()!r}\n".encode())
+    except OSError:  # nobody listens any more
+        return
 
 
 def _kill_all() -> None:

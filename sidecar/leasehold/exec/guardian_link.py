@@ -134,6 +134,8 @@ class GuardianLink:
             self.stopping = value
         elif word == "gone":
             self.gone = True
+        elif word == "bug":
+            _log.error("the guardian failed: %s", value)
 
     def reap(self) -> None:
         """Collect children that have ended: the guardian, and orphans that came to us."""

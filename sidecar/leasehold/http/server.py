@@ -68,8 +68,8 @@ class App:
         """Paths with unending answers, whose number their handlers limit."""
 
     def get(self, path: str, handler: Handler) -> None:
-        """Answer GET, and HEAD with the same headers."""
-        self._routes.setdefault(path, {}).update(GET=handler, HEAD=handler)
+        """Answer GET, HEAD with the same headers, and OPTIONS, the default check of HAProxy, with the same status."""
+        self._routes.setdefault(path, {}).update(GET=handler, HEAD=handler, OPTIONS=handler)
 
     def post(self, path: str, handler: Handler) -> None:
         """Answer POST."""

@@ -107,7 +107,7 @@ class Streams:
         response = aio.StreamResponse(headers=headers({"Content-Type": "text/event-stream"}))
         response.force_close()
         await response.prepare(request)
-        if request.method == "HEAD":
+        if request.method != "GET":
             return response
         stream = self._open()
         try:
