@@ -1,7 +1,8 @@
 #!/bin/bash
 # etcd v3.7.3, the Election service of the server (v3election), called over the JSON gateway.
 # Guess: Campaign answers only a candidate that leads. One whose lease ended while it waited gets an error, as it does
-#   from the Lock service. A repeated Campaign of the same lease is the same candidate, whatever becomes of the first call.
+#   from the Lock service. A repeated Campaign of the same lease is the same candidate, and the end of the first call
+#   changes nothing.
 # Behaviour: Campaign waits for the keys before its own and does not look whether its own is still there. Victory is
 #   told to a candidate whose lease is revoked, and to one whose key went when the client hung up its first call.
 set -euo pipefail
@@ -51,7 +52,6 @@ def keys(name):
 
 def leases():
     return [call("lease/grant", TTL=600)["ID"] for _ in range(3)]
-
 for _ in range(100):
     try:
         call("maintenance/status")
@@ -63,7 +63,8 @@ first, second, third = leases()
 call("election/campaign", name=text("e"), lease=first)
 answers = [background("election/campaign", name=text("e"), lease=lease) for lease in (second, third)]
 call("lease/revoke", ID=second), call("lease/revoke", ID=first), time.sleep(1)
-print("revoked candidate:", answers[0].get("leader"), "\nthe next one:     ", answers[1].get("leader"), "\nkeys:", keys("e"))
+print("revoked candidate:", answers[0].get("leader"))
+print("the next one:     ", answers[1].get("leader"), "\nkeys:", keys("e"))
 assert "leader" in answers[0] and "leader" in answers[1] and keys("e") == 1
 
 first, second, third = leases()

@@ -1,10 +1,10 @@
 #!/bin/bash
-# etcd's Go client v3.7.3: the Session under its Election and Mutex, here etcdctl lock's, when answers come late and then
-# the link is lost.
-# Guess: a session is over for its client before its lease can be over at the server: the client counts the TTL from when
-#   it asked, and "session expired" comes before the next one holds the lock.
-# Behaviour: the client counts from the arrival of the answer. By what the answer was late, the old holder holds the lock
-#   beside the next one, without a sign.
+# etcd's Go client v3.7.3: the Session under its Election and Mutex, here that of etcdctl lock, while answers are late
+# and then the link is lost.
+# Guess: the client counts the TTL from its request, so "session expired" comes before the lease can be over at etcd and
+#   the next candidate holds the lock.
+# Behaviour: the client counts from the arrival of the answer. The old holder holds the lock beside the next one for as
+#   long as the answer was late, and nothing tells it.
 set -euo pipefail
 work=$(mktemp -d)
 trap '[ -z "$(jobs -p)" ] || { kill $(jobs -p) 2>/dev/null; wait || true; }; rm -rf "$work"' EXIT
@@ -34,7 +34,7 @@ print(*("127.0.0.1:%d" % x.getsockname()[1] for x in s))')
 cat >finding.py <<'EOF'
 import asyncio, sys, time
 
-PORT, LATE = int(sys.argv[1].rpartition(":")[2]), 3
+PORT, LATE = int(sys.argv[1].rpartition(":")[2]), 4
 lost = False
 
 async def pipe(reader, writer, late):
@@ -47,8 +47,9 @@ async def slow(reader, writer):
     await asyncio.gather(pipe(reader, to_etcd, 0), pipe(from_etcd, writer, LATE))
 
 async def lock(port):
-    command = "./etcdctl", "--endpoints", f"127.0.0.1:{port}", "lock", "--ttl", "6", "name"
-    return await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+    command = "./etcdctl", "--dial-timeout", "30s", "--endpoints", f"127.0.0.1:{port}", "lock", "--ttl", "12", "name"
+    pipes = {"stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.PIPE}
+    return await asyncio.create_subprocess_exec(*command, **pipes)
 
 async def main():
     global lost
@@ -61,7 +62,7 @@ async def main():
     await asyncio.sleep(6)
     assert not won.done()
     lost, start = True, time.monotonic()
-    print(f"TTL 6 s, etcd's answers to the first {LATE} s late; now its link is lost")
+    print(f"TTL 12 s, etcd's answers to the first {LATE} s late; now its link is lost")
     await won
     held = time.monotonic()
     print(f"{held - start:4.1f} s: the second holds the lock")

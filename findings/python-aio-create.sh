@@ -57,7 +57,8 @@ async def main():
 try:
     asyncio.run(main())
 except ValueError as error:
-    print("kubernetes.aio.leaderelection:", type(error).__name__, "after", requests, *str(error).splitlines()[:3], sep="\n  ")
+    print("kubernetes.aio.leaderelection:", type(error).__name__, "after", requests)
+    print(*str(error).splitlines()[:3], sep="\n")
     assert "pretty" in str(error) and requests == ["GET"]
 else:
     raise SystemExit("run() raised nothing")

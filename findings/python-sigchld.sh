@@ -20,7 +20,8 @@ def run(seconds, code):
 
 assert signal.getsignal(signal.SIGCHLD) == (signal.SIG_IGN if "ignored" in sys.argv else signal.SIG_DFL)
 waited = [run(1, code) for code in (0, 7)] + [asyncio.run(status(1, code)) for code in (0, 7)]
-print("Python", platform.python_version(), sys.argv[1], "  subprocess of 0, 7:", waited[:2], "  asyncio of 0, 7:", waited[2:])
+print(f"Python {platform.python_version()}, SIGCHLD {sys.argv[1]}; of exit statuses 0 and 7,")
+print("  subprocess.run tells", waited[:2], "and asyncio", waited[2:])
 assert waited == ([0, 0, 255, 255] if "ignored" in sys.argv else [0, 7, 0, 7])
 EOF
 found=0
