@@ -26,8 +26,8 @@ import (
 
 var (
 	start   = time.Now()
-	mutex   sync.Mutex          // guards the three below
-	leading = map[string]bool{} // the candidates between OnStartedLeading and OnStoppedLeading
+	mutex   sync.Mutex          // guards the three variables below
+	leading = map[string]bool{} // the candidates whose OnStartedLeading has a live context
 	stored  *coordination.Lease
 	onWrite = func(*coordination.Lease) {}
 	cut     atomic.Bool // whether requests of candidate A hang
