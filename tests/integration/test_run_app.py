@@ -1,11 +1,15 @@
 """A sidecar and the app beside it: its health decides whether to stand for the lock, its work how long to keep it."""
 
 import signal
+import sys
+from collections.abc import Callable
 
-from tests.servers import wait_for
+import pytest
+
+from tests.servers import EtcdServer, wait_for
 from tests.support.exclusion_checker import Witness
 from tests.support.run_bench import App, Bench
-from tests.support.sidecars import PATIENCE
+from tests.support.sidecars import PATIENCE, Sidecar
 
 
 def test_the_life_of_an_app(bench: Bench) -> None:
@@ -59,3 +63,19 @@ def test_second_term_changes_nothing(bench: Bench) -> None:
     assert a.post("/drained") == 202
     assert a.wait() == 0
     assert bench.stored.entries() == []
+
+
+_IGNORING = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+
+
+@pytest.mark.parametrize(
+    ("hook", "words"), [("true", "the on-gained hook has ended"), ("false", "failed with status 1")]
+)
+def test_hooks_under_a_parent_that_ignores_children(
+    hook: str, words: str, etcd: EtcdServer, root: str, sidecar_factory: Callable[..., Sidecar]
+) -> None:
+    """An ignored SIGCHLD is inherited; with it, the kernel would forget how a hook ended."""
+    command = (sys.executable, "-c", _IGNORING, sys.executable, "-m", "leasehold", "run")
+    sidecar = sidecar_factory("a", etcd.url, root=root, flags=("--on-gained", hook), command=command)
+    sidecar.wait_leading()
+    sidecar.wait_for_log(words)

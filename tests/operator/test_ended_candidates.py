@@ -11,8 +11,8 @@ from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
 from leasehold.clock import now
-from leasehold.election import election, yielding
 from leasehold.election import events as ev
+from leasehold.election import yielding
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd.client import EtcdClient
@@ -94,8 +94,7 @@ async def test_uncertain_deletion_revokes_at_once(
 ) -> None:
     """The next one waits for that: only after a deletion that is certain may a lease linger."""
     monkeypatch.setattr(runner, "LEASE_LINGER_SECONDS", NEVER)
-    for module in (election, yielding):
-        monkeypatch.setattr(module, "STOP_PATIENCE", 1.0)
+    monkeypatch.setattr(yielding, "STOP_TIMEOUT_SECONDS", 1.0)
     async with Deaf([etcd.url], clock=now) as deaf, holding(deaf, board, root) as (made, running):
         lease = made.election.lease_id
         assert lease

@@ -182,9 +182,12 @@ def test_a_large_request_waits_for_windows() -> None:
     assert list(pair.requests.values()) == [framed(message)]
 
 
-def test_no_window_is_taken_for_granted_before_settings() -> None:
-    """HTTP/2's default counts until the peer's SETTINGS come; more would be a flow control error."""
+def test_a_stream_window_that_is_not_named() -> None:
+    """HTTP/2's default counts then, however large the connection's window is; more would be a flow control error."""
     ours = GrpcConnection("http", "etcd:2379")
+    settings = struct.pack(">HBBBIHI", 0, 6, 4, 0, 0, 5, 16_384)  # MAX_FRAME_SIZE alone, as etcd's
+    window = struct.pack(">HBBBII", 0, 4, 8, 0, 0, 1_000_000)
+    ours.receive(settings + window)
     ours.send(ours.call(PATH, {}, lambda _: None, lambda _: None), bytes(3 * DEFAULT_WINDOW_BYTES), end=True)
     assert len(ours.take_output()) < DEFAULT_WINDOW_BYTES + 2_000
 

@@ -5,6 +5,7 @@ asyncio, aiohttp, gRPC, kubernetes and so on are imported only once the settings
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     from leasehold.settings.config import run_config
 
     config = run_config(arguments, environ)
+    # A parent that ignores SIGCHLD hands that on, and the kernel then forgets how hooks ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     from leasehold.run import app
 
     return _start(app.run, config)

@@ -198,8 +198,8 @@ class GrpcConnection:
                 SettingCodes.MAX_HEADER_LIST_SIZE: HEADER_LIST_BYTES,
             },
         )
-        # The library takes a peer to allow 6 MiB until its SETTINGS come. HTTP/2 says 65,535, and etcd resets a stream
-        # that sends more (FLOW_CONTROL_ERROR).
+        # The library takes a stream's first window to be 6 MiB unless the peer's SETTINGS name it, which etcd's do not.
+        # HTTP/2's default is 65,535, and etcd resets a stream that sends more (FLOW_CONTROL_ERROR).
         self._http.remote_settings = Settings(
             client=False,
             initial_values={
