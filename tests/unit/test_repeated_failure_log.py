@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from leasehold.repeated_failure_log import RepeatedFailureLog
+from leasehold.logs import RepeatedFailureLog
 
 
 def test_a_lasting_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

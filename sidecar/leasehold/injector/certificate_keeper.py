@@ -20,7 +20,7 @@ from leasehold.injector.certificate import Kept, Pair, step
 from leasehold.injector.config import OwnCertificate
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.repeated_failure_log import RepeatedFailureLog
+from leasehold.logs import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.injector.certificate_keeper")
 

@@ -17,6 +17,7 @@ from leasehold import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.lock.names import LockName
+from leasehold.logs import RepeatedFailureLog
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Fence, LeaderElection
@@ -39,7 +40,6 @@ from leasehold.operator.watch.mirror import Mirror
 from leasehold.operator.watch.mirror_feed import FeedConfig, FeedListener, MirrorFeed
 from leasehold.operator.watch.pod_index import PodIndex
 from leasehold.operator.watch.pods import Pods
-from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.operator.controller")
 

@@ -14,9 +14,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from leasehold.logs import RepeatedFailureLog
 from leasehold.operator.reconcile.api import KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
-from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.operator.health")
 

@@ -15,11 +15,11 @@ from typing import Final
 
 from leasehold.backoff import Backoff
 from leasehold.lock.names import LockName
+from leasehold.logs import RepeatedFailureLog
 from leasehold.operator.reconcile.api import KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.watch.caches import Caches
 from leasehold.operator.watch.transform import Kind
-from leasehold.repeated_failure_log import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.operator.resync")
 

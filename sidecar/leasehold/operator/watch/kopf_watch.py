@@ -21,8 +21,8 @@ import kopf
 
 from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import GROUP, PLURAL, VERSION
+from leasehold.logs import RepeatedFailureLog
 from leasehold.operator.watch.transform import Body, Kind, trim
-from leasehold.repeated_failure_log import RepeatedFailureLog
 
 log = logging.getLogger("leasehold.operator.kopf_watch")
 
