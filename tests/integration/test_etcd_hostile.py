@@ -17,6 +17,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import h2.settings
 import pytest
 
 from leasehold.clock import now
@@ -33,7 +34,8 @@ def nothing_left_behind(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """No exception that nobody asked for, no transport that nobody closed: asyncio tells of such."""
     yield
     gc.collect()
-    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+    records = [*caplog.get_records("call"), *caplog.get_records("teardown")]
+    assert [r.getMessage() for r in records if r.levelno >= logging.ERROR] == []
 
 
 @contextlib.asynccontextmanager
@@ -163,6 +165,11 @@ def no_message(http: h2.connection.H2Connection, stream: int) -> None:
     http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
 
 
+def two_messages(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_data(stream, framed(RANGE) * 2)
+
+
 def half_a_message(http: h2.connection.H2Connection, stream: int) -> None:
     http.send_headers(stream, OK_HEADERS)
     http.send_data(stream, framed(bytes(100))[:50])
@@ -198,6 +205,7 @@ BROKEN = [
     not_grpc,
     no_status,
     no_message,
+    two_messages,
     half_a_message,
     compressed,
     undecodable,
@@ -359,3 +367,67 @@ async def test_watch_messages_that_mean_nothing_are_passed_over() -> None:
         async with asyncio.timeout(30):
             with pytest.raises(WatchLost, match="enough"):
                 await anext(watcher)
+
+
+def answered(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK_HEADERS)
+    http.send_data(stream, framed(RANGE))
+    http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+
+async def test_an_answer_counts_in_the_turn_of_its_time_limit() -> None:
+    """After a pause of this process, both come in one turn of the loop."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        writer.write(http.data_to_send())
+        while data := await reader.read(65536):
+            for event in http.receive_data(data):
+                if isinstance(event, h2.events.StreamEnded):
+                    answered(http, event.stream_id)
+                    writer.write(http.data_to_send())
+                    pause()
+
+    def pause() -> None:
+        end = asyncio.get_running_loop().time() + LITTLE
+        while asyncio.get_running_loop().time() < end:
+            pass
+
+    async with serving(serve) as client:
+        await client.range("k", timeout=60)
+        await client.range("k", timeout=LITTLE)
+        assert client.connects == 1
+
+
+async def test_a_cancelled_keep_alive_on_a_lost_connection() -> None:
+    """Nobody waits for its outcome, and asyncio has nothing to complain of."""
+    asked = asyncio.Event()
+    async with serving(speaking(lambda _, __: asked.set())) as client:
+        task = asyncio.create_task(client.keep_alive(1))
+        await asked.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_peer_that_ends_its_side_and_reads_nothing() -> None:
+    """The connection is lost at once, though much is still unsent."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 2**30})
+        http.increment_flow_control_window(2**30)
+        writer.write(http.data_to_send())
+        await reader.read(1_000)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write_eof()
+        await ended.wait()
+
+    ended = asyncio.Event()
+    async with serving(serve) as client:
+        try:
+            with pytest.raises(OutcomeUnknown, match="other side closed"):
+                await client.put("k", bytes(16_000_000), timeout=60)
+        finally:
+            ended.set()

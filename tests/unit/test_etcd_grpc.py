@@ -18,7 +18,8 @@ from grpclib.client import Channel, UnaryUnaryMethod
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
 from leasehold.etcd.errors import Code, RpcError
-from leasehold.etcd.grpc import DEFAULT_WINDOW_BYTES, MESSAGE_BYTES, Broken, GrpcConnection
+from leasehold.etcd.frames import Broken
+from leasehold.etcd.grpc import DEFAULT_WINDOW_BYTES, MESSAGE_BYTES, QUIET_FRAMES, GrpcConnection
 from leasehold.etcd.rpc_pb2 import RangeRequest, RangeResponse
 
 HEAD = [(":status", "200"), ("content-type", "application/grpc")]
@@ -155,6 +156,7 @@ def test_a_call_brings_its_answer() -> None:
         (reset, Code.UNKNOWN, "code 7"),
         (saying(b"", trailers=[("grpc-status", "99")]), Code.UNKNOWN, ""),
         (saying(b"", trailers=[("grpc-status", "-1")]), Code.UNKNOWN, ""),
+        (saying(b"", trailers=[("grpc-status", "9" * 5_000)]), Code.UNKNOWN, ""),
         (saying(b"", trailers=[("grpc-status", "14"), ("grpc-message", "%zz %")]), Code.UNAVAILABLE, "%zz %"),
     ],
 )
@@ -290,6 +292,99 @@ def test_what_is_done_before_goaway_is_taken() -> None:
     with pytest.raises(Broken, match="GOAWAY"):
         pair.ours.receive(pair.peer.data_to_send()[:-17] + goaway + pair.peer.data_to_send()[-17:])
     assert (heard.messages, heard.ends) in (([b"done"], [None]), ([], []))
+
+
+def test_late_answers_to_cancelled_calls_harm_nothing() -> None:
+    """Not even if other calls have come and gone since, and far more were cancelled than the library remembers."""
+    late = Pair(saying(b"late"))
+    heard = [Heard() for _ in range(300)]
+    calls = [late.ours.call(PATH, {}, each.messages.append, each.ends.append) for each in heard]
+    for call in calls:
+        late.ours.send(call, b"q", end=True)
+    for event in late.peer.receive_data(late.ours.take_output()):
+        late._hear(event)
+    for call in calls:
+        late.ours.cancel(call)
+    assert late.call().messages == [b"late"]
+    assert [each.messages for each in heard] == [[]] * 300
+
+
+def test_a_status_among_the_headers_ends_no_call() -> None:
+    """Only headers that end the stream are trailers as well."""
+
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, [*HEAD, ("grpc-status", "0")])
+        http.send_data(stream, framed(b"ok"))
+        http.send_headers(stream, OK, end_stream=True)
+
+    assert Pair(answer).call().messages == [b"ok"]
+
+
+@pytest.mark.parametrize("kind", [0, 2, 4, 6, 8, 77], ids=["DATA", "PRIORITY", "SETTINGS", "PING", "WINDOW", "unknown"])
+def test_frames_without_end_are_refused(kind: int) -> None:
+    """Each is within the protocol; in a row, without anything for a call between them, they are a fault."""
+    body = {2: bytes(3) + b"\3\1", 6: bytes(8), 8: bytes(3) + b"\1"}.get(kind, b"")
+    frame = bytes([0, 0, len(body), kind, 0, 0, 0, 0, 1 if kind in (0, 2) else 0]) + body
+
+    def answer(http: Http, stream: int) -> None:
+        http.send_headers(stream, HEAD)
+
+    pair = Pair(answer)
+    pair.call()
+    pair.ours.receive(frame * (QUIET_FRAMES - 100))
+    with pytest.raises(Broken, match="belong to no call"):
+        pair.ours.receive(frame * 200)
+
+
+def test_frames_between_answers_are_allowed() -> None:
+    """However many in all."""
+    pair = Pair(saying(b"ok"))
+    ping = bytes([0, 0, 8, 6, 1, 0, 0, 0, 0]) + bytes(8)
+    for _ in range(5):
+        pair.ours.receive(ping * (QUIET_FRAMES // 2))
+        assert pair.call().messages == [b"ok"]
+
+
+def test_unknown_settings_are_not_kept() -> None:
+    """HTTP/2 has 65,536 possible ones; the library would remember each that comes."""
+    ours = GrpcConnection("http", "etcd:2379")
+    tracemalloc.start()
+    try:
+        for first in range(9, 20_000, 2_000):
+            settings = b"".join(struct.pack(">HI", first + number, 1) for number in range(2_000))
+            ours.receive(len(settings).to_bytes(3, "big") + bytes([4, 0, 0, 0, 0, 0]) + settings)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_header_block_has_a_bound() -> None:
+    """Before it is decoded, which takes a time that grows with the square of its length."""
+    first, more = bytes([0, 64, 0, 1, 0, 0, 0, 0, 1]), bytes([0, 64, 0, 9, 0, 0, 0, 0, 1])
+    ours = GrpcConnection("http", "etcd:2379")
+    ours.send(ours.call(PATH, {}, lambda _: None, lambda _: None), b"", end=True)
+    with pytest.raises(Broken, match="headers of"):
+        ours.receive(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]) + first + bytes(16_384) + (more + bytes(16_384)) * 4)
+
+
+def test_a_callback_may_send_and_cancel() -> None:
+    """In the middle of what came: for its own call, and for another whose answer stands in the same bytes."""
+    pair = Pair(saying(b"ok"))
+    heard = [Heard() for _ in range(3)]
+    calls = [pair.ours.call(PATH, {}, each.messages.append, each.ends.append) for each in heard]
+
+    def at_first(message: bytes) -> None:
+        heard[0].messages.append(message)
+        pair.ours.cancel(calls[0])
+        pair.ours.cancel(calls[1])
+        pair.ours.send(calls[2], b"q", end=True)
+
+    calls[0].on_message = at_first
+    for call in calls[:2]:
+        pair.ours.send(call, b"q", end=True)
+    pair.talk()
+    assert [each.messages for each in heard] == [[b"ok"], [], [b"ok"]]
+    assert [each.ends for each in heard] == [[], [], [None]]
 
 
 def test_a_message_without_bound_is_refused() -> None:

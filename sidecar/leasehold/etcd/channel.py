@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.errors import RpcError
-from leasehold.etcd.grpc import Broken, Call, GrpcConnection
+from leasehold.etcd.frames import Broken
+from leasehold.etcd.grpc import Call, GrpcConnection
 from leasehold.etcd.tls import handshake_failure
 from leasehold.resolver import Address
 
@@ -105,6 +106,10 @@ class Channel(asyncio.Protocol):
             self._refuse("it speaks HTTP/1, not gRPC: is this etcd's client port?")
         else:
             self._refuse("it does not speak HTTP/2: is this etcd's client port?")
+
+    def eof_received(self) -> None:
+        """Nothing more comes. asyncio would first send what is unsent, to a peer that may never read it."""
+        self._lose("the other side closed the connection")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The transport has let go of its socket."""

@@ -67,13 +67,15 @@ class Connection:
         if self.lost is not None:
             raise NotSent(f"no connection to {self}: {self.lost}")
         unary = _Unary()
-        call = self.begin(method, metadata, unary.messages.append, unary.end)
+        call = self.begin(method, metadata, unary.take, unary.end)
         self.send(call, request, end=True)
         try:
-            async with asyncio.timeout(timeout):
-                return method.answer.FromString(await unary.answer)
-        except TimeoutError:
-            raise self.silent(timeout) from None
+            # Not asyncio.timeout: it discards an answer that came in the turn of the loop in which the time ran out, as
+            # both do after a pause of this process.
+            await asyncio.wait((unary.answer,), timeout=timeout)
+            if not unary.answer.done():
+                raise self.silent(timeout)
+            return method.answer.FromString(unary.answer.result())
         except (RpcError, DecodeError) as error:
             raise self.failure(error) from error
         finally:
@@ -156,18 +158,22 @@ class _Unary:
     """The one answer to a call that has one."""
 
     def __init__(self) -> None:
-        self.messages: list[bytes] = []
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._message: bytes | None = None
+
+    def take(self, message: bytes) -> None:
+        """Keep the answer. Raises RpcError at a second one: they could come without end."""
+        if self._message is not None:
+            raise RpcError(Code.INTERNAL, "etcd gave more than one answer to the call")
+        self._message = message
 
     def end(self, error: RpcError | None) -> None:
         if self.answer.done():
             return
-        if error is None and len(self.messages) != 1:
-            error = RpcError(Code.INTERNAL, f"etcd ended the call with {len(self.messages)} answers instead of one")
-        if error is None:
-            self.answer.set_result(self.messages[0])
+        if error is None and self._message is not None:
+            self.answer.set_result(self._message)
         else:
-            self.answer.set_exception(error)
+            self.answer.set_exception(error or RpcError(Code.INTERNAL, "etcd ended the call without an answer"))
             self.answer.exception()  # its caller may be gone: then nobody else asks for it
 
 

@@ -8,8 +8,9 @@ and what the library leaves to its caller:
 * GOAWAY is kept from the library, which closes its state at any: etcd sends a PING in the same write, and answers that
   are done may follow. All of a chunk is taken; then the connection is over, and the caller dials again.
 * What is sent is split by the peer's frame size, and waits for its windows and for its limit of streams.
-* The library remembers every closed stream, up to 65,536 of them (13 MiB); here it is a hundred, far more than can have
-  frames under way when they are closed.
+* The library remembers every closed stream, up to 65,536 of them (13 MiB). Here it remembers those that we reset: only
+  on them may the peer's frames be under way. Forgotten, such a frame would break the connection.
+* A peer may send frames without end that bring no call forward, each within the protocol. There is a limit to them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import contextlib
 import functools
 import struct
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, ParamSpec, TypeVar
 from urllib.parse import unquote
 
@@ -28,25 +29,27 @@ from jh2.connection import H2Connection
 from jh2.exceptions import H2Error, StreamClosedError
 from jh2.hpack import HPACKError
 from jh2.settings import SettingCodes, Settings
+from jh2.stream import StreamClosedBy
+from jh2.utilities import SizeLimitDict
 
 from leasehold.etcd.errors import Code, RpcError
+from leasehold.etcd.frames import FRAME_BYTES, GOAWAY, HEADER_LIST_BYTES, Broken, FrameReader
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FRAME_BYTES: Final = 16_384
-"""The largest payload of a frame that we announce, the least that HTTP/2 allows."""
 MESSAGE_BYTES: Final = 64 * 2**20
 """The largest message that is taken: ten thousand locks are four million bytes."""
 STREAM_WINDOW_BYTES: Final = 4 * 2**20
 CONNECTION_WINDOW_BYTES: Final = 64 * 2**20
 """One stream whose reader is slow must not hold up the others by using up the connection's window."""
-HEADER_LIST_BYTES: Final = 65_536
 DEFAULT_WINDOW_BYTES: Final = 65_535
 """Both windows of a peer that has not said otherwise."""
 HEADER_TABLE_BYTES: Final = 4_096
-_FRAME_HEADER: Final = 9
-_GOAWAY: Final = 7
+QUIET_FRAMES: Final = 10_000
+"""So many frames in a row may bring no call forward: PING, SETTINGS, empty DATA and the like."""
+RESET_STREAMS: Final = 2_000
+"""How many streams that we reset are remembered, at 200 bytes each."""
 _CANCEL: Final = 8
 _PREFIX: Final = struct.Struct(">?I")
 
@@ -63,12 +66,16 @@ _HTTP_STATUS: Final = {
 """What gRPC has a client make of an answer that is none of gRPC's: a proxy's, mostly."""
 
 
-class Broken(Exception):
-    """The connection is of no more use: the text says what the other side did."""
-
-
 class _Http2(H2Connection):  # type: ignore[misc]  # the library ships no types
-    MAX_CLOSED_STREAMS = 100
+    def __init__(self, config: H2Configuration) -> None:
+        super().__init__(config)
+        self._closed_streams = _ResetStreams(size_limit=RESET_STREAMS)
+
+
+class _ResetStreams(SizeLimitDict):  # type: ignore[misc]
+    def __setitem__(self, stream: int, closed_by: StreamClosedBy | None) -> None:
+        if closed_by is StreamClosedBy.SEND_RST_STREAM:
+            super().__setitem__(stream, closed_by)
 
 
 def _or_broken(method: Callable[P, R]) -> Callable[P, R]:
@@ -87,8 +94,9 @@ def _or_broken(method: Callable[P, R]) -> Callable[P, R]:
 class Call:
     """One call, unary or streaming.
 
-    `on_message` gets each message's bytes. `on_end` is called once, when the other side has ended the call: with None
-    for the status OK, else with the error. Neither is called after `GrpcConnection.cancel`, nor may either block.
+    `on_message` gets each message's bytes; an RpcError that it raises ends the call. `on_end` is called once, when the
+    other side has ended the call: with None for the status OK, else with the error. Neither is called after
+    `GrpcConnection.cancel`, nor may either block.
     """
 
     __slots__ = ("_head", "_headers", "_received", "ended", "on_end", "on_message", "outbox", "sent_end", "stream")
@@ -159,7 +167,8 @@ def code_of(status: str) -> Code | None:
     """The code of a `grpc-status` header; None for OK. What is not a number of gRPC's is UNKNOWN."""
     if status == "0":
         return None
-    return _CODES[int(status)] if status.isascii() and status.isdigit() and 0 < int(status) < 17 else Code.UNKNOWN
+    known = status.isascii() and status.isdigit() and len(status) < 3 and 0 < int(status) < len(_CODES)
+    return _CODES[int(status)] if known else Code.UNKNOWN
 
 
 _CODES: Final = (
@@ -217,7 +226,8 @@ class GrpcConnection:
             ("content-type", "application/grpc"),
             ("user-agent", "leasehold"),
         )
-        self._input = bytearray()
+        self._reader = FrameReader()
+        self._quiet = 0
         self._open: dict[int, Call] = {}
         self._waiting: deque[Call] = deque()
         self._leaving = ""
@@ -289,6 +299,7 @@ class GrpcConnection:
             else:
                 call.outbox.popleft()
             end = call.sent_end and not call.outbox
+            self._quiet = 0
             self._http.send_data(call.stream, bytes(part), end_stream=end)
 
     # --- what comes -----------------------------------------------------------------------------------------
@@ -296,9 +307,11 @@ class GrpcConnection:
     @_or_broken
     def receive(self, data: bytes) -> None:
         """Take bytes of the peer's. Raises Broken, when all that counts in them has been taken."""
-        self._input += data
-        for frame in self._frames():
-            if frame[3] == _GOAWAY:
+        for frame in self._reader.frames(data):
+            self._quiet += 1
+            if self._quiet > QUIET_FRAMES:
+                raise Broken(f"etcd sent {QUIET_FRAMES:,} frames in a row that belong to no call")
+            if frame[3] == GOAWAY:
                 self._leaving = "etcd is going away (GOAWAY)"
                 continue
             for event in self._http.receive_data(frame):
@@ -306,24 +319,12 @@ class GrpcConnection:
         if self._leaving:
             raise Broken(self._leaving)
 
-    def _frames(self) -> Iterator[bytes]:
-        """Whole frames, as far as they have come."""
-        while len(self._input) >= _FRAME_HEADER:
-            length = int.from_bytes(self._input[:3], "big")
-            if length > FRAME_BYTES:
-                raise Broken(f"etcd broke the protocol: a frame of {length:,} bytes")
-            whole = _FRAME_HEADER + length
-            if len(self._input) < whole:
-                return
-            frame = bytes(self._input[:whole])
-            del self._input[:whole]
-            yield frame
-
     def _treat(self, event: events.Event) -> None:
         match event:
             case events.DataReceived():
                 self._http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                self._judge(event.stream_id, lambda call: call.take_data(event.data))
+                if event.data:
+                    self._judge(event.stream_id, lambda call: call.take_data(event.data))
             case events.ResponseReceived():
                 self._head(event)
             case events.TrailersReceived():
@@ -342,7 +343,7 @@ class GrpcConnection:
     def _head(self, event: events.ResponseReceived) -> None:
         headers = dict(event.headers)
         self._judge(event.stream_id, lambda call: call.take_head(headers))
-        if "grpc-status" in headers:  # trailers only: an error, most often
+        if "grpc-status" in headers and event.stream_ended:  # trailers only: an error, most often
             self._trailers(event.stream_id, headers)
 
     def _trailers(self, stream: int, headers: Mapping[str, str]) -> None:
@@ -354,6 +355,7 @@ class GrpcConnection:
         call = self._open.get(stream)
         if call is None:
             return
+        self._quiet = 0
         try:
             take(call)
         except RpcError as error:
@@ -364,6 +366,7 @@ class GrpcConnection:
         """The other side has ended a call. HTTP/2 wants a reset from a side that had more to send."""
         call = self._open.get(stream)
         if call is not None:
+            self._quiet = 0
             unfinished = bool(call.outbox) or not call.sent_end
             self._drop(call, reset=unfinished if reset is None else reset)
             call.end(error)

@@ -32,6 +32,7 @@ class _Renewal:
     def fail(self, error: EtcdError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+            self.answer.exception()  # its caller may have been cancelled: then nobody else asks for it
 
 
 class KeepAlives:
