@@ -19,7 +19,8 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
 from leasehold.etcd.errors import Code, RpcError
 from leasehold.etcd.frames import Broken
-from leasehold.etcd.grpc import DEFAULT_WINDOW_BYTES, MESSAGE_BYTES, QUIET_FRAMES, GrpcConnection
+from leasehold.etcd.grpc import DEFAULT_WINDOW_BYTES, QUIET_FRAMES, GrpcConnection
+from leasehold.etcd.grpc_call import MESSAGE_BYTES
 from leasehold.etcd.rpc_pb2 import RangeRequest, RangeResponse
 
 HEAD = [(":status", "200"), ("content-type", "application/grpc")]

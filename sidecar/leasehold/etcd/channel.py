@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.errors import RpcError
 from leasehold.etcd.frames import Broken
-from leasehold.etcd.grpc import Call, GrpcConnection
+from leasehold.etcd.grpc import GrpcConnection
+from leasehold.etcd.grpc_call import Call
 from leasehold.etcd.tls import handshake_failure
 from leasehold.resolver import Address
 

@@ -26,7 +26,7 @@ from leasehold.etcd.errors import (
     spoils_connection,
     translate,
 )
-from leasehold.etcd.grpc import Call
+from leasehold.etcd.grpc_call import Call
 from leasehold.etcd.methods import Method
 from leasehold.resolver import Address
 

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import struct
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, ParamSpec, TypeVar
-from urllib.parse import unquote
 
 from jh2 import events
 from jh2.config import H2Configuration
@@ -34,12 +32,11 @@ from jh2.utilities import SizeLimitDict
 
 from leasehold.etcd.errors import Code, RpcError
 from leasehold.etcd.frames import FRAME_BYTES, GOAWAY, HEADER_LIST_BYTES, Broken, FrameReader
+from leasehold.etcd.grpc_call import Call, framed
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-MESSAGE_BYTES: Final = 64 * 2**20
-"""The largest message that is taken: ten thousand locks are four million bytes."""
 STREAM_WINDOW_BYTES: Final = 4 * 2**20
 CONNECTION_WINDOW_BYTES: Final = 64 * 2**20
 """One stream whose reader is slow must not hold up the others by using up the connection's window."""
@@ -51,19 +48,6 @@ QUIET_FRAMES: Final = 10_000
 RESET_STREAMS: Final = 2_000
 """How many streams that we reset are remembered, at 200 bytes each."""
 _CANCEL: Final = 8
-_PREFIX: Final = struct.Struct(">?I")
-
-_HTTP_STATUS: Final = {
-    "400": Code.INTERNAL,
-    "401": Code.UNAUTHENTICATED,
-    "403": Code.PERMISSION_DENIED,
-    "404": Code.UNIMPLEMENTED,
-    "429": Code.UNAVAILABLE,
-    "502": Code.UNAVAILABLE,
-    "503": Code.UNAVAILABLE,
-    "504": Code.UNAVAILABLE,
-}
-"""What gRPC has a client make of an answer that is none of gRPC's: a proxy's, mostly."""
 
 
 class _Http2(H2Connection):  # type: ignore[misc]  # the library ships no types
@@ -89,107 +73,6 @@ def _or_broken(method: Callable[P, R]) -> Callable[P, R]:
             raise Broken(f"etcd broke the protocol ({error})") from error
 
     return guarded
-
-
-class Call:
-    """One call, unary or streaming.
-
-    `on_message` gets each message's bytes; an RpcError that it raises ends the call. `on_end` is called once, when the
-    other side has ended the call: with None for the status OK, else with the error. Neither is called after
-    `GrpcConnection.cancel`, nor may either block.
-    """
-
-    __slots__ = ("_head", "_headers", "_received", "ended", "on_end", "on_message", "outbox", "sent_end", "stream")
-
-    def __init__(
-        self,
-        headers: Sequence[tuple[str, str]],
-        on_message: Callable[[bytes], None],
-        on_end: Callable[[RpcError | None], None],
-    ) -> None:
-        self._headers = headers
-        self.on_message = on_message
-        self.on_end = on_end
-        self.stream = 0
-        """The stream's id; 0 until it may be opened."""
-        self.outbox: deque[memoryview] = deque()
-        self.sent_end = False
-        self.ended = False
-        self._received = bytearray()
-        self._head = False
-
-    @property
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """What opens the stream."""
-        return self._headers
-
-    def end(self, error: RpcError | None) -> None:
-        """Tell the caller that the call is over; only the first time counts."""
-        if not self.ended:
-            self.ended = True
-            self.on_end(error)
-
-    def take_head(self, headers: Mapping[str, str]) -> None:
-        """The answer's headers; those of an answer without a message bring the status along. Raises RpcError."""
-        self._head = True
-        status, kind = headers.get(":status", ""), headers.get("content-type", "")
-        if status != "200":
-            raise RpcError(_HTTP_STATUS.get(status, Code.UNKNOWN), f"HTTP status {status or 'missing'}, not gRPC's")
-        if not kind.startswith("application/grpc"):
-            raise RpcError(Code.UNKNOWN, f"content type {kind or 'missing'}, not gRPC's")
-
-    def take_data(self, data: bytes) -> None:
-        """A part of the answer's body; whole messages go to `on_message`. Raises RpcError."""
-        if not self._head:
-            raise RpcError(Code.INTERNAL, "a body without headers")
-        self._received += data
-        while len(self._received) >= _PREFIX.size and not self.ended:
-            compressed, length = _PREFIX.unpack_from(self._received)
-            if compressed:
-                raise RpcError(Code.INTERNAL, "a compressed message, which was not asked for")
-            if length > MESSAGE_BYTES:
-                raise RpcError(Code.RESOURCE_EXHAUSTED, f"a message of {length:,} bytes")
-            if len(self._received) < _PREFIX.size + length:
-                return
-            message = bytes(self._received[_PREFIX.size : _PREFIX.size + length])
-            del self._received[: _PREFIX.size + length]
-            self.on_message(message)
-
-    def take_trailers(self, headers: Mapping[str, str]) -> RpcError | None:
-        """The error that the status stands for; None for OK."""
-        code = code_of(headers.get("grpc-status", ""))
-        if code is None and self._received:
-            return RpcError(Code.INTERNAL, "the call ended within a message")
-        return RpcError(code, unquote(headers.get("grpc-message", ""))) if code else None
-
-
-def code_of(status: str) -> Code | None:
-    """The code of a `grpc-status` header; None for OK. What is not a number of gRPC's is UNKNOWN."""
-    if status == "0":
-        return None
-    known = status.isascii() and status.isdigit() and len(status) < 3 and 0 < int(status) < len(_CODES)
-    return _CODES[int(status)] if known else Code.UNKNOWN
-
-
-_CODES: Final = (
-    Code.UNKNOWN,  # 0 is OK
-    Code.CANCELLED,
-    Code.UNKNOWN,
-    Code.INVALID_ARGUMENT,
-    Code.DEADLINE_EXCEEDED,
-    Code.NOT_FOUND,
-    Code.ALREADY_EXISTS,
-    Code.PERMISSION_DENIED,
-    Code.RESOURCE_EXHAUSTED,
-    Code.FAILED_PRECONDITION,
-    Code.ABORTED,
-    Code.OUT_OF_RANGE,
-    Code.UNIMPLEMENTED,
-    Code.INTERNAL,
-    Code.UNAVAILABLE,
-    Code.DATA_LOSS,
-    Code.UNAUTHENTICATED,
-)
 
 
 class GrpcConnection:
@@ -252,7 +135,7 @@ class GrpcConnection:
     @_or_broken
     def send(self, call: Call, message: bytes, *, end: bool = False) -> None:
         """Send one message; `end`: it is the last. Raises Broken."""
-        call.outbox.append(memoryview(_PREFIX.pack(False, len(message)) + message))
+        call.outbox.append(memoryview(framed(message)))
         call.sent_end = end
         if call.stream:
             self._flush(call)
