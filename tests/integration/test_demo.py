@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,19 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def processes_with(variable: str) -> set[int]:
+    """All processes, of whatever parent, that were started with this `NAME=VALUE` in their environment."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if variable.encode() in words and is_running(int(path.parent.name)):
+            found.add(int(path.parent.name))
+    return found
+
+
 def test_every_step_holds(spawn: Callable[..., Process]) -> None:
     """`--plain`: each step is told with its gap, nothing contradicts itself, the exit code is 0."""
     demo = spawn([*DEMO, "--plain"], name="demo")
@@ -49,6 +63,8 @@ def test_every_step_holds(spawn: Callable[..., Process]) -> None:
 def test_live_view() -> None:
     """On a terminal the queue is drawn, with who leads and how long its lease lasts; exit code 0."""
     with pexpect.spawn(DEMO[0], DEMO[1:], dimensions=(40, 140), timeout=120, encoding="utf-8") as terminal:
+        terminal.expect("starting an etcd")
+        terminal.expect("not started yet")
         terminal.expect("200 leading")
         terminal.expect("frozen")
         terminal.expect(pexpect.EOF)
@@ -73,10 +89,60 @@ def test_interruption_leaves_nothing(spawn: Callable[..., Process], number: sign
             os.kill(pid, signal.SIGKILL)
 
 
-def test_keep_leaves_it_running(spawn: Callable[..., Process]) -> None:
-    """`--keep`: what to curl is printed, and answers, until it is interrupted."""
-    demo = spawn([*DEMO, "--plain", "--keep"], name="demo", env={"PYTHONUNBUFFERED": "1"})
-    demo.wait_for_log("leasehold status", 120)
-    assert len(re.findall(r"curl -i http://127\.0\.0\.1:\d+/leader", demo.log)) == 3
+@pytest.mark.parametrize("moment", ["starting an etcd", "starting three", r"frozen \d+"])
+def test_a_closed_terminal_leaves_nothing(tmp_path: Path, moment: str) -> None:
+    """The terminal goes away, at whatever moment: no process is left, not even a frozen one, and no file."""
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    with pexpect.spawn(DEMO[0], DEMO[1:], dimensions=(40, 140), timeout=120, encoding="utf-8", env=env) as terminal:
+        terminal.expect(moment)
+        started = processes_with(f"TMPDIR={tmp_path}")
+        assert started
+        terminal.ptyproc.fileobj.close()
+        try:
+            wait_for(lambda: not processes_with(f"TMPDIR={tmp_path}"), "everything that it started to end")
+        finally:
+            for pid in processes_with(f"TMPDIR={tmp_path}"):
+                os.kill(pid, signal.SIGKILL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nohup_outlives_the_terminal(spawn: Callable[..., Process]) -> None:
+    """Under nohup, HUP is ignored: the tour goes on."""
+    demo = spawn(["nohup", *DEMO, "--plain"], name="demo", env={"PYTHONUNBUFFERED": "1"})
+    demo.wait_for_log("✔ Election", 60)
+    os.kill(demo.pid, signal.SIGHUP)
+    demo.wait_for_log("✔ Graceful handover", 60)
+    demo.signal(signal.SIGTERM)
+    demo.wait(60)
+
+
+def test_modules_of_the_current_folder(spawn: Callable[..., Process], tmp_path: Path) -> None:
+    """A file of the user's, named as a module of Python's, is not run by the sidecars."""
+    for name in ("http.py", "json.py", "asyncio.py"):
+        (tmp_path / name).write_text("open('was-run', 'w').close()\n")
+    command = [sys.executable, "-P", "-m", "leasehold", "demo", "--plain"]
+    demo = spawn(command, name="demo", env={"PYTHONUNBUFFERED": "1"}, cwd=tmp_path)
+    demo.wait_for_log("✔ Election", 60)
+    demo.signal(signal.SIGTERM)
+    demo.wait(60)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_the_first_frame_waits_for_little() -> None:
+    """What takes long to import, aiohttp and gRPC, comes after the first frame."""
+    code = "import sys, leasehold.demo; print(*{'aiohttp', 'jh2', 'google.protobuf'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_keep_prints_commands_that_work(spawn: Callable[..., Process], tmp_path: Path) -> None:
+    """`--keep`: it runs on until it is interrupted, and each command that is printed can be pasted as it is."""
+    demo = spawn([*DEMO, "--plain", "--keep"], name="demo", env={"PYTHONUNBUFFERED": "1", "COLUMNS": "40"})
+    demo.wait_for_log("Still running", 120)
+    wait_for(lambda: demo.log.count("/handover") == 3, "the last of the lines")
+    commands = re.findall(r"^  (?! )(.*)$", demo.log, re.MULTILINE)
+    assert len(commands) == 2 + 1 + 2 * 3
+    for command in commands:
+        ran = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, f"{command}: {ran.stderr}"
     demo.signal(signal.SIGINT)
     demo.wait(60)

@@ -8,8 +8,8 @@ Process(argv, name=, env=, cwd=, user=, lines=)
     start terminate kill pause resume signal wait close; running returncode pid; log log_tail wait_for_log;
     with lines=True: send(line) read_line(timeout)
 EtcdServer(version, authority=, mutual=, flags=, directory=)
-    start stop kill pause resume restart wipe save_data restore_data enable_auth disable_auth close; url
-    endpoints port peer_url data ctl process; healthy wait_healthy is_leader metric
+    start stop kill pause resume restart wipe save_data restore_data save_snapshot restore_snapshot
+    enable_auth disable_auth close; url endpoints port peer_url data ctl process; healthy wait_healthy is_leader metric
 EtcdCluster(size, version, authority=, mutual=, flags=, directories=)
     start close leader followers move_leader; members urls endpoints ctl
 Etcdctl(endpoints, certificate, user)

@@ -14,7 +14,7 @@ from tests.servers.certs import CertificateAuthority
 from tests.servers.etcdctl import Etcdctl, EtcdctlFailed
 from tests.servers.ports import release_port, reserve_port
 from tests.servers.process import PATIENCE, Process, ProcessFailed, wait_for
-from tests.servers.programs import program
+from tests.servers.programs import program, run
 
 Version = Literal["3.7", "3.5", "3.4"]
 _ROOT_PASSWORD = "root-secret"
@@ -133,6 +133,26 @@ class EtcdServer:
         """Roll a stopped server back to data saved earlier, as a restored backup does: its revisions fall."""
         self.wipe()
         shutil.copytree(saved, self.data)
+
+    def save_snapshot(self) -> Path:
+        """A snapshot of a running server, made by etcdctl; it goes with the server."""
+        file = Path(tempfile.mkdtemp(prefix="snapshot-", dir=self.directory)) / "snapshot.db"
+        self.ctl.run("snapshot", "save", str(file))
+        return file
+
+    def restore_snapshot(self, file: Path, *options: str) -> None:
+        """Make a stopped server's data from a snapshot, by etcdutl with these options of its own."""
+        self.wipe()
+        argv: list[str | Path] = [
+            program("etcdutl"),
+            "snapshot",
+            "restore",
+            file,
+            f"--data-dir={self.data}",
+            f"--name={self.name}",
+        ]
+        cluster = [f"--initial-cluster={self.initial_cluster}", f"--initial-advertise-peer-urls={self.peer_url}"]
+        run([*argv, *cluster, *options])
 
     def close(self) -> None:
         """End it and remove its data, its ports and its log."""

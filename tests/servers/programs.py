@@ -43,6 +43,8 @@ class _GoGroup:
 
 _GO_GROUPS: Mapping[str, _GoGroup] = {
     "etcd": _GoGroup({"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"}),
+    # Apart from etcd itself, so that only what restores a snapshot needs it.
+    "etcdutl": _GoGroup({"etcdutl": "go.etcd.io/etcd/etcdutl/v3"}),
     "toxiproxy": _GoGroup({"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
     "peer": _GoGroup({"peer": "leasehold.dev/tests/servers/peer"}),
     "pause": _GoGroup({"pause": "leasehold.dev/tests/servers/pause"}),
@@ -219,6 +221,7 @@ PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "etcd-3.5": _etcd_of_wheel,
     "etcd-3.4": lambda: _debian("etcd-server") / "usr" / "bin" / "etcd",
     "etcdctl": lambda: _go_group("etcd") / "etcdctl",
+    "etcdutl": lambda: _go_group("etcdutl") / "etcdutl",
     "peer": lambda: _go_group("peer") / "peer",
     "toxiproxy": lambda: _go_group("toxiproxy") / "toxiproxy",
     "kube-apiserver": lambda: _go_group("kubernetes") / "kube-apiserver",

@@ -232,9 +232,9 @@ class Cluster:
 
     # --- loss of data
 
-    def restore(self, image: Image, *, same_cluster: bool) -> None:
+    def restore(self, image: Image, *, same_cluster: bool, bump: int = 0) -> None:
         """All members restart from this image; nobody leads until one is promoted."""
-        self.store.restore(image)
+        self.store.restore(image, bump)
         self.leader, self.ready = None, False
         self.term = self.rng.choice((1, self.term))
         self._dying.clear()
@@ -245,4 +245,4 @@ class Cluster:
             member.stuck = member.hung = member.down = False
             member.id += 0 if same_cluster else 0x10
             self.hang_up(member)
-        self.trace.add("etcd", "restore", f"at revision {image.revision}, cluster {self.id:x}")
+        self.trace.add("etcd", "restore", f"at revision {self.store.revision}, cluster {self.id:x}")

@@ -38,4 +38,7 @@ FAULTS = (
 )
 THEMES = tuple(fault for fault in FAULTS if fault.name in ("fade", "partition", "relapse", "redeclare"))
 """What is worth many schedules of its own: bugs that show only when several things go wrong in one order."""
-LOSE_DATA = Fault("lose_data", etcd.lose_data, 0.5, "etcd")
+LOSSES = (
+    Fault("lose_data", etcd.lose_data, 0.5, "etcd"),
+    Fault("restore_bumped", etcd.restore_bumped, 0.5, "etcd"),
+)

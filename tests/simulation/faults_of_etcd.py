@@ -196,6 +196,19 @@ def lose_data(world: World) -> Heal | None:
     """etcd is wiped, or restored from an earlier snapshot without raising its revision."""
     images = [Image(1, (), ev.Declared(None), ()), *world.images]
     world.lose_data(world.rng.choice(images))
+    return _promote_anyone(world)
+
+
+def restore_bumped(world: World) -> Heal | None:
+    """etcd is restored from an earlier snapshot, its revision raised above all that it ever had."""
+    if not world.images:
+        return None
+    image = world.rng.choice(world.images)
+    world.lose_data(image, bump=world.cluster.store.revision - image.revision + world.rng.randint(1, 1000))
+    return _promote_anyone(world)
+
+
+def _promote_anyone(world: World) -> Heal:
     new = world.rng.choice(world.cluster.members)
     world.timeline.after(world.rng.uniform(0.05, 2.0), _promote, world, new)
     return lambda: _promote(world, new)

@@ -7,6 +7,7 @@
 `passed-by`   a holder that hands over leaves nobody before the one whom it hands over to
 `obeys`       nobody holds one TTL after the lock was suspended, or its token was to be handed over
 `rate`        a handful of attempts a second while nothing is answered; no Tick that leads to a Tick at once
+`noticed`     if candidates are back that a process knew to be gone, it says that etcd was restored
 `snapshot`    what is published is consistent
 `liveness`    once faults stop, somebody holds, and the right one, within the bound: judged by the world
 
@@ -170,6 +171,7 @@ class Judge:
             process.led = before.state in (State.HOLDING, State.UNSURE) and before.term_since is not None
         self._learn(process, event, commands)
         self._check_snapshot(process, before)
+        self._check_restore_is_noted(process, event, commands)
         self._check_rate(process, event, commands)
         if process.snapshot.state is State.YIELDING and process.lease is not None:
             process.yielded = process.lease
@@ -180,6 +182,21 @@ class Judge:
     def _check_snapshot(self, process: Process, before: Snapshot) -> None:
         for broken in broken_by_snapshot(before, process.snapshot):
             self.fail(broken.rule, f"{process.host.name} {broken.story}")
+
+    def _check_restore_is_noted(self, process: Process, event: ev.Event, commands: Sequence[cmd.Command]) -> None:
+        """A queue whose first key is older than the first one that the same process saw before: etcd was restored."""
+        noted = any(isinstance(command, cmd.Note) and command.kind == "rolled-back" for command in commands)
+        if noted:
+            process.first_seen = (0, 0)
+        queued = process.snapshot.state in (State.WAITING, State.HOLDING, State.UNSURE)
+        if not isinstance(event, (ev.Joined, ev.QueueRead)) or not queued or not process.answers(event):
+            return
+        revision, token = process.first_seen
+        first = min((entry.create_revision for entry in event.queue), default=event.origin.revision + 1)
+        if event.origin.revision > revision:
+            if first < token and not noted:
+                self.fail("noticed", f"{process.host.name} sees {first} first after {token}, and says nothing")
+            process.first_seen = (event.origin.revision, first)
 
     def _check_rate(self, process: Process, event: ev.Event, commands: Sequence[cmd.Command]) -> None:
         answered = isinstance(event, ev.Answer) and process.answers(event)

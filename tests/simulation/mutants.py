@@ -257,6 +257,16 @@ class NeverBacksOff(Mutant):
         return 0.0
 
 
+class RestoreNotNoticed(Mutant):
+    """Takes candidates that are back for ones that it had not seen before."""
+
+    faults = ("restore_bumped", "stop", "crash")
+
+    @replaces(knowledge.saw_queue)
+    def saw_queue(original: Function, machine: Machine, view: QueueView) -> None:
+        pass
+
+
 LISTED: tuple[type[Mutant], ...] = (
     DeadlineFromTheReply,
     DriftFactorDropped,
@@ -280,4 +290,5 @@ FURTHER: tuple[type[Mutant], ...] = (
     PreferenceIgnoredWhenYielding,
     SuspendedOnlyBeforeHolding,
     NeverBacksOff,
+    RestoreNotNoticed,
 )

@@ -95,6 +95,7 @@ class Process:
         self.yielded: int | None = None
         self.rate = QuestionRate()
         self.knows: dict[str, Entry] = {}
+        self.first_seen = (0, 0)
         self.led = False
         self.knows_spec = 0
         self.capacity_fell = float("-inf")

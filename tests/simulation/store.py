@@ -126,11 +126,11 @@ class Store:
     def image(self) -> Image:
         return Image(self.revision, self.queue(), self.declared, tuple(self.leases.items()))
 
-    def restore(self, image: Image) -> None:
-        """Become what the image holds, as a restore without `--bump-revision` does: the revision falls."""
-        self.revision = image.revision
+    def restore(self, image: Image, bump: int = 0) -> None:
+        """Become what the image holds; the revision falls, unless the restore bumps it."""
+        self.revision = image.revision + bump
         self.entries = {entry.key: entry for entry in image.entries}
         self.declared = image.declared
         self.leases = dict(image.leases)
         self.history = []
-        self.compacted = image.revision
+        self.compacted = self.revision

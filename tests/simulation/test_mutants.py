@@ -15,7 +15,7 @@ from .world import Failure, World
 
 PATIENCE = 3000
 """Schedules after which a planted bug counts as not caught."""
-INVARIANTS = {"place", "capacity", "token", "never-again", "passed-by", "obeys", "rate", "liveness"}
+INVARIANTS = {"place", "capacity", "token", "never-again", "passed-by", "obeys", "rate", "noticed", "liveness"}
 
 
 def catch(mutant: type[Mutant]) -> Failure | None:

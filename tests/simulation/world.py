@@ -16,7 +16,7 @@ from leasehold.lock.spec import Spec
 
 from .cluster import Cluster
 from .fault import Fault, Heal
-from .faults import FAULTS, LOSE_DATA, THEMES
+from .faults import FAULTS, LOSSES, THEMES
 from .judge import CALM, Judge, Violation
 from .network import Link, Network
 from .node import Host, Process
@@ -62,7 +62,7 @@ def draw(rng: random.Random) -> Kind:
     brisk, themed = rng.random() < 0.04, rng.random() < 0.25
     chosen = [rng.choice(THEMES), rng.choice(FAULTS)] if themed else rng.sample(FAULTS, rng.randint(2, 8))
     if rng.random() < 0.1:
-        chosen.append(LOSE_DATA)
+        chosen.append(rng.choice(LOSSES))
     return Kind(
         members=3 if themed else rng.choice((1, 3)),
         hosts=rng.choice((2, 3, 3, 4)),
@@ -91,7 +91,7 @@ class World:
         self.trace = Trace(self.timeline, echo)
         self.kind = draw(self.rng)
         if only:
-            faults = tuple(fault for fault in (*FAULTS, LOSE_DATA) if fault.name in only)
+            faults = tuple(fault for fault in (*FAULTS, *LOSSES) if fault.name in only)
             self.kind = replace(self.kind, faults=faults, members=3, brisk=False)
         self.ttl = self.kind.ttl
         self.patience = min(max(self.ttl / 5, 0.5), 2.0)
@@ -125,7 +125,7 @@ class World:
         self.service.on_give_up = self.judge.gives_up
         self.hub.on_told = self.judge.tells
         self.judge.clocks_hold = self.kind.clocks_hold
-        self.judge.expects_data_loss = LOSE_DATA in self.kind.faults
+        self.judge.expects_data_loss = any(loss in self.kind.faults for loss in LOSSES)
 
     def _host(self, number: int) -> Host:
         rng = self.rng
@@ -191,10 +191,10 @@ class World:
     def _take_image(self) -> None:
         self.images.append(self.cluster.store.image())
 
-    def lose_data(self, image: Image) -> None:
+    def lose_data(self, image: Image, bump: int = 0) -> None:
         """etcd comes back with less than it had: one TTL in which nothing can be promised."""
         self.epoch += 1
-        self.cluster.restore(image, same_cluster=self.rng.random() < 0.5)
+        self.cluster.restore(image, same_cluster=self.rng.random() < 0.5, bump=bump)
         self.hub.reset()
         self.judge.lost_data()
 

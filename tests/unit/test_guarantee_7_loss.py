@@ -156,6 +156,39 @@ def test_a_keep_alive_of_a_lagging_member_is_no_rollback() -> None:
     assert script.notes() == []
 
 
+def test_old_candidates_that_are_back_are_noted() -> None:
+    """After a restore that bumped the revision the queue has a key again that was gone. It is said once."""
+    queue = Queue()
+    old = queue.join(record("old"))
+    script = Script(queue).start()
+    script.drop(old)
+    script.settle()
+    assert script.holding()
+    queue.entries = {old.key: old, script.own.key: script.own}
+    queue.revision += 1_000_000
+    for _ in range(2):
+        script.feed(ev.WatchLost("compacted"))
+        script.wait(2.0)
+        script.settle()
+    assert not script.holding()
+    assert script.notes().count("rolled-back") == 1
+
+
+def test_a_late_read_is_no_restore() -> None:
+    """A read that was answered before another, and arrives after it, may show a key that has gone since."""
+    queue = Queue()
+    old = queue.join(record("old"))
+    script = Script(queue).start()
+    script.feed(ev.WatchLost("cancelled"))
+    script.wait(2.0)
+    late = queue.answer(script.take(cmd.ReadQueue), script.now)
+    script.drop(old)
+    script.feed(late)
+    script.settle()
+    assert script.holding()
+    assert script.notes() == []
+
+
 def test_a_rollback_while_joining_gives_the_lease_back() -> None:
     script = Script()
     script.feed(ev.Start())

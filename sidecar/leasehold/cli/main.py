@@ -33,6 +33,11 @@ COMMANDS: Final = (
     Command("status", "print a lock's queue from etcd", "leasehold.cli.status"),
     Command("replay", "print or check what a sidecar's flight record tells", "leasehold.cli.replay"),
     Command(
+        "restore-check",
+        "find, or delete, the candidates that a restored etcd brought back",
+        "leasehold.cli.restore_check",
+    ),
+    Command(
         "operator",
         "turn Lock resources into etcd keys, and report who holds them",
         "leasehold.cli.commands",

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from leasehold.demo.candidates import Candidate, fitting_ttl, start_candidates
+from leasehold.demo import next_steps
+from leasehold.demo.candidates import end_candidates, fitting_ttl, make_candidates, start_candidates
 from leasehold.demo.etcd import EmbeddedEtcd, NoEtcd
 from leasehold.demo.tour import Tour
 from leasehold.demo.view import LiveView, PlainView, View
@@ -51,34 +54,49 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _run(*, keep: bool, plain: bool) -> int:
-    task = asyncio.current_task()
-    if task is not None:  # cancelling stops what was started; a shell's background job starts with INT ignored
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    _stop_at_signals()
     console = Console(soft_wrap=plain)
     view: View = PlainView(console) if plain else LiveView(console)
-    with tempfile.TemporaryDirectory(prefix="leasehold-demo-") as directory, EmbeddedEtcd(Path(directory)) as etcd:
-        await etcd.wait_ready()
-        candidates = await start_candidates(etcd.url, await fitting_ttl(), Path(directory))
-        try:
-            async with Watchman(candidates) as watchman:
-                with view.show(etcd, watchman):
-                    tour = Tour(candidates, watchman, view)
-                    held = await tour.run()
-                view.sum_up(held, watchman)
-                if keep:
-                    await _keep(console, etcd, candidates)
-        finally:
-            for candidate in candidates:
-                candidate.end()
+    with tempfile.TemporaryDirectory(prefix="leasehold-demo-") as directory:
+        etcd = EmbeddedEtcd(Path(directory))
+        watchman = Watchman(make_candidates(etcd, Path(directory)))
+        async with AsyncExitStack() as stack:
+            with view.show(etcd, watchman):
+                await _start(stack, etcd, watchman)
+                view.ready(etcd, watchman)
+                held = await Tour(watchman.candidates, watchman, view).run()
+            view.sum_up(held, watchman)
+            next_steps.show(console, etcd, keep=keep)
+            if keep:
+                next_steps.show_commands(console, etcd, watchman.candidates)
+                await asyncio.Event().wait()
     return 0 if held else _FAILED
 
 
-async def _keep(console: Console, etcd: EmbeddedEtcd, candidates: Sequence[Candidate]) -> None:
-    console.print("\nStill running, until Ctrl-C:")
-    for candidate in candidates:
-        console.print(
-            f"  curl -i {candidate.url}/leader    # {candidate.name}; curl -X POST {candidate.control}/handover"
-        )
-    console.print(f"  leasehold status --etcd {etcd.url} --lock demo/tour")
-    await asyncio.Event().wait()
+def _stop_at_signals() -> None:
+    """Have signals cancel the present task, which ends what was started. Ctrl-C works in a background job, too."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None, "asyncio.run runs a task"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    # nohup ignores it, so that the program outlives its terminal
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        loop.add_signal_handler(signal.SIGHUP, _hang_up, task)
+
+
+def _hang_up(task: asyncio.Task[None]) -> None:
+    # the terminal is gone: what is still printed would raise, and keep the rest from being ended
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(nowhere, descriptor)
+    task.cancel()
+
+
+async def _start(stack: AsyncExitStack, etcd: EmbeddedEtcd, watchman: Watchman) -> None:
+    """Start etcd and the sidecars; `stack` ends them. Raises NoEtcd."""
+    stack.enter_context(etcd)
+    await etcd.wait_ready()
+    ttl = await fitting_ttl()
+    stack.callback(end_candidates, watchman.candidates)
+    await start_candidates(watchman.candidates, ttl)
+    await stack.enter_async_context(watchman)

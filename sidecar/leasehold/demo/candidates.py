@@ -13,8 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from leasehold.demo.etcd import EmbeddedEtcd
+
 NAMES: Final = ("anna", "bert", "carl")
 LOCK: Final = "demo/tour"
+_PYTHON: Final = (sys.executable, "-P")
+"""-P: without it, `-m` and `-c` would import modules of the current folder, such as an http.py there."""
 _TTL_LIMITS_SECONDS: Final = (3, 8)
 """The lowest keeps the tour short; with the highest it still ends within a minute."""
 _STARTS_PER_TTL: Final = 4
@@ -23,18 +27,23 @@ _START_TIMEOUT_SECONDS: Final = 20.0
 
 
 class Candidate:
-    """One sidecar; after a restart it is another process."""
+    """One sidecar; after a restart it is another process. `ttl` is in seconds, and 0 until it is started first."""
 
-    def __init__(self, name: str, etcd_url: str, ttl: int, directory: Path) -> None:
+    def __init__(self, name: str, etcd: EmbeddedEtcd, directory: Path) -> None:
         self.name = name
-        self.ttl = ttl
+        self.ttl = 0
         self.url = self.control = ""
         self.frozen = False
-        self._etcd_url = etcd_url
+        self._etcd = etcd
         self._state = directory / name
         self._state.mkdir(exist_ok=True)
         self._log = directory / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether it ever had a process."""
+        return self._process is not None
 
     @property
     def alive(self) -> bool:
@@ -49,7 +58,7 @@ class Candidate:
     async def start(self) -> None:
         """Start its process, and wait until it listens. Raises RuntimeError with the end of its log if it does not."""
         flags = {
-            "--etcd": self._etcd_url,
+            "--etcd": self._etcd.url,
             "--lock": LOCK,
             "--identity": self.name,
             "--ttl": str(self.ttl),
@@ -58,13 +67,14 @@ class Candidate:
             "--state-dir": str(self._state),
             "--log-format": "json",
         }
-        words = [sys.executable, "-m", "leasehold", "run", *(word for pair in flags.items() for word in pair)]
-        self._process = await asyncio.to_thread(self._spawn, words)
+        words = [*_PYTHON, "-m", "leasehold", "run", *(word for pair in flags.items() for word in pair)]
+        self._spawn(words)
         await self._wait_listening()
 
-    def _spawn(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, words: Sequence[str]) -> None:
+        # not in a thread: if the task were cancelled meanwhile, nobody would know the process, or end it
         with open(self._log, "wb") as log:
-            return subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     async def _wait_listening(self) -> None:
         loop = asyncio.get_running_loop()
@@ -118,20 +128,29 @@ def _addresses(log: Path) -> dict[str, str]:
 async def fitting_ttl() -> int:
     """A TTL in seconds that is long enough for a restart on this machine, by the time that the imports take."""
     started = time.monotonic()
-    importing = await asyncio.create_subprocess_exec(sys.executable, "-c", "import leasehold.run.app")
-    await importing.wait()
+    importing = await asyncio.create_subprocess_exec(*_PYTHON, "-c", "import leasehold.run.app")
+    try:
+        await importing.wait()
+    except asyncio.CancelledError:
+        importing.kill()
+        raise
     least, most = _TTL_LIMITS_SECONDS
     return min(max(least, math.ceil((time.monotonic() - started) * _STARTS_PER_TTL)), most)
 
 
-async def start_candidates(etcd_url: str, ttl: int, directory: Path) -> Sequence[Candidate]:
+def make_candidates(etcd: EmbeddedEtcd, directory: Path) -> Sequence[Candidate]:
+    """All three, not yet started."""
+    return [Candidate(name, etcd, directory) for name in NAMES]
+
+
+async def start_candidates(candidates: Sequence[Candidate], ttl: int) -> None:
     """Start all three, one after the other: their order in the queue is that of their names."""
-    candidates = [Candidate(name, etcd_url, ttl, directory) for name in NAMES]
-    try:
-        for candidate in candidates:
-            await candidate.start()
-    except BaseException:
-        for candidate in candidates:
-            candidate.end()
-        raise
-    return candidates
+    for candidate in candidates:
+        candidate.ttl = ttl
+        await candidate.start()
+
+
+def end_candidates(candidates: Sequence[Candidate]) -> None:
+    """Make sure that all their processes are gone."""
+    for candidate in candidates:
+        candidate.end()

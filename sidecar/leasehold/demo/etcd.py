@@ -10,9 +10,10 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
+if TYPE_CHECKING:
+    import aiohttp
 
 _START_TIMEOUT_SECONDS: Final = 30.0
 _STOP_TIMEOUT_SECONDS: Final = 5.0
@@ -76,6 +77,8 @@ class EmbeddedEtcd:
 
     async def wait_ready(self) -> None:
         """Wait until it serves. Raises NoEtcd with the end of its log if it does not."""
+        import aiohttp  # takes longer than all that the first frame needs
+
         loop = asyncio.get_running_loop()
         end = loop.time() + _START_TIMEOUT_SECONDS
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
@@ -89,6 +92,12 @@ class EmbeddedEtcd:
                     pass  # not yet
                 await asyncio.sleep(0.05)
         raise NoEtcd(f"The embedded etcd did not start: {self._log.read_text(errors='replace')[-300:]}")
+
+    def known_bug(self) -> str | None:
+        """The bug of this version that a user should know of before using it for more than a demo."""
+        from leasehold.candidate.etcd_store import known_bug_of  # brings gRPC along
+
+        return known_bug_of(self.version)
 
     async def _ask_version(self, session: aiohttp.ClientSession) -> str:
         async with session.get(f"{self.url}/version") as answer:

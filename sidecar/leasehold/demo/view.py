@@ -23,7 +23,10 @@ class View(Protocol):
     """Shows the tour."""
 
     def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> AbstractContextManager[None]:
-        """Show the tour for the length of the context."""
+        """Show the tour for the length of the context, which begins before anything is started."""
+
+    def ready(self, etcd: EmbeddedEtcd, watchman: Watchman) -> None:
+        """Everything is started."""
 
     def begin(self, title: str) -> None:
         """A step begins."""
@@ -37,6 +40,10 @@ class View(Protocol):
 
 def _opening(etcd: EmbeddedEtcd, watchman: Watchman) -> str:
     ttl = watchman.candidates[0].ttl
+    if not etcd.version:
+        return "starting an etcd …"
+    if not ttl:
+        return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}: starting three sidecars …"
     return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}, TTL {ttl} s, three sidecars"
 
 
@@ -63,9 +70,13 @@ class PlainView:
 
     @contextmanager
     def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> Iterator[None]:
-        """What all this runs on, and then whatever happens."""
-        self._console.print(_opening(etcd, watchman))
+        """Nothing but lines, as they come."""
+        self._console.print("… starting an etcd and three sidecars", style="dim")
         yield
+
+    def ready(self, etcd: EmbeddedEtcd, watchman: Watchman) -> None:
+        """What all this runs on."""
+        self._console.print(_opening(etcd, watchman))
 
     def begin(self, title: str) -> None:
         """A step begins."""
@@ -90,7 +101,7 @@ class LiveView:
 
     @contextmanager
     def show(self, etcd: EmbeddedEtcd, watchman: Watchman) -> Iterator[None]:
-        """What all this runs on, and then whatever happens."""
+        """Draw from the first moment on, whatever is there yet."""
 
         def draw() -> RenderableType:
             panel = Panel(_table(watchman), title=_opening(etcd, watchman))
@@ -98,6 +109,9 @@ class LiveView:
 
         with Live(console=self._console, get_renderable=draw, refresh_per_second=10):
             yield
+
+    def ready(self, etcd: EmbeddedEtcd, watchman: Watchman) -> None:
+        """The panel's title says so already."""
 
     def begin(self, title: str) -> None:
         """A step begins."""
@@ -115,7 +129,7 @@ class LiveView:
 
 def _table(watchman: Watchman) -> Table:
     table = Table(expand=True, box=None)
-    for heading in ("queue", "sidecar", "process", "/leader", "token", "lease left"):
+    for heading in ("position", "sidecar", "process", "/leader", "token", "lease left"):
         table.add_column(heading)
     for candidate in sorted(watchman.candidates, key=lambda one: _place(watchman.seen.get(one.name))):
         table.add_row(*_row(candidate, watchman.seen.get(candidate.name)))
@@ -127,13 +141,15 @@ def _place(seen: Seen | None) -> int:
 
 
 def _row(candidate: Candidate, seen: Seen | None) -> tuple[RenderableType, ...]:
+    if not candidate.started:
+        return ("", candidate.name, Text("not started yet", style="dim"), "", "", "")
     if not candidate.alive:
         return ("", candidate.name, Text("killed", style="red"), "", "", "")
     process = Text(f"frozen {candidate.pid}", style="blue") if candidate.frozen else Text(f"pid {candidate.pid}")
     if candidate.frozen or seen is None:
         return ("", candidate.name, process, "", "", "")
     left = max(0.0, seen.sent + seen.valid_for - time.monotonic())
-    place = "" if seen.position is None else str(seen.position + 1)
+    place = "" if seen.position is None else str(seen.position)  # as in /leader and `leasehold status`: 0 leads
     if not seen.leading:
         return (place, candidate.name, process, Text("503", style="dim"), "", "")
     bar = Text("█" * round(left / candidate.ttl * 20), style="green") + Text(f" {left:.1f} s")

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
-
-import aiohttp
+from typing import TYPE_CHECKING, Any, Final
 
 from leasehold.demo.candidates import Candidate
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _PAUSE_SECONDS: Final = 0.01
 """From an answer to the next question; longer on a busy machine, so that this does not slow the sidecars down."""
@@ -24,7 +25,7 @@ _PAUSE_SECONDS: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One answer of a sidecar; times of `time.monotonic`."""
+    """One answer of a sidecar; times of `time.monotonic`. `position` is how many candidates are ahead of it."""
 
     leading: bool
     token: int
@@ -49,6 +50,8 @@ class Watchman:
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Watchman:
+        import aiohttp  # takes longer than all that the first frame needs
+
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         self._tasks = [asyncio.create_task(self._poll(one), name=f"ask {one.name}") for one in self.candidates]
         return self
@@ -88,6 +91,8 @@ class Watchman:
 
     async def ask(self, candidate: Candidate) -> Seen | None:
         """One question; None when there is no answer."""
+        import aiohttp
+
         assert self._session is not None, "only usable inside the context"
         sent = time.monotonic()
         try:

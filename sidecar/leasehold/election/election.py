@@ -24,7 +24,11 @@ killed, paused, partitioned, delayed, restarted or answered late:
    candidate is used further only if the read shows its key. If a delete under way may still remove the key, the
    candidate does not hold.
 9. Lost data. An etcd that lost data voids 1 and 4 until one TTL has passed. It is noticed if its revision fell or its
-   cluster's id changed, and noted as an error.
+   cluster's id changed, and noted as an error. A bumped revision (`etcdutl snapshot restore --bump-revision`) keeps the
+   fall from being seen, and raises no create revision: a candidate in the snapshot that has been cut off since may hold
+   again under its own token, below those of later holders. Nothing that it knows contradicts that, unless the cluster's
+   id changed too; others note it if they had read the queue without it. `leasehold restore-check --delete` removes such
+   candidates before clients are let in.
 
 It cannot fence: between a check and a write any process can be paused. Compare the token where the write lands.
 

@@ -104,6 +104,7 @@ def _enter(machine: Machine, view: QueueView, now: float) -> None:
     candidate = machine.candidate
     candidate.view, candidate.own = view, view.own(machine.keys.entry(candidate.lease_id or 0))
     machine.pending.step = machine.error = None
+    knowledge.saw_queue(machine, view)
     # whatever is watched belongs to the last candidate: take_place opens a watch from this read on
     machine.etcd.watching = None
     machine.pending.keep_alive_at = candidate.lease.next_due

@@ -7,6 +7,7 @@ from dataclasses import replace
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.machine import Machine
+from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import State
 from leasehold.lock.spec import DEFAULT_TTL, Spec
 
@@ -15,6 +16,26 @@ def saw_revision(machine: Machine, revision: int) -> None:
     """A watch showed this revision: an older read says less."""
     machine.candidate.watch_revision = max(machine.candidate.watch_revision, revision)
     machine.etcd.revision = max(machine.etcd.revision, revision)
+
+
+def saw_queue(machine: Machine, view: QueueView) -> None:
+    """The whole queue was read. Note if it has a key again that was gone: etcd was restored from a snapshot.
+
+    The first create revision in a queue never falls: a key that comes later has a higher one, whatever goes. A restore
+    that bumps the revision shows in nothing else. Only others can note it: to the owner of such a key nothing is odd.
+    """
+    etcd, entries = machine.etcd, view.entries
+    first = entries[0].create_revision if entries else view.revision + 1
+    # an older read may show a key that has gone since
+    if view.revision <= etcd.first_token_revision:
+        return
+    if first < etcd.first_token:
+        machine.note(
+            "rolled-back",
+            "etcd was restored from a snapshot: candidates are back that were gone, and tokens may fall; "
+            "leasehold restore-check tells how to prevent that",
+        )
+    etcd.first_token, etcd.first_token_revision = first, view.revision
 
 
 def adopt(machine: Machine, declared: ev.Declared, revision: int, now: float) -> bool:

@@ -60,8 +60,8 @@ def has_lost_data(machine: Machine, event: ev.Event, now: float) -> bool:
     if not fell and not other:
         return False
     machine.note("rolled-back", "etcd has lost data: tokens may fall, and two may have led, for up to one TTL")
-    # revisions are counted from lower numbers now, so every spec would seem older than the known one
-    machine.etcd.spec_revision = 0
+    # revisions are counted from lower numbers now, so every spec and queue would seem older than what is known
+    machine.etcd.spec_revision = machine.etcd.first_token = machine.etcd.first_token_revision = 0
     lose(machine, now, "etcd was wiped, or restored from a backup")
     return True
 
@@ -84,11 +84,13 @@ def take_view(machine: Machine, event: ev.QueueRead, now: float) -> bool:
     candidate, revision = machine.candidate, event.origin.revision
     knowledge.adopt(machine, event.declared, revision, now)
     machine.pending.step = None
+    view = QueueView.read(event.queue, revision)
+    knowledge.saw_queue(machine, view)
     # a watch has shown more: this read misses what came or went since
     if revision < candidate.watch_revision:
         read_queue(machine, now)
         return False
-    candidate.view = QueueView.read(event.queue, revision)
+    candidate.view = view
     own = candidate.view.own(candidate.entry.key)
     if not is_still_ours(machine, own, now):
         return False

@@ -81,6 +81,9 @@ class EtcdKnowledge:
     no_skipping_until: float | None = None
     """The capacity fell less than a TTL ago: until this instant nobody's key but our own is deleted."""
     watching: cmd.Watch | None = None
+    first_token: int = 0
+    """No key in the queue had a lower create revision at `first_token_revision`, as a read of all of it showed."""
+    first_token_revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)

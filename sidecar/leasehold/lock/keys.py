@@ -44,6 +44,11 @@ class Keys:
         return f"{self.queue}{lease:x}"
 
 
+def locks_prefix(root: str) -> str:
+    """The common prefix of all locks' keys, with its closing slash."""
+    return f"{root}/locks/"
+
+
 def prefix_end(prefix: str) -> bytes:
     """The end of the range that holds every key with this prefix. The prefix ends in a byte below 0xff."""
     raw = prefix.encode()

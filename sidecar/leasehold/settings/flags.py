@@ -208,6 +208,15 @@ CHECK: Final = Option[bool](
     switch=True,
 )
 
+DELETE: Final = Option[bool](
+    "--delete",
+    "",
+    "delete the keys that are found; only while no client is let in (default: print them)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+
 ETCD_GROUP: Final = Group("etcd", (ETCD, ETCD_CA, ETCD_CERT, ETCD_KEY, ETCD_USER, ETCD_PASSWORD_FILE))
 PLACE_GROUP: Final = Group("the lock", (LOCK, NAMESPACE, ROOT))
 LOCK_GROUP: Final = Group(
@@ -222,13 +231,19 @@ WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
 STATUS_GROUP: Final = Group("output", (OUTPUT,))
 
 REPLAY_GROUP: Final = Group("replaying", (CHECK,))
+RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
 
 RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
 EXEC: Final = (EXEC_GROUP, ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, LOG_GROUP)
 STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
 WAIT: Final = (WAIT_GROUP,)
 REPLAY: Final = (REPLAY_GROUP,)
+RESTORE_CHECK: Final = (RESTORE_GROUP, ETCD_GROUP)
 
 ALL: Final = tuple(
-    {option.flag: option for group in (*RUN, *EXEC, *STATUS, *WAIT, *REPLAY) for option in group.options}.values()
+    {
+        option.flag: option
+        for group in (*RUN, *EXEC, *STATUS, *WAIT, *REPLAY, *RESTORE_CHECK)
+        for option in group.options
+    }.values()
 )

@@ -192,6 +192,18 @@ def test_limits_are_ignored_after_a_rollback(revision: int) -> None:
     assert put(healed).handover_up_to_token == 39
 
 
+def test_an_old_holder_after_a_bumped_restore() -> None:
+    """The revision is far above the record, but a candidate of the snapshot holds again: the event says so, once."""
+    resource, _ = settled(lock(), declared(), candidate(8))
+    restored = EtcdState(True, 1_000_000_008, 0.0, "")
+    decided = plan(situation(resource, declared(), candidate(4), etcd=restored))
+    assert reason(decided, "Degraded") == ("True", "StoreRolledBack")
+    assert names(decided) == ["LockAcquired", "StoreRolledBack"]
+    told = replace(resource, status=decided.status or {})
+    later = plan(situation(told, declared(), candidate(4), etcd=restored, memory=decided.memory))
+    assert names(later) == []
+
+
 def test_a_rollback_is_reported_until_outgrown() -> None:
     """With an empty queue and no limit it ends once the revision has grown past the record."""
     resource, _ = settled(lock({"fencingToken": 600}), declared())

@@ -48,8 +48,9 @@ def _held(facts: Facts) -> Condition:
 def _degraded(facts: Facts) -> Condition:
     if facts.rolled_back:
         text = (
-            "etcd has lost data: its revision is below a fencing token on record; spec.handoverUpToToken and "
-            "spec.revokeUpToToken are ignored until they are below every candidate's token, and may be lowered now"
+            "etcd has lost data: its revision, or a candidate's token, is below a fencing token on record; "
+            "spec.handoverUpToToken and spec.revokeUpToToken are ignored until they are below every candidate's "
+            "token, and may be lowered now"
         )
         return Condition("Degraded", TRUE, "StoreRolledBack", text)
     if facts.limits_ahead:

@@ -8,8 +8,8 @@ them.
 `TokenAhead`: a limit is above etcd's revision, for example by a typing mistake. It cannot mean any present holder and
 would hit every future one. It is ignored, and may be lowered, until etcd has given that token out.
 
-A loss of data shows in the revision. If the revision has already grown past the record again, it shows in a candidate
-whose token is below the record.
+A loss of data shows in the revision. If the revision has already grown past the record again, or was bumped by the
+restore, it shows in a candidate whose token is below the record.
 """
 
 from __future__ import annotations

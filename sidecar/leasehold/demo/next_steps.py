@@ -1,0 +1,53 @@
+"""The demo's last lines: the etcd that it ran on, commands that work when they are pasted, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from leasehold.demo.candidates import LOCK, Candidate
+from leasehold.demo.etcd import EmbeddedEtcd
+
+
+def show(console: Console, etcd: EmbeddedEtcd, *, keep: bool) -> None:
+    """What to know of this etcd, and what to do next."""
+    bug = etcd.known_bug()
+    if bug:
+        _line(console, f"\nGood enough for a demo, but not for work: {bug}.")
+    _line(console, "\nWhat next:")
+    if not keep:
+        _line(console, f"  {_leasehold()} demo --keep")
+        _line(console, "      leaves it all running, for curl and `leasehold status`")
+    _line(console, f"  {_leasehold()} exec --help")
+    _line(console, "      runs a command, such as a cron job, on one of many hosts, with an etcd of yours")
+    _line(console, f"  {_leasehold()} run --help")
+    _line(console, "      is the sidecar; README.md has it in a pod, and on a cluster by charts/leasehold")
+
+
+def show_commands(console: Console, etcd: EmbeddedEtcd, candidates: Sequence[Candidate]) -> None:
+    """How to ask what is left running. One command a line, and nothing else on it: not every shell has comments."""
+    _line(console, "\nStill running, until Ctrl-C. In another terminal:")
+    _line(console, f"  {_leasehold()} status --etcd {etcd.url} --lock {LOCK}")
+    for candidate in candidates:
+        _line(console, f"\n{candidate.name}, asked, and told to hand over:")
+        _line(console, f"  curl -i {candidate.url}/leader")
+        _line(console, f"  curl -X POST {candidate.control}/handover")
+
+
+def _line(console: Console, text: str) -> None:
+    """As it is: a line that was wrapped at the terminal's edge could not be pasted."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _leasehold() -> str:
+    """What starts this very program from any folder."""
+    own = Path(sys.argv[0]).absolute()
+    if own.name != "leasehold":
+        return f"{shlex.quote(sys.executable)} -m leasehold"
+    on_path = shutil.which("leasehold")
+    return "leasehold" if on_path and Path(on_path).samefile(own) else shlex.quote(str(own))
