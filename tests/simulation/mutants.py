@@ -104,16 +104,16 @@ class ChangedKeyTakenOverUnread(Mutant):
     """Takes over from a predecessor that had rewritten its record, and may have deleted ours with its own."""
 
     @replaces(QueueView.clears_the_way)
-    def clears_the_way(original: Function, view: QueueView, key: str, token: int) -> bool:
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int, revision: int) -> bool:
         ahead = view.ahead(token)
-        return len(ahead) == 1 and ahead[0].key == key
+        return len(ahead) == 1 and ahead[0].key == key and revision > view.gone_at
 
 
 class PredecessorTakenForTheOnlyOne(Mutant):
     """Takes over when the key directly ahead goes, whoever else stands ahead."""
 
     @replaces(QueueView.clears_the_way)
-    def clears_the_way(original: Function, view: QueueView, key: str, token: int) -> bool:
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int, revision: int) -> bool:
         ahead = view.ahead(token)
         return bool(ahead) and ahead[-1].key == key and not ahead[-1].changed
 
