@@ -113,14 +113,14 @@ class Service:
 
     def _read_own(self, command: cmd.ReadOwn, member: Member, sent: float) -> ev.Event:
         store = self.cluster.store
-        if self._is_as_expected(command):
+        if self.is_as_expected(command):
             return ev.Unchanged(command.op, self.cluster.origin(member))
         own = store.entries.get(KEYS.entry(command.lease))
         ahead = store.entries.get(command.ahead) if command.ahead else None
         origin, count = self.cluster.origin(member), len(store.queue())
         return ev.OwnRead(command.op, origin, own, ahead, store.head(), store.declared, count)
 
-    def _is_as_expected(self, command: cmd.ReadOwn) -> bool:
+    def is_as_expected(self, command: cmd.ReadOwn) -> bool:
         """Whether the comparisons of a confirming read hold; without any it reads."""
         store, expected = self.cluster.store, command.expected
         if expected is None:

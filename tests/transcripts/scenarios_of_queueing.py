@@ -44,9 +44,8 @@ def wait_for_the_one_ahead() -> Recorded:
 def two_ahead() -> Recorded:
     """The second in line moves up, and does not hold
 
-    In a long queue a waiter watches the first key, the one ahead and its own, so a deletion wakes one waiter, not all.
-    One of two keys ahead is deleted, so this one is next in line and not yet the holder.
-    It reads the queue to learn whom to watch from here on.
+    In a long queue a waiter watches only the first key, the one ahead and its own, so one waiter reads and not all.
+    The one ahead is deleted: this one is next in line, not yet the holder, and reads whom to watch from here on.
     """
     queue = Queue()
     queue.join(record("first"))
