@@ -51,8 +51,12 @@ class Violation(AssertionError):
 
 @dataclass(slots=True)
 class Excuse:
-    """A candidate was ended from outside, and may not know it yet; `tellings` are when its watches say so."""
+    """A candidate was ended from outside, after `revision`, and may not know it yet.
 
+    `tellings` are when its watches say so.
+    """
+
+    revision: int
     tellings: list[tuple[float, Watcher]] = field(default_factory=list)
     told: bool = False
 
@@ -120,7 +124,7 @@ class Judge:
 
     def excuse(self, lease: int) -> None:
         """The candidate of this lease is about to be ended from outside."""
-        self.excuses[lease] = Excuse()
+        self.excuses[lease] = Excuse(self.world.cluster.store.revision)
 
     def tells(self, lease: int, instant: float, watcher: Watcher) -> None:
         """By then, a watch of its own key will have told this candidate's process that it has ended."""
@@ -149,6 +153,10 @@ class Judge:
         own: Entry | None
         if isinstance(event, ev.EntryGone) and event.key == key:
             self.excuses[lease].told = True
+            return
+        # a sound question, answered as late as that, would have told
+        if isinstance(event, ev.Unchanged) and process.answers(event):
+            self.excuses[lease].told |= event.origin.revision > self.excuses[lease].revision
             return
         if isinstance(event, ev.EntryPut) and event.entry.key == key:
             own = event.entry

@@ -22,6 +22,8 @@ from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 
 from .plant import Function, Mutant, replaces
+from .service import Service
+from .store import KEYS
 
 
 class DeadlineFromTheReply(Mutant):
@@ -104,16 +106,16 @@ class ChangedKeyTakenOverUnread(Mutant):
     """Takes over from a predecessor that had rewritten its record, and may have deleted ours with its own."""
 
     @replaces(QueueView.clears_the_way)
-    def clears_the_way(original: Function, view: QueueView, key: str, token: int) -> bool:
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int, revision: int) -> bool:
         ahead = view.ahead(token)
-        return len(ahead) == 1 and ahead[0].key == key
+        return len(ahead) == 1 and ahead[0].key == key and revision > view.gone_at
 
 
 class PredecessorTakenForTheOnlyOne(Mutant):
     """Takes over when the key directly ahead goes, whoever else stands ahead."""
 
     @replaces(QueueView.clears_the_way)
-    def clears_the_way(original: Function, view: QueueView, key: str, token: int) -> bool:
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int, revision: int) -> bool:
         ahead = view.ahead(token)
         return bool(ahead) and ahead[-1].key == key and not ahead[-1].changed
 
@@ -267,6 +269,26 @@ class RestoreNotNoticed(Mutant):
         pass
 
 
+class ConfirmsWithoutItsKey(Mutant):
+    """The transaction that confirms a keep-alive compares the others' keys, and not its own."""
+
+    @replaces(Service.is_as_expected)
+    def is_as_expected(original: Function, service: Service, command: cmd.ReadOwn) -> Any:
+        own = service.cluster.store.entries.get(KEYS.entry(command.lease))
+        expected = command.expected
+        if own is None and expected is not None:
+            return service.cluster.store.declared.revision == expected.spec_revision
+        return original(service, command)
+
+
+class OneTransactionTakenForTwo(Mutant):
+    """Takes over when the last key ahead goes, though the one before it may have deleted both, and ours."""
+
+    @replaces(QueueView.clears_the_way)
+    def clears_the_way(original: Function, view: QueueView, key: str, token: int, revision: int) -> Any:
+        return original(replace(view, gone_at=0), key, token, revision)
+
+
 LISTED: tuple[type[Mutant], ...] = (
     DeadlineFromTheReply,
     DriftFactorDropped,
@@ -291,4 +313,6 @@ FURTHER: tuple[type[Mutant], ...] = (
     SuspendedOnlyBeforeHolding,
     NeverBacksOff,
     RestoreNotNoticed,
+    ConfirmsWithoutItsKey,
+    OneTransactionTakenForTwo,
 )

@@ -113,10 +113,26 @@ class Service:
 
     def _read_own(self, command: cmd.ReadOwn, member: Member, sent: float) -> ev.Event:
         store = self.cluster.store
+        if self.is_as_expected(command):
+            return ev.Unchanged(command.op, self.cluster.origin(member))
         own = store.entries.get(KEYS.entry(command.lease))
         ahead = store.entries.get(command.ahead) if command.ahead else None
         origin, count = self.cluster.origin(member), len(store.queue())
         return ev.OwnRead(command.op, origin, own, ahead, store.head(), store.declared, count)
+
+    def is_as_expected(self, command: cmd.ReadOwn) -> bool:
+        """Whether the comparisons of a confirming read hold; without any it reads."""
+        store, expected = self.cluster.store, command.expected
+        if expected is None:
+            return False
+        own = store.by_token(KEYS.entry(command.lease), expected.token)
+        ahead = store.entries.get(command.ahead) if command.ahead else None
+        return (
+            own is not None
+            and own.mod_revision == expected.mod_revision
+            and store.declared.revision == expected.spec_revision
+            and (not command.ahead or (ahead.mod_revision if ahead else 0) == expected.ahead_revision)
+        )
 
     def _grant(self, command: cmd.Grant, member: Member, sent: float) -> ev.Event:
         lease = self.cluster.grant(command.ttl)

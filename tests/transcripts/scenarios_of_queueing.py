@@ -27,7 +27,7 @@ def join_an_empty_lock() -> Recorded:
 def wait_for_the_one_ahead() -> Recorded:
     """Waiting, and holding when the one ahead has gone
 
-    A waiter watches the key ahead of it, its own and the spec, so a deletion wakes one waiter and not all.
+    In a short queue a waiter watches all keys, so that it can name the leader at any time.
     The only key ahead is deleted and was never rewritten: the way is clear, and it holds before it reads the queue.
     """
     queue = Queue()
@@ -44,13 +44,13 @@ def wait_for_the_one_ahead() -> Recorded:
 def two_ahead() -> Recorded:
     """The second in line moves up, and does not hold
 
-    One of two keys ahead is deleted, so this one is next in line and not yet the holder.
-    It reads the queue to learn whom to watch from here on.
+    In a long queue a waiter watches only the first key, the one ahead and its own, so one waiter reads and not all.
+    The one ahead is deleted: this one is next in line, not yet the holder, and reads whom to watch from here on.
     """
     queue = Queue()
     queue.join(record("first"))
     second = queue.join(record("second"))
-    script = Recorded(queue)
+    script = Recorded(queue, watch_all_up_to=2)
     script.start()
     script.say("The one directly ahead leaves.")
     script.drop(second)

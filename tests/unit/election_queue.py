@@ -120,6 +120,11 @@ class Queue:
     def _own_read(self, command: cmd.ReadOwn) -> ev.Event:
         own = self.entries.get(KEYS.entry(command.lease))
         ahead = self.entries.get(command.ahead) if command.ahead else None
+        found = own and cmd.Expected(
+            own.create_revision, own.mod_revision, self.declared.revision, ahead.mod_revision if ahead else 0
+        )
+        if command.expected is not None and found == command.expected:
+            return ev.Unchanged(command.op, self.origin)
         head = self.order[0] if self.entries else None
         return ev.OwnRead(command.op, self.origin, own, ahead, head, self.declared, len(self.entries))
 

@@ -188,9 +188,13 @@ class Script:
         return self.wait(max(0.0, deadline - self.now))
 
     def beat(self) -> None:
-        """The next keep-alive becomes due, is sent and confirmed."""
+        """The next keep-alive that is confirmed: a holder's next one, a waiter's next but one at the latest."""
         self.doze()
-        self.answer(cmd.KeepAlive, cmd.ReadOwn)
+        self.answer(cmd.KeepAlive)
+        if not any(isinstance(command, cmd.ReadOwn) for command in self.asked):
+            self.doze()
+            self.answer(cmd.KeepAlive)
+        self.answer(cmd.ReadOwn)
 
     # --- short ways to where a test begins ----------------------------------------------------------------------
 

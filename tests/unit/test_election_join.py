@@ -39,25 +39,25 @@ def test_the_deadline_counts_from_the_grant_being_sent() -> None:
     assert script.election.snapshot.deadline == 1000.0 + 15 * FACTOR
 
 
-def test_a_waiter_watches_the_key_ahead_and_its_own() -> None:
-    """Behind another it waits and watches that one itself and the spec."""
+def test_a_waiter_watches_a_short_queue() -> None:
+    """Behind another it waits and watches the queue, to name its leader, and the spec."""
     queue = Queue()
-    ahead = queue.join(record("first"))
+    queue.join(record("first"))
     script = Script(queue).start()
     assert script.state() is State.WAITING
     assert script.election.snapshot.leader == "first"
     assert script.election.snapshot.position == 1
-    assert script.watched == cmd.Watch(queue.revision + 1, frozenset({ahead.key, script.own.key}), spec=True)
+    assert script.watched == cmd.Watch(queue.revision + 1, queue=True, spec=True)
 
 
-def test_far_back_it_watches_only_the_key_just_ahead() -> None:
-    """A deletion wakes one waiter and not all of them."""
+def test_in_a_long_queue_it_watches_three_keys() -> None:
+    """The first says who leads, and the one ahead when its turn comes; nobody is woken by the others."""
     queue = Queue()
-    *_, last = [queue.join(record(name)) for name in ("first", "second", "third")]
-    script = Script(queue).start()
+    first, _, last = [queue.join(record(name)) for name in ("first", "second", "third")]
+    script = Script(queue, watch_all_up_to=3).start()
     assert script.election.snapshot.position == 3
     assert script.watched is not None
-    assert script.watched.keys == {last.key, script.own.key}
+    assert script.watched.keys == {first.key, last.key, script.own.key}
     assert not script.watched.queue
 
 

@@ -41,12 +41,17 @@ def test_the_only_key_ahead_gone_it_holds_without_a_read() -> None:
 
 
 def test_then_it_reads_and_watches_the_queue() -> None:
-    """It reads then and watches the queue for preferred ones."""
-    script, (first,) = behind("first")
+    """It reads then and watches the queue for preferred ones, as it did before if the queue is short."""
+    script, (first,) = behind("first", watch_all_up_to=1)
     script.drop(first)
     script.answer(cmd.ReadQueue)
     assert script.holding()
     assert script.watched == cmd.Watch(script.etcd.revision + 1, queue=True)
+    short, (first,) = behind("first")
+    watched = short.watched
+    short.drop(first)
+    short.answer(cmd.ReadQueue)
+    assert short.watched is watched
 
 
 def test_a_deletion_past_its_deadline_makes_no_holder() -> None:
@@ -71,26 +76,73 @@ def test_a_repeated_event_changes_nothing() -> None:
 
 
 def test_one_of_two_keys_ahead_is_not_enough() -> None:
-    """One of two ahead is not the way clear."""
-    script, (_, second) = behind("first", "second")
+    """One of two ahead is not the way clear. In a short queue, which it knows as a whole, it need not even read."""
+    script, (_, second) = behind("first", "second", watch_all_up_to=1)
     script.drop(second)
     assert script.state() is State.WAITING
     script.answer(cmd.ReadQueue)
     assert script.state() is State.WAITING
     assert script.election.snapshot.position == 1
+    short, (_, second) = behind("first", "second")
+    short.drop(second)
+    assert not short.asked
+    assert (short.state(), short.election.snapshot.position) == (State.WAITING, 1)
 
 
-def test_a_far_key_known_gone_leaves_only_the_near_one() -> None:
-    """The confirming read names the first of the queue."""
-    script, (first, second) = behind("first", "second")
-    script.etcd.delete(first)
-    script.doze()
-    script.answer(cmd.KeepAlive)
-    script.beat()  # those further back confirm every other one
+@pytest.mark.parametrize("limit", [1, 32], ids=["long", "short"])
+def test_a_far_key_known_gone_leaves_only_the_near_one(limit: int) -> None:
+    """A waiter names the next leader when the watch tells that the first has gone, reads nothing, and holds next."""
+    script, (first, second) = behind("first", "second", watch_all_up_to=limit)
+    script.drop(first)
     assert script.election.snapshot.leader == "second"
-    assert not script.asked
+    assert (script.state(), script.asked) == (State.WAITING, [])
     script.drop(second)
     assert script.holding()
+
+
+def test_two_deleted_in_one_transaction_lead_to_a_read() -> None:
+    """The owner of the first may have deleted our key with the second's: its record said that it would skip some."""
+    script, (first, second) = behind("first", "second")
+    first = script.rewrite(first, yield_to="best")
+    revision = script.etcd.delete(first, second, script.own)
+    script.feed(ev.EntryGone(first.key, revision))
+    script.feed(ev.EntryGone(second.key, revision))
+    assert script.state() is State.WAITING
+    script.answer(cmd.ReadQueue)
+    assert script.state() is State.JOINING
+
+
+def test_in_a_long_queue_the_next_read_names_the_leader() -> None:
+    """What is known of those in between may be old: so the next keep-alive is confirmed by a read, in any case."""
+    script, (first, second, third, _) = behind("first", "second", "third", "fourth", watch_all_up_to=1)
+    assert script.watched is not None
+    assert first.key in script.watched.keys
+    assert second.key not in script.watched.keys
+    script.etcd.delete(second)
+    script.drop(first)
+    assert script.election.snapshot.leader == "second"
+    script.doze()
+    script.answer(cmd.KeepAlive, cmd.ReadOwn)
+    assert script.election.snapshot.leader == "third"
+    assert not script.asked
+    assert third.key in script.watched.keys
+    script.drop(third)
+    assert script.election.snapshot.leader == "fourth"
+
+
+def test_a_queue_grown_long_is_watched_as_one() -> None:
+    """And as a short one again, once a read has shown that it is short."""
+    script, (first,) = behind("first", watch_all_up_to=4)
+    others = [script.come(record(f"c{number}")) for number in range(4)]
+    script.beat()
+    script.answer(cmd.ReadQueue)
+    assert script.watched is not None
+    assert script.watched.keys == {first.key, script.own.key}
+    script.etcd.delete(*others)
+    for _ in range(3):
+        script.beat()
+    script.settle()
+    assert script.watched.queue
 
 
 def test_a_changed_key_ahead_leads_to_a_read() -> None:
@@ -228,8 +280,8 @@ def test_the_confirming_read_finds_a_silent_watch() -> None:
     assert script.holding()
 
 
-@pytest.mark.parametrize("position", [2, 4])
-def test_waiters_further_back_confirm_every_other_one(position: int) -> None:
+@pytest.mark.parametrize("position", [1, 2, 4])
+def test_waiters_confirm_every_other_keep_alive(position: int) -> None:
     """Or a silent watch would be found out only when the turn has come and gone."""
     script, _ = behind(*(f"c{number}" for number in range(position)))
     confirmed = []
@@ -240,12 +292,6 @@ def test_waiters_further_back_confirm_every_other_one(position: int) -> None:
         script.settle()
     assert confirmed.count(True) == 2
     assert script.state() is State.WAITING
-
-
-def test_the_next_in_line_confirms_every_keep_alive() -> None:
-    script, _ = behind("first")
-    for _ in range(3):
-        script.beat()
 
 
 def test_a_waiter_far_back_is_not_woken_in_vain() -> None:

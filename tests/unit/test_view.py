@@ -40,26 +40,33 @@ def test_who_is_ahead() -> None:
 
 
 def test_the_only_one_ahead_clears_the_way() -> None:
-    assert QueueView.read([entry(3), entry(5), entry(7)], 7).clears_the_way("k3", 5)
+    assert QueueView.read([entry(3), entry(5), entry(7)], 7).clears_the_way("k3", 5, 10)
 
 
 def test_one_of_two_ahead_does_not() -> None:
     """Not even the nearest: the other one may still hold."""
     view = QueueView.read([entry(3), entry(4), entry(5)], 5)
-    assert not view.clears_the_way("k4", 5)
-    assert not view.clears_the_way("k3", 5)
+    assert not view.clears_the_way("k4", 5, 10)
+    assert not view.clears_the_way("k3", 5, 10)
 
 
 def test_one_that_was_rewritten_does_not() -> None:
     """Its owner may be passing us by, and have deleted our key in the same transaction."""
-    assert not QueueView.read([entry(3, 6), entry(5)], 6).clears_the_way("k3", 5)
+    assert not QueueView.read([entry(3, 6), entry(5)], 6).clears_the_way("k3", 5, 10)
+
+
+def test_one_deleted_with_another_does_not() -> None:
+    """The owner of the other key may have deleted both, and ours, in one transaction; at another revision it cannot."""
+    view = QueueView.read([entry(3, 6), entry(4), entry(5)], 6).gone("k3", 8)
+    assert not view.clears_the_way("k4", 5, 8)
+    assert view.clears_the_way("k4", 5, 9)
 
 
 def test_one_behind_or_unknown_does_not() -> None:
     view = QueueView.read([entry(3), entry(5), entry(7)], 7)
-    assert not view.clears_the_way("k7", 5)
-    assert not view.clears_the_way("k4", 5)
-    assert not QueueView.read([entry(5)], 7).clears_the_way("k3", 5)
+    assert not view.clears_the_way("k7", 5, 10)
+    assert not view.clears_the_way("k4", 5, 10)
+    assert not QueueView.read([entry(5)], 7).clears_the_way("k3", 5, 10)
 
 
 # --- watch events ----------------------------------------------------------------------------------------------------
@@ -81,9 +88,9 @@ def test_an_older_event_than_what_is_known_changes_nothing() -> None:
 
 def test_a_deleted_key_is_gone_for_ever() -> None:
     view = QueueView.read([entry(3), entry(5)], 5)
-    assert view.gone("k3").entries == (entry(5),)
-    assert view.gone("k3").gone("k3") == view.gone("k3")
-    assert view.gone("k4") == view
+    assert view.gone("k3", 9).entries == (entry(5),)
+    assert view.gone("k3", 9).gone("k3", 9) == view.gone("k3", 9)
+    assert view.gone("k4", 9).entries == view.entries
 
 
 def test_the_head_shows_that_all_before_it_are_gone() -> None:
@@ -130,7 +137,7 @@ steps = st.lists(st.tuples(st.sampled_from(["join", "rewrite", "leave"]), st.int
 def follow(view: QueueView, events: Sequence[tuple[str, Entry]]) -> QueueView:
     """Take the events that a watch brings."""
     for kind, changed in events:
-        view = view.put(changed) if kind == "put" else view.gone(changed.key)
+        view = view.put(changed) if kind == "put" else view.gone(changed.key, changed.mod_revision)
     return view
 
 
@@ -180,6 +187,6 @@ def test_a_way_said_to_be_clear_is_clear(before: list[tuple[str, int]]) -> None:
     view = QueueView.read(truth.entries.values(), truth.revision)
     for own in truth.entries.values():
         for other in truth.entries.values():
-            if view.clears_the_way(other.key, own.create_revision):
-                assert view.gone(other.key).ahead(own.create_revision) == ()
+            if view.clears_the_way(other.key, own.create_revision, view.gone_at + 1):
+                assert view.gone(other.key, truth.revision + 1).ahead(own.create_revision) == ()
                 assert not other.changed

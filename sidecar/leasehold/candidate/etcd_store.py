@@ -197,13 +197,31 @@ class EtcdStore:
         own = self._keys.entry(command.lease)
         queue = self._keys.queue
         head = Get(queue, end=prefix_end(queue), sort=SortBy.CREATE, limit=1)
-        wanted = [Get(own), Get(self._keys.spec), head, *([Get(command.ahead)] if command.ahead else [])]
-        answer = await self._client.txn((), wanted, timeout=timeout)
+        wanted: list[Op] = [Get(own), Get(self._keys.spec), head, *([Get(command.ahead)] if command.ahead else [])]
+        compares = self._expectations(command)
+        # without a comparison every transaction succeeds; with them, success is that there is nothing to read
+        branches = ([], wanted) if compares else (wanted, [])
+        answer = await self._client.txn(compares, *branches, timeout=timeout)
+        if compares and answer.succeeded:
+            return ev.Unchanged(command.op, header_of(answer))
         found = [_first(part) for part in answer.answers]
         entries = [entry_of(kv) if kv else None for kv in (found[0], found[2], *found[3:4])]
         ahead = entries[2] if command.ahead else None
         count = _count(answer.answers[2])
         return ev.OwnRead(command.op, header_of(answer), entries[0], ahead, entries[1], declared_of(found[1]), count)
+
+    def _expectations(self, command: cmd.ReadOwn) -> list[Compare]:
+        expected, own = command.expected, self._keys.entry(command.lease)
+        if expected is None:
+            return []
+        compares = [
+            Compare.create_revision(own, "=", expected.token),
+            Compare.mod_revision(own, "=", expected.mod_revision),
+            Compare.mod_revision(self._keys.spec, "=", expected.spec_revision),
+        ]
+        if command.ahead:
+            compares.append(Compare.mod_revision(command.ahead, "=", expected.ahead_revision))
+        return compares
 
     async def _keep_alive(self, command: cmd.KeepAlive, timeout: float) -> ev.Event:
         answer = await self._client.keep_alive(command.lease, timeout=timeout)

@@ -7,6 +7,7 @@ the election's own time: they take note and return. An exception of a listener i
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from leasehold.election.snapshot import Snapshot
@@ -27,14 +28,25 @@ class Publisher:
         self.snapshot = first
         self.clock = clock
         self._listeners: list[Listener] = []
+        self._changes: deque[tuple[Snapshot, Snapshot]] = deque()
 
     def publish(self, snapshot: Snapshot) -> None:
         """Put this snapshot in force, and notify every listener if it differs from the one before. Raises nothing."""
+        self.put(snapshot)
+        self.notify()
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Put this snapshot in force; `notify` is to follow soon. Between the two there is time for what is urgent."""
         before, self.snapshot = self.snapshot, snapshot
-        if before == snapshot:
-            return
-        for listener in tuple(self._listeners):  # a copy: a listener may stop listening when it is called
-            _notify(listener, before, snapshot)
+        if before != snapshot:
+            self._changes.append((before, snapshot))
+
+    def notify(self) -> None:
+        """Notify every listener of each change that it does not know yet, in their order. Raises nothing."""
+        while self._changes:
+            before, after = self._changes.popleft()
+            for listener in tuple(self._listeners):  # a copy: a listener may stop listening when it is called
+                _notify(listener, before, after)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` on each change from now on. Returns a function that ends that; it may be called twice."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leasehold.election.commands import Command, KeepAlive, Note, Resign, Revoke, Stopped
-from leasehold.election.events import Answer, Event, Granted, KeptAlive, OwnRead
+from leasehold.election.events import Answer, Event, Granted, KeptAlive, OwnRead, Unchanged
 from leasehold.election.snapshot import Snapshot, State
 
 _QUEUED: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE, State.YIELDING})
@@ -90,9 +90,9 @@ class Rules:
         if after is None or after == before:
             return []
         proof = event if isinstance(event, Granted) else self._renewed
-        if not isinstance(event, (Granted, OwnRead)):
+        if not isinstance(event, (Granted, OwnRead, Unchanged)):
             return [Broken("deadline", f"moved its deadline by {type(event).__name__}")]
-        if isinstance(event, OwnRead) and before is not None and after < before:
+        if not isinstance(event, Granted) and before is not None and after < before:
             return [Broken("deadline", "moved its deadline back")]
         if proof is not None and after > proof.sent + proof.ttl * self._factor + _ROUNDING_SECONDS:
             return [Broken("deadline", "counts on its lease for longer than etcd said")]

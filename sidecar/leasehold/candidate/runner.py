@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -69,6 +69,7 @@ class Runner:
         self._feeding = True  # until `run` begins: what is submitted before comes after Start
         self._wake: asyncio.TimerHandle | None = None
         self._progress_at = board.clock()
+        self._unreported: Callable[[], None] | None = None
 
     async def run(self) -> None:
         """Take part until the election has stopped. Raises what a bug raises: then the process must end."""
@@ -122,23 +123,41 @@ class Runner:
             self._cluster = event.origin.cluster
         elif isinstance(event, ev.EntryGone) and event.key == self._own_key():
             self._keyless = self.election.lease_id  # our watch is often faster than the answer to our deletion
+        self._report()
         commands = self._handle(event, now)
-        for command in commands:
-            self._perform(command)
+        snapshot = self._board.snapshot
+        self._unreported = partial(self.recorder.handled, event, now, commands, snapshot)
+        # The snapshot says no already. A deletion goes out before anybody is told of that: its task was scheduled
+        # first. The next holder waits for the deletion, and for nothing that listeners or the recorder do.
+        if any(isinstance(command, cmd.Resign) for command in commands):
+            self._perform_all(commands)
+            asyncio.get_running_loop().call_soon(self._report)
+        else:
+            self._report()
+            self._perform_all(commands)
         self._remember()
         self._set_alarm()
 
     def _handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
-        """Have the election decide, publish what it says, and record both. Raises what a bug in it raises."""
+        """Have the election decide, and put what it says in force. Raises what a bug in it raises."""
         try:
             commands = self.election.handle(event, now)
         except Exception as bug:
             self.recorder.failed(event, now, bug)
             raise
-        snapshot = self.election.snapshot
-        self._board.publish(snapshot)
-        self.recorder.handled(event, now, commands, snapshot)
+        self._board.put(self.election.snapshot)
         return commands
+
+    def _report(self) -> None:
+        """Notify the listeners of what the last event led to, and record it, unless that has been done."""
+        self._board.notify()
+        unreported, self._unreported = self._unreported, None
+        if unreported is None:
+            return
+        try:
+            unreported()
+        except Exception as bug:
+            self._fail(bug)
 
     def _own_key(self) -> str | None:
         lease = self.election.lease_id
@@ -154,6 +173,10 @@ class Runner:
         self._wake = asyncio.get_running_loop().call_later(delay, self.submit, ev.Tick())
 
     # --- commands -----------------------------------------------------------------------------------------------
+
+    def _perform_all(self, commands: list[cmd.Command]) -> None:
+        for command in commands:
+            self._perform(command)
 
     def _perform(self, command: cmd.Command) -> None:
         match command:
@@ -270,6 +293,7 @@ class Runner:
             await asyncio.wait(last, timeout=LAST_REVOCATIONS_SECONDS)
 
     async def _end(self) -> None:
+        self._report()
         if self._wake is not None:
             self._wake.cancel()
         for task in self._tasks:

@@ -49,12 +49,30 @@ class ReadQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The revisions that a confirming read compares: those of our own key, and the mod revisions of the others.
+
+    `spec_revision` is 0 if there is no spec. `ahead_revision` counts only if the read names a key ahead.
+    """
+
+    token: int
+    mod_revision: int
+    spec_revision: int
+    ahead_revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOwn:
-    """Linearizable read, over the keep-alive's own connection, of what OwnRead lists. Answered by OwnRead."""
+    """Linearizable read, over the keep-alive's own connection, of what OwnRead lists. Answered by OwnRead.
+
+    With `expected` it is one transaction, which reads only if a revision differs. Else it is answered by Unchanged:
+    comparing costs etcd two thirds of reading, and the same in a long queue as in a short one.
+    """
 
     op: int
     lease: int
     ahead: str | None
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +147,22 @@ class Stopped:
 
 Command = ReadSpec | Grant | Join | ReadQueue | ReadOwn | KeepAlive | Write | Resign | Revoke | Watch | Note | Stopped
 
-ANSWERS: Final[dict[type, type[ev.Answer]]] = {
-    ReadSpec: ev.SpecRead,
-    Grant: ev.Granted,
-    Join: ev.Joined,
-    ReadQueue: ev.QueueRead,
-    ReadOwn: ev.OwnRead,
-    KeepAlive: ev.KeptAlive,
-    Write: ev.Written,
-    Resign: ev.Written,
+ANSWERS: Final[dict[type, tuple[type[ev.Answer], ...]]] = {
+    ReadSpec: (ev.SpecRead,),
+    Grant: (ev.Granted,),
+    Join: (ev.Joined,),
+    ReadQueue: (ev.QueueRead,),
+    ReadOwn: (ev.OwnRead, ev.Unchanged),
+    KeepAlive: (ev.KeptAlive,),
+    Write: (ev.Written,),
+    Resign: (ev.Written,),
 }
-"""The event that answers each question. `Failed` answers any of them."""
+"""The events that may answer each question. `Failed` answers any of them."""
+
+
+def answers(event: ev.Answer | ev.Failed, question: Command) -> bool:
+    """Whether this kind of event can answer the question."""
+    # a read that compares nothing cannot find anything unchanged
+    if isinstance(event, ev.Unchanged):
+        return isinstance(question, ReadOwn) and question.expected is not None
+    return isinstance(event, (*ANSWERS[type(question)], ev.Failed))

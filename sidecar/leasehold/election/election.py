@@ -100,6 +100,7 @@ _QUEUED: Final = {
     **_pod(withdrawn=(YIELDING,)),
     ev.QueueRead: Transition(queued.queue_read, (WAITING, HOLDING, UNSURE, YIELDING, JOINING)),
     ev.OwnRead: Transition(keep_alive.own_read, (YIELDING, JOINING)),
+    ev.Unchanged: Transition(keep_alive.unchanged, (JOINING,)),
     ev.KeptAlive: Transition(keep_alive.kept_alive, (JOINING,)),
     ev.Failed: Transition(queued.failed, (JOINING,)),
     ev.EntryPut: Transition(queued.entry_put, (YIELDING, JOINING)),
@@ -138,6 +139,7 @@ TRANSITIONS: Final[dict[State, dict[type, Transition]]] = {
         **_pod(),
         ev.QueueRead: Transition(yielding.queue_read, (IDLE, JOINING)),
         ev.OwnRead: Transition(keep_alive.own_read, (IDLE, JOINING)),
+        ev.Unchanged: Transition(keep_alive.unchanged, (IDLE, JOINING)),
         ev.KeptAlive: Transition(keep_alive.kept_alive, (IDLE, JOINING)),
         ev.Written: Transition(yielding.written, (IDLE, JOINING)),
         ev.Failed: Transition(yielding.failed, (IDLE, JOINING)),
@@ -193,7 +195,7 @@ class Election:
         if not 0 < event.op <= self._machine.last_op:
             raise IllegalEvent(f"an answer to question {event.op}, which was never asked")
         asked = self._machine.pending.find(event.op)
-        if asked is not None and not isinstance(event, (cmd.ANSWERS[type(asked.command)], ev.Failed)):
+        if asked is not None and not cmd.answers(event, asked.command):
             raise IllegalEvent(f"{type(event).__name__} is no answer to {type(asked.command).__name__}")
         return asked is None
 

@@ -92,6 +92,11 @@ class OwnRead(Answer):
 
 
 @dataclass(frozen=True, slots=True)
+class Unchanged(Answer):
+    """At the answer's revision all was as the confirming read expected: our own key, the one ahead, and the spec."""
+
+
+@dataclass(frozen=True, slots=True)
 class KeptAlive(Answer):
     """A keep-alive's answer; a `ttl` of 0 or less says that the lease is gone."""
 
@@ -213,7 +218,7 @@ class Tick:
     """Time has passed; nothing else has happened."""
 
 
-FromEtcd = SpecRead | Granted | Joined | QueueRead | OwnRead | KeptAlive | Written | Failed
+FromEtcd = SpecRead | Granted | Joined | QueueRead | OwnRead | Unchanged | KeptAlive | Written | Failed
 FromWatch = EntryPut | EntryGone | SpecChanged | WatchLost
 FromPod = Start | Stop | HandOver | Pause | Resume | WorkStopped | Health | Tick
 Event = FromEtcd | FromWatch | FromPod

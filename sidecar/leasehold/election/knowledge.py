@@ -75,23 +75,50 @@ def _report_bad_spec(machine: Machine, known: ev.Declared, before: Spec) -> None
         machine.note("spec-unknown", f"the lock's spec has unknown fields: {', '.join(unknown)}")
 
 
-def watch(machine: Machine) -> None:
-    """Watch what our place in the queue calls for, from the revision after the read that showed it."""
+def watch(machine: Machine, revision: int) -> None:
+    """Watch what our place in the queue calls for, from after the revision of the read that showed it."""
     candidate = machine.candidate
-    wanted = cmd.Watch(candidate.view.revision + 1)
-    # a holder must see who is preferred to it; with several holders, any key may decide our place
-    if machine.state in (State.HOLDING, State.YIELDING) or machine.etcd.spec.capacity > 1:
+    wanted = cmd.Watch(revision + 1)
+    # only a read of the whole queue shows how long it is
+    is_short = candidate.view.complete and len(candidate.view.entries) <= machine.config.watch_all_up_to
+    if _must_see_all(machine) or is_short:
         wanted = replace(wanted, queue=True)
     elif candidate.own is not None:
-        # only our key and the one ahead, so that a deletion wakes one waiter and not all of them
+        # The key ahead decides when it is our turn; the first one only says who leads. No waiter acts on the others,
+        # so it does not watch them.
         ahead = candidate.view.just_ahead(candidate.token)
-        wanted = replace(wanted, keys=frozenset(entry.key for entry in (candidate.own, ahead) if entry))
+        watched = (candidate.own, ahead, candidate.view.entries[0])
+        wanted = replace(wanted, keys=frozenset(entry.key for entry in watched if entry))
         candidate.view = replace(candidate.view, complete=False)
     known = machine.etcd.watching
     # a watch of the same keys goes on: to open it again would cost etcd a request per read
     if known is None or (known.keys, known.queue) != (wanted.keys, wanted.queue):
         machine.etcd.watching = wanted
         machine.out.append(wanted)
+
+
+def _must_see_all(machine: Machine) -> bool:
+    # a holder must see who is preferred to it; with several holders, any key may decide our place
+    return machine.state in (State.HOLDING, State.YIELDING) or machine.etcd.spec.capacity > 1
+
+
+def is_first_unwatched(machine: Machine) -> bool:
+    """Whether the first of a long queue has gone, so that we cannot be sure who is the first now."""
+    watching, view = machine.etcd.watching, machine.candidate.view
+    if watching is None or watching.queue or not view.entries:
+        return False
+    return view.entries[0].key not in watching.keys
+
+
+def is_watched_wrongly(machine: Machine, count: int) -> bool:
+    """Whether a waiter watches the whole of a queue that is too long now, or the contrary; `count` 0 is not known."""
+    watching, limit = machine.etcd.watching, machine.config.watch_all_up_to
+    if watching is None or _must_see_all(machine):
+        return False
+    # one that has grown by a few more may shrink again: to change at once would cost a read each time
+    if watching.queue:
+        return len(machine.candidate.view.entries) > limit + limit // 4
+    return 0 < count <= limit
 
 
 def forget_watch(machine: Machine) -> None:

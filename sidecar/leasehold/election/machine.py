@@ -33,6 +33,10 @@ MOVES: Final[dict[State, frozenset[State]]] = {
 """Every change of state there is. The end of a candidate passes through IDLE even if the next one joins at once."""
 
 
+WATCH_ALL_UP_TO: Final = 32
+"""In a longer queue that would have etcd send too many events: there the first key and the one ahead have to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class ElectionConfig:
     """How one sidecar is configured; durations in seconds.
@@ -49,6 +53,8 @@ class ElectionConfig:
     max_drift: float = 0.01
     starts_healthy: bool = True
     """False if the app reports its health: then nothing is joined before it says that it is healthy."""
+    watch_all_up_to: int = WATCH_ALL_UP_TO
+    """In a queue of so many candidates each watches all keys, so that it can name a new leader at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What one candidate knows of the queue it stands in. Pure.
 
 A linearizable read of the whole queue starts a view; watch events and the small confirming reads keep it up to date
-as far as they reach. A waiter watches only the key ahead of it, so what it knows of those further ahead is an upper
-bound: any of them may be gone, but none can have come, since a create revision only grows.
+as far as they reach. In a long queue a waiter watches only the first key and the one ahead of it, so what it knows of
+the others ahead is an upper bound: any of them may be gone, but none can have come, since a create revision only grows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class QueueView:
     entries: tuple[Entry, ...] = ()
     revision: int = 0
     complete: bool = False
+    gone_at: int = 0
+    """The highest revision at which a watch showed a deletion."""
 
     @classmethod
     def read(cls, entries: Iterable[Entry], revision: int) -> QueueView:
@@ -39,14 +41,17 @@ class QueueView:
         ahead = self.ahead(token)
         return ahead[-1] if ahead else None
 
-    def clears_the_way(self, key: str, token: int) -> bool:
-        """Whether the deletion of this key alone proves that nobody stands ahead of this token any more.
+    def clears_the_way(self, key: str, token: int, revision: int) -> bool:
+        """Whether the deletion of this key at this revision proves that our key is the first now, and still stands.
 
-        So it is when it was the only one ahead and its record was never rewritten: an owner that passes others by
+        So it is if the key was the only one ahead and its record was never rewritten: an owner that passes others by
         rewrites its record first, and may delete our key in the very transaction that deletes its own.
+
+        That transaction may also be of somebody ahead of this key, whose deletion we have just seen. It has one
+        revision, so this deletion has to come from a later one: nobody stood ahead of this key then but its owner.
         """
         ahead = self.ahead(token)
-        return len(ahead) == 1 and ahead[0].key == key and not ahead[0].changed
+        return len(ahead) == 1 and ahead[0].key == key and not ahead[0].changed and revision > self.gone_at
 
     def put(self, entry: Entry) -> QueueView:
         """A watched key was written. An older event than what is known changes nothing."""
@@ -57,9 +62,10 @@ class QueueView:
         others = [other for other in self.entries if other.key != entry.key]
         return replace(self, entries=tuple(sorted([*others, entry], key=lambda e: e.create_revision)))
 
-    def gone(self, key: str) -> QueueView:
-        """A watched key was deleted. Keys are never used twice, so an old event stays true."""
-        return replace(self, entries=tuple(entry for entry in self.entries if entry.key != key))
+    def gone(self, key: str, revision: int) -> QueueView:
+        """A watched key was deleted at this revision. Keys are never used twice, so an old event stays true."""
+        left = tuple(entry for entry in self.entries if entry.key != key)
+        return replace(self, entries=left, gone_at=max(self.gone_at, revision))
 
     def behind(self, head: Entry | None) -> QueueView:
         """A linearizable read found `head` to be the first of the queue: all before it are gone."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from leasehold.election import events as ev
 from leasehold.election import knowledge, lifecycle, ranking, yielding
 from leasehold.election.machine import Machine
+from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.spec import Spec
 
@@ -34,7 +35,7 @@ def take_place(machine: Machine, now: float) -> None:
     evaluate(machine, now)
     # a candidate that yields at once needs no watch: its key is about to go
     if machine.state is not State.YIELDING or machine.candidate.is_draining:
-        knowledge.watch(machine)
+        knowledge.watch(machine, machine.candidate.view.revision)
 
 
 def evaluate(machine: Machine, now: float) -> None:
@@ -131,13 +132,22 @@ def entry_gone(machine: Machine, event: ev.EntryGone, now: float) -> None:
         _own_gone(machine, now)
         return
     knowledge.saw_revision(machine, event.revision)
-    # asked before the key leaves the view, for it depends on what the key's record said
-    clear = candidate.view.clears_the_way(event.key, candidate.token)
-    candidate.view = candidate.view.gone(event.key)
-    if machine.state is State.WAITING:
-        moved_up(machine, clear, now)
-    else:
+    view, token = candidate.view, candidate.token
+    candidate.view = view.gone(event.key, event.revision)
+    if machine.state is not State.WAITING:
         reconsider(machine, now)
+    elif not _is_news_only(machine, view):
+        # asked of the view before, for it depends on what the key's record said
+        moved_up(machine, view.clears_the_way(event.key, token, event.revision), now)
+
+
+def _is_news_only(machine: Machine, before: QueueView) -> bool:
+    """Whether a deletion shows a waiter in a long queue who leads, and nothing about its own place."""
+    view, token = machine.candidate.view, machine.candidate.token
+    # All waiters of a long queue watch its first key. If each of them read the queue when that goes, etcd could do
+    # nothing else. With the same key ahead as before it is not our turn, and that key is watched.
+    far = not view.complete and machine.etcd.spec.capacity == 1
+    return far and view.just_ahead(token) == before.just_ahead(token)
 
 
 def _own_gone(machine: Machine, now: float) -> None:

@@ -144,7 +144,7 @@ def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
         machine.candidate.handover.outcome_unknown = False
         # the queue may change while the guarded work stops; without that, our key goes next
         if machine.candidate.is_draining:
-            knowledge.watch(machine)
+            knowledge.watch(machine, machine.candidate.view.revision)
         _go_on(machine, now)
 
 
