@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.http.listener import is_loopback
 
 KUBELET_MINIMUM_GRACE_SECONDS: Final = 2.0
@@ -42,6 +43,8 @@ DOUBT_SECONDS: Final = KUBELET_MINIMUM_GRACE_SECONDS + 0.5
 """How long to hold without a sign. The half second is for a KILL that the container runtime delivers late."""
 POLL_SECONDS: Final = 0.05
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
+DISK_TIMEOUT_SECONDS: Final = 1.0
+"""For so long the state directory's disk is waited for; after that the mark could say anything."""
 ENDING: Final = "ending"
 """The name in the state directory of the file that the preStop hook makes."""
 
@@ -77,7 +80,8 @@ def came_late(began: float | None, term: float, grace_seconds: float) -> bool:
 
     `began` is the mark of the pod's end; None if there is no mark: then nothing speaks against an app that has ended.
     """
-    return began is not None and term - began >= grace_seconds - MARGIN_SECONDS
+    # a mark from the future: the clock was set, so it says nothing
+    return began is not None and not 0 <= term - began < grace_seconds - MARGIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,10 @@ class Surroundings:
             return self.grace_seconds + DOUBT_SECONDS
         return DOUBT_SECONDS
 
+    def longest_seconds(self) -> float:
+        """After so long the kubelet would have killed this process if the pod were ending."""
+        return self.grace_seconds + 2 * DOUBT_SECONDS
+
     async def signs(self, late: bool) -> Signs:
         """What can be seen now. Raises nothing."""
         return Signs(await self._port(), self.connections(), late)
@@ -113,11 +121,20 @@ class Surroundings:
             return HealthPort.UNKNOWN
         return HealthPort.REFUSES if await refuses(host, port) else HealthPort.OPEN
 
-    def began(self) -> float | None:
+    async def late(self, term: float) -> bool:
+        """Whether TERM, at this time since the epoch, may have come because the grace period was used up."""
+        try:
+            async with asyncio.timeout(DISK_TIMEOUT_SECONDS):
+                began = await run_in_daemon_thread(self._began, "mark")
+        except (TimeoutError, OSError):  # a hung disk, or no thread: there is no telling
+            return True
+        return came_late(began, term, self.grace_seconds)
+
+    def _began(self) -> float | None:
         """When the preStop hook marked the pod's end, in seconds since the epoch; None without a mark."""
         if self.state_dir is None:
             return None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             return (self.state_dir / ENDING).stat().st_mtime
         return None
 
@@ -143,7 +160,7 @@ async def wait_for_end(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Return when the work has ended. To be called at TERM. Where it never seems to end, the kubelet ends us."""
-    term, late = clock(), came_late(around.began(), wall(), around.grace_seconds)
+    term, late = clock(), await around.late(wall())
     while not has_ended(await around.signs(late), clock() - term, around.doubt_seconds()):
         await sleep(POLL_SECONDS)
 

@@ -137,7 +137,24 @@ DRAIN: Final = Option[float](
 NATIVE_SIDECAR: Final = Option[bool](
     "--native-sidecar",
     "",
-    "Kubernetes stops this container after the app: do not drain at shutdown (default: drain)",
+    "Kubernetes stops this container after the app: at TERM give the lock up when the app has ended, and do not drain "
+    "(default: drain)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+TERMINATION_GRACE: Final = Option[float](
+    "--termination-grace",
+    "SECONDS",
+    "with --native-sidecar: the pod's terminationGracePeriodSeconds (default: 30)",
+    parsers.seconds(0, MAX_TERMINATION_GRACE_SECONDS),
+    30.0,
+)
+INIT_WORK: Final = Option[bool](
+    "--init-work",
+    "",
+    "with --native-sidecar: init containers that come after this one may work under the lock, so at TERM keep it for "
+    "as long as they may run (default: none do)",
     parsers.switch,
     False,
     switch=True,
@@ -215,7 +232,9 @@ LOCK_GROUP: Final = Group(
     (LOCK, NAMESPACE, ROOT, IDENTITY, TTL, PRIORITY, GROUP, REQUIRE_LOCK, MAX_DRIFT),
 )
 LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
-APP_GROUP: Final = Group("the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, APP_HEALTH, ON_GAINED, ON_LOST))
+APP_GROUP: Final = Group(
+    "the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, ON_GAINED, ON_LOST)
+)
 LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
 EXEC_GROUP: Final = Group("the command", (GRACE,))
 WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
