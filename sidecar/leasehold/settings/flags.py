@@ -14,6 +14,8 @@ from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.settings import parsers
 from leasehold.settings.options import Group, Option
 
+MAX_TERMINATION_GRACE_SECONDS: Final = 604_800
+
 ETCD: Final = Option[tuple[str, ...]](
     "--etcd",
     "URL,…",
