@@ -58,9 +58,7 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
     usual_gate = STARTUP if _is_of_job(metadata) and not health else GATES[0]
     request = InjectionRequest(
         lock=_lock(given, namespace),
-        gate=_value(
-            given, "gate", parsers.one_of(*GATES), STARTUP if _is_of_job(metadata) and not health else GATES[0]
-        ),
+        gate=_value(given, "gate", parsers.one_of(*GATES), usual_gate),
         app_health=health,
         ttl=_value(given, "ttl", parsers.ttl, None),
         require_lock=_value(given, "require-lock", parsers.one_of("true", "false"), str(require_lock).lower())
@@ -159,8 +157,8 @@ def _secret(text: str) -> str:
 def _check_relations(request: InjectionRequest) -> None:
     if request.gate == STARTUP and request.app_health:
         raise RequestRefused(
-            f"{PREFIX}gate is {STARTUP} and {PREFIX}app-health is given: the app starts only once its sidecar leads, so "
-            "it cannot be healthy before that; remove one of the two"
+            f"{PREFIX}gate is {STARTUP} and {PREFIX}app-health is given: the app starts only once its sidecar leads, "
+            "so it cannot be healthy before that; remove one of the two"
         )
     if request.port == request.control_port:
         raise RequestRefused(
