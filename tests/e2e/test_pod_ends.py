@@ -24,7 +24,9 @@ ROUNDS: Final = int(os.environ.get("LEASEHOLD_TEST_POD_ENDS", "1"))
 TTL: Final = 6
 HEALTH_PORT: Final = 8080
 _PROGRAM: Final = Path(__file__).parent / "programs" / "worker.py"
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 6
+_QUIET_SECONDS: Final = 3.0
+"""Work that has not written for so long has ended."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,9 @@ class Ended:
                 time.sleep(1)
             first = witness.wait_above(token)
             wait_for(lambda: cluster.get("pods", f"{self.lock}-old", self._namespace) is None, "the pod to go", 120)
-            last = max(write.at for write in store.writes() if write.token == token)
+            # a pod that is deleted by force is gone before its containers are
+            wait_for(lambda: time.monotonic() - _last(store, token) > _QUIET_SECONDS, "the work to end", 120)
+            last = _last(store, token)
             assert witness.contradictions() == []
         cluster.kubectl(*where, "delete", "pod", f"{self.lock}-next", "--wait=false", *FORCED)
         return last - first.answer.received
@@ -149,6 +153,11 @@ class Ended:
                 "volumes": [{"name": "worker", "configMap": {"name": "worker"}}],
             },
         }
+
+
+def _last(store: Recorder, token: int) -> float:
+    """When the work under this token last wrote, on the monotonic clock."""
+    return max(write.at for write in store.writes() if write.token == token)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from leasehold.run import work_end
 from leasehold.run.work_end import (
     DOUBT_SECONDS,
     ENDING,
@@ -43,7 +44,8 @@ def test_what_each_sign_means(signs: Signs, held: float, ended: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("began", "term", "late"), [(None, 100.0, False), (0.0, 5.0, False), (0.0, 28.0, True), (0.0, 30.0, True)]
+    ("began", "term", "late"),
+    [(None, 100.0, False), (0.0, 5.0, False), (0.0, 28.0, True), (0.0, 30.0, True), (100.0, 50.0, True)],
 )
 def test_a_late_term_may_be_the_grace_periods_end(began: float | None, term: float, late: bool) -> None:
     assert came_late(began, term, 30.0) is late
@@ -140,3 +142,14 @@ async def test_a_name_is_refused_only_by_all_its_addresses() -> None:
     server.close()
     await server.wait_closed()
     assert await refuses("localhost", port)
+
+
+async def test_a_hung_disk_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nor does it stop the loop."""
+
+    def hang(work: object, name: str) -> asyncio.Future[float]:
+        return asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(work_end, "DISK_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(work_end, "run_in_daemon_thread", hang)
+    assert await replace(NONE, state_dir=tmp_path).late(0.0)
