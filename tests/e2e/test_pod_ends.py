@@ -65,7 +65,8 @@ ENDS: Final = (
     End("init-container", health=False, init=True, grace=5),
     End("closes-its-port-and-works-on", on_term="close", pre_stop=4),
     End("app-killed", kill="app"),
-    End("sidecar-killed", kill="leasehold"),
+    # The TTL decides, and the work may go on for the grace period and the kubelet's two seconds.
+    End("sidecar-killed", kill="leasehold", bound=6.0),
     # Nobody tells the sidecar of this period, and the port refuses: the README names the bound.
     End("closes-its-port-with-a-second", on_term="close", grace=30, delete=(("--grace-period=1",),), bound=2.5),
 )

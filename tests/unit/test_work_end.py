@@ -13,6 +13,7 @@ from leasehold.run import work_end
 from leasehold.run.work_end import (
     DOUBT_SECONDS,
     ENDING,
+    POLL_SECONDS,
     HealthPort,
     Signs,
     Surroundings,
@@ -116,9 +117,11 @@ async def test_init_containers_have_the_whole_grace_period() -> None:
     assert await Time().held(replace(NONE, init_work=True, grace_seconds=8.0)) >= 8.0 + DOUBT_SECONDS
 
 
-async def test_a_control_connection_is_waited_for() -> None:
-    left = iter([1, 1, 1, *[0] * 1000])
-    assert await Time().held(replace(NONE, connections=lambda: next(left))) >= DOUBT_SECONDS
+async def test_doubt_begins_with_the_last_sign_of_work() -> None:
+    """A control connection is waited for, and whoever had it may have TERM later than we do."""
+    left = iter([*[1] * 40, *[0] * 1000])
+    held = await Time().held(replace(NONE, connections=lambda: next(left)))
+    assert held >= DOUBT_SECONDS + 38 * POLL_SECONDS
 
 
 async def test_the_mark_makes_it_hold_longer(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leasehold.injector.annotations import STARTUP, InjectionRequest
+from leasehold.settings.flags import MAX_TERMINATION_GRACE_SECONDS
 
 NAME: Final = "leasehold"
 STATE: Final = "leasehold-state"
@@ -18,8 +19,6 @@ AUTH: Final = "leasehold-etcd-auth"
 _USER: Final = 65532
 _ROOT: Final = "/leasehold"
 _DEFAULT_GRACE_SECONDS: Final = 30
-_MAX_GRACE_SECONDS: Final = 604_800
-"""The most that the sidecar's --termination-grace takes: a week."""
 _NEVER: Final = 2**31 - 1
 """A probe that fails so often has failed for longer than any pod lives."""
 Object = dict[str, Any]
@@ -125,7 +124,7 @@ def _arguments(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, A
 
 def _grace_seconds(spec: Mapping[str, Any]) -> int:
     given = spec.get("terminationGracePeriodSeconds")
-    return _DEFAULT_GRACE_SECONDS if given is None else min(max(given, 0), _MAX_GRACE_SECONDS)
+    return _DEFAULT_GRACE_SECONDS if given is None else min(max(given, 0), MAX_TERMINATION_GRACE_SECONDS)
 
 
 def _has_init_work(spec: Mapping[str, Any]) -> bool:

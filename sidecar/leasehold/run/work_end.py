@@ -11,8 +11,9 @@ What counts, the strongest first:
 * A connection to the control listener, or one that the app's health port accepts: somebody works. Hold.
 * The health port refuses after the app had answered it: the app has ended, or has begun to. Release at once, unless
   TERM came so late that the grace period may have been used up.
-* None of these: hold for as long as the kubelet lets an app live after TERM, and a margin. A sidecar that is killed
-  before that leaves the lease to run out.
+* None of these: hold for as long as the kubelet lets an app live after TERM, and a margin, counted from the last sign
+  that somebody works: the app may have its TERM later than we do. A sidecar that is killed before that leaves the
+  lease to run out.
 
 The mark of the pod's end is a file that the sidecar's preStop hook makes. It is no proof: the hook also runs if
 liveness kills the sidecar (so the mark is removed at each start), it starts up to 1.3 s late, and it is missing if the
@@ -37,8 +38,11 @@ from leasehold.http.listener import is_loopback
 
 KUBELET_MINIMUM_GRACE_SECONDS: Final = 2.0
 """What the kubelet gives a container after TERM at least, however little is left of the grace period."""
-MARGIN_SECONDS: Final = 2.0
-"""TERM that comes this close to the end of the grace period may have come because of that end."""
+MARGIN_SECONDS: Final = 3.0
+"""TERM that comes this close to the end of the grace period may have come because of that end.
+
+The kubelet counts in whole seconds, and the mark is late: by up to 1.3 s, and by more on a node without CPU to spare.
+"""
 DOUBT_SECONDS: Final = KUBELET_MINIMUM_GRACE_SECONDS + 0.5
 """How long to hold without a sign. The half second is for a KILL that the container runtime delivers late."""
 POLL_SECONDS: Final = 0.05
@@ -65,12 +69,17 @@ class Signs:
     connections: int = 0
     late: bool = False
 
+    @property
+    def of_work(self) -> bool:
+        """Whether somebody certainly works."""
+        return bool(self.connections) or self.port is HealthPort.OPEN
 
-def has_ended(signs: Signs, held_seconds: float, doubt_seconds: float = DOUBT_SECONDS) -> bool:
-    """Whether the work has certainly ended, `held_seconds` after TERM."""
-    if signs.connections or signs.port is HealthPort.OPEN:
+
+def has_ended(signs: Signs, quiet_seconds: float, doubt_seconds: float = DOUBT_SECONDS) -> bool:
+    """Whether the work has certainly ended, `quiet_seconds` after TERM or the last sign of work."""
+    if signs.of_work:
         return False
-    if held_seconds >= doubt_seconds:
+    if quiet_seconds >= doubt_seconds:
         return True
     return signs.port is HealthPort.REFUSES and not signs.late
 
@@ -160,8 +169,10 @@ async def wait_for_end(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Return when the work has ended. To be called at TERM. Where it never seems to end, the kubelet ends us."""
-    term, late = clock(), await around.late(wall())
-    while not has_ended(await around.signs(late), clock() - term, around.doubt_seconds()):
+    last_sign, late = clock(), await around.late(wall())
+    while not has_ended(signs := await around.signs(late), clock() - last_sign, around.doubt_seconds()):
+        if signs.of_work:
+            last_sign = clock()
         await sleep(POLL_SECONDS)
 
 

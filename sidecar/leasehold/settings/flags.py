@@ -15,6 +15,7 @@ from leasehold.settings import parsers
 from leasehold.settings.options import Group, Option
 
 MAX_TERMINATION_GRACE_SECONDS: Final = 604_800
+"""A week. The injector and the library chart give no more, whatever the pod has."""
 
 ETCD: Final = Option[tuple[str, ...]](
     "--etcd",
