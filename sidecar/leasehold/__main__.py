@@ -9,7 +9,7 @@ def main() -> int:
         import os
 
         if os.getpid() == 1:
-            _handle_term()
+            _handle_term(sys.argv[1:2])
         from leasehold.cli import main as cli
 
         return cli.main(sys.argv[1:], os.environ)
@@ -17,13 +17,15 @@ def main() -> int:
         return 130
 
 
-def _handle_term() -> None:
+def _handle_term(command: list[str]) -> None:
     """For a container's first process, the kernel drops every TERM without a handler: the pod would end by KILL, at the
     end of its grace period. Commands that have more to do on TERM replace this handler.
     """
     import signal
 
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    # a sidecar that is told to stop while it starts has nothing to give up, and has not failed
+    code = 0 if command == ["run"] else 128 + signal.SIGTERM
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(code))
 
 
 if __name__ == "__main__":

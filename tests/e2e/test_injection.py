@@ -93,18 +93,46 @@ def test_rollout_of_an_injected_deployment(cluster: Cluster, own: str) -> None:
         assert witness.contradictions() == []
 
 
+def batch() -> Body:
+    """A pod that queues for the lock `batch` and ends in a moment."""
+    pod = template("batch", command="python3 -c 'import time; time.sleep(3)'")
+    del pod["metadata"]["annotations"]["leasehold.dev/app-health"]
+    pod["spec"]["restartPolicy"] = "Never"
+    return pod
+
+
+def job(name: str, pod: Body) -> Body:
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": pod}}
+
+
+def wait_done(cluster: Cluster, own: str, name: str) -> None:
+    cluster.wait(
+        "jobs", name, own, until=lambda seen: seen["status"].get("succeeded") == 1, what="done", timeout=PATIENCE
+    )
+
+
+def test_jobs_of_one_lock_run_in_turn(cluster: Cluster, own: str) -> None:
+    """Each is over in a moment; yet neither starts before its sidecar leads."""
+    declare(cluster, own, "batch")
+    names = ("first", "second")
+    for name in names:
+        cluster.apply(job(name, batch()), namespace=own)
+    for name in names:
+        wait_done(cluster, own, name)
+    pods = cluster.list("pods", own, labels="app=batch")
+    ended = [status["state"]["terminated"] for pod in pods for status in pod["status"]["containerStatuses"]]
+    earlier, later = sorted(ended, key=lambda state: str(state["startedAt"]))
+    assert earlier["finishedAt"] <= later["startedAt"]  # RFC 3339 in whole seconds, all in UTC
+    sidecars = [status for pod in pods for status in pod["status"]["initContainerStatuses"]]
+    assert {status["restartCount"] for status in sidecars} == {0}
+
+
 def test_job_and_bare_pod(cluster: Cluster, own: str) -> None:
     """A Job and a bare pod need no health check, and the Job ends."""
     declare(cluster, own, "batch")
-    wait = "python3 -c 'import time; time.sleep(3)'"
-    pod = template("batch", command=wait)
-    del pod["metadata"]["annotations"]["leasehold.dev/app-health"]
-    pod["spec"]["restartPolicy"] = "Never"
-    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "batch"}, "spec": {"template": pod}}
-    cluster.apply(job, namespace=own)
-    cluster.wait(
-        "jobs", "batch", own, until=lambda seen: seen["status"].get("succeeded") == 1, what="done", timeout=PATIENCE
-    )
+    pod = batch()
+    cluster.apply(job("batch", pod), namespace=own)
+    wait_done(cluster, own, "batch")
     cluster.apply(
         {"apiVersion": "v1", "kind": "Pod", **pod, "metadata": {"name": "bare", **pod["metadata"]}}, namespace=own
     )

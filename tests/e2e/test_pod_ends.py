@@ -24,7 +24,9 @@ ROUNDS: Final = int(os.environ.get("LEASEHOLD_TEST_POD_ENDS", "1"))
 TTL: Final = 6
 HEALTH_PORT: Final = 8080
 _PROGRAM: Final = Path(__file__).parent / "programs" / "worker.py"
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 6
+_QUIET_SECONDS: Final = 3.0
+"""Work that has not written for so long has ended."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ ENDS: Final = (
     End("init-container", health=False, init=True, grace=5),
     End("closes-its-port-and-works-on", on_term="close", pre_stop=4),
     End("app-killed", kill="app"),
-    End("sidecar-killed", kill="leasehold"),
+    # The TTL decides, and the work may go on for the grace period and the kubelet's two seconds.
+    End("sidecar-killed", kill="leasehold", bound=6.0),
     # Nobody tells the sidecar of this period, and the port refuses: the README names the bound.
     End("closes-its-port-with-a-second", on_term="close", grace=30, delete=(("--grace-period=1",),), bound=2.5),
 )
@@ -93,7 +96,9 @@ class Ended:
                 time.sleep(1)
             first = witness.wait_above(token)
             wait_for(lambda: cluster.get("pods", f"{self.lock}-old", self._namespace) is None, "the pod to go", 120)
-            last = max(write.at for write in store.writes() if write.token == token)
+            # a pod that is deleted by force is gone before its containers are
+            wait_for(lambda: time.monotonic() - _last(store, token) > _QUIET_SECONDS, "the work to end", 120)
+            last = _last(store, token)
             assert witness.contradictions() == []
         cluster.kubectl(*where, "delete", "pod", f"{self.lock}-next", "--wait=false", *FORCED)
         return last - first.answer.received
@@ -149,6 +154,11 @@ class Ended:
                 "volumes": [{"name": "worker", "configMap": {"name": "worker"}}],
             },
         }
+
+
+def _last(store: Recorder, token: int) -> float:
+    """When the work under this token last wrote, on the monotonic clock."""
+    return max(write.at for write in store.writes() if write.token == token)
 
 
 @pytest.fixture

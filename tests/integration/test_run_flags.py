@@ -8,12 +8,14 @@ import json
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from leasehold.run.work_end import DOUBT_SECONDS, ENDING
 from leasehold.settings import flags
 from tests.servers import CertificateAuthority, EtcdServer, reserve_port, wait_for
 from tests.support.http_asker import ask
@@ -227,7 +229,7 @@ def drain(place: Place) -> None:
 
 @shows("--native-sidecar")
 def native_sidecar(place: Place) -> None:
-    """Kubernetes has stopped the app before: TERM drains nothing. A handover on request still does."""
+    """TERM waits for signs of the app's end, not for the drain time. A handover on request still does."""
     a = place.bench.start("a", {"--drain": "600", "--native-sidecar": "true"})
     a.wait_leading()
     a.post("/handover")
@@ -235,6 +237,30 @@ def native_sidecar(place: Place) -> None:
     assert place.bench.stored.identities() == ["a"]
     assert a.terminate() == 0
     assert place.bench.stored.entries() == []
+
+
+@shows("--termination-grace")
+def termination_grace(place: Place) -> None:
+    """TERM may come because it is over: then an app that refuses connections may still work for some time."""
+    flags = {"--native-sidecar": "true", "--termination-grace": "1", "--state-dir": str(place.directory)}
+    with App(200) as app:
+        a = place.bench.start("a", {**flags, "--app-health": app.url})
+        a.wait_leading()
+        (place.directory / ENDING).touch()
+    begun = time.monotonic()
+    assert a.terminate() == 0
+    assert time.monotonic() - begun >= DOUBT_SECONDS
+
+
+@shows("--init-work")
+def init_work(place: Place) -> None:
+    """An init container may work for as long as the grace period."""
+    flags = {"--native-sidecar": "true", "--termination-grace": "1", "--init-work": "true"}
+    a = place.bench.start("a", flags)
+    a.wait_leading()
+    begun = time.monotonic()
+    assert a.terminate() == 0
+    assert time.monotonic() - begun >= DOUBT_SECONDS + 1
 
 
 @shows("--app-health")

@@ -40,7 +40,10 @@ def stop(world: World) -> Heal | None:
     process = victim(world)
     if process is None:
         return None
-    process.take(ev.Stop())
+    awaits_work = world.rng.random() < 0.3
+    process.take(ev.Stop(awaits_work))
+    if awaits_work:
+        world.timeline.after(world.rng.uniform(0.0, 5.0), lambda: process.take(ev.WorkStopped()))
 
     def again() -> None:
         if process.dead:

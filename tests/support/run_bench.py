@@ -12,7 +12,7 @@ from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import StoredLock
 
 Way = Literal["flag", "variable"]
-SWITCHES = ("--require-lock", "--native-sidecar")
+SWITCHES = ("--require-lock", "--native-sidecar", "--init-work")
 
 
 class Bench:

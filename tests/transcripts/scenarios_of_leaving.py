@@ -168,6 +168,22 @@ def stop_with_drain() -> Recorded:
     return script
 
 
+def stop_that_awaits_the_work() -> Recorded:
+    """A native sidecar that is told to stop
+
+    TERM does not prove that the app has ended, so the key stays, and the lease is kept alive.
+    The key is deleted once it is known that the app has ended.
+    """
+    script = holding()
+    script.say("SIGTERM")
+    script.feed(ev.Stop(awaits_work=True))
+    script.beat()
+    script.say("The app's port refuses connections.")
+    script.feed(ev.WorkStopped())
+    script.settle()
+    return script
+
+
 def stop_without_etcd() -> Recorded:
     """A holder that is told to stop while etcd is away
 

@@ -142,6 +142,7 @@ def test_each_start_is_an_incarnation_of_its_own() -> None:
 WRONG = {
     "--ttl": ["0", "-5", "2", "3601", "5s", "5.0", "nan", "inf", "٥", "1_5", " 5", "99999999999999999999", "abc"],
     "--drain": ["-1", "3601", "nan", "inf", "Infinity", "10s", "1e2", "1,5", "."],
+    "--termination-grace": ["-1", "604801", "30s", "inf"],
     "--max-drift": ["0", "0.5", "1", "-0.1", "nan", "1%"],
     "--priority": ["1.5", "high", str(2**31), str(-(2**31) - 1)],
     "--root": ["leasehold", "/", "/a/", "//a", "/a b", "/" + "a" * 600],

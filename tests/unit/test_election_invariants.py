@@ -71,7 +71,7 @@ class YieldsWithoutAHandover(Bug):
     invariant = "a handover is under way exactly while yielding"
 
     @replaces(yielding.begin)
-    def begin(original: Function, machine: Machine, cause: Cause, now: float) -> None:
+    def begin(original: Function, machine: Machine, cause: Cause, now: float, drain: float) -> None:
         machine.move(State.YIELDING)
 
     @staticmethod

@@ -44,7 +44,8 @@ others = st.builds(
     incarnation=st.just("theirs"),
 ) | st.just(Record("elect", foreign=True))
 BACK = [ev.Resume(), ev.Health(healthy=True), ev.WorkStopped()]
-wishes = st.sampled_from([ev.HandOver(), *BACK, ev.Health(healthy=False), *BACK, ev.Pause(), *BACK, ev.Stop()])
+ENDS = [ev.Stop(), ev.Stop(awaits_work=True)]
+wishes = st.sampled_from([ev.HandOver(), *BACK, ev.Health(healthy=False), *BACK, ev.Pause(), *BACK, *ENDS])
 picks = st.integers(0, 7)
 
 

@@ -74,6 +74,15 @@ def test_resuming_brings_no_deadline_of_its_own() -> None:
     assert script.holding()
 
 
+def test_an_earlier_process_may_have_left_work() -> None:
+    """Its key was not taken up yet: nobody knows whether its work runs, so the lease is left to expire."""
+    script, entry = resuming()
+    script.feed(ev.Stop(awaits_work=True))
+    assert script.stopped()
+    assert entry.lease not in script.revoked()
+    assert "left-to-expire" in script.notes()
+
+
 def test_a_resumed_waiter_waits() -> None:
     """One who was a waiter waits."""
     queue = Queue()

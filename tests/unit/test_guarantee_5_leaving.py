@@ -49,6 +49,31 @@ def test_a_stop_during_a_drain_waits_for_the_work() -> None:
     assert script.stopped()
 
 
+@pytest.mark.parametrize("drain", [0.0, 3.0])
+def test_a_stop_may_wait_for_the_work_alone(drain: float) -> None:
+    """The key stands, and the lease is kept alive, until the work has stopped; other handovers keep their drain."""
+    script = held(drain=drain)
+    other = behind(script, "other")
+    script.feed(ev.Stop(awaits_work=True))
+    assert (script.state(), script.cause) == (State.YIELDING, Cause.SHUTDOWN)
+    for _ in range(5):
+        script.beat()
+    script.feed(ev.Stop())
+    assert not script.stopped()
+    assert script.own in script.etcd.order
+    script.feed(ev.WorkStopped())
+    converge(script, other)
+    assert script.stopped()
+    assert other.holding()
+
+
+def test_a_waiter_has_no_work_to_await() -> None:
+    other = behind(held(), "other")
+    other.feed(ev.Stop(awaits_work=True))
+    other.settle()
+    assert other.stopped()
+
+
 def test_it_stops_in_time_if_etcd_does_not_answer() -> None:
     """The kubelet will not wait for ever; the lease expires by itself."""
     script = held()

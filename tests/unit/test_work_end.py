@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from leasehold.run import work_end
 from leasehold.run.work_end import (
     DOUBT_SECONDS,
     ENDING,
+    POLL_SECONDS,
     HealthPort,
     Signs,
     Surroundings,
@@ -43,7 +45,8 @@ def test_what_each_sign_means(signs: Signs, held: float, ended: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("began", "term", "late"), [(None, 100.0, False), (0.0, 5.0, False), (0.0, 28.0, True), (0.0, 30.0, True)]
+    ("began", "term", "late"),
+    [(None, 100.0, False), (0.0, 5.0, False), (0.0, 28.0, True), (0.0, 30.0, True), (100.0, 50.0, True)],
 )
 def test_a_late_term_may_be_the_grace_periods_end(began: float | None, term: float, late: bool) -> None:
     assert came_late(began, term, 30.0) is late
@@ -114,9 +117,11 @@ async def test_init_containers_have_the_whole_grace_period() -> None:
     assert await Time().held(replace(NONE, init_work=True, grace_seconds=8.0)) >= 8.0 + DOUBT_SECONDS
 
 
-async def test_a_control_connection_is_waited_for() -> None:
-    left = iter([1, 1, 1, *[0] * 1000])
-    assert await Time().held(replace(NONE, connections=lambda: next(left))) >= DOUBT_SECONDS
+async def test_doubt_begins_with_the_last_sign_of_work() -> None:
+    """A control connection is waited for, and whoever had it may have TERM later than we do."""
+    left = iter([*[1] * 40, *[0] * 1000])
+    held = await Time().held(replace(NONE, connections=lambda: next(left)))
+    assert held >= DOUBT_SECONDS + 38 * POLL_SECONDS
 
 
 async def test_the_mark_makes_it_hold_longer(tmp_path: Path) -> None:
@@ -140,3 +145,14 @@ async def test_a_name_is_refused_only_by_all_its_addresses() -> None:
     server.close()
     await server.wait_closed()
     assert await refuses("localhost", port)
+
+
+async def test_a_hung_disk_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nor does it stop the loop."""
+
+    def hang(work: object, name: str) -> asyncio.Future[float]:
+        return asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(work_end, "DISK_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(work_end, "run_in_daemon_thread", hang)
+    assert await replace(NONE, state_dir=tmp_path).late(0.0)

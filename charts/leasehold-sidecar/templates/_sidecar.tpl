@@ -9,28 +9,38 @@ For the pods of your own chart. Each takes one dict, such as .Values.leasehold o
 The sidecar comes first among the init containers, so that those after it can ask it.
 
   lock         the Lock's name, in the pod's namespace                             (required)
-  workload     Deployment, StatefulSet or DaemonSet: tells the pod's revision      (required)
-  appHealth    URL of the app's health check, asked by the sidecar                 (required)
-  gate         readiness: the pod is Ready while it leads; label: while it may     (required)
+  workload     Deployment, StatefulSet, DaemonSet: tells the pod's revision; Job   (required)
+  appHealth    URL of the app's health check, asked by the sidecar    (required but for a Job)
+  gate         readiness: the pod is Ready while it leads; label: while it may;
+               startup, for Jobs: the app starts once the pod leads, no appHealth  (required)
   image        repository, tag, pullPolicy; registry in front of it if wanted      (required)
   etcd         endpoints (required), secretName, serverTlsOnly, root, user, passwordSecretName
   requireLock  false: an undeclared lock is joined, too                            (default true)
   ttl          seconds; the Lock's unless given
+  terminationGracePeriodSeconds  as the pod has it                                 (default 30)
+  initWork     true: init containers after it work under the lock; no appHealth    (default false)
   port, controlPort                                                                (default 4040, 4041)
   resources    as of any container
 */ -}}
 
 {{- define "leasehold-sidecar.check" -}}
-{{- range $name := list "lock" "workload" "appHealth" "gate" "image" "etcd" -}}
+{{- $required := list "lock" "workload" "gate" "image" "etcd" -}}
+{{- if ne .workload "Job" -}}
+{{- $required = append $required "appHealth" -}}
+{{- end -}}
+{{- range $name := $required -}}
 {{- if not (get $ $name) -}}
 {{- fail (printf "leasehold-sidecar: %s is missing" $name) -}}
 {{- end -}}
 {{- end -}}
-{{- if not (has .workload (list "Deployment" "StatefulSet" "DaemonSet")) -}}
-{{- fail (printf "leasehold-sidecar: workload is %s: use Deployment, StatefulSet or DaemonSet" .workload) -}}
+{{- if not (has .workload (list "Deployment" "StatefulSet" "DaemonSet" "Job")) -}}
+{{- fail (printf "leasehold-sidecar: workload is %s: use Deployment, StatefulSet, DaemonSet or Job" .workload) -}}
 {{- end -}}
-{{- if not (has .gate (list "readiness" "label")) -}}
-{{- fail (printf "leasehold-sidecar: gate is %s: use readiness or label" .gate) -}}
+{{- if not (has .gate (list "readiness" "label" "startup")) -}}
+{{- fail (printf "leasehold-sidecar: gate is %s: use readiness, label or startup" .gate) -}}
+{{- end -}}
+{{- if and (eq .gate "startup") (or .appHealth (ne .workload "Job")) -}}
+{{- fail "leasehold-sidecar: gate is startup, which is for Jobs without appHealth: an app cannot be healthy before it starts" -}}
 {{- end -}}
 {{- if not .etcd.endpoints -}}
 {{- fail "leasehold-sidecar: etcd.endpoints is empty: name the members of etcd that the operator uses" -}}
@@ -38,7 +48,7 @@ The sidecar comes first among the init containers, so that those after it can as
 {{- if ne (empty .etcd.user) (empty .etcd.passwordSecretName) -}}
 {{- fail "leasehold-sidecar: etcd.user and etcd.passwordSecretName need each other: give both" -}}
 {{- end -}}
-{{- if not (regexMatch "^https?://" .appHealth) -}}
+{{- if and .appHealth (not (regexMatch "^https?://" .appHealth)) -}}
 {{- fail (printf "leasehold-sidecar: appHealth is %s: use a URL such as http://127.0.0.1:8080/healthz" .appHealth) -}}
 {{- end -}}
 {{- end -}}
@@ -47,6 +57,7 @@ The sidecar comes first among the init containers, so that those after it can as
 {{- include "leasehold-sidecar.check" . -}}
 {{- $port := .port | default 4040 | int -}}
 {{- $control := .controlPort | default 4041 | int -}}
+{{- $grace := kindIs "invalid" .terminationGracePeriodSeconds | ternary 30 .terminationGracePeriodSeconds -}}
 name: leasehold
 image: "{{ with .image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}:{{ .image.tag }}"
 imagePullPolicy: {{ .image.pullPolicy | default "IfNotPresent" }}
@@ -65,7 +76,13 @@ args:
   - {{ printf "--root=%s" .etcd.root | quote }}
   {{- end }}
   - --state-dir=/state
+  {{- if .appHealth }}
   - {{ printf "--app-health=%s" (.appHealth | replace "$" "$$") | quote }}
+  {{- end }}
+  - --termination-grace={{ $grace | int64 | max 0 | min 604800 }}
+  {{- if and .initWork (not .appHealth) }}
+  - --init-work
+  {{- end }}
   - --listen=:{{ $port }}
   - --control=127.0.0.1:{{ $control }}
 env:
@@ -77,11 +94,11 @@ readinessProbe:
   {{- include "leasehold-sidecar.readinessProbe" . | nindent 2 }}
 startupProbe:  # a start takes a third of a second of CPU time: half a minute under a limit of 10m
   httpGet:
-    path: /livez
+    path: {{ if eq .gate "startup" }}/leader{{ else }}/livez{{ end }}
     port: {{ $port }}
   periodSeconds: 1
   timeoutSeconds: 5
-  failureThreshold: 180
+  failureThreshold: {{ if eq .gate "startup" }}2147483647{{ else }}180{{ end }}
 livenessProbe:
   httpGet:
     path: /livez
@@ -89,6 +106,10 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 3
+lifecycle:
+  preStop:
+    exec:
+      command: [touch, /state/ending]  # cheap, since it runs within the sidecar's limit of CPU
 resources:
   {{- .resources | default (dict "requests" (dict "cpu" "20m" "memory" "48Mi") "limits" (dict "memory" "96Mi")) | toYaml | nindent 2 }}
 securityContext:
@@ -141,10 +162,12 @@ volumeMounts:
 - name: LEASEHOLD_ETCD_PASSWORD_FILE
   value: /etcd-auth/password
 {{- end }}
+{{- if ne .workload "Job" }}
 - name: LEASEHOLD_GROUP
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['{{ include "leasehold-sidecar.revisionLabel" . }}']
+{{- end }}
 - name: POD_NAME
   valueFrom:
     fieldRef:
@@ -165,7 +188,7 @@ volumeMounts:
 
 {{- define "leasehold-sidecar.readinessProbe" -}}
 httpGet:
-  path: {{ if eq .gate "readiness" }}/leader{{ else }}/readyz{{ end }}
+  path: {{ if eq .gate "label" }}/readyz{{ else }}/leader{{ end }}
   port: {{ .port | default 4040 | int }}
 periodSeconds: 1
 timeoutSeconds: 3  # a leader that is short of CPU answers late, and nobody else may lead meanwhile

@@ -13,8 +13,8 @@ killed, paused, partitioned, delayed, restarted or answered late:
 4. Tokens. They are the create revisions of the holders' keys, and grow strictly from candidate to candidate. A
    candidate may lose touch and hold again under its own token.
 5. Handover. From its first moment the answer is no. The key goes when the guarded work has stopped or the drain time
-   has passed, and the next may hold then, whatever `validForSeconds` said before. Once a delete or a revoke was sent,
-   this candidate never holds again, whatever the answer is.
+   has passed, and the next may hold then, whatever `validForSeconds` said before. A process that ends may say that only
+   the work's end counts. Once a delete or a revoke was sent, this candidate never holds again, whatever the answer is.
 6. Takeover. A dead holder is replaced within its TTL and a second; if etcd's leader changes meanwhile, within twice
    that and etcd's own election.
 7. Deletion. If a candidate's key is deleted by hand, its term ends when a watch or a confirming read shows that, at the

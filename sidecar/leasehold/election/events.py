@@ -183,7 +183,12 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The process is to end: give up the lock and do not come back."""
+    """The process is to end: give up the lock and do not come back.
+
+    With `awaits_work`, the key of a leader stands until `WorkStopped`, whatever drain time other handovers have.
+    """
+
+    awaits_work: bool = False
 
 
 @dataclass(frozen=True, slots=True)

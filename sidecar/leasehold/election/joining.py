@@ -131,10 +131,13 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
         _start_over(machine, now)
 
 
-def stop(machine: Machine, now: float) -> None:
-    """The pod no longer wants to join: a put under way dies with its lease, and so does a key to be taken up."""
+def stop(machine: Machine, now: float, drain: float) -> None:
+    """The pod no longer wants to join: a put under way dies with its lease, and so does a key to be taken up.
+
+    `drain` is how long the guarded work may take to stop, in seconds.
+    """
     resumable, machine.resumable = machine.resumable, None
-    if resumable is not None and machine.config.drain > 0:
+    if resumable is not None and drain > 0:
         # nobody says when that work has stopped, so its key stands as long as it can
         machine.note("left-to-expire", "the earlier process's work may still run: its lease is left to expire")
     else:

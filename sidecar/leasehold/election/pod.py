@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from leasehold.election import events as ev
@@ -31,13 +32,13 @@ def tick(machine: Machine, event: ev.Tick, now: float) -> None:
 def stop(machine: Machine, event: ev.Stop, now: float) -> None:
     """The process is to end."""
     machine.intent = replace(machine.intent, stopping=True)
-    _withdraw(machine, Cause.SHUTDOWN, now)
+    _withdraw(machine, Cause.SHUTDOWN, now, math.inf if event.awaits_work else machine.config.drain)
 
 
 def pause(machine: Machine, event: ev.Pause, now: float) -> None:
     """Leave the queue until Resume."""
     machine.intent = replace(machine.intent, paused=True)
-    _withdraw(machine, Cause.PAUSE, now)
+    _withdraw(machine, Cause.PAUSE, now, machine.config.drain)
 
 
 def resume(machine: Machine, event: ev.Resume, now: float) -> None:
@@ -52,14 +53,14 @@ def health(machine: Machine, event: ev.Health, now: float) -> None:
     if event.healthy:
         _come_back(machine, now)
     else:
-        _withdraw(machine, Cause.UNHEALTHY, now)
+        _withdraw(machine, Cause.UNHEALTHY, now, machine.config.drain)
 
 
 def hand_over(machine: Machine, event: ev.HandOver, now: float) -> None:
     """Give up the lock, then stand in the queue again."""
     # only what is held can be handed over
     if machine.has_led():
-        yielding.begin(machine, Cause.REQUEST, now)
+        yielding.begin(machine, Cause.REQUEST, now, machine.config.drain)
 
 
 def _come_back(machine: Machine, now: float) -> None:
@@ -68,13 +69,13 @@ def _come_back(machine: Machine, now: float) -> None:
         lifecycle.join_if_wanted(machine, now)
 
 
-def _withdraw(machine: Machine, cause: Cause, now: float) -> None:
-    """Leave the queue, from wherever we stand."""
+def _withdraw(machine: Machine, cause: Cause, now: float, drain: float) -> None:
+    """Leave the queue, from wherever we stand. `drain` is how long the guarded work may take to stop, in seconds."""
     # while the app's health is unknown, what an earlier process left is kept: IDLE gives it up only to stop
     if machine.state is State.JOINING or (machine.state is State.IDLE and machine.intent.stopping):
-        joining.stop(machine, now)
+        joining.stop(machine, now, drain)
     elif machine.state is State.YIELDING:
         if machine.intent.stopping:
             yielding.stop(machine, now)
     elif machine.state is not State.IDLE:
-        yielding.begin(machine, cause, now)
+        yielding.begin(machine, cause, now, drain)

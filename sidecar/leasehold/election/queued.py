@@ -48,7 +48,7 @@ def evaluate(machine: Machine, now: float) -> None:
         hold(machine, now)
     # a waiter stays where it is unless its place itself is of no use: its token is too low, or others come first
     elif machine.state is State.HOLDING or cause in (Cause.TOKEN, Cause.PREFERRED) or machine.is_undeclared():
-        yielding.begin(machine, cause, now)
+        yielding.begin(machine, cause, now, machine.config.drain)
     else:
         machine.move(State.WAITING)
         # somebody else is ahead of the key that we took over: the earlier process's work cannot run under it any more

@@ -27,8 +27,8 @@ MAX_FAILED_WRITES: Final = 3
 """So often the record is tried to be rewritten; an etcd that is full takes no writes, but it does take deletions."""
 
 
-def begin(machine: Machine, cause: Cause, now: float) -> None:
-    """From this moment the answer is no. The key goes once the guarded work has stopped."""
+def begin(machine: Machine, cause: Cause, now: float, drain: float) -> None:
+    """From this moment the answer is no. The key goes once the guarded work has stopped, or after `drain` seconds."""
     led = machine.has_led()
     machine.move(State.YIELDING)
     handover = machine.candidate.handover = Handover(cause, led)
@@ -36,8 +36,8 @@ def begin(machine: Machine, cause: Cause, now: float) -> None:
     machine.pending.step = machine.pending.retry = None
     if led:
         machine.note("yielding", cause)
-    if led and machine.config.drain > 0:
-        handover.drain_until = now + machine.config.drain
+    if led and drain > 0:
+        handover.drain_until = now + drain
         # the others can learn whom we hand over to while the guarded work still stops
         announce(machine, now)
     else:

@@ -47,6 +47,10 @@ class Listener:
             raise TypeError("a Unix socket has no port")
         return self.address.port
 
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        return self._server.open_connections
+
     async def close(self, timeout: float = 1.0) -> None:
         """Stop accepting, end streams, wait up to `timeout` seconds for answers, then close all connections."""
         self._sockets.close()

@@ -143,6 +143,11 @@ class Server(web.Server):
         self._closed = 0
         self._noticed = -_NOTICE_SECONDS
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open, idle ones among them."""
+        return len(self._open)
+
     def __call__(self) -> web.RequestHandler:
         """A protocol for one more client."""
         return Connection(

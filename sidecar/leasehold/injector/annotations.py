@@ -19,7 +19,10 @@ _OURS: Final = (INJECTED, LEADER_OF)
 """Annotations that only Leasehold sets."""
 _KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
-GATES: Final = ("readiness", "label")
+STARTUP: Final = "startup"
+"""The gate that keeps the pod's own containers from starting before it leads."""
+GATES: Final = ("readiness", "label", STARTUP)
+_JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
 
 T = TypeVar("T")
 
@@ -50,11 +53,13 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
     labels: Mapping[str, str] = metadata.get("labels") or {}
     given = _given(metadata.get("annotations") or {})
     _check_labels(labels)
+    health = _value(given, "app-health", _health, "")
     revision = next((label for label in _REVISION_LABELS if label in labels), "")
+    usual_gate = STARTUP if _is_of_job(metadata) and not health else GATES[0]
     request = InjectionRequest(
         lock=_lock(given, namespace),
-        gate=_value(given, "gate", parsers.one_of(*GATES), GATES[0]),
-        app_health=_value(given, "app-health", _health, ""),
+        gate=_value(given, "gate", parsers.one_of(*GATES), usual_gate),
+        app_health=health,
         ttl=_value(given, "ttl", parsers.ttl, None),
         require_lock=_value(given, "require-lock", parsers.one_of("true", "false"), str(require_lock).lower())
         == "true",
@@ -65,6 +70,12 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
     )
     _check_relations(request)
     return request
+
+
+def _is_of_job(metadata: Mapping[str, Any]) -> bool:
+    """Whether the pod runs to an end, which may come before its sidecar leads."""
+    owned = any(owner.get("kind") == "Job" for owner in metadata.get("ownerReferences") or ())
+    return owned or any(label in (metadata.get("labels") or {}) for label in _JOB_LABELS)
 
 
 def _given(annotations: Mapping[str, str]) -> dict[str, str]:
@@ -144,6 +155,11 @@ def _secret(text: str) -> str:
 
 
 def _check_relations(request: InjectionRequest) -> None:
+    if request.gate == STARTUP and request.app_health:
+        raise RequestRefused(
+            f"{PREFIX}gate is {STARTUP} and {PREFIX}app-health is given: the app starts only once its sidecar leads, "
+            "so it cannot be healthy before that; remove one of the two"
+        )
     if request.port == request.control_port:
         raise RequestRefused(
             f"{PREFIX}port and {PREFIX}control-port are both {request.port}: the two listeners need a port each"

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from leasehold.injector.annotations import InjectionRequest
+from leasehold.injector.annotations import STARTUP, InjectionRequest
+from leasehold.settings.flags import MAX_TERMINATION_GRACE_SECONDS
 
 NAME: Final = "leasehold"
 STATE: Final = "leasehold-state"
@@ -17,6 +18,9 @@ TLS: Final = "leasehold-etcd"
 AUTH: Final = "leasehold-etcd-auth"
 _USER: Final = 65532
 _ROOT: Final = "/leasehold"
+_DEFAULT_GRACE_SECONDS: Final = 30
+_NEVER: Final = 2**31 - 1
+"""A probe that fails so often has failed for longer than any pod lives."""
 Object = dict[str, Any]
 
 
@@ -39,34 +43,31 @@ class Sidecar:
     resources: Mapping[str, Any] = field(default_factory=dict)
 
 
-def container(request: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> Object:
-    """The container. `on_host`: the pod shares its node's network, and so its loopback with every process there."""
+def container(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, Any]) -> Object:
+    """The container for a pod of this spec, as it is without a sidecar."""
     return {
         "name": NAME,
         "image": sidecar.image,
         "imagePullPolicy": sidecar.pull_policy,
         "restartPolicy": "Always",
-        "args": _arguments(request, sidecar, on_host),
+        "args": _arguments(request, sidecar, spec),
         "env": [*_settings(request, sidecar), *map(_from_pod, _POD.items())],
         "ports": [{"name": NAME, "containerPort": request.port}],
         "readinessProbe": {
-            "httpGet": {"path": "/leader" if request.gate == "readiness" else "/readyz", "port": request.port},
+            "httpGet": {"path": "/readyz" if request.gate == "label" else "/leader", "port": request.port},
             "periodSeconds": 1,
             "timeoutSeconds": 3,  # a leader that is short of CPU answers late, and nobody else may lead meanwhile
             "failureThreshold": 1,
         },
-        "startupProbe": {  # a start takes a third of a second of CPU time: half a minute under a limit of 10m
-            "httpGet": {"path": "/livez", "port": request.port},
-            "periodSeconds": 1,
-            "timeoutSeconds": 5,
-            "failureThreshold": 180,
-        },
+        "startupProbe": _startup_probe(request),
         "livenessProbe": {
             "httpGet": {"path": "/livez", "port": request.port},
             "periodSeconds": 10,
             "timeoutSeconds": 5,
             "failureThreshold": 3,
         },
+        # cheap, since it runs within the sidecar's limit of CPU
+        "lifecycle": {"preStop": {"exec": {"command": ["touch", "/state/ending"]}}},
         "resources": dict(sidecar.resources),
         "securityContext": {
             "runAsNonRoot": True,
@@ -81,6 +82,18 @@ def container(request: InjectionRequest, sidecar: Sidecar, *, on_host: bool) -> 
     }
 
 
+def _startup_probe(request: InjectionRequest) -> Object:
+    """Kubernetes starts no later container before this has succeeded."""
+    leads = request.gate == STARTUP
+    return {
+        "httpGet": {"path": "/leader" if leads else "/livez", "port": request.port},
+        "periodSeconds": 1,
+        "timeoutSeconds": 5,
+        # a start takes a third of a second of CPU time: half a minute under a limit of 10m
+        "failureThreshold": _NEVER if leads else 180,
+    }
+
+
 def volumes(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     """Its volumes."""
     made: list[Object] = [{"name": STATE, "emptyDir": {}}]
@@ -90,8 +103,9 @@ def volumes(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     return made
 
 
-def _arguments(request: InjectionRequest, sidecar: Sidecar, on_host: bool) -> list[str]:
-    control = "unix:/state/control.sock" if on_host else f"127.0.0.1:{request.control_port}"
+def _arguments(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, Any]) -> list[str]:
+    # a pod on its node's network shares loopback with every process there
+    control = "unix:/state/control.sock" if spec.get("hostNetwork") else f"127.0.0.1:{request.control_port}"
     arguments = [
         ("--require-lock", request.require_lock),
         (f"--ttl={request.ttl}", request.ttl),
@@ -99,10 +113,22 @@ def _arguments(request: InjectionRequest, sidecar: Sidecar, on_host: bool) -> li
         ("--state-dir=/state", True),
         # The kubelet would replace $(NAME) in an argument.
         (f"--app-health={request.app_health.replace('$', '$$')}", request.app_health),
+        (f"--termination-grace={_grace_seconds(spec)}", True),
+        # with a health check the sidecar leads only once the app answers: no init container runs then
+        ("--init-work", not request.app_health and _has_init_work(spec)),
         (f"--listen=:{request.port}", True),
         (f"--control={control}", True),
     ]
     return ["run", "--native-sidecar", f"--lock={request.lock.name}", *(text for text, present in arguments if present)]
+
+
+def _grace_seconds(spec: Mapping[str, Any]) -> int:
+    given = spec.get("terminationGracePeriodSeconds")
+    return _DEFAULT_GRACE_SECONDS if given is None else min(max(given, 0), MAX_TERMINATION_GRACE_SECONDS)
+
+
+def _has_init_work(spec: Mapping[str, Any]) -> bool:
+    return any(each.get("restartPolicy") != "Always" for each in spec.get("initContainers") or ())
 
 
 _POD: Final = {

@@ -23,7 +23,7 @@ from leasehold.kube.api import INJECTED, OPT_IN_LABEL
 Patch = list[dict[str, Any]]
 """A JSON patch, RFC 6902."""
 _OPTED_IN: Final = "enabled"
-_DECISIVE: Final = ("restartPolicy", "args", "env", "ports", "volumeMounts")
+_DECISIVE: Final = ("restartPolicy", "args", "env", "ports", "volumeMounts", "lifecycle")
 """Fields that must be as requested. Other webhooks may change the rest: they rewrite probes, set resources, or name
 images by another registry."""
 
@@ -40,7 +40,7 @@ def patch(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -
     bare = _bare(pod)
     validation.check(bare, request, sidecar)
     spec: Mapping[str, Any] = bare["spec"]
-    made = container(request, sidecar, on_host=bool(spec.get("hostNetwork")))
+    made = container(request, sidecar, spec)
     if is_injected(pod) and _is_right(pod["spec"], made, volumes(request, sidecar)):
         return []
     present = set(_names(spec.get("volumes")))

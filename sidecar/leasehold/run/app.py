@@ -29,12 +29,14 @@ from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
-from leasehold.http.listener import ListenError, listen
+from leasehold.http.listener import Listener, ListenError, listen
 from leasehold.http.server import App
 from leasehold.lock.keys import Keys
 from leasehold.run import control, endpoint
 from leasehold.run.reaper import Reaper
+from leasehold.run.shutdown import Shutdown
 from leasehold.run.state_file import StateFile
+from leasehold.run.work_end import Surroundings, forget_mark
 from leasehold.settings.config import Config, UnixAddress
 
 _log = logging.getLogger("leasehold.app")
@@ -50,6 +52,7 @@ class RunningSidecar:
     publisher: Publisher
     runner: Runner
     tasks: Sequence[asyncio.Task[None]]
+    around: Surroundings
 
     def submit(self, event: ev.Event) -> None:
         """Send the election an event. To be called on the loop."""
@@ -73,19 +76,24 @@ def run(config: Config) -> int:
 async def _run(config: Config) -> int:
     async with composed(config) as sidecar:
         loop = asyncio.get_running_loop()
+        shutdown = Shutdown(sidecar.submit, sidecar.around if config.native_sidecar else None)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _shut_down, sidecar, config.native_sidecar)
+            loop.add_signal_handler(number, shutdown.begin)
         if os.getpid() == 1:  # as a container's first process, we inherit the processes that hooks leave behind
             Reaper().start()
-        await sidecar.stopped()
+        await _first(sidecar.stopped(), shutdown.left())
+        await shutdown.close()
     return 0
 
 
-def _shut_down(sidecar: RunningSidecar, native_sidecar: bool) -> None:
-    """Stop the election. A native sidecar gets TERM only after the app has ended: there is no work to wait for."""
-    sidecar.submit(ev.Stop())
-    if native_sidecar:
-        sidecar.submit(ev.WorkStopped())
+async def _first(*ends: Coroutine[Any, Any, None]) -> None:
+    """Wait until one of them returns. Raises what it raised."""
+    tasks = [asyncio.create_task(end) for end in ends]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    for task in done:
+        task.result()
 
 
 @asynccontextmanager
@@ -110,16 +118,35 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         runner = Runner(settings, store, publisher, metrics, files)
         public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
         # Both listen before the election joins: a port in use must not cost a failover.
-        await _serve(config, stack, "control", _control_app(config, runner, publisher, external_drain))
+        control_app = _control_app(config, runner, publisher, external_drain)
+        controller = await _serve(config, stack, "control", control_app)
         await _serve(config, stack, "listen", public)
         _observers(config, stack, runner, publisher)
         tasks = [_start(stack, runner.run(), "election")]
+        app_answered = _no_app
         if config.app_health is not None:
             # Only here: the memory of imports is paid once per pod.
             from leasehold.run.app_health import AppHealth
 
-            tasks.append(_start(stack, AppHealth(config.app_health, runner.submit).run(), "app health"))
-        yield RunningSidecar(publisher, runner, tasks)
+            health = AppHealth(config.app_health, runner.submit)
+            app_answered = health.has_answered
+            tasks.append(_start(stack, health.run(), "app health"))
+        yield RunningSidecar(publisher, runner, tasks, _around(config, app_answered, controller.connections))
+
+
+def _no_app() -> bool:
+    return False
+
+
+def _around(config: Config, app_answered: Callable[[], bool], connections: Callable[[], int]) -> Surroundings:
+    return Surroundings(
+        config.app_health or "",
+        app_answered,
+        connections,
+        config.state_dir,
+        config.termination_grace,
+        config.init_work,
+    )
 
 
 def election_settings(config: Config) -> ElectionConfig:
@@ -142,6 +169,7 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
     binding = {"root": config.root, "lock": str(config.lock), "podUID": config.record.pod_uid}
     try:
         files = ResumeFile(config.state_dir, binding)
+        forget_mark(config.state_dir)
     except DirectoryInUse:
         raise config.mistake("state_dir", "another process is using it; give each sidecar one of its own") from None
     except OSError as error:
@@ -165,13 +193,14 @@ def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:
     return submit
 
 
-async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> None:
+async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> Listener:
     try:
         listener = await listen(app, config.listen if name == "listen" else config.control)
     except ListenError as error:
         raise config.mistake(name, str(error)) from None
     stack.push_async_callback(listener.close)
     _log.info("listening", extra={"fields": {name: str(listener.address)}})
+    return listener
 
 
 def _observers(config: Config, stack: AsyncExitStack, runner: Runner, publisher: Publisher) -> None:

@@ -104,6 +104,11 @@ class AppHealth:
         self._clock = clock
         self._sleep = sleep
         self._judge = Judge(self._timing)
+        self._answered = False
+
+    def has_answered(self) -> bool:
+        """Whether the app has given a good answer since this process began."""
+        return self._answered
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -120,6 +125,7 @@ class AppHealth:
             if first and problem:
                 log.info("waiting for the app to become healthy: %s", problem)
             first = False
+            self._answered |= not problem
             now = self._clock()
             if self._judge.answered(not problem, now):
                 self._report(problem, now)

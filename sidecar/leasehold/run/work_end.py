@@ -11,8 +11,9 @@ What counts, the strongest first:
 * A connection to the control listener, or one that the app's health port accepts: somebody works. Hold.
 * The health port refuses after the app had answered it: the app has ended, or has begun to. Release at once, unless
   TERM came so late that the grace period may have been used up.
-* None of these: hold for as long as the kubelet lets an app live after TERM, and a margin. A sidecar that is killed
-  before that leaves the lease to run out.
+* None of these: hold for as long as the kubelet lets an app live after TERM, and a margin, counted from the last sign
+  that somebody works: the app may have its TERM later than we do. A sidecar that is killed before that leaves the
+  lease to run out.
 
 The mark of the pod's end is a file that the sidecar's preStop hook makes. It is no proof: the hook also runs if
 liveness kills the sidecar (so the mark is removed at each start), it starts up to 1.3 s late, and it is missing if the
@@ -32,16 +33,22 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.http.listener import is_loopback
 
 KUBELET_MINIMUM_GRACE_SECONDS: Final = 2.0
 """What the kubelet gives a container after TERM at least, however little is left of the grace period."""
-MARGIN_SECONDS: Final = 2.0
-"""TERM that comes this close to the end of the grace period may have come because of that end."""
+MARGIN_SECONDS: Final = 3.0
+"""TERM that comes this close to the end of the grace period may have come because of that end.
+
+The kubelet counts in whole seconds, and the mark is late: by up to 1.3 s, and by more on a node without CPU to spare.
+"""
 DOUBT_SECONDS: Final = KUBELET_MINIMUM_GRACE_SECONDS + 0.5
 """How long to hold without a sign. The half second is for a KILL that the container runtime delivers late."""
 POLL_SECONDS: Final = 0.05
 CONNECT_TIMEOUT_SECONDS: Final = 1.0
+DISK_TIMEOUT_SECONDS: Final = 1.0
+"""For so long the state directory's disk is waited for; after that the mark could say anything."""
 ENDING: Final = "ending"
 """The name in the state directory of the file that the preStop hook makes."""
 
@@ -62,12 +69,17 @@ class Signs:
     connections: int = 0
     late: bool = False
 
+    @property
+    def of_work(self) -> bool:
+        """Whether somebody certainly works."""
+        return bool(self.connections) or self.port is HealthPort.OPEN
 
-def has_ended(signs: Signs, held_seconds: float, doubt_seconds: float = DOUBT_SECONDS) -> bool:
-    """Whether the work has certainly ended, `held_seconds` after TERM."""
-    if signs.connections or signs.port is HealthPort.OPEN:
+
+def has_ended(signs: Signs, quiet_seconds: float, doubt_seconds: float = DOUBT_SECONDS) -> bool:
+    """Whether the work has certainly ended, `quiet_seconds` after TERM or the last sign of work."""
+    if signs.of_work:
         return False
-    if held_seconds >= doubt_seconds:
+    if quiet_seconds >= doubt_seconds:
         return True
     return signs.port is HealthPort.REFUSES and not signs.late
 
@@ -77,7 +89,8 @@ def came_late(began: float | None, term: float, grace_seconds: float) -> bool:
 
     `began` is the mark of the pod's end; None if there is no mark: then nothing speaks against an app that has ended.
     """
-    return began is not None and term - began >= grace_seconds - MARGIN_SECONDS
+    # a mark from the future: the clock was set, so it says nothing
+    return began is not None and not 0 <= term - began < grace_seconds - MARGIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,10 @@ class Surroundings:
             return self.grace_seconds + DOUBT_SECONDS
         return DOUBT_SECONDS
 
+    def longest_seconds(self) -> float:
+        """After so long the kubelet would have killed this process if the pod were ending."""
+        return self.grace_seconds + 2 * DOUBT_SECONDS
+
     async def signs(self, late: bool) -> Signs:
         """What can be seen now. Raises nothing."""
         return Signs(await self._port(), self.connections(), late)
@@ -113,11 +130,20 @@ class Surroundings:
             return HealthPort.UNKNOWN
         return HealthPort.REFUSES if await refuses(host, port) else HealthPort.OPEN
 
-    def began(self) -> float | None:
+    async def late(self, term: float) -> bool:
+        """Whether TERM, at this time since the epoch, may have come because the grace period was used up."""
+        try:
+            async with asyncio.timeout(DISK_TIMEOUT_SECONDS):
+                began = await run_in_daemon_thread(self._began, "mark")
+        except (TimeoutError, OSError):  # a hung disk, or no thread: there is no telling
+            return True
+        return came_late(began, term, self.grace_seconds)
+
+    def _began(self) -> float | None:
         """When the preStop hook marked the pod's end, in seconds since the epoch; None without a mark."""
         if self.state_dir is None:
             return None
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):
             return (self.state_dir / ENDING).stat().st_mtime
         return None
 
@@ -143,8 +169,10 @@ async def wait_for_end(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Return when the work has ended. To be called at TERM. Where it never seems to end, the kubelet ends us."""
-    term, late = clock(), came_late(around.began(), wall(), around.grace_seconds)
-    while not has_ended(await around.signs(late), clock() - term, around.doubt_seconds()):
+    last_sign, late = clock(), await around.late(wall())
+    while not has_ended(signs := await around.signs(late), clock() - last_sign, around.doubt_seconds()):
+        if signs.of_work:
+            last_sign = clock()
         await sleep(POLL_SECONDS)
 
 

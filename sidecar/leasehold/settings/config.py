@@ -115,6 +115,8 @@ class Config(CommonConfig):
     state_dir: Path | None = None
     drain: float = 0.0
     native_sidecar: bool = False
+    termination_grace: float = flags.TERMINATION_GRACE.default
+    init_work: bool = False
     app_health: str | None = None
     on_gained: tuple[str, ...] = ()
     on_lost: tuple[str, ...] = ()
@@ -222,6 +224,8 @@ def _sidecar(settings: SettingsReader, environ: Mapping[str, str], *, app: bool)
         state_dir=settings.get(flags.STATE_DIR) if app else None,
         drain=settings.get(flags.DRAIN) if app else math.inf,
         native_sidecar=app and settings.get(flags.NATIVE_SIDECAR),
+        termination_grace=settings.get(flags.TERMINATION_GRACE) if app else flags.TERMINATION_GRACE.default,
+        init_work=app and settings.get(flags.INIT_WORK),
         app_health=(settings.get(flags.APP_HEALTH) or None) if app else None,
         on_gained=settings.get(flags.ON_GAINED) if app else (),
         on_lost=settings.get(flags.ON_LOST) if app else (),

@@ -14,6 +14,9 @@ from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.settings import parsers
 from leasehold.settings.options import Group, Option
 
+MAX_TERMINATION_GRACE_SECONDS: Final = 604_800
+"""A week. The injector and the library chart give no more, whatever the pod has."""
+
 ETCD: Final = Option[tuple[str, ...]](
     "--etcd",
     "URL,…",
@@ -137,7 +140,24 @@ DRAIN: Final = Option[float](
 NATIVE_SIDECAR: Final = Option[bool](
     "--native-sidecar",
     "",
-    "Kubernetes stops this container after the app: do not drain at shutdown (default: drain)",
+    "Kubernetes stops this container after the app: at TERM give the lock up when the app has ended, and do not drain "
+    "(default: drain)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+TERMINATION_GRACE: Final = Option[float](
+    "--termination-grace",
+    "SECONDS",
+    "with --native-sidecar: the pod's terminationGracePeriodSeconds (default: 30)",
+    parsers.seconds(0, MAX_TERMINATION_GRACE_SECONDS),
+    30.0,
+)
+INIT_WORK: Final = Option[bool](
+    "--init-work",
+    "",
+    "with --native-sidecar: init containers that come after this one may work under the lock, so at TERM keep it for "
+    "as long as they may run (default: none do)",
     parsers.switch,
     False,
     switch=True,
@@ -224,7 +244,9 @@ LOCK_GROUP: Final = Group(
     (LOCK, NAMESPACE, ROOT, IDENTITY, TTL, PRIORITY, GROUP, REQUIRE_LOCK, MAX_DRIFT),
 )
 LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
-APP_GROUP: Final = Group("the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, APP_HEALTH, ON_GAINED, ON_LOST))
+APP_GROUP: Final = Group(
+    "the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, ON_GAINED, ON_LOST)
+)
 LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
 EXEC_GROUP: Final = Group("the command", (GRACE,))
 WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))

@@ -110,6 +110,39 @@ def test_a_url_reaches_the_sidecar_as_it_was_written() -> None:
     assert "--app-health=http://127.0.0.1:8080/$$(POD_UID)" in arguments, "the kubelet makes one of two"
 
 
+JOB = {"batch.kubernetes.io/job-name": "reports"}
+
+
+def test_a_job_starts_once_it_leads() -> None:
+    """By default, and however long it takes; a Job with a health check has the gate of other pods."""
+    probe = container(injected(pod(labels=JOB, app_health="")))["startupProbe"]
+    assert (probe["httpGet"]["path"], probe["failureThreshold"]) == ("/leader", 2**31 - 1)
+    owned = pod(app_health="")
+    owned["metadata"]["ownerReferences"] = [{"kind": "Job", "name": "reports"}]
+    assert container(injected(owned))["startupProbe"] == probe
+    for other in (pod(labels=JOB), pod(labels=JOB, app_health="", gate="readiness"), pod(app_health="")):
+        assert container(injected(other))["startupProbe"]["httpGet"]["path"] == "/livez"
+
+
+def test_an_app_cannot_be_healthy_before_it_starts() -> None:
+    assert "cannot be healthy before that" in refusal(pod(gate="startup"))
+
+
+@pytest.mark.parametrize(("grace", "says"), [(None, "30"), (0, "0"), (7, "7"), (2**40, "604800")])
+def test_the_sidecar_knows_the_grace_period(grace: int | None, says: str) -> None:
+    changed = injected(pod(spec={"terminationGracePeriodSeconds": grace} if grace is not None else {}))
+    assert f"--termination-grace={says}" in container(changed)["args"]
+
+
+def test_init_containers_may_work_under_the_lock() -> None:
+    """Those that end, unless a health check keeps the sidecar from leading before the app runs."""
+    ordinary = {"initContainers": [{"name": "migrate", "image": "app:1"}]}
+    native = {"initContainers": [{"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}]}
+    assert "--init-work" in container(injected(pod(spec=ordinary, app_health="")))["args"]
+    for other in (pod(spec=native, app_health=""), pod(spec=ordinary), pod(app_health="")):
+        assert "--init-work" not in container(injected(other))["args"]
+
+
 @pytest.mark.parametrize(("gate", "path"), [("readiness", "/leader"), ("label", "/readyz"), ("", "/leader")])
 def test_the_gate_is_what_ready_means(gate: str, path: str) -> None:
     assert container(injected(pod(gate=gate)))["readinessProbe"]["httpGet"]["path"] == path
