@@ -52,8 +52,8 @@ class Dialer:
             if self._dialing is None:
                 return await self._dial_for_all(deadline)
             # Not a lock, which is handed to one caller in each turn of the loop: hundreds would be late.
-            await asyncio.wait((self._dialing,), timeout=deadline - loop.time())
-            if self._current is None and loop.time() >= deadline:
+            ended, _ = await asyncio.wait((self._dialing,), timeout=deadline - loop.time())
+            if not ended:
                 raise NotSent(f"no connection to etcd in time: {self._failure or 'still connecting'}")
         return self._current
 
