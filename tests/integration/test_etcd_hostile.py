@@ -303,6 +303,17 @@ async def test_watch_messages_that_mean_nothing_are_passed_over() -> None:
                 await anext(watcher)
 
 
+async def test_a_watch_that_got_another_id_is_lost() -> None:
+    """Its events would never be heard."""
+    answer = sending(WatchResponse(watch_id=0, created=True).SerializeToString())
+    async with serving(speaking(answer)) as client:
+        watcher = client.watch()
+        await watcher.add("k", start_revision=1)
+        async with asyncio.timeout(30):
+            with pytest.raises(WatchLost, match="another id"):
+                await anext(watcher)
+
+
 def answered(http: h2.connection.H2Connection, stream: int) -> None:
     http.send_headers(stream, OK_HEADERS)
     http.send_data(stream, framed(RANGE))
