@@ -369,6 +369,36 @@ async def test_watch_messages_that_mean_nothing_are_passed_over() -> None:
                 await anext(watcher)
 
 
+async def test_a_watch_that_got_another_id_is_lost() -> None:
+    """Its events would never be heard."""
+    answer = sending(WatchResponse(watch_id=0, created=True).SerializeToString())
+    async with serving(speaking(answer)) as client:
+        watcher = client.watch()
+        await watcher.add("k", start_revision=1)
+        async with asyncio.timeout(30):
+            with pytest.raises(WatchLost, match="another id"):
+                await anext(watcher)
+
+
+async def test_a_call_that_got_no_stream_was_not_sent() -> None:
+    """Behind a proxy with a limit of streams, which goes away."""
+    limit = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.local_settings = h2.settings.Settings(client=False, initial_values=limit)
+        http.initiate_connection()
+        writer.write(http.data_to_send())
+        while not any(isinstance(e, h2.events.StreamEnded) for e in http.receive_data(await reader.read(65536))):
+            pass
+        http.close_connection()
+        writer.write(http.data_to_send())
+
+    async with serving(serve) as client:
+        outcomes = await asyncio.gather(*(client.put("k", b"") for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown, NotSent, NotSent]
+
+
 def answered(http: h2.connection.H2Connection, stream: int) -> None:
     http.send_headers(stream, OK_HEADERS)
     http.send_data(stream, framed(RANGE))

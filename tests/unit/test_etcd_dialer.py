@@ -13,6 +13,7 @@ from leasehold.etcd.endpoints import parse_endpoints
 from leasehold.etcd.errors import NotSent
 from leasehold.etcd.tls import TLSFiles
 from tests.support.http_client import until
+from tests.support.loop_turns import turns
 
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """An empty HTTP/2 SETTINGS frame, the first thing that a server says."""
@@ -83,3 +84,27 @@ async def test_closing_in_the_turn_in_which_an_attempt_runs_out_of_time(server: 
     with pytest.raises(NotSent, match="the etcd client is closed"):
         await caller
     await made.until_left()
+
+
+async def test_all_who_wait_get_the_connection_at_once(server: tuple[Server, Dialer]) -> None:
+    """Not one in each turn of the loop: while hundreds of calls begin, a turn takes long."""
+    _, dialer = server
+    deadline = asyncio.get_running_loop().time() + 60
+    calls = {asyncio.create_task(dialer.connection(deadline)) for _ in range(300)}
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    await turns(5)
+    assert len({task.result() for task in calls}) == 1
+
+
+async def test_a_cancelled_connecting_call_leaves_it_to_the_next(server: tuple[Server, Dialer]) -> None:
+    made, dialer = server
+    made.silent = True
+    deadline = asyncio.get_running_loop().time() + 60
+    first, *others = (asyncio.create_task(dialer.connection(deadline)) for _ in range(3))
+    await until(lambda: made.open == 1)
+    made.silent = False
+    first.cancel()
+    await asyncio.wait((first,))
+    connections = await asyncio.gather(*others)
+    assert first.cancelled()
+    assert connections[0] is connections[1]

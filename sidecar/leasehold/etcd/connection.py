@@ -74,10 +74,10 @@ class Connection:
             # both do after a pause of this process.
             await asyncio.wait((unary.answer,), timeout=timeout)
             if not unary.answer.done():
-                raise self.silent(timeout)
+                raise _as_sent(call, self.silent(timeout))
             return method.answer.FromString(unary.answer.result())
         except (RpcError, DecodeError) as error:
-            raise self.failure(error) from error
+            raise _as_sent(call, self.failure(error)) from error
         finally:
             self.cancel(call)
 
@@ -152,6 +152,11 @@ class Connection:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await self._channel.gone()
+
+
+def _as_sent(call: Call, error: EtcdError) -> EtcdError:
+    """The same, if anything of the call was sent: it may have waited for the peer's limit of streams to the end."""
+    return error if call.stream else NotSent(error.reason)
 
 
 class _Unary:

@@ -46,7 +46,8 @@ class Dialer:
         self._tls = tls
         self._next = 0
         self._current: Connection | None = None
-        self._lock = asyncio.Lock()
+        self._dialing: asyncio.Future[None] | None = None
+        """Done when the call that is connecting, for all others too, has ended."""
         self._closed = False
         self._limit: asyncio.Timeout | None = None
         """The time limit of the attempt that is under way."""
@@ -58,20 +59,23 @@ class Dialer:
 
     async def connection(self, deadline: float) -> Connection:
         """The live connection, or a new one by `deadline` (event loop time). Raises NotSent."""
-        if self._current is not None:
-            return self._current
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._lock.acquire()
-        except TimeoutError:
-            raise self._no_connection("still connecting") from None
-        try:
-            return self._live() or await self._dial(deadline)
-        finally:
-            self._lock.release()
+        loop = asyncio.get_running_loop()
+        while self._current is None:
+            if self._dialing is None:
+                return await self._dial_for_all(deadline)
+            # Not a lock, which is handed to one caller in each turn of the loop: hundreds would be late.
+            ended, _ = await asyncio.wait((self._dialing,), timeout=deadline - loop.time())
+            if not ended:
+                raise self._no_connection("still connecting")
+        return self._current
 
-    def _live(self) -> Connection | None:
-        return self._current  # in a method: while the lock was awaited, another call may have connected
+    async def _dial_for_all(self, deadline: float) -> Connection:
+        self._dialing = dialing = asyncio.get_running_loop().create_future()
+        try:
+            return await self._dial(deadline)
+        finally:
+            self._dialing = None
+            dialing.set_result(None)
 
     async def _dial(self, deadline: float) -> Connection:
         """Try every target once, those that are not paused first, each with its share of the time left."""

@@ -120,7 +120,7 @@ class Watcher:
 
     def _on_answer(self, message: WatchResponse) -> None:
         if message.created:
-            self._created(message.header.member_id)
+            self._created(message)
         if message.canceled:
             self._cancelled(message)
         elif message.events and message.watch_id in self._active:
@@ -135,12 +135,16 @@ class Watcher:
             # The stream's reader is above us. It would close the connection, and all that others do on it would fail.
             self._lose(error)
 
-    def _created(self, member: int) -> None:
+    def _created(self, message: WatchResponse) -> None:
         """Etcd answers creations in the order of the requests. Its answer to one that it refuses has no id."""
         if self._creating:
-            self._creating.pop(next(iter(self._creating))).cancel()
+            watch_id = next(iter(self._creating))
+            self._creating.pop(watch_id).cancel()
+            if message.watch_id != watch_id and not message.canceled:
+                # etcd's grpc-proxy gives ids of its own: the events would be taken for those of no watch of ours.
+                self._lose(WatchLost("etcd gave the watch another id than asked for: is its grpc-proxy in between?"))
         if self._stream is not None:
-            self._session.dialer.answered(self._stream.connection, member)
+            self._session.dialer.answered(self._stream.connection, message.header.member_id)
 
     def _cancelled(self, message: WatchResponse) -> None:
         if not message.created and message.watch_id not in self._active:
