@@ -50,7 +50,10 @@ class Candidate:
         self.store = AskedStore(self.client, Keys(LOCK, root))
         self.runner = Runner(settings, self.store, self.board)
         self.named: dict[str | None, float] = {}
-        self.board.listen(lambda before, after: self.named.setdefault(after.leader, clock.now()))
+        self.board.listen(self._note)
+
+    def _note(self, before: Snapshot, after: Snapshot) -> None:
+        self.named.setdefault(after.leader, clock.now())
 
     def is_settled(self) -> bool:
         snapshot = self.board.snapshot
@@ -66,7 +69,7 @@ async def crowd(url: str, root: str, watch_all_up_to: int) -> AsyncIterator[list
             candidate = Candidate(name, url, root, watch_all_up_to)
             await stack.enter_async_context(candidate.client)
             running = asyncio.create_task(candidate.runner.run())
-            stack.push_async_callback(asyncio.gather, running, return_exceptions=True)
+            stack.push_async_callback(asyncio.wait, [running])
             stack.callback(running.cancel)
             await until(candidate.is_settled)
             found.append(candidate)
