@@ -51,12 +51,13 @@ class Sidecar(Candidate):
     """`leasehold run`, as it is by default but for its TTL and its ports."""
 
     prefix = "/leasehold/locks/default/{lock}/queue/"
+    python = sys.executable
 
     def __init__(
         self, etcd: EtcdServer, lock: str, name: str, env: Mapping[str, str], ttl: int = LONG, flags: Sequence[str] = ()
     ) -> None:
         self.port, self.control = reserve_port(), reserve_port()
-        words = [sys.executable, "-m", "leasehold", "run", "--etcd", etcd.url, "--lock", lock, "--identity", name]
+        words = [self.python, "-m", "leasehold", "run", "--etcd", etcd.url, "--lock", lock, "--identity", name]
         words += ["--ttl", str(ttl), "--listen", f"127.0.0.1:{self.port}", "--control", f"127.0.0.1:{self.control}"]
         self.process = Process([*words, *flags], name=name, env=env)
         self._gains: Gains | None = None
@@ -104,6 +105,11 @@ class Sidecar(Candidate):
         if self._gains is not None:
             self._gains.close()
             self._gains = None
+
+
+def sidecar_of(python: str | None) -> type[Sidecar]:
+    """`leasehold run` as this interpreter has it installed: another build, to compare with in the same run."""
+    return type("OtherSidecar", (Sidecar,), {"python": python}) if python else Sidecar
 
 
 class Etcdctl(Candidate):

@@ -8,8 +8,8 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 
-from tests.bench.candidates import Candidate, Etcd3Lock, Etcdctl, GoElection, Sidecar, wait_queue
-from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, say
+from tests.bench.candidates import Candidate, Etcd3Lock, Etcdctl, GoElection, Sidecar, sidecar_of, wait_queue
+from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, ratios, say
 from tests.bench.scale import Bench
 
 Make = Callable[[str], Candidate]
@@ -112,7 +112,9 @@ def run(bench: Bench) -> list[Table]:
     asked = _contest(bench, _by_request(bench))
     return [
         _table("Handover when the leader is stopped (SIGTERM)", stopped),
+        ratios("Handover by SIGTERM, in ratios", [duel.sample for duel in stopped]),
         _table("Handover when the leader is asked to step down", asked),
+        ratios("Handover on request, in ratios", [duel.sample for duel in asked]),
     ]
 
 
@@ -139,8 +141,13 @@ def _by_term(bench: Bench, state: str) -> list[Duel]:
     def kept(name: str) -> Sidecar:
         return Sidecar(etcd, "kept", name, env, flags=["--state-dir", tempfile.mkdtemp(dir=state)])
 
+    other = sidecar_of(bench.before)
+    before = ByTerm(
+        bench, "leasehold before", ours.format(lock="before"), lambda name: other(etcd, "before", name, env)
+    )
     return [
         ByTerm(bench, "leasehold", ours.format(lock="term"), lambda name: Sidecar(etcd, "term", name, env)),
+        *([before] if bench.before else []),
         ByTerm(bench, "leasehold --state-dir", ours.format(lock="kept"), kept),
         ByTerm(bench, "etcdctl elect", etcdctl.format(lock="term"), lambda name: Etcdctl(etcd, "term", name)),
         ByTerm(bench, "Go concurrency.Election", go.format(lock="term"), lambda name: GoElection(etcd, "term", name)),

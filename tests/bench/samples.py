@@ -62,6 +62,18 @@ def percentiles(title: str, samples: Sequence[Sample], show: Callable[[float], s
     return Table(title, PERCENTILES, [sample.cells(show) for sample in samples], notes)
 
 
+def ratios(title: str, samples: Sequence[Sample]) -> Table:
+    """The first sample against each other one, taken in the same rounds: the medians, and the rounds one by one."""
+    first, *others = samples
+    rows = []
+    for other in others:
+        rounds = Sample(other.name, [mine / its for mine, its in zip(first.values, other.values, strict=True)])
+        figures = [first.percentile(50) / other.percentile(50), *(rounds.percentile(part) for part in (10, 50, 90))]
+        rows.append([f"{first.name} / {other.name}", *(f"{figure:.2f}" for figure in figures), str(len(rounds.values))])
+    notes = ["A ratio below 1 says that the first of the two is the faster."]
+    return Table(title, ("of the medians", "p10 of rounds", "p50 of rounds", "p90 of rounds", "n"), rows, notes)
+
+
 def milliseconds(seconds: float) -> str:
     """As in `4.21 ms`."""
     return f"{seconds * 1000:.2f} ms"

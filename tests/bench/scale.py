@@ -60,3 +60,5 @@ class Bench:
     etcd: EtcdServer
     scale: Scale
     env: Mapping[str, str]
+    before: str | None = None
+    """The Python interpreter that has the build to compare with, if there is one."""

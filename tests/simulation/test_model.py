@@ -102,6 +102,19 @@ class Both:
         await self.ask(cmd.ReadQueue(self.op))
         await self.ask(cmd.ReadOwn(self.op, self._lease(), ahead.key if ahead else None))
         await self.ask(cmd.KeepAlive(self.op, self.rng.choice(self.leases[:1])))
+        await self._confirm(ahead)
+
+    async def _confirm(self, ahead: Entry | None) -> None:
+        """A confirming read of a candidate that knows the queue, or knew it."""
+        own, spec = self._entry(), self.cluster.store.declared.revision
+        if own is not None:
+            expected = cmd.Expected(
+                own.create_revision,
+                own.mod_revision,
+                spec if self.rng.random() < 0.8 else spec + 1,
+                ahead.mod_revision if ahead else 0,
+            )
+            await self.ask(cmd.ReadOwn(self.op, own.lease, ahead.key if ahead else None, expected))
 
     async def _from_outside(self) -> None:
         store, entry = self.cluster.store, self._entry()

@@ -29,6 +29,19 @@ def test_a_listener_hears_each_change_once() -> None:
     assert b.snapshot is not IDLE
 
 
+def test_what_was_put_is_told_later_in_order() -> None:
+    """The snapshot counts from when it was put; listeners hear each change once, also of two in a row."""
+    heard: list[tuple[Snapshot, Snapshot]] = []
+    b = board()
+    b.listen(lambda before, after: heard.append((before, after)))
+    b.put(WAITING)
+    assert (b.snapshot, heard) == (WAITING, [])
+    b.publish(IDLE)
+    assert heard == [(IDLE, WAITING), (WAITING, IDLE)]
+    b.notify()
+    assert len(heard) == 2
+
+
 def test_who_stopped_listening_hears_nothing_and_may_stop_twice() -> None:
     heard: list[Snapshot] = []
     b = board()

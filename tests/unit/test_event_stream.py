@@ -67,6 +67,23 @@ async def test_the_state_comes_first_then_each_change() -> None:
         assert (await client.event())[0] == "vacancy"
 
 
+def test_an_event_is_written_at_once_only_if_nothing_waits() -> None:
+    """Before its consumer waits, and behind an event that could not be written, it is queued: the order stays."""
+
+    async def waiting() -> tuple[list[bytes], bytes]:
+        written: list[bytes] = []
+        stream = EventStream(write_at_once=lambda event: event != b"2" and not written.append(event))
+        stream.put(b"0")
+        before = stream.take()
+        asyncio.get_running_loop().call_soon(lambda: [stream.put(event) for event in (b"1", b"2", b"3")])
+        await stream.wait(NEVER)
+        await stream.wait(NEVER)
+        assert before == b"0"
+        return written, stream.take()
+
+    assert asyncio.run(waiting()) == ([b"1"], b"23")
+
+
 async def test_lost_is_sent_when_the_deadline_passes_in_silence() -> None:
     async with World().serving() as world, connected(world.listener) as client:
         world.board.publish(replace(HOLDING, deadline=100.02))

@@ -17,7 +17,8 @@ from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.replay import read_head, replay
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.runner import Runner
-from leasehold.candidate.store import Store
+from leasehold.candidate.store import Question, Store
+from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig, IllegalEvent
 from leasehold.election.snapshot import Snapshot, State
@@ -287,6 +288,35 @@ async def test_any_store_will_do(board: Publisher, caplog: pytest.LogCaptureFixt
     await finished(running)
     assert other.revocations == 3
     assert "known to forget" in caplog.text
+
+
+class WatchfulStore(OtherStore):
+    """Notes what the snapshot says when the deletion is sent."""
+
+    def __init__(self, board: Publisher, order: list[str]) -> None:
+        super().__init__(LOCK)
+        self.board, self.order = board, order
+
+    async def perform(self, question: Question, timeout: float) -> ev.Event:
+        if isinstance(question, cmd.Resign):
+            self.order.append(f"deletes while {self.board.snapshot.state}")
+        return await super().perform(question, timeout)
+
+
+@pytest.mark.usefixtures("tasks")
+async def test_the_deletion_goes_before_listeners_hear(board: Publisher) -> None:
+    """The snapshot says no, then the deletion is sent, and then everybody else hears of it: the next one waits less."""
+    order: list[str] = []
+    holding = when(board, State.HOLDING)
+    made = Runner(SETTINGS, WatchfulStore(board, order), board)
+    running = asyncio.create_task(made.run())
+    await heard(holding)
+    board.listen(lambda before, after: order.append(f"heard {after.state}"))
+    made.submit(ev.Stop())
+    assert board.snapshot.state is State.YIELDING
+    await finished(running)
+    assert order[:2] == ["deletes while yielding", "heard yielding"]
+    assert order[-1] == "heard idle"
 
 
 @pytest.mark.usefixtures("tasks")

@@ -16,7 +16,8 @@ from leasehold.candidate.store import timeout_for
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.etcd.client import EtcdClient
-from leasehold.etcd.model import KeyValue, WatchEvent
+from leasehold.etcd.codec import txn_request
+from leasehold.etcd.model import Get, KeyValue, ResponseHeader, TxnAnswer, WatchEvent
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
@@ -100,6 +101,33 @@ def test_watch_events_are_told_by_their_key(store: EtcdStore) -> None:
 def test_a_deletion_without_its_revision_has_that_of_its_batch(store: EtcdStore) -> None:
     gone = kv(KEYS.entry(0x71), b"", created=0, modified=0, lease=0)
     assert store.event_of(WatchEvent(True, gone), 12) == ev.EntryGone(KEYS.entry(0x71), 12)
+
+
+# --- the confirming read ---------------------------------------------------------------------------------------------
+
+
+class OneTransaction(EtcdClient):
+    """Answers a transaction without an etcd, and keeps what was asked."""
+
+    asked: tuple[Any, ...] = ()
+
+    async def txn(self, *asked: Any, timeout: float | None = None) -> TxnAnswer:
+        self.asked = asked
+        return TxnAnswer(ResponseHeader(1, 2, 3, 9), True, ())
+
+
+async def test_a_confirming_read_asks_the_quorum() -> None:
+    """Without a linearizable read in one of its branches, etcd would let a leader answer that was replaced."""
+    client = OneTransaction(["http://127.0.0.1:1"], clock=clock.now)
+    answer = await EtcdStore(client, KEYS).perform(cmd.ReadOwn(7, 0x71, "ahead", cmd.Expected(5, 6, 4, 3)), 5.0)
+    assert answer == ev.Unchanged(7, ev.ResponseHeader(1, 2, 3, 9))
+    compares, success, failure = client.asked
+    assert len(compares) == 4
+    assert success == []
+    assert failure
+    assert all(isinstance(read, Get) for read in failure)
+    sent = txn_request(compares, success, failure)
+    assert not any(operation.request_range.serializable for operation in sent.failure)
 
 
 # --- failures --------------------------------------------------------------------------------------------------------
