@@ -5,6 +5,7 @@ port of its health check, "" for none. `ON_TERM` says what TERM does: `exit:SECO
 the health port at once and works on.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -29,7 +30,7 @@ def serve() -> None:
             connection, _ = _listener.accept()
         except OSError:
             return
-        with connection:
+        with connection, contextlib.suppress(OSError):  # a client that gave up must not end this
             connection.recv(4096)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
