@@ -94,7 +94,8 @@ async def test_every_consumer_is_told() -> None:
         assert (await first.event())[0] == (await second.event())[0] == "gained"
 
 
-async def test_streams_are_limited_and_freed_when_a_consumer_leaves() -> None:
+async def test_a_leaving_consumer_frees_its_stream() -> None:
+    """The number of streams is limited: one more gets 503."""
     async with World(limit=1).serving() as world:
         async with connected(world.listener) as client:
             await subscribe(client)
@@ -110,7 +111,8 @@ async def test_head_opens_no_stream() -> None:
         assert world.streams.count == 0
 
 
-async def test_a_consumer_that_never_reads_is_disconnected_and_delays_nobody() -> None:
+async def test_a_consumer_that_never_reads_is_disconnected() -> None:
+    """Other consumers are not delayed meanwhile."""
     world = World(stall=0.05)
     async with world.serving(), connected(world.listener) as stuck, connected(world.listener) as reader:
         for client in (stuck, reader):
