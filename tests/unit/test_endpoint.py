@@ -11,28 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.snapshot import Snapshot, State
+from leasehold.election.snapshot import State
 from leasehold.http.listener import Listener, listen
-from leasehold.lock.names import LockName
 from leasehold.run.endpoint import make_app
 from leasehold.settings.config import Address
 from tests.support.http_client import ask, connected
-
-LOCK = LockName("prod", "billing")
-HOLDING = Snapshot(
-    LOCK,
-    "billing-0",
-    State.HOLDING,
-    token=17,
-    key="/queue/1f",
-    term_since=90.0,
-    deadline=110.0,
-    leader="billing-0",
-    position=0,
-)
-WAITING = Snapshot(
-    LOCK, "billing-0", State.WAITING, token=17, key="/queue/1f", deadline=110.0, leader="billing-1", position=1
-)
+from tests.support.snapshots import HOLDING, WAITING
 
 
 @dataclass

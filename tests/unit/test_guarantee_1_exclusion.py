@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.snapshot import State
-from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from tests.unit.election_queue import Queue
-from tests.unit.election_script import Script, record
-
-
-def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
-    """A sidecar that waits behind these, and their entries."""
-    queue = Queue()
-    if spec is not None:
-        queue.declare(spec)
-    ahead = [queue.join(record(name)) for name in names]
-    script = Script(queue, **changed).start()
-    assert script.state() is State.WAITING
-    assert not script.asked
-    return script, ahead
-
+from tests.unit.election_script import Script, record, waiting_behind
 
 # --- the one hop -----------------------------------------------------------------------------------------------------
 
 
 def test_the_only_key_ahead_gone_it_holds_without_a_read() -> None:
     """The only ones deletion makes it holder with no read in between."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.drop(first)
     assert script.holding()
     assert script.election.snapshot.leader == "me"
@@ -42,7 +27,7 @@ def test_the_only_key_ahead_gone_it_holds_without_a_read() -> None:
 
 def test_then_it_reads_and_watches_the_queue() -> None:
     """It reads then and watches the queue for preferred ones."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.drop(first)
     script.answer(cmd.ReadQueue)
     assert script.holding()
@@ -51,7 +36,7 @@ def test_then_it_reads_and_watches_the_queue() -> None:
 
 def test_a_deletion_past_its_deadline_makes_no_holder() -> None:
     """A deletion after its deadline makes it no holder."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.now += 15.0
     script.drop(first)
     assert script.state() is State.UNSURE
@@ -60,7 +45,7 @@ def test_a_deletion_past_its_deadline_makes_no_holder() -> None:
 
 def test_a_repeated_event_changes_nothing() -> None:
     """An event told twice is as good as once."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.drop(first)
     script.feed(ev.EntryGone(first.key, script.etcd.revision))
     script.settle()
@@ -72,7 +57,7 @@ def test_a_repeated_event_changes_nothing() -> None:
 
 def test_one_of_two_keys_ahead_is_not_enough() -> None:
     """One of two ahead is not the way clear."""
-    script, (_, second) = behind("first", "second")
+    script, (_, second) = waiting_behind("first", "second")
     script.drop(second)
     assert script.state() is State.WAITING
     script.answer(cmd.ReadQueue)
@@ -82,7 +67,7 @@ def test_one_of_two_keys_ahead_is_not_enough() -> None:
 
 def test_a_far_key_known_gone_leaves_only_the_near_one() -> None:
     """The confirming read names the first of the queue."""
-    script, (first, second) = behind("first", "second")
+    script, (first, second) = waiting_behind("first", "second")
     script.etcd.delete(first)
     script.doze()
     script.answer(cmd.KeepAlive)
@@ -95,7 +80,7 @@ def test_a_far_key_known_gone_leaves_only_the_near_one() -> None:
 
 def test_a_changed_key_ahead_leads_to_a_read() -> None:
     """One that was seen to change is read behind first."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     first = script.rewrite(first, yield_to="best")
     script.drop(first)
     assert script.state() is State.WAITING
@@ -116,7 +101,7 @@ def test_a_key_changed_before_we_came_leads_to_a_read() -> None:
 
 def test_a_change_seen_by_a_confirming_read_counts() -> None:
     """Also when the watch is late to say so."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     changed = script.etcd.put(replace(first.record, yield_to="best"), first.lease)
     script.beat()
     script.settle()
@@ -126,7 +111,7 @@ def test_a_change_seen_by_a_confirming_read_counts() -> None:
 
 def test_a_skipped_waiter_never_holds() -> None:
     """The holder has deleted its own key and ours in one transaction; ours is told of last."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     best = script.etcd.join(record("best"))
     first = script.rewrite(first, yield_to="best")
     token, mine = script.token, script.own
@@ -142,7 +127,7 @@ def test_a_skipped_waiter_never_holds() -> None:
 
 def test_a_read_without_its_own_key_ends_the_candidate() -> None:
     """A read that shows its own key gone ends the candidate."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     first = script.rewrite(first, yield_to="best")
     mine = script.own
     script.feed(ev.EntryGone(first.key, script.etcd.delete(first, mine)))
@@ -153,7 +138,7 @@ def test_a_read_without_its_own_key_ends_the_candidate() -> None:
 
 def test_a_read_older_than_the_watch_is_repeated() -> None:
     """A read older than what the watch told is asked for again."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     first = script.rewrite(first)
     script.feed(ev.WatchLost("cancelled"))
     script.feed(ev.Tick())
@@ -193,7 +178,7 @@ def test_a_better_waiter_behind_gets_the_turn() -> None:
 
 def test_a_lost_watch_leads_to_a_read_and_a_new_watch() -> None:
     """After a lost watch it reads and watches from there."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.etcd.delete(first)
     script.feed(ev.WatchLost("the connection broke"))
     assert script.election.deadline() == script.now
@@ -205,7 +190,7 @@ def test_a_lost_watch_leads_to_a_read_and_a_new_watch() -> None:
 
 def test_watches_that_keep_breaking_are_opened_slowly() -> None:
     """Watches that break again and again are not asked for at once."""
-    script, _ = behind("first")
+    script, _ = waiting_behind("first")
     reads = 0
     while script.now < 1010.0:
         script.feed(ev.WatchLost("cancelled"))
@@ -221,7 +206,7 @@ def test_watches_that_keep_breaking_are_opened_slowly() -> None:
 
 def test_the_confirming_read_finds_a_silent_watch() -> None:
     """The member that keeps its watch silent passes keep-alives on to a leader that lives."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.etcd.delete(first)
     script.beat()
     script.answer(cmd.ReadQueue)
@@ -231,7 +216,7 @@ def test_the_confirming_read_finds_a_silent_watch() -> None:
 @pytest.mark.parametrize("position", [2, 4])
 def test_waiters_further_back_confirm_every_other_one(position: int) -> None:
     """Or a silent watch would be found out only when the turn has come and gone."""
-    script, _ = behind(*(f"c{number}" for number in range(position)))
+    script, _ = waiting_behind(*(f"c{number}" for number in range(position)))
     confirmed = []
     for _ in range(4):
         script.doze()
@@ -243,14 +228,14 @@ def test_waiters_further_back_confirm_every_other_one(position: int) -> None:
 
 
 def test_the_next_in_line_confirms_every_keep_alive() -> None:
-    script, _ = behind("first")
+    script, _ = waiting_behind("first")
     for _ in range(3):
         script.beat()
 
 
 def test_a_waiter_far_back_is_not_woken_in_vain() -> None:
     """No thundering herd: neither another holder, nor a change of the spec that leaves capacity alone."""
-    script, (first, _) = behind("first", "second")
+    script, (first, _) = waiting_behind("first", "second")
     script.etcd.delete(first)
     script.hear()
     script.declare(Spec(preferred_holder="best", ttl=30))

@@ -14,23 +14,7 @@ from hypothesis import strategies as st
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus, changes, iso
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Snapshot, State
-from leasehold.lock.names import LockName
-
-LOCK = LockName("prod", "billing")
-HOLDING = Snapshot(
-    LOCK,
-    "billing-0",
-    State.HOLDING,
-    token=17,
-    key="/queue/1f",
-    term_since=90.0,
-    deadline=110.0,
-    leader="billing-0",
-    position=0,
-)
-WAITING = Snapshot(
-    LOCK, "billing-0", State.WAITING, token=17, key="/queue/1f", deadline=110.0, leader="billing-1", position=1
-)
+from tests.support.snapshots import HOLDING, LOCK, WAITING
 
 
 def test_a_holder_before_its_deadline_leads() -> None:
