@@ -93,7 +93,7 @@ async def test_a_keep_alive_stream_older_than_two_tokens(
 
 
 @pytest.mark.parametrize("version", ["3.7", "3.5", "3.4"])
-async def test_a_watch_asked_for_over_a_stream_whose_token_expired(
+async def test_a_watch_over_a_stream_with_an_expired_token(
     etcd_factory: Callable[..., EtcdServer], password: Path, version: str
 ) -> None:
     """The stream carries the token it was opened with: it is lost, and the next one has a new token."""
@@ -190,9 +190,8 @@ async def test_a_wrong_password_then_the_right_one(etcd_factory: Callable[..., E
         assert client.connects == 1
 
 
-async def test_no_user_where_one_is_demanded_and_a_user_where_none_is(
-    etcd_factory: Callable[..., EtcdServer], password: Path
-) -> None:
+async def test_auth_is_enabled_and_disabled_meanwhile(etcd_factory: Callable[..., EtcdServer], password: Path) -> None:
+    """A client with a user works before, meanwhile and after; one without is refused while it is on."""
     server = etcd_factory(flags=["--bcrypt-cost=4"])
     async with app(server, password) as client:
         await client.put(f"{PREFIX}k", b"")  # etcd knows no users: none is needed

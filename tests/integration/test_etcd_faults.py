@@ -67,9 +67,10 @@ async def test_a_frozen_etcd_costs_the_timeout_and_no_more(
     assert (await until_good(lambda: client.keep_alive(lease))).ttl == 60
 
 
-async def test_a_keep_alive_without_an_answer_fails_all_that_is_under_way(
+async def test_an_unanswered_keep_alive_fails_all_calls(
     etcd_factory: Callable[..., EtcdServer], clients: Callable[..., EtcdClient], root: str
 ) -> None:
+    """All calls under way fail with it, long before their own time limits."""
     server = etcd_factory()
     client = clients(server.url)
     lease = (await client.grant(60)).lease
@@ -147,7 +148,7 @@ async def test_one_of_three_members_frozen(
     frozen.resume()
 
 
-async def test_endpoints_in_their_order_past_the_dead_and_the_frozen(
+async def test_the_one_living_endpoint_is_found(
     etcd_factory: Callable[..., EtcdServer], clients: Callable[..., EtcdClient]
 ) -> None:
     """One call finds the one that lives, among one that refuses, one that is frozen and one that has no name."""
@@ -200,7 +201,7 @@ async def test_the_first_endpoint_serves_while_it_can(
     assert (await until_good(client.status)).origin.member == member
 
 
-async def test_a_caller_in_a_tight_loop_does_not_hammer_an_etcd_that_is_away(
+async def test_a_tight_loop_does_not_hammer_a_dead_etcd(
     clients: Callable[..., EtcdClient],
 ) -> None:
     """Pauses grow to a second: in two, there is room for 0.1 + 0.2 + 0.4 + 0.8 + … of them."""
@@ -217,9 +218,10 @@ async def test_a_caller_in_a_tight_loop_does_not_hammer_an_etcd_that_is_away(
     release_port(port)
 
 
-async def test_a_server_that_closes_every_connection_is_not_hammered_either(
+async def test_a_server_that_resets_is_not_hammered(
     clients: Callable[..., EtcdClient], toxiproxy: Toxiproxy, etcd: EtcdServer
 ) -> None:
+    """Pauses grow as well if the server accepts each connection and closes it."""
     proxy = toxiproxy.proxy(etcd.port)
     client = clients(proxy.url)
     assert (await client.status()).leader
@@ -277,7 +279,7 @@ async def test_a_lost_connection_leaves_the_callers_task_alone(
     assert [task.result() for task in callers] == [0, 0, 0]
 
 
-async def test_a_full_store_leaves_the_outcome_open_and_the_lease_alive(
+async def test_a_full_store_keeps_the_lease_alive(
     etcd_factory: Callable[..., EtcdServer], clients: Callable[..., EtcdClient], root: str
 ) -> None:
     """etcd does the write that crosses its quota, and answers NOSPACE; later ones it refuses with the same words."""

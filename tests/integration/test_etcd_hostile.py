@@ -216,7 +216,8 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("answer", BROKEN)
-async def test_a_broken_answer_leaves_the_outcome_open_and_costs_the_connection(answer: Answer) -> None:
+async def test_a_broken_answer_costs_the_connection(answer: Answer) -> None:
+    """The outcome of the call is unknown, and the next call uses a new connection."""
     async with serving(speaking(answer)) as client:
         for tries in (1, 2):
             with pytest.raises(OutcomeUnknown):
@@ -330,7 +331,8 @@ def sending(*messages: bytes) -> Answer:
     return answer
 
 
-async def test_a_keep_alive_answer_for_another_lease_is_believed_by_nobody() -> None:
+async def test_an_answer_for_another_lease_is_an_error() -> None:
+    """A keep-alive that is answered for another lease fails, and costs the connection."""
     answer = sending(LeaseKeepAliveResponse(ID=2, TTL=60).SerializeToString())
     async with serving(speaking(answer)) as client:
         with pytest.raises(EtcdError):
@@ -341,8 +343,11 @@ async def test_a_keep_alive_answer_for_another_lease_is_believed_by_nobody() -> 
         assert client.connects == 2
 
 
-async def test_a_keep_alive_answer_that_nobody_asked_for_costs_the_connection() -> None:
-    """It could be taken for the answer to the next request: the count of answers no longer says whose they are."""
+async def test_an_extra_answer_costs_the_connection() -> None:
+    """A second answer to one keep-alive arrives.
+
+    It could be taken for the answer to the next request: the count of answers no longer says whose they are.
+    """
     answer = sending(*[LeaseKeepAliveResponse(ID=1, TTL=60).SerializeToString()] * 2)
     async with serving(speaking(answer)) as client:
         assert (await client.keep_alive(1)).ttl == 60

@@ -39,9 +39,8 @@ async def test_an_answer_counts_from_its_own_request(client: EtcdClient, proxy: 
         assert earliest <= answer.sent <= latest
 
 
-async def test_the_answer_to_an_abandoned_request_is_not_taken_for_the_next_one(
-    client: EtcdClient, proxy: Proxy
-) -> None:
+async def test_a_late_answer_is_not_taken_for_the_next(client: EtcdClient, proxy: Proxy) -> None:
+    """The answer to a cancelled keep-alive arrives while the next one waits for its own."""
     first = (await client.grant(60)).lease
     second = (await client.grant(50)).lease
     await client.keep_alive(first)
@@ -91,7 +90,7 @@ async def test_a_lease_that_ran_out_or_was_revoked_is_gone(client: EtcdClient, e
     assert client.connects == 1
 
 
-async def test_a_silent_network_costs_one_timeout_and_one_connection(client: EtcdClient, proxy: Proxy) -> None:
+async def test_a_silent_network_costs_one_timeout(client: EtcdClient, proxy: Proxy) -> None:
     """Packets are swallowed, connections stay open: TCP itself would not notice for a quarter of an hour."""
     lease = (await client.grant(60)).lease
     await client.keep_alive(lease)
@@ -111,7 +110,8 @@ async def test_a_silent_network_costs_one_timeout_and_one_connection(client: Etc
     assert answer.ttl == 60
 
 
-async def test_the_time_of_a_fast_clock_is_taken_from_the_argument(etcd: EtcdServer) -> None:
+async def test_the_client_reads_the_given_clock(etcd: EtcdServer) -> None:
+    """The time at which a request was sent comes from the `clock` argument."""
     ticks = iter(range(1_000, 2_000))
     async with EtcdClient([etcd.url], clock=lambda: float(next(ticks))) as client:
         granted = await client.grant(60)

@@ -68,9 +68,10 @@ async def test_the_common_name_is_the_user(
             await client.put("/leasehold/x", b"")
 
 
-async def test_every_endpoint_name_is_checked_against_the_certificate(
+async def test_each_host_must_be_in_the_certificate(
     etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority
 ) -> None:
+    """An address that the server's certificate does not name is refused."""
     server = etcd_factory(authority=certs)
     tls = TLSFiles(ca=certs.path)
     for host in ("127.0.0.1", "localhost"):
@@ -100,7 +101,7 @@ async def test_a_fully_qualified_name_may_end_in_a_dot(
     assert "localhost." in asked
 
 
-async def test_rotated_certificates_are_taken_up_by_the_next_connection(
+async def test_the_next_connection_reads_the_files_again(
     etcd_factory: Callable[..., EtcdServer], certs: CertificateAuthority, root: str
 ) -> None:
     """The one that stands goes on, even past its certificate's end; the next reads the files again."""

@@ -97,7 +97,8 @@ async def test_several_watches_on_one_stream(client: EtcdClient, root: str) -> N
     }
 
 
-async def test_what_happened_between_the_read_and_the_watch_is_seen(client: EtcdClient, root: str) -> None:
+async def test_changes_since_the_read_are_seen(client: EtcdClient, root: str) -> None:
+    """Changes between the read and the start of the watch are delivered, in order."""
     start = await after_now(client, root)
     revisions = [(await client.put(root, b"%d" % n)).origin.revision for n in range(20)]
     async with client.watch() as watcher:
@@ -106,9 +107,8 @@ async def test_what_happened_between_the_read_and_the_watch_is_seen(client: Etcd
     assert [event.kv.mod_revision for _, event in events] == revisions
 
 
-async def test_who_hears_at_once_has_all_before_the_loss_and_nothing_after_the_end(
-    client: EtcdClient, root: str
-) -> None:
+async def test_a_callback_hears_all_before_the_loss(client: EtcdClient, root: str) -> None:
+    """It hears every event before the loss of the watch, and none after the end of its watcher."""
     heard: list[int] = []
     start = await after_now(client, root)
 
@@ -169,10 +169,11 @@ async def test_compaction_under_a_watch(server: EtcdServer, client: EtcdClient, 
         assert len(await take(present, 1)) == 1
 
 
-async def test_a_restart_ends_the_watcher_and_a_new_one_goes_on_without_a_gap(
-    etcd_factory: Callable[..., EtcdServer], root: str
-) -> None:
-    """The trap of a client that watches on by itself: what happened meanwhile is lost, and nobody knows."""
+async def test_a_restart_of_etcd_ends_the_watcher(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
+    """A new watcher goes on from the last revision without a gap.
+
+    A client that resumed the watch without saying so would lose the changes in between unnoticed.
+    """
     server = etcd_factory()
     async with EtcdClient([server.url], clock=now) as client:
         watcher = client.watch()
@@ -196,9 +197,7 @@ async def test_a_restart_ends_the_watcher_and_a_new_one_goes_on_without_a_gap(
             assert [event.kv.value for _, event in await take(second, 2)] == [b"before", b"meanwhile"]
 
 
-async def test_any_failure_of_the_connection_is_told_to_every_watcher(
-    etcd_factory: Callable[..., EtcdServer], root: str
-) -> None:
+async def test_a_lost_connection_ends_every_watcher(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
     """A frozen member's watch is merely silent: it is the call without an answer that unmasks it."""
     server = etcd_factory()
     async with EtcdClient([server.url], clock=now) as client:
@@ -252,9 +251,10 @@ async def test_events_larger_than_every_window(client: EtcdClient, root: str) ->
     assert {event.kv.value for _, event in events} == {value}
 
 
-async def test_a_reader_that_does_not_read_is_given_up_and_harms_no_other(
+async def test_a_watcher_that_does_not_read_is_given_up(
     client: EtcdClient, root: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Only its watch is lost; the connection and the lease go on."""
     monkeypatch.setattr(watch_module, "MAX_PENDING_EVENTS", 50)
     lease = (await client.grant(60)).lease
     watcher = client.watch()

@@ -97,9 +97,7 @@ def test_a_lost_lock_leaves_a_record(sidecar_factory: Factory, stored: StoredLoc
     replayed(kept, "--check")
 
 
-def test_a_state_directory_that_takes_no_record_costs_nothing(
-    sidecar_factory: Factory, stored: StoredLock, home: Path
-) -> None:
+def test_an_unwritable_record_costs_nothing(sidecar_factory: Factory, stored: StoredLock, home: Path) -> None:
     """The record is dropped with one line; the lock is won again, and what happened can still be asked for."""
     (home / ".flight-record.jsonl.tmp" / "in the way").mkdir(parents=True)
     a = sidecar_factory("a", ttl=60, flags=["--state-dir", str(home)])

@@ -235,6 +235,24 @@ def held(spec: Spec | None = None, **changed: Any) -> Script:
     return script
 
 
+def deadline(script: Script) -> float:
+    found = script.election.snapshot.deadline
+    assert found is not None
+    return found
+
+
+def waiting_behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
+    """A sidecar that waits behind candidates of these names, and their entries."""
+    queue = Queue()
+    if spec is not None:
+        queue.declare(spec)
+    ahead = [queue.join(record(name)) for name in names]
+    script = Script(queue, **changed).start()
+    assert script.state() is State.WAITING
+    assert not script.asked
+    return script, ahead
+
+
 def behind(script: Script, identity: str, **fields: Any) -> Script:
     """Another sidecar, that waits in the same queue."""
     other = Script(script.etcd, record=record(identity, **fields))

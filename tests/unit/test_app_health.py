@@ -34,7 +34,8 @@ def verdicts(answers: list[bool], start: float = 0.0) -> tuple[Judge, list[tuple
     return judge, changes
 
 
-def test_it_starts_unhealthy_and_one_good_answer_makes_it_healthy() -> None:
+def test_the_first_good_answer_makes_it_healthy() -> None:
+    """The app starts as unhealthy, and failures alone report nothing."""
     assert verdicts([False] * 50)[1] == []
     assert verdicts([False, False, True])[1] == [(2.0, True)]
 
@@ -133,7 +134,8 @@ async def asked(serve: Serve, *, timeout: float = 600.0) -> str:
 @pytest.mark.parametrize(
     "status", ["200 OK", "204 No Content", "301 Moved Permanently\r\nLocation: http://192.0.2.1/", "399 X"]
 )
-async def test_200_to_399_is_healthy_and_redirects_are_not_followed(status: str) -> None:
+async def test_statuses_200_to_399_are_healthy(status: str) -> None:
+    """Redirects are not followed."""
     assert await asked(answering(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())) == ""
 
 

@@ -106,13 +106,14 @@ def test_each_flag_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", flags.ALL, ids=lambda option: option.flag)
-def test_each_flag_has_a_variable_that_kubernetes_never_sets(option: Option[object]) -> None:
+def test_no_variable_looks_like_a_service_variable(option: Option[object]) -> None:
     """A Service named `leasehold…` makes Kubernetes set variables that end so; none may be taken for a setting."""
     assert option.variable == "LEASEHOLD_" + option.flag[2:].upper().replace("-", "_")
     assert not re.search(r"_(PORT|SERVICE_HOST|SERVICE_PORT.*|PORT_.*)$", option.variable)
 
 
-def test_a_flag_goes_before_its_variable_and_an_empty_variable_is_none() -> None:
+def test_flags_precede_variables() -> None:
+    """An empty variable counts as not set."""
     config = run("--ttl", "6", LEASEHOLD_LOCK="a/b", LEASEHOLD_TTL="9", LEASEHOLD_DRAIN="", LEASEHOLD_ROOT="/x")
     assert (config.ttl, config.drain, config.root, config.lock) == (6, 0.0, "/x", LockName("a", "b"))
 
@@ -168,7 +169,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("flag", "text"), [(flag, text) for flag, texts in WRONG.items() for text in texts])
-def test_a_wrong_value_is_one_sentence_that_names_flag_or_variable(flag: str, text: str) -> None:
+def test_a_wrong_value_is_one_sentence(flag: str, text: str) -> None:
+    """The sentence names the flag or the variable that the value came from."""
     lock = () if flag in ("--lock", "--namespace") else LOCK
     rest = ("--lock", "db") if flag == "--namespace" else lock
     found = mistakes(f"{flag}={text}", *rest)
@@ -211,7 +213,8 @@ def test_what_kubernetes_left_unresolved_is_no_identity() -> None:
     assert sentence.startswith("LEASEHOLD_IDENTITY is '$(POD_NAME)': Kubernetes could not fill in")
 
 
-def test_a_wrong_namespace_of_the_pod_is_named_by_its_variable() -> None:
+def test_a_wrong_pod_namespace_is_named() -> None:
+    """The mistake names the variable POD_NAMESPACE, and matters only if --lock has no namespace."""
     assert mistakes("--lock", "db", environ={"POD_NAMESPACE": "A_B"})[0].startswith("POD_NAMESPACE is 'A_B'")
     assert run("--lock", "a/b", POD_NAMESPACE="A_B").lock == LockName("a", "b")
 
@@ -228,7 +231,7 @@ def test_two_listeners_on_one_port() -> None:
 # --- variables that are no settings ---
 
 
-def test_variables_of_a_service_named_leasehold_break_nothing() -> None:
+def test_a_service_named_leasehold_breaks_nothing() -> None:
     """Kubernetes sets these in every pod of a namespace with such Services; the first looks like a setting."""
     injected = {
         "LEASEHOLD_PORT": "tcp://10.0.0.1:4040",

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from leasehold.election import commands as cmd
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
 from tests.unit.election_queue import KEYS, Queue
-from tests.unit.election_script import Script, record
-
-
-def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
-    """A sidecar that waits behind these, and their entries."""
-    queue = Queue()
-    if spec is not None:
-        queue.declare(spec)
-    ahead = [queue.join(record(name)) for name in names]
-    script = Script(queue, **changed).start()
-    assert script.state() is State.WAITING
-    assert not script.asked
-    return script, ahead
-
+from tests.unit.election_script import Script, record, waiting_behind
 
 # --- capacity --------------------------------------------------------------------------------------------------------
 
@@ -37,7 +22,7 @@ def test_with_capacity_two_the_first_two_hold() -> None:
 
 def test_with_capacity_two_a_waiter_reads_before_it_holds() -> None:
     """With capacity two a waiter watches the queue and reads before it holds."""
-    script, (first, _) = behind("first", "second", spec=Spec(capacity=2))
+    script, (first, _) = waiting_behind("first", "second", spec=Spec(capacity=2))
     assert script.watched is not None
     assert script.watched.queue
     script.drop(first)
@@ -77,7 +62,7 @@ def test_a_lowered_capacity_ends_the_youngest_holders() -> None:
 
 def test_waiters_of_a_suspended_lock_keep_their_places() -> None:
     """In a suspended lock nobody holds and waiters keep their places."""
-    script, (first,) = behind("first", spec=Spec(suspend=True))
+    script, (first,) = waiting_behind("first", spec=Spec(suspend=True))
     token = script.token
     assert script.election.snapshot.leader is None
     script.drop(first)
@@ -103,7 +88,7 @@ def test_a_holder_of_a_suspended_lock_waits() -> None:
 
 def test_the_last_good_spec_stays_in_force() -> None:
     """A spec that breaks is noted once and the last good one stays in force."""
-    script, (first,) = behind("first", spec=Spec(capacity=1, preferred_holder="me"))
+    script, (first,) = waiting_behind("first", spec=Spec(capacity=1, preferred_holder="me"))
     script.declare(None, broken="the lock's spec key does not hold a JSON object")
     script.settle()
     script.drop(first)

@@ -11,28 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.snapshot import Snapshot, State
+from leasehold.election.snapshot import State
 from leasehold.http.listener import Listener, listen
-from leasehold.lock.names import LockName
 from leasehold.run.endpoint import make_app
 from leasehold.settings.config import Address
 from tests.support.http_client import ask, connected
-
-LOCK = LockName("prod", "billing")
-HOLDING = Snapshot(
-    LOCK,
-    "billing-0",
-    State.HOLDING,
-    token=17,
-    key="/queue/1f",
-    term_since=90.0,
-    deadline=110.0,
-    leader="billing-0",
-    position=0,
-)
-WAITING = Snapshot(
-    LOCK, "billing-0", State.WAITING, token=17, key="/queue/1f", deadline=110.0, leader="billing-1", position=1
-)
+from tests.support.snapshots import HOLDING, WAITING
 
 
 @dataclass
@@ -116,14 +100,16 @@ async def test_head_has_the_headers_of_get_and_no_body(world: World) -> None:
         assert (await client.ask("GET", "/leader")).status == 200  # nothing of a body was left on the connection
 
 
-async def test_the_root_names_the_leader_as_the_retired_elector_did(world: World) -> None:
+async def test_the_root_names_the_leader(world: World) -> None:
+    """The answer has the format of the retired leader-elector sidecar."""
     assert (await ask(world.listener, "GET", "/")).json() == {"name": "billing-1"}
     world.board.publish(HOLDING)
     reply = await ask(world.listener, "GET", "/")
     assert (reply.status, reply.json()) == (200, {"name": "billing-0"})
 
 
-async def test_the_root_names_nobody_when_only_an_expired_deadline_says_it_is_us(world: World) -> None:
+async def test_past_the_deadline_the_root_names_nobody(world: World) -> None:
+    """The newest snapshot still holds, but its deadline has passed."""
     world.board.publish(HOLDING)
     world.now = 110.0
     assert (await ask(world.listener, "GET", "/")).json() == {"name": ""}
@@ -169,7 +155,8 @@ async def test_metrics_are_those_of_the_registry(world: World) -> None:
     assert b"answer 42.0" in reply.body
 
 
-async def test_too_many_who_ask_for_the_metrics_at_once_are_told_so(world: World) -> None:
+async def test_too_many_scrapes_at_once_get_503(world: World) -> None:
+    """The refusals say when to come back, and a later scrape succeeds."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(connected(world.listener)) for _ in range(40)]
         replies = await asyncio.gather(*(client.ask("GET", "/metrics") for client in clients))
@@ -204,9 +191,8 @@ async def test_the_controls_are_not_on_the_public_listener(world: World) -> None
         assert (await ask(world.listener, "POST", path)).status == 404
 
 
-async def test_a_failing_handler_shows_no_more_than_that_it_failed(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failing_handler_answers_only_500(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The reason is logged and not sent, and other routes go on."""
     gauge = Gauge("broken", "Raises when read.", registry=world.registry)
     gauge.set_function(lambda: 1 / 0)
     reply = await ask(world.listener, "GET", "/metrics")

@@ -55,9 +55,10 @@ async def server() -> AsyncIterator[tuple[Server, Dialer]]:
     listening.close()
 
 
-async def test_a_connection_whose_caller_is_cancelled_as_it_comes_about_is_closed(
+async def test_a_connection_of_a_cancelled_caller_is_closed(
     server: tuple[Server, Dialer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The caller is cancelled in the turn of the loop in which the connection is made."""
     made, dialer = server
     judge = channel.Channel._judge
 
@@ -72,7 +73,8 @@ async def test_a_connection_whose_caller_is_cancelled_as_it_comes_about_is_close
     await made.until_left()
 
 
-async def test_closing_in_the_turn_in_which_an_attempt_runs_out_of_time(server: tuple[Server, Dialer]) -> None:
+async def test_closing_as_an_attempt_times_out(server: tuple[Server, Dialer]) -> None:
+    """Both happen in the same turn of the loop: the caller is told that the client is closed."""
     made, dialer = server
     made.silent = True
     loop = asyncio.get_running_loop()

@@ -71,7 +71,8 @@ LOCAL = Address("127.0.0.1", socket.AF_INET)
 OTHER = Address("::1", socket.AF_INET6)
 
 
-async def test_a_fresh_address_is_ready_at_once_and_a_failing_one_ever_later() -> None:
+async def test_pauses_grow_with_each_failure() -> None:
+    """A fresh address is ready at once; an answer makes the pauses short again."""
     target = Target(Endpoint("http://127.0.0.1:1", "127.0.0.1", 1))
     assert target.ready_at() == 0
     pauses = []
@@ -84,7 +85,7 @@ async def test_a_fresh_address_is_ready_at_once_and_a_failing_one_ever_later() -
     assert target.ready_at() == 0
 
 
-async def test_a_member_that_does_not_serve_us_is_left_alone_for_longer() -> None:
+async def test_an_unfit_member_is_paused_for_longer() -> None:
     """Answers in between change nothing, as of keep-alives under the CORRUPT alarm; two long pauses without it do."""
     target = Target(Endpoint("http://127.0.0.1:1", "127.0.0.1", 1))
     now, pauses = 100.0, []
@@ -99,7 +100,7 @@ async def test_a_member_that_does_not_serve_us_is_left_alone_for_longer() -> Non
     assert target.ready_at() - now - 3 * LONGEST_UNFIT_PAUSE_SECONDS == pytest.approx(pauses[0])
 
 
-async def test_a_host_with_another_address_is_not_paused_for_one_that_failed() -> None:
+async def test_a_host_is_ready_while_one_address_is() -> None:
     """A name that stands for several members must not keep us at the frozen one."""
     target = Target(Endpoint("http://localhost:1", "localhost", 1))
     target._known = {LOCAL: target._lookup.__class__(), OTHER: target._lookup.__class__()}

@@ -72,10 +72,20 @@ def test_an_event_is_written_at_once_only_if_nothing_waits() -> None:
 
     async def waiting() -> tuple[list[bytes], bytes]:
         written: list[bytes] = []
-        stream = EventStream(write_at_once=lambda event: event != b"2" and not written.append(event))
+
+        def write(event: bytes) -> bool:
+            if event != b"2":
+                written.append(event)
+            return event != b"2"
+
+        def put_more() -> None:
+            for event in (b"1", b"2", b"3"):
+                stream.put(event)
+
+        stream = EventStream(write_at_once=write)
         stream.put(b"0")
         before = stream.take()
-        asyncio.get_running_loop().call_soon(lambda: [stream.put(event) for event in (b"1", b"2", b"3")])
+        asyncio.get_running_loop().call_soon(put_more)
         await stream.wait(NEVER)
         await stream.wait(NEVER)
         assert before == b"0"
@@ -111,7 +121,8 @@ async def test_every_consumer_is_told() -> None:
         assert (await first.event())[0] == (await second.event())[0] == "gained"
 
 
-async def test_streams_are_limited_and_freed_when_a_consumer_leaves() -> None:
+async def test_a_leaving_consumer_frees_its_stream() -> None:
+    """The number of streams is limited: one more gets 503."""
     async with World(limit=1).serving() as world:
         async with connected(world.listener) as client:
             await subscribe(client)
@@ -127,7 +138,8 @@ async def test_head_opens_no_stream() -> None:
         assert world.streams.count == 0
 
 
-async def test_a_consumer_that_never_reads_is_disconnected_and_delays_nobody() -> None:
+async def test_a_consumer_that_never_reads_is_disconnected() -> None:
+    """Other consumers are not delayed meanwhile."""
     world = World(stall=0.05)
     async with world.serving(), connected(world.listener) as stuck, connected(world.listener) as reader:
         for client in (stuck, reader):

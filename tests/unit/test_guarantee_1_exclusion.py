@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.snapshot import State
-from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from tests.unit.election_queue import Queue
-from tests.unit.election_script import Script, record
-
-
-def behind(*names: str, spec: Spec | None = None, **changed: Any) -> tuple[Script, list[Entry]]:
-    """A sidecar that waits behind these, and their entries."""
-    queue = Queue()
-    if spec is not None:
-        queue.declare(spec)
-    ahead = [queue.join(record(name)) for name in names]
-    script = Script(queue, **changed).start()
-    assert script.state() is State.WAITING
-    assert not script.asked
-    return script, ahead
-
+from tests.unit.election_script import Script, record, waiting_behind
 
 # --- the one hop -----------------------------------------------------------------------------------------------------
 
 
 def test_the_only_key_ahead_gone_it_holds_without_a_read() -> None:
     """The only ones deletion makes it holder with no read in between."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.drop(first)
     assert script.holding()
     assert script.election.snapshot.leader == "me"
@@ -42,12 +27,12 @@ def test_the_only_key_ahead_gone_it_holds_without_a_read() -> None:
 
 def test_then_it_reads_and_watches_the_queue() -> None:
     """It reads then and watches the queue for preferred ones, as it did before if the queue is short."""
-    script, (first,) = behind("first", watch_all_up_to=1)
+    script, (first,) = waiting_behind("first", watch_all_up_to=1)
     script.drop(first)
     script.answer(cmd.ReadQueue)
     assert script.holding()
     assert script.watched == cmd.Watch(script.etcd.revision + 1, queue=True)
-    short, (first,) = behind("first")
+    short, (first,) = waiting_behind("first")
     watched = short.watched
     short.drop(first)
     short.answer(cmd.ReadQueue)
@@ -56,7 +41,7 @@ def test_then_it_reads_and_watches_the_queue() -> None:
 
 def test_a_deletion_past_its_deadline_makes_no_holder() -> None:
     """A deletion after its deadline makes it no holder."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.now += 15.0
     script.drop(first)
     assert script.state() is State.UNSURE
@@ -65,7 +50,7 @@ def test_a_deletion_past_its_deadline_makes_no_holder() -> None:
 
 def test_a_repeated_event_changes_nothing() -> None:
     """An event told twice is as good as once."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.drop(first)
     script.feed(ev.EntryGone(first.key, script.etcd.revision))
     script.settle()
@@ -77,13 +62,13 @@ def test_a_repeated_event_changes_nothing() -> None:
 
 def test_one_of_two_keys_ahead_is_not_enough() -> None:
     """One of two ahead is not the way clear. In a short queue, which it knows as a whole, it need not even read."""
-    script, (_, second) = behind("first", "second", watch_all_up_to=1)
+    script, (_, second) = waiting_behind("first", "second", watch_all_up_to=1)
     script.drop(second)
     assert script.state() is State.WAITING
     script.answer(cmd.ReadQueue)
     assert script.state() is State.WAITING
     assert script.election.snapshot.position == 1
-    short, (_, second) = behind("first", "second")
+    short, (_, second) = waiting_behind("first", "second")
     short.drop(second)
     assert not short.asked
     assert (short.state(), short.election.snapshot.position) == (State.WAITING, 1)
@@ -92,7 +77,7 @@ def test_one_of_two_keys_ahead_is_not_enough() -> None:
 @pytest.mark.parametrize("limit", [1, 32], ids=["long", "short"])
 def test_a_far_key_known_gone_leaves_only_the_near_one(limit: int) -> None:
     """A waiter names the next leader when the watch tells that the first has gone, reads nothing, and holds next."""
-    script, (first, second) = behind("first", "second", watch_all_up_to=limit)
+    script, (first, second) = waiting_behind("first", "second", watch_all_up_to=limit)
     script.drop(first)
     assert script.election.snapshot.leader == "second"
     assert (script.state(), script.asked) == (State.WAITING, [])
@@ -102,7 +87,7 @@ def test_a_far_key_known_gone_leaves_only_the_near_one(limit: int) -> None:
 
 def test_two_deleted_in_one_transaction_lead_to_a_read() -> None:
     """The owner of the first may have deleted our key with the second's: its record said that it would skip some."""
-    script, (first, second) = behind("first", "second")
+    script, (first, second) = waiting_behind("first", "second")
     first = script.rewrite(first, yield_to="best")
     revision = script.etcd.delete(first, second, script.own)
     script.feed(ev.EntryGone(first.key, revision))
@@ -114,7 +99,7 @@ def test_two_deleted_in_one_transaction_lead_to_a_read() -> None:
 
 def test_in_a_long_queue_the_next_read_names_the_leader() -> None:
     """What is known of those in between may be old: so the next keep-alive is confirmed by a read, in any case."""
-    script, (first, second, third, _) = behind("first", "second", "third", "fourth", watch_all_up_to=1)
+    script, (first, second, third, _) = waiting_behind("first", "second", "third", "fourth", watch_all_up_to=1)
     assert script.watched is not None
     assert first.key in script.watched.keys
     assert second.key not in script.watched.keys
@@ -132,7 +117,7 @@ def test_in_a_long_queue_the_next_read_names_the_leader() -> None:
 
 def test_a_queue_grown_long_is_watched_as_one() -> None:
     """And as a short one again, once a read has shown that it is short."""
-    script, (first,) = behind("first", watch_all_up_to=4)
+    script, (first,) = waiting_behind("first", watch_all_up_to=4)
     others = [script.come(record(f"c{number}")) for number in range(4)]
     script.beat()
     script.answer(cmd.ReadQueue)
@@ -147,7 +132,7 @@ def test_a_queue_grown_long_is_watched_as_one() -> None:
 
 def test_a_changed_key_ahead_leads_to_a_read() -> None:
     """One that was seen to change is read behind first."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     first = script.rewrite(first, yield_to="best")
     script.drop(first)
     assert script.state() is State.WAITING
@@ -168,7 +153,7 @@ def test_a_key_changed_before_we_came_leads_to_a_read() -> None:
 
 def test_a_change_seen_by_a_confirming_read_counts() -> None:
     """Also when the watch is late to say so."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     changed = script.etcd.put(replace(first.record, yield_to="best"), first.lease)
     script.beat()
     script.settle()
@@ -178,7 +163,7 @@ def test_a_change_seen_by_a_confirming_read_counts() -> None:
 
 def test_a_skipped_waiter_never_holds() -> None:
     """The holder has deleted its own key and ours in one transaction; ours is told of last."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     best = script.etcd.join(record("best"))
     first = script.rewrite(first, yield_to="best")
     token, mine = script.token, script.own
@@ -194,7 +179,7 @@ def test_a_skipped_waiter_never_holds() -> None:
 
 def test_a_read_without_its_own_key_ends_the_candidate() -> None:
     """A read that shows its own key gone ends the candidate."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     first = script.rewrite(first, yield_to="best")
     mine = script.own
     script.feed(ev.EntryGone(first.key, script.etcd.delete(first, mine)))
@@ -205,7 +190,7 @@ def test_a_read_without_its_own_key_ends_the_candidate() -> None:
 
 def test_a_read_older_than_the_watch_is_repeated() -> None:
     """A read older than what the watch told is asked for again."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     first = script.rewrite(first)
     script.feed(ev.WatchLost("cancelled"))
     script.feed(ev.Tick())
@@ -245,7 +230,7 @@ def test_a_better_waiter_behind_gets_the_turn() -> None:
 
 def test_a_lost_watch_leads_to_a_read_and_a_new_watch() -> None:
     """After a lost watch it reads and watches from there."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.etcd.delete(first)
     script.feed(ev.WatchLost("the connection broke"))
     assert script.election.deadline() == script.now
@@ -257,7 +242,7 @@ def test_a_lost_watch_leads_to_a_read_and_a_new_watch() -> None:
 
 def test_watches_that_keep_breaking_are_opened_slowly() -> None:
     """Watches that break again and again are not asked for at once."""
-    script, _ = behind("first")
+    script, _ = waiting_behind("first")
     reads = 0
     while script.now < 1010.0:
         script.feed(ev.WatchLost("cancelled"))
@@ -273,7 +258,7 @@ def test_watches_that_keep_breaking_are_opened_slowly() -> None:
 
 def test_the_confirming_read_finds_a_silent_watch() -> None:
     """The member that keeps its watch silent passes keep-alives on to a leader that lives."""
-    script, (first,) = behind("first")
+    script, (first,) = waiting_behind("first")
     script.etcd.delete(first)
     script.beat()
     script.answer(cmd.ReadQueue)
@@ -283,7 +268,7 @@ def test_the_confirming_read_finds_a_silent_watch() -> None:
 @pytest.mark.parametrize("position", [1, 2, 4])
 def test_waiters_confirm_every_other_keep_alive(position: int) -> None:
     """Or a silent watch would be found out only when the turn has come and gone."""
-    script, _ = behind(*(f"c{number}" for number in range(position)))
+    script, _ = waiting_behind(*(f"c{number}" for number in range(position)))
     confirmed = []
     for _ in range(4):
         script.doze()
@@ -296,7 +281,7 @@ def test_waiters_confirm_every_other_keep_alive(position: int) -> None:
 
 def test_a_waiter_far_back_is_not_woken_in_vain() -> None:
     """No thundering herd: neither another holder, nor a change of the spec that leaves capacity alone."""
-    script, (first, _) = behind("first", "second")
+    script, (first, _) = waiting_behind("first", "second")
     script.etcd.delete(first)
     script.hear()
     script.declare(Spec(preferred_holder="best", ttl=30))

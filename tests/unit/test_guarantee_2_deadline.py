@@ -5,35 +5,9 @@ from __future__ import annotations
 import pytest
 
 from leasehold.election import commands as cmd
-from leasehold.election import events as ev
 from leasehold.election.snapshot import State
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import FACTOR, Script, record
-
-
-def held() -> Script:
-    script = Script().start()
-    assert script.holding()
-    return script
-
-
-def doubted() -> Script:
-    """A holder whose deadline has passed; etcd still has its key and its lease."""
-    script = held()
-    script.doze()
-    script.fail(cmd.KeepAlive)
-    script.now = 1000.0 + 15.0
-    script.feed(ev.Tick())
-    assert script.state() is State.UNSURE
-    script.asked = [command for command in script.asked if isinstance(command, cmd.KeepAlive)]
-    return script
-
-
-def deadline(script: Script) -> float:
-    found = script.election.snapshot.deadline
-    assert found is not None
-    return found
-
+from tests.unit.election_script import FACTOR, deadline, held, record
 
 # --- keeping it alive ------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,7 @@ from leasehold.election import events as ev
 from leasehold.election.snapshot import State
 from leasehold.lock.spec import Spec
 from tests.unit.election_queue import Queue
-from tests.unit.election_script import Script, record
-
-
-def held() -> Script:
-    script = Script().start()
-    assert script.holding()
-    return script
+from tests.unit.election_script import Script, deadline, held, record
 
 
 def doubted() -> Script:
@@ -28,12 +22,6 @@ def doubted() -> Script:
     assert script.state() is State.UNSURE
     script.asked = [command for command in script.asked if isinstance(command, cmd.KeepAlive)]
     return script
-
-
-def deadline(script: Script) -> float:
-    found = script.election.snapshot.deadline
-    assert found is not None
-    return found
 
 
 def test_past_its_deadline_it_does_not_hold() -> None:

@@ -13,14 +13,7 @@ from leasehold.election.snapshot import State
 from leasehold.lock.record import Record
 from leasehold.lock.spec import Spec
 from tests.unit.election_queue import Queue
-from tests.unit.election_script import ME, Script, record
-
-
-def held() -> Script:
-    script = Script().start()
-    assert script.holding()
-    return script
-
+from tests.unit.election_script import ME, Script, held, record
 
 # --- lost ------------------------------------------------------------------------------------------------------------
 

@@ -139,9 +139,8 @@ def last(file: Path) -> float:
 
 
 @given(st.lists(st.floats(0, 1000)), st.floats(0, 10), st.floats(0, 2), st.floats(0, 1000))
-def test_the_plan_never_lets_anything_live_past_the_deadline(
-    deadlines: list[float], grace: float, margin: float, stopped: float
-) -> None:
+def test_the_schedule_ends_by_the_deadline(deadlines: list[float], grace: float, margin: float, stopped: float) -> None:
+    """The schedule kills by the latest deadline, minus the margin, with any grace period."""
     plan = StopSchedule(margin)
     plan.grace = grace
     for deadline in deadlines:
@@ -285,9 +284,10 @@ def test_when_leasehold_dies_the_tree_is_stopped_at_once(family: Family) -> None
         assert not living(file)
 
 
-def test_when_leasehold_dies_the_deaf_are_killed_before_the_deadline(
+def test_the_deaf_are_killed_by_the_deadline(
     family: Family,
 ) -> None:
+    """leasehold itself has died; the guardian alone kills processes that ignore signals."""
     command, file = family("deaf", "session", "daemon")
     with ByHand(command) as guarded:
         guarded.hear("ready")
@@ -326,7 +326,8 @@ def test_a_stopped_process_hears_term_too() -> None:
 # --- the guardian's own mishaps ---
 
 
-def test_a_guardian_that_wakes_after_the_deadline_kills_at_once(family: Family) -> None:
+def test_a_late_guardian_kills_at_once(family: Family) -> None:
+    """The guardian was stopped while the deadline passed."""
     command, file = family("deaf", "session")
     with ByHand(command) as guarded:
         guarded.hear("ready")
@@ -366,7 +367,7 @@ def test_the_command_dies_with_its_guardian(family: Family) -> None:
         wait_for(lambda: not living(file), "the kernel has killed it", PATIENCE)
 
 
-def test_the_guardian_is_deaf_to_signals_meant_for_the_command(family: Family) -> None:
+def test_the_guardian_ignores_signals(family: Family) -> None:
     """systemd and `kill 0` signal every process of a group or session at once."""
     command, file = family("deaf")
     with ByHand(command) as guarded:

@@ -193,9 +193,8 @@ async def test_what_a_hook_leaves_running_holds_nothing_up(tmp_path: Path) -> No
             os.kill(int(pid), 9)
 
 
-async def test_a_command_that_does_not_exist_is_said_and_the_next_runs(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_missing_command_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The next hook still runs."""
     out = tmp_path / "out"
     async with hooks((str(tmp_path / "nothing"),), python(NOTE, out)) as (board, _):
         board.publish(HOLDING)

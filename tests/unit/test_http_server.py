@@ -59,7 +59,8 @@ async def test_a_request_that_never_comes_is_not_waited_for(sent: bytes) -> None
         await client.ended()
 
 
-async def test_headers_that_trickle_in_do_not_keep_a_connection_open() -> None:
+async def test_trickling_headers_keep_nothing_open() -> None:
+    """The connection is closed after the idle time, whatever arrives meanwhile."""
     async with serving(idle=0.1) as site, connected(site.listener) as client:
         client.send(b"GET / HTTP/1.1\r\n")
         ended = asyncio.ensure_future(client.ended())
@@ -94,7 +95,8 @@ async def test_the_connection_idle_for_longest_makes_room(caplog: pytest.LogCapt
     assert caplog.text.count("closed the longest idle") == 1
 
 
-async def test_a_connection_that_is_being_answered_is_never_the_one_to_go() -> None:
+async def test_a_busy_connection_is_not_evicted() -> None:
+    """Idle connections are closed instead when there are too many."""
     async with serving(max_connections=2) as site, AsyncExitStack() as stack:
         busy = await stack.enter_async_context(connected(site.listener))
         busy.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -106,7 +108,8 @@ async def test_a_connection_that_is_being_answered_is_never_the_one_to_go() -> N
         assert (await busy.reply()).status == 200
 
 
-async def test_one_that_has_just_come_is_spared_for_one_that_does_not_end_what_it_asks() -> None:
+async def test_an_unfinished_request_is_evicted_first() -> None:
+    """A connection that was answered just now is kept."""
     async with serving(max_connections=2) as site, AsyncExitStack() as stack:
         endless = await stack.enter_async_context(connected(site.listener))
         endless.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf")
@@ -118,7 +121,7 @@ async def test_one_that_has_just_come_is_spared_for_one_that_does_not_end_what_i
         assert (await fresh.ask("GET", "/")).status == 200
 
 
-async def test_a_newcomer_gets_through_when_all_others_are_being_answered() -> None:
+async def test_a_newcomer_is_answered_when_all_are_busy() -> None:
     """However many keep the server busy: the kubelet's probe must not be the one that gets no answer."""
     async with serving(max_connections=2) as site, AsyncExitStack() as stack:
         busy = [await stack.enter_async_context(connected(site.listener)) for _ in range(2)]
@@ -194,7 +197,8 @@ async def test_what_is_not_http_gets_a_sentence_and_no_traceback(sent: bytes, ca
         b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
 )
-async def test_odd_but_valid_requests_are_told_that_there_is_nothing(sent: bytes) -> None:
+async def test_odd_but_valid_requests_get_404_or_405(sent: bytes) -> None:
+    """An odd request is no reason to close the connection without an answer."""
     async with serving() as site, connected(site.listener) as client:
         client.send(sent)
         assert (await client.reply()).status in (404, 405)
@@ -225,7 +229,7 @@ async def flood_until_closed(client: Client) -> None:
             pass
 
 
-async def test_a_client_that_asks_and_never_reads_costs_no_more_than_its_buffer() -> None:
+async def test_a_client_that_never_reads_costs_a_buffer() -> None:
     """Its requests wait in the kernel, its answers in a small buffer; others are answered meanwhile."""
     async with serving() as site, connected(site.listener) as greedy:
         greedy.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a real transport has it

@@ -46,7 +46,8 @@ def test_who_uses_one_has_it(code: str, found: str) -> None:
 
 
 @pytest.mark.parametrize("implementation", ["upb", "python"])
-def test_messages_are_the_same_in_each_implementation_of_protobuf(implementation: str) -> None:
+def test_protobuf_works_in_each_implementation(implementation: str) -> None:
+    """A message survives the way to bytes and back in each of them."""
     code = (
         "from leasehold.etcd.rpc_pb2 import RangeRequest as R\n"
         "from google.protobuf.internal import api_implementation\n"

@@ -18,6 +18,7 @@ assert contexts and not any(c.get_ca_certs() for c in contexts), [len(c.get_ca_c
 """
 
 
-def test_no_trust_store_is_loaded_and_the_environment_is_as_before() -> None:
+def test_no_trust_store_is_loaded() -> None:
+    """The environment is the same after the import, also if it names a trust store."""
     for more in ({}, {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}):
         subprocess.run([sys.executable, "-c", PROGRAM], env=os.environ | more, check=True, timeout=600)

@@ -80,7 +80,8 @@ async def test_a_host_that_cannot_be_is_said() -> None:
         await listen(app(), Address("no..host", 0))
 
 
-async def test_a_unix_socket_is_for_owner_and_group_and_goes_with_the_listener(tmp_path: Path) -> None:
+async def test_a_unix_socket_is_for_owner_and_group(tmp_path: Path) -> None:
+    """The listener removes it at its end."""
     path = tmp_path / "control.sock"
     before = os.umask(0)
     try:
@@ -108,8 +109,11 @@ except PermissionError:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-async def test_another_user_may_use_the_socket_with_the_group_of_its_directory() -> None:
-    """As in a pod: the volume belongs to the `fsGroup`, which is a further group of every container."""
+async def test_the_group_of_the_directory_may_connect() -> None:
+    """Another user may use the socket with that group.
+
+    As in a pod: the volume belongs to the `fsGroup`, which is a further group of every container.
+    """
     with tempfile.TemporaryDirectory() as volume:
         os.chown(volume, 0, 54321)
         os.chmod(volume, 0o2775)
@@ -172,9 +176,8 @@ async def test_a_closed_listener_closes_its_connections() -> None:
 
 
 @pytest.mark.parametrize(("soft", "allowed"), [(resource.RLIM_INFINITY, 256), (1024, 256), (512, 256), (64, 32)])
-def test_connections_leave_half_of_the_descriptors_to_others(
-    soft: int, allowed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_of_the_descriptors_are_left_free(soft: int, allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of connections takes at most half of the process's file descriptors."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, resource.RLIM_INFINITY))
     assert within_descriptors(256) == allowed
 

@@ -44,7 +44,8 @@ def test_text_names_time_level_module_and_fields() -> None:
     assert rest == 'INFO runner: gained the lock token=17 leader="a b"\n'
 
 
-def test_text_from_elsewhere_starts_no_line_and_moves_no_cursor() -> None:
+def test_foreign_text_starts_no_line() -> None:
+    """Nor does it send escape sequences to a terminal."""
     line = logged(LogConfig(), "leader is %s", "x\nFAKE\x1b[2J\u2028", leader="a\rb")
     assert line.count("\n") == 1
     assert not any(bad in line for bad in "\x1b\r\u2028")
@@ -100,7 +101,8 @@ class Heard(io.StringIO):
         return super().write(text)
 
 
-async def test_on_a_loop_information_waits_for_a_moment_and_a_warning_takes_it_along() -> None:
+async def test_a_warning_flushes_what_waits() -> None:
+    """On a loop, a line of level INFO waits for a moment; a warning is written at once, after it."""
     stream = Heard()
     logs.configure(LogConfig(), stream)
     log = logging.getLogger("leasehold.runner")
@@ -115,7 +117,8 @@ async def test_on_a_loop_information_waits_for_a_moment_and_a_warning_takes_it_a
     assert "third" in stream.getvalue()
 
 
-async def test_what_is_told_afterwards_is_written_in_its_turn_as_of_its_time() -> None:
+async def test_postponed_lines_keep_order_and_time() -> None:
+    """A postponed line is formatted later, in its turn, with the time of the call."""
     stream = Heard()
     logs.configure(LogConfig(format="json"), stream)
     log = logging.getLogger("leasehold.runner")
@@ -150,15 +153,19 @@ async def test_what_fails_afterwards_takes_no_other_line_along() -> None:
     assert "IndexError" in stream.getvalue()
 
 
-def test_what_is_told_afterwards_is_told_at_once_where_no_loop_runs() -> None:
+def test_without_a_loop_nothing_is_postponed() -> None:
+    """If no loop runs, a postponed line is written at once."""
     stream = io.StringIO()
     logs.configure(LogConfig(), stream)
     logs.afterwards(lambda: logging.getLogger("leasehold.runner").info("without a loop"))
     assert "without a loop" in stream.getvalue()
 
 
-def test_what_waits_is_written_when_the_process_ends_and_by_the_next_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each loop ends long before its lines would be written on it."""
+def test_waiting_lines_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are written at the end of the process, or by the next loop.
+
+    Each loop ends long before its lines would be written on it.
+    """
     monkeypatch.setattr(logs, "LATE_SECONDS", 3600.0)
 
     async def tell(word: str) -> None:

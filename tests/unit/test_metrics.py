@@ -55,7 +55,8 @@ def test_a_term_is_counted_once_however_often_it_is_resumed() -> None:
     assert world.value("leasehold_terms_total") == 2
 
 
-def test_handovers_are_counted_by_cause_and_all_causes_are_there_from_the_start() -> None:
+def test_handovers_are_counted_by_cause() -> None:
+    """The series of each cause exists from the start."""
     world = World()
     assert [world.value("leasehold_handovers_total", cause=cause.value) for cause in Cause] == [0] * len(Cause)
     world.board.publish(HOLDING)
@@ -107,8 +108,11 @@ def test_the_base_observer_ignores_everything() -> None:
     Observer().error("timeout")
 
 
-def test_the_whole_text_can_be_parsed_and_keeps_the_conventions() -> None:
-    """Our own names begin with `leasehold_`, counters end in `_total`, and each has a help text and the lock."""
+def test_the_scrape_keeps_the_conventions() -> None:
+    """The whole text can be parsed.
+
+    Our own names begin with `leasehold_`, counters end in `_total`, and each has a help text and the lock.
+    """
     world = World()
     families = list(text_string_to_metric_families(generate_latest(world.registry).decode()))
     ours = [family for family in families if family.name.startswith("leasehold_")]

@@ -66,7 +66,8 @@ def test_it_asks_for_what_there_is(expression: str) -> None:
     assert all(aggregated(expression) <= series[name] for name in asked)
 
 
-def test_a_text_of_an_alert_names_labels_that_its_expression_keeps() -> None:
+def test_alerts_name_labels_that_are_kept() -> None:
+    """An annotation uses only labels that the alert's expression keeps in its aggregation."""
     for rule in rules():
         named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
         assert named <= aggregated(rule["expr"]), rule["alert"]

@@ -27,7 +27,8 @@ def in_a_process(code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_descendants_are_found_across_sessions_and_dead_parents(tmp_path: Path) -> None:
+def test_descendants_in_other_sessions_are_found(tmp_path: Path) -> None:
+    """Descendants whose parent has died are found as well."""
     seen = in_a_process(
         """
         import os, subprocess, sys, time
@@ -93,7 +94,8 @@ def test_a_name_may_hold_spaces_and_brackets(tmp_path: Path) -> None:
         child.wait()
 
 
-def test_a_signal_never_reaches_another_process_with_the_same_id() -> None:
+def test_no_signal_to_a_reused_id() -> None:
+    """A signal reaches a process only if its start time is the expected one."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         stat = process_tree.read(child.pid)
@@ -136,7 +138,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     assert out == "b''\n", "the pipe closes when the last who could write to it is dead"
 
 
-def test_without_pidfds_processes_are_signalled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_work_without_pidfds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Old kernels lack pidfd_open, and the seccomp profiles of some container runtimes forbid it."""
 
     def forbidden(pid: int) -> int:
@@ -150,7 +152,7 @@ def test_without_pidfds_processes_are_signalled_all_the_same(monkeypatch: pytest
     assert child.wait(600) == -signal.SIGTERM
 
 
-def test_without_lists_of_children_the_walk_looks_at_all_of_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_walk_works_without_lists_of_children(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel keeps them only if it was built so (CONFIG_PROC_CHILDREN)."""
     with subprocess.Popen(["sh", "-c", "sh -c 'sleep 60; true'; true"]) as parent:
         listed: list[tuple[int, int]] = []

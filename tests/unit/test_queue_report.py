@@ -91,8 +91,11 @@ def test_a_suspended_lock_has_waiters_only() -> None:
     assert "being deleted" in as_table(queue(spec=Spec(suspend=True, deleting=True)))
 
 
-def test_a_foreign_candidate_obeys_neither_suspension_nor_capacity() -> None:
-    """It waits for every key ahead of it to go, and then believes that it leads."""
+def test_foreign_candidates_ignore_the_spec() -> None:
+    """Neither suspension nor capacity concerns a foreign candidate.
+
+    It waits for every key ahead of it to go, and then believes that it leads.
+    """
     assert "held by someone" in as_table(queue((entry(1, 17, FOREIGN), 14), spec=Spec(suspend=True)))
     two = queue((entry(1, 17, OURS), 14), (entry(2, 18, FOREIGN), 14), spec=Spec(capacity=2))
     assert [candidate.holds for candidate in two.candidates] == [True, False]

@@ -57,7 +57,7 @@ def test_every_command_is_there() -> None:
         assert f"| `leasehold {command.name}" in README
 
 
-def test_every_command_of_the_kubectl_plugin_is_there_as_its_help_says() -> None:
+def test_plugin_commands_match_the_help() -> None:
     """The table of `kubectl leasehold` is its help, to the word, and has no others."""
     rows = re.findall(r"^\| `kubectl leasehold ([^`]*)` \| (.*) \|$", README, re.MULTILINE)
     expected = [

@@ -36,6 +36,7 @@ asyncio.run(main())
 @pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux gives orphans to a process other than the machine's own"
 )
-def test_orphans_are_collected_and_exit_codes_reach_those_who_wait() -> None:
+def test_reaping_takes_no_exit_code_away() -> None:
+    """Orphans are collected, and whoever waits for a process of its own still gets its exit code."""
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=600, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("{7}\n", "", 0)

@@ -46,7 +46,8 @@ def long_life(keep_alives: int) -> Recorded:
     return script
 
 
-def test_a_line_has_the_instant_the_event_and_what_it_led_to() -> None:
+def test_a_line_has_time_event_and_commands() -> None:
+    """It also has the snapshot that the event led to."""
     script = holding()
     head, checkpoint, start, *_, joined = lines(script)
     assert head["flightRecord"] == 1
@@ -100,7 +101,7 @@ def test_a_long_queue_stays_within_the_bounds() -> None:
     assert faults(script.replayed()) == []
 
 
-def test_an_answer_that_is_too_long_ends_the_record_for_a_while() -> None:
+def test_a_too_long_answer_pauses_the_record() -> None:
     """Later it begins again, by then perhaps of a shorter queue."""
     script = Recorded(crowd(2500))
     script.start()
@@ -157,7 +158,7 @@ def test_a_bug_is_the_records_last_line() -> None:
     assert (last.raised, last.faults) == ("IllegalEvent: Start while holding", ())
 
 
-def test_what_it_cannot_record_ends_the_record_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_event_ends_only_the_record(caplog: pytest.LogCaptureFixture) -> None:
     """One line in the log; the election never hears of it."""
     script = holding()
     before = script.recorder.events
@@ -183,7 +184,8 @@ def test_an_alarm_that_fails_is_not_heard_by_the_election() -> None:
     assert script.state() is State.HOLDING
 
 
-def test_a_state_that_cannot_be_recorded_leaves_the_election_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_state_ends_only_the_record(caplog: pytest.LogCaptureFixture) -> None:
+    """The election goes on; the log says once that the record ends."""
     script = Recorded()
     script.election.unheard = object()  # type: ignore[attr-defined]
     made = Recorder(settings(), script.election, random.Random(1), lambda: 0.0)

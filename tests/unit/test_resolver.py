@@ -60,7 +60,7 @@ async def test_what_a_slow_resolver_finds_is_for_the_next_caller(monkeypatch: py
     assert asked == ["slow"] * 2
 
 
-async def test_no_thread_left_for_a_look_up_is_a_failure_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lookup_without_a_thread_can_be_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The app has used up the process ids of the pod: the etcd client tries again, as after any other failure."""
 
     def refuse(thread: threading.Thread) -> None:

@@ -170,10 +170,11 @@ async def test_cancelling_it_leaves_nothing_behind(store: Store, board: Publishe
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_listener_that_submits_is_heard_after_all_listeners_have_been_told(
-    store: Store, board: Publisher
-) -> None:
-    """Else the later ones would be told of the second change before the first."""
+async def test_a_submitted_event_waits_for_all_listeners(store: Store, board: Publisher) -> None:
+    """An event that a listener submits is handled after all listeners have been notified.
+
+    Else the later ones would be told of the second change before the first.
+    """
     made = Runner(SETTINGS, store, board)
     told: list[tuple[str, State]] = []
 
@@ -231,8 +232,11 @@ async def test_a_loop_that_does_not_turn_ages(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(store: Store) -> None:
-    """The loop's own clock stands still while the machine sleeps: it must not be what wakes the election."""
+async def test_a_jumping_clock_is_noticed(store: Store) -> None:
+    """The election notices within one second of the loop's own clock.
+
+    The loop's own clock stands still while the machine sleeps: it must not be what wakes the election.
+    """
     now = 100.0
     board = Publisher(Snapshot(LOCK, "me", State.IDLE), lambda: now)
     made = Runner(SETTINGS, store, board)
@@ -248,10 +252,8 @@ async def test_a_clock_that_jumps_is_noticed_within_a_second_of_the_loops(store:
 
 
 @pytest.mark.usefixtures("tasks")
-async def test_what_an_earlier_process_left_is_kept_on_disk_while_etcd_cannot_be_asked(
-    store: Store, board: Publisher, tmp_path: Path
-) -> None:
-    """And marked when it is given back: the revocation may arrive though its answer does not."""
+async def test_an_outage_keeps_the_resume_file(store: Store, board: Publisher, tmp_path: Path) -> None:
+    """The candidate is marked only when it is given back: the revocation may arrive though its answer does not."""
     left = ev.Resumable(0x71, 17, 1)
     before = ResumeFile(tmp_path, {})
     before.save(left)

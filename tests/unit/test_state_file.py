@@ -120,9 +120,10 @@ def test_every_user_may_read_it_and_no_other_file_is_left(world: World) -> None:
     assert stat.S_IMODE((world.directory / "state.json").stat().st_mode) == 0o644
 
 
-def test_a_disk_that_hangs_delays_nobody_and_gets_the_newest_when_it_wakes(
+def test_a_hung_disk_delays_nobody(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """When the disk answers again, it gets the newest state."""
     thaw, writes = threading.Event(), []
     replace_file = new_file.replace
 

@@ -93,12 +93,14 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_server_that_stays_silent_costs_no_more_than_the_timeout(serve: Serve) -> None:
+def test_a_silent_server_costs_the_timeout(serve: Serve) -> None:
+    """No more time than that is spent on a server that never answers."""
     assert waiting(serve(lambda path: None), seconds=0.5)[0] is None
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_stream_that_stays_silent_costs_no_more_than_the_timeout(serve: Serve) -> None:
+def test_a_silent_stream_costs_the_timeout(serve: Serve) -> None:
+    """No more time than that is spent on an event stream without events."""
     quiet = serve(lambda path: None if path == "/events" else answer(503, LEADING | {"leading": False}))
     assert waiting(quiet, seconds=0.5) == (None, "'me' leads")
 

@@ -22,7 +22,8 @@ def test_a_first_one_is_made_and_then_nothing_is_to_be_done() -> None:
     assert step(kept, kept.authorities, HOST, START + timedelta(days=1), LIFETIME) == kept
 
 
-def test_the_next_one_is_served_only_when_it_is_believed_and_that_has_settled() -> None:
+def test_the_next_one_is_served_once_settled() -> None:
+    """The next certificate is served once its authority is trusted and the settling time has passed."""
     kept = first = step(Kept(), b"", HOST, START, LIFETIME)
     due = START + timedelta(days=60, seconds=1)
     assert step(first, first.authorities, HOST, due - timedelta(seconds=2), LIFETIME) == first
@@ -38,7 +39,8 @@ def test_the_next_one_is_served_only_when_it_is_believed_and_that_has_settled() 
     assert served.authorities == kept.authorities, "replicas that serve the old one are still believed"
 
 
-def test_one_that_has_expired_is_replaced_as_soon_as_the_next_is_believed() -> None:
+def test_an_expired_one_is_replaced_at_once() -> None:
+    """An expired certificate does not wait for the settling time, only until the next one is trusted."""
     first = step(Kept(), b"", HOST, START, LIFETIME)
     late = START + LIFETIME + timedelta(days=1)
     kept = step(first, first.authorities, HOST, late, LIFETIME)
@@ -46,8 +48,11 @@ def test_one_that_has_expired_is_replaced_as_soon_as_the_next_is_believed() -> N
     assert served.serving == kept.following
 
 
-def test_over_years_what_is_served_is_always_valid_and_believed_and_few_authorities_are_kept() -> None:
-    """A replica that looks late serves what was there before: that must be believed, too."""
+def test_always_valid_and_trusted_over_years() -> None:
+    """Every certificate served is valid and trusted, and few authorities are kept.
+
+    A replica that looks late serves what was there before: that must be believed, too.
+    """
     kept, believed, now = step(Kept(), b"", HOST, START, LIFETIME), b"", START
     before = kept
     for _ in range(400):
@@ -89,7 +94,8 @@ def test_a_key_of_another_certificate_counts_as_missing() -> None:
 
 
 @pytest.mark.parametrize("later", [timedelta(days=-400), timedelta(days=400)], ids=["of the future", "expired"])
-def test_a_next_one_that_nobody_would_believe_is_never_served(later: timedelta) -> None:
+def test_an_invalid_next_one_is_never_served(later: timedelta) -> None:
+    """If the next certificate is no longer valid, another one takes its place."""
     kept = step(Kept(), b"", HOST, START, LIFETIME)
     kept = step(kept, kept.authorities, HOST, START + timedelta(days=61), LIFETIME)
     now = START + later
@@ -101,7 +107,8 @@ def test_a_next_one_that_nobody_would_believe_is_never_served(later: timedelta) 
 
 
 @pytest.mark.parametrize("spoil", [bytes.strip, lambda pem: pem.replace(b"\n", b"\r\n")], ids=["no end", "CRLF"])
-def test_authorities_that_somebody_else_wrote_stay_a_bundle_that_can_be_read(spoil: Callable[[bytes], bytes]) -> None:
+def test_foreign_authorities_stay_readable(spoil: Callable[[bytes], bytes]) -> None:
+    """Authorities that somebody else wrote stay in a bundle that OpenSSL can read."""
     lost = make(HOST, START, LIFETIME)
     kept = step(Kept(), spoil(lost.authority), HOST, START, LIFETIME)
     assert len(x509.load_pem_x509_certificates(kept.authorities)) == 2
@@ -115,14 +122,15 @@ def test_an_authority_that_nobody_can_read_is_dropped() -> None:
     assert step(spoilt, spoilt.authorities, HOST, START, LIFETIME) == kept
 
 
-def test_where_nothing_is_left_what_other_replicas_may_serve_stays_believed() -> None:
+def test_a_lost_secret_keeps_old_authorities() -> None:
+    """Other replicas may still serve a certificate of the old authority, so it stays trusted."""
     lost = step(Kept(), b"", HOST, START, LIFETIME)
     kept = step(Kept(), lost.authorities, HOST, START + timedelta(days=1), LIFETIME)
     assert kept.authorities.startswith(lost.authorities)
     assert kept.authorities.count(b"BEGIN CERTIFICATE") == 2
 
 
-def test_one_of_the_future_which_nobody_believes_yet_is_replaced() -> None:
+def test_a_certificate_of_the_future_is_replaced() -> None:
     """It was made by a clock that was ahead."""
     kept = step(Kept(), b"", HOST, START + timedelta(days=400), LIFETIME)
     kept = step(kept, kept.authorities, HOST, START, LIFETIME)
@@ -131,7 +139,7 @@ def test_one_of_the_future_which_nobody_believes_yet_is_replaced() -> None:
     assert kept.serving.valid(START)
 
 
-def test_a_client_that_believes_the_authority_believes_the_certificate(tmp_path: Path) -> None:
+def test_trust_in_the_authority_is_enough(tmp_path: Path) -> None:
     """By OpenSSL, as strictly as it goes."""
     pair = make(HOST, datetime.now(UTC), LIFETIME)
     (tmp_path / "chain").write_bytes(pair.chain)

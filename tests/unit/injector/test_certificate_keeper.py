@@ -33,7 +33,8 @@ def test_a_key_that_is_anothers_leaves_what_was_served() -> None:
     assert believes(second.authority, serving.context)
 
 
-async def test_files_that_are_replaced_one_after_the_other_are_taken_up_together(tmp_path: Path) -> None:
+async def test_a_half_replaced_pair_is_not_taken_up(tmp_path: Path) -> None:
+    """The certificate is replaced first, its key later: both are served together or not at all."""
     first, second = made(), made()
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     certificate.write_bytes(first.chain)

@@ -31,7 +31,8 @@ def container(changed: Pod) -> dict[str, Any]:
 # --- what it is given ---------------------------------------------------------------------------------------
 
 
-def test_the_sidecar_comes_first_and_nothing_of_the_pod_s_own_is_changed() -> None:
+def test_the_sidecar_comes_first() -> None:
+    """Containers and volumes of the pod itself stay as they are."""
     own = {"initContainers": [{"name": "migrate", "image": "app:1"}], "volumes": [{"name": "data", "emptyDir": {}}]}
     changed = injected(pod(spec=own, labels=REVISION))
     assert [each["name"] for each in changed["spec"]["initContainers"]] == ["leasehold", "migrate"]
@@ -39,7 +40,8 @@ def test_the_sidecar_comes_first_and_nothing_of_the_pod_s_own_is_changed() -> No
     assert changed["spec"]["containers"] == pod()["spec"]["containers"]
 
 
-def test_an_injected_pod_is_left_as_it_is_also_with_what_others_have_added() -> None:
+def test_an_injected_pod_is_left_as_it_is() -> None:
+    """Additions of other webhooks to the sidecar's container make no difference."""
     given = injected(pod(labels=REVISION))
     assert injected(given) == given
     sidecar = container(given)
@@ -70,7 +72,7 @@ SPOILT: dict[str, Callable[[Pod], object]] = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
-def test_what_a_pod_was_given_is_given_anew_where_it_is_not_what_it_asks_for(spoil: Callable[[Pod], object]) -> None:
+def test_a_changed_sidecar_is_injected_again(spoil: Callable[[Pod], object]) -> None:
     """Another webhook has changed it meanwhile, or it is the copy of a pod, with something else asked for."""
     given = injected(pod())
     spoil(given)
@@ -154,7 +156,8 @@ def test_the_revision_is_the_label_s() -> None:
     assert "LEASEHOLD_GROUP" not in {each["name"] for each in container(injected(pod()))["env"]}
 
 
-def test_on_the_node_s_network_nobody_but_the_pod_can_reach_the_control_listener() -> None:
+def test_on_the_host_network_control_is_a_socket() -> None:
+    """On the node's network, only the pod itself can reach the control listener."""
     arguments = container(injected(pod(spec={"hostNetwork": True})))["args"]
     assert "--control=unix:/state/control.sock" in arguments
 
@@ -224,7 +227,8 @@ def test_on_the_node_s_network_etcd_s_name_must_be_known() -> None:
     injected(on_host)
 
 
-def test_on_the_node_s_network_the_control_listener_takes_no_port() -> None:
+def test_on_the_host_network_control_takes_no_port() -> None:
+    """A container of the pod may therefore use the control listener's port."""
     ports = {"containers": [{"name": "a", "ports": [{"containerPort": 4041}]}]}
     injected(pod(spec={"hostNetwork": True, **ports}))
 

@@ -62,9 +62,8 @@ async def site() -> AsyncIterator[Site]:
     await made.listener.close(1.0)
 
 
-async def test_as_many_as_an_api_server_asks_at_once_are_answered_though_all_connect_anew(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_hundred_handshakes_at_once_succeed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API server may send as many reviews at once, each over a new connection."""
     monkeypatch.setattr(
         tls_listener, "HANDSHAKE_TIMEOUT_SECONDS", 600.0
     )  # a busy machine takes its time for two hundred
@@ -72,9 +71,8 @@ async def test_as_many_as_an_api_server_asks_at_once_are_answered_though_all_con
     assert answers == [200] * 200
 
 
-async def test_those_who_connect_and_say_nothing_make_room_for_those_who_do(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silent_connections_make_room(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections without a handshake are closed early when many of them are open."""
     monkeypatch.setattr(tls_listener, "MAX_HANDSHAKES", 10)
     monkeypatch.setattr(tls_listener, "CROWDED_HANDSHAKE_SECONDS", 0.05)
     silent = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(30)]

@@ -26,7 +26,8 @@ def test_what_is_waited_for() -> None:
     assert goal("held") is held
 
 
-def test_what_is_not_known_or_not_of_this_spec_meets_nothing() -> None:
+def test_an_unknown_or_outdated_status_meets_nothing() -> None:
+    """A condition that is unknown, or a status of an older spec, ends no wait."""
     for seen in (view(A, held="Unknown"), view(held="Unknown"), view(observed=0), view(A, observed=0), LockView({})):
         assert not any(met(seen) for met in (held, free, held_by("a")))
 
@@ -93,7 +94,8 @@ def test_a_server_that_ends_every_watch_is_not_hammered() -> None:
     assert len(cluster.slept) < 25
 
 
-def test_an_api_server_that_is_away_is_borne_only_once_it_has_answered() -> None:
+def test_an_outage_is_tolerated_after_an_answer() -> None:
+    """A wait fails if the API server has not answered before the outage."""
     assert wait(Scripted([view(), UnreachableError("away"), view(A)], []))
     with pytest.raises(UnreachableError):
         wait(Scripted([UnreachableError("away")], []))

@@ -14,23 +14,7 @@ from hypothesis import strategies as st
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus, changes, iso
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Snapshot, State
-from leasehold.lock.names import LockName
-
-LOCK = LockName("prod", "billing")
-HOLDING = Snapshot(
-    LOCK,
-    "billing-0",
-    State.HOLDING,
-    token=17,
-    key="/queue/1f",
-    term_since=90.0,
-    deadline=110.0,
-    leader="billing-0",
-    position=0,
-)
-WAITING = Snapshot(
-    LOCK, "billing-0", State.WAITING, token=17, key="/queue/1f", deadline=110.0, leader="billing-1", position=1
-)
+from tests.support.snapshots import HOLDING, LOCK, WAITING
 
 
 def test_a_holder_before_its_deadline_leads() -> None:
@@ -48,12 +32,13 @@ def test_a_holder_before_its_deadline_leads() -> None:
     }
 
 
-def test_at_the_deadline_it_leads_no_more_and_shows_no_token() -> None:
+def test_at_the_deadline_it_does_not_lead() -> None:
+    """It shows no token either."""
     fields = LeadershipStatus.at(HOLDING, 110.0).fields(0.0)
     assert (fields["leading"], fields["token"], fields["validForSeconds"], fields["since"]) == (False, None, 0.0, None)
 
 
-def test_a_sidecar_that_does_not_lead_never_names_itself_as_the_leader() -> None:
+def test_a_follower_does_not_name_itself() -> None:
     """Clients of the old leader-elector compare the leader's name with their own."""
     assert LeadershipStatus.at(HOLDING, 110.0).leader is None
     assert LeadershipStatus.at(replace(HOLDING, state=State.YIELDING), 100.0).leader is None
@@ -129,7 +114,8 @@ async def test_the_feed_begins_with_what_already_holds() -> None:
     assert told.heard == [(Change.GAINED, 17), (Change.LEADER, 17)]
 
 
-async def test_the_feed_tells_that_a_deadline_passed_with_no_newer_snapshot() -> None:
+async def test_the_feed_reports_a_passed_deadline() -> None:
+    """No newer snapshot is needed for it."""
     told = Told(replace(HOLDING, deadline=100.02))
     told.feed.start()
     told.any.clear()
@@ -159,8 +145,11 @@ async def test_a_stopped_feed_is_silent() -> None:
     assert told.heard == []
 
 
-async def test_a_feed_in_no_hurry_tells_the_same_in_the_same_order_even_in_another_thread() -> None:
-    """As the journal's does, whose lines may be written along with a warning of any thread."""
+async def test_a_postponed_feed_keeps_the_order() -> None:
+    """A feed that is drained later, even in another thread, reports the same changes.
+
+    The journal's feed is one: its lines may be written along with a warning of any thread.
+    """
     waiting: list[Callable[[], None]] = []
     told = Told(WAITING, waiting.append)
     told.feed.start()

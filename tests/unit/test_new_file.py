@@ -26,7 +26,8 @@ def untouched(victim: Path) -> bool:
     return victim.read_bytes() == b"precious" and stat.S_IMODE(victim.stat().st_mode) == 0o600
 
 
-def test_a_link_under_the_name_of_the_state_file_is_not_followed(victim: Path) -> None:
+def test_a_link_as_the_state_file_is_not_followed(victim: Path) -> None:
+    """Neither the link at the final name nor the one at the temporary name is followed."""
     shared = victim.with_name("shared")
     (shared / ".state.json.tmp").symlink_to(victim)
     (shared / "state.json").symlink_to(victim)
@@ -38,7 +39,8 @@ def test_a_link_under_the_name_of_the_state_file_is_not_followed(victim: Path) -
 
 
 @pytest.mark.parametrize("hard", [False, True])
-def test_a_link_under_the_name_of_the_resume_file_is_not_followed(victim: Path, hard: bool) -> None:
+def test_a_link_as_the_resume_file_is_not_followed(victim: Path, hard: bool) -> None:
+    """Neither a hard link nor a symbolic link is written through."""
     shared = victim.with_name("shared")
     if hard:
         (shared / "resume.new").hardlink_to(victim)

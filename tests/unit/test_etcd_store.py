@@ -67,12 +67,13 @@ def test_any_key_with_any_value_is_an_entry(key: bytes, value: bytes, lease: int
     assert entry.record == Record.decode(value)
 
 
-def test_a_spec_key_is_a_declared_lock_and_none_is_an_undeclared_one() -> None:
+def test_a_spec_key_declares_a_lock() -> None:
+    """Without the key, the lock is undeclared."""
     assert declared_of(kv(KEYS.spec, Spec(capacity=2).encode())) == ev.Declared(Spec(capacity=2), 7)
     assert declared_of(None) == ev.Declared(None, 0)
 
 
-def test_a_broken_spec_key_is_said_to_be_broken_at_its_revision() -> None:
+def test_a_broken_spec_key_has_its_revision() -> None:
     """The revision counts: joining compares it."""
     declared = declared_of(kv(KEYS.spec, b"{"))
     assert (declared.spec, declared.revision) == (None, 7)
@@ -98,7 +99,8 @@ def test_watch_events_are_told_by_their_key(store: EtcdStore) -> None:
     assert store.event_of(WatchEvent(True, undeclared), 9) == ev.SpecChanged(ev.Declared(None), 9)
 
 
-def test_a_deletion_without_its_revision_has_that_of_its_batch(store: EtcdStore) -> None:
+def test_a_deletion_has_the_revision_of_its_batch(store: EtcdStore) -> None:
+    """The event of the deletion has no revision of its own."""
     gone = kv(KEYS.entry(0x71), b"", created=0, modified=0, lease=0)
     assert store.event_of(WatchEvent(True, gone), 12) == ev.EntryGone(KEYS.entry(0x71), 12)
 
@@ -146,7 +148,7 @@ QUESTIONS: list[Any] = [
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda q: type(q).__name__)
-async def test_what_never_left_this_process_was_certainly_not_done(nobody: str, question: Any) -> None:
+async def test_an_unsent_request_is_certainly_undone(nobody: str, question: Any) -> None:
     """The election counts on it: then nothing has to be read before the next try."""
     async with EtcdClient([nobody], clock=clock.now) as client:
         answer = await EtcdStore(client, KEYS).perform(question, 5.0)
@@ -159,7 +161,8 @@ async def test_what_never_left_this_process_was_certainly_not_done(nobody: str, 
 
 
 @pytest.mark.parametrize(("ttl", "seconds"), [(3, 0.6), (2, 0.5), (5, 1.0), (10, 2.0), (15, 2.0), (3600, 2.0)])
-def test_a_request_takes_a_fifth_of_the_ttl_at_most_and_two_seconds_in_any_case(ttl: int, seconds: float) -> None:
+def test_a_timeout_is_bounded_by_the_ttl(ttl: int, seconds: float) -> None:
+    """A request may take a fifth of the TTL, and two seconds in any case."""
     assert timeout_for(ttl) == pytest.approx(seconds)
 
 
@@ -180,5 +183,6 @@ def test_versions_that_break_a_promise_are_named(version: str) -> None:
 @pytest.mark.parametrize(
     "version", ["3.4.31", "3.5.13", "3.5.21", "3.6.0", "3.7.3", "4.0.0", "3.10.1", "", "not a one"]
 )
-def test_versions_that_do_not_or_cannot_be_read_are_not_complained_of(version: str) -> None:
+def test_versions_without_known_bugs_pass(version: str) -> None:
+    """A version that cannot be parsed is not reported either."""
     assert known_bug_of(version) is None

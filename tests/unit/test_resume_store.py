@@ -62,7 +62,8 @@ def disk(file: ResumeFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[HungDisk
         pass
 
 
-async def test_without_a_resume_file_everything_is_marked_and_nothing_resumed() -> None:
+async def test_without_a_file_nothing_is_resumed() -> None:
+    """A mark counts as made, since there is no file that another process could resume from."""
     keeper = ResumeStore(None)
     assert await keeper.load() is None
     assert keeper.ghost is None
@@ -70,7 +71,8 @@ async def test_without_a_resume_file_everything_is_marked_and_nothing_resumed() 
     assert await keeper.mark(MINE.lease)
 
 
-async def test_what_was_saved_is_loaded_and_what_was_marked_is_a_ghost(file: ResumeFile) -> None:
+async def test_saved_is_loaded_and_marked_is_a_ghost(file: ResumeFile) -> None:
+    """A marked candidate is not resumed; its lease is remembered as the ghost."""
     keeper = ResumeStore(file)
     await keeper.save(MINE)
     assert await keeper.load() == MINE
@@ -87,9 +89,8 @@ async def test_steps_are_taken_in_the_order_they_were_asked_for(file: ResumeFile
     assert keeper.ghost == 5
 
 
-async def test_a_save_that_fails_is_a_warning_and_a_mark_that_fails_is_not_certain(
-    file: ResumeFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_failed_mark_is_not_certain(file: ResumeFile, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A failed save is a warning, a failed mark an error."""
     (tmp_path / "resume.new").mkdir()
     keeper = ResumeStore(file)
     await keeper.save(MINE)
@@ -100,9 +101,7 @@ async def test_a_save_that_fails_is_a_warning_and_a_mark_that_fails_is_not_certa
     ]
 
 
-async def test_a_hung_disk_holds_up_neither_the_loop_nor_the_election(
-    file: ResumeFile, disk: HungDisk, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_hung_disk_delays_nothing(file: ResumeFile, disk: HungDisk, caplog: pytest.LogCaptureFixture) -> None:
     """The save is given up; a mark behind it is not certain, so that nothing is deleted."""
     keeper = ResumeStore(file)
     await keeper.save(MINE)

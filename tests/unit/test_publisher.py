@@ -1,4 +1,4 @@
-"""The board: newest snapshot, and listeners that cannot harm the election."""
+"""The publisher: newest snapshot, and listeners that cannot harm the election."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_what_was_put_is_told_later_in_order() -> None:
     assert len(heard) == 2
 
 
-def test_who_stopped_listening_hears_nothing_and_may_stop_twice() -> None:
+def test_a_stopped_listener_hears_nothing() -> None:
+    """A listener may stop twice."""
     heard: list[Snapshot] = []
     b = board()
     stop = b.listen(lambda before, after: heard.append(after))

@@ -73,9 +73,7 @@ def test_the_newest_candidate_is_the_one_that_counts(file: ResumeFile, tmp_path:
 
 
 @pytest.mark.parametrize("other", [{"root": "/else"}, {"lock": "shop/orders"}, {"pod": "uid-2"}, {"more": "x"}])
-def test_a_candidate_of_another_pod_lock_or_root_is_not_resumed(
-    file: ResumeFile, tmp_path: Path, other: dict[str, str]
-) -> None:
+def test_a_foreign_candidate_is_not_resumed(file: ResumeFile, tmp_path: Path, other: dict[str, str]) -> None:
     """A copied volume, or a changed setting: the key is not this candidate's."""
     file.save(MINE)
     assert next_process(tmp_path, file, **other) is None
@@ -113,14 +111,15 @@ def test_the_next_candidate_can_be_saved_after_a_mark(file: ResumeFile, tmp_path
     assert next_process(tmp_path, file) == MINE
 
 
-def test_a_save_that_comes_after_the_mark_does_not_revive_the_lease(file: ResumeFile, tmp_path: Path) -> None:
+def test_a_save_after_the_mark_revives_nothing(file: ResumeFile, tmp_path: Path) -> None:
     """A candidate that gives up at once: its delete may be sent before its file was written."""
     file.mark(MINE.lease)
     file.save(MINE)
     assert next_process(tmp_path, file) is None
 
 
-def test_a_marked_file_stays_marked_however_often_it_is_read(file: ResumeFile, tmp_path: Path) -> None:
+def test_a_marked_file_stays_marked(file: ResumeFile, tmp_path: Path) -> None:
+    """It stays so however many processes read it."""
     file.save(MINE)
     file.mark(MINE.lease)
     assert next_process(tmp_path, file) is None
@@ -144,7 +143,7 @@ def test_only_the_owner_may_read_the_file(file: ResumeFile, tmp_path: Path) -> N
     assert (tmp_path / "resume.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_lease_that_was_given_up_is_named_to_the_next_process(file: ResumeFile, tmp_path: Path) -> None:
+def test_the_next_process_knows_the_ghost(file: ResumeFile, tmp_path: Path) -> None:
     """Its key may still stand: the revocation may have died with the process that was to send it."""
     file.save(MINE)
     file.mark(MINE.lease)
@@ -218,7 +217,7 @@ def _refuse(descriptor: int) -> None:
     raise OSError("no disk")
 
 
-def test_a_mark_changes_nothing_but_the_mark_and_needs_no_fresh_file(file: ResumeFile, tmp_path: Path) -> None:
+def test_a_mark_is_written_in_place(file: ResumeFile, tmp_path: Path) -> None:
     """A handover waits for the disk here: once, not for a new file and its name as well."""
     file.save(MINE)
     path = tmp_path / "resume.json"
@@ -230,7 +229,7 @@ def test_a_mark_changes_nothing_but_the_mark_and_needs_no_fresh_file(file: Resum
     assert next_process(tmp_path, file) is None
 
 
-def test_a_file_that_is_not_as_we_wrote_it_is_marked_as_a_whole(file: ResumeFile, tmp_path: Path) -> None:
+def test_a_reformatted_file_is_written_whole(file: ResumeFile, tmp_path: Path) -> None:
     """Overwriting five bytes of it could mean anything."""
     file.save(MINE)
     path = tmp_path / "resume.json"
@@ -309,9 +308,10 @@ def test_any_contents_are_a_candidate_in_bounds_or_nothing(file: ResumeFile, tmp
 
 
 @pytest.mark.parametrize("contents", [b"", b"{}", b"null", b"\xff", json.dumps({**GOOD, "lease": "71"}).encode()])
-def test_a_file_that_cannot_be_used_is_logged_once_and_the_next_save_replaces_it(
+def test_an_unusable_file_is_replaced(
     file: ResumeFile, tmp_path: Path, caplog: pytest.LogCaptureFixture, contents: bytes
 ) -> None:
+    """It is logged once, and the next save replaces it."""
     (tmp_path / "resume.json").write_bytes(contents)
     assert file.load() is None
     assert [(r.levelno, "joining as a new candidate" in r.message) for r in caplog.records] == [(logging.WARNING, True)]
@@ -358,7 +358,8 @@ def first_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_a_directory_that_a_second_process_has_locked_is_refused(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_locked_directory_is_refused(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Another process of this pod uses the directory."""
     assert first_line(holder) == "mine"
     with pytest.raises(DirectoryInUse, match=str(tmp_path)):
         ResumeFile(tmp_path, BINDING)
@@ -389,7 +390,8 @@ def test_children_do_not_inherit_the_lock(file: ResumeFile, tmp_path: Path) -> N
         child.kill()
 
 
-def test_a_refused_directory_is_left_unlocked_by_the_one_refused(tmp_path: Path) -> None:
+def test_a_refused_process_holds_no_lock(tmp_path: Path) -> None:
+    """Once the first process is gone, the directory can be used again."""
     first = ResumeFile(tmp_path, BINDING)
     with pytest.raises(DirectoryInUse):
         ResumeFile(tmp_path, BINDING)
