@@ -19,13 +19,16 @@ from prometheus_client import CollectorRegistry
 
 from leasehold import clock
 from leasehold.candidate.connect import client_for
+from leasehold.candidate.etcd_run_log import EtcdRunLog
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.record_file import RecordFile
 from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
+from leasehold.candidate.run_log import RunLog
 from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
+from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
@@ -50,6 +53,8 @@ class RunningSidecar:
     publisher: Publisher
     runner: Runner
     tasks: Sequence[asyncio.Task[None]]
+    store: Store
+    run_log: RunLog
 
     def submit(self, event: ev.Event) -> None:
         """Send the election an event. To be called on the loop."""
@@ -106,7 +111,8 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         registry = CollectorRegistry()
         metrics = Metrics(registry, publisher)
         stack.callback(metrics.close)
-        store = EtcdStore(client, Keys(config.lock, config.root))
+        keys = Keys(config.lock, config.root)
+        store = EtcdStore(client, keys)
         runner = Runner(settings, store, publisher, metrics, files)
         public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
         # Both listen before the election joins: a port in use must not cost a failover.
@@ -119,7 +125,7 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
             from leasehold.run.app_health import AppHealth
 
             tasks.append(_start(stack, AppHealth(config.app_health, runner.submit).run(), "app health"))
-        yield RunningSidecar(publisher, runner, tasks)
+        yield RunningSidecar(publisher, runner, tasks, store, EtcdRunLog(client, keys))
 
 
 def election_settings(config: Config) -> ElectionConfig:
@@ -166,8 +172,11 @@ def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:
 
 
 async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> None:
+    address = config.listen if name == "listen" else config.control
+    if address is None:
+        return
     try:
-        listener = await listen(app, config.listen if name == "listen" else config.control)
+        listener = await listen(app, address)
     except ListenError as error:
         raise config.mistake(name, str(error)) from None
     stack.push_async_callback(listener.close)
