@@ -116,7 +116,7 @@ def test_ctrl_c_comes_once(peers: Peers) -> None:
 def test_ctrl_c_ends_the_wait(peers: Peers, etcd: EtcdServer, root: str) -> None:
     etcd.ctl.put(f"{root}/locks/default/job/queue/1f", "somebody")
     with Screen([*options(peers["leasehold"], "--log-level", "info"), "echo", "ran"]) as on:
-        on.read_until(b"waiting")
+        on.read_until(b"another leads")
         on.type(b"\x03")
         assert on.wait() == -signal.SIGINT
 
@@ -139,6 +139,8 @@ def test_ctrl_z_suspends_nothing(peers: Peers) -> None:
 
 def test_background_job_comes_forward(prefix: list[str]) -> None:
     """A command that reads from the background waits, with the lock, and reads after `fg`."""
+    if prefix[0] == "timeout":
+        pytest.skip("timeout ignores the stop, so that its command stays stopped after fg")
     with Screen(SHELL) as on:
         on.read_until(b"$ ")
         on.type(f"{words(prefix)} sh -c 'echo u''p; read line; echo \"re\"ad $line' &\n".encode())
@@ -165,10 +167,10 @@ def test_shell_has_job_control(prefix: list[str]) -> None:
         on.type(b"sleep 600\n")
         on.type(b"\x1a")
         on.read_until(b"Stopped")
-        on.type(b"kill %1; exit\n")
+        on.type(b"kill -KILL %1; wait\n")
         on.type(b"exit\n")
         on.type(b"last\n")
-        on.read_until(b"outer read")
+        on.read_until(b"outer read last")
 
 
 def test_terminal_after_a_killed_shell(prefix: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -62,10 +63,10 @@ class Signalled:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)  # first, because whoever reads its output waits for its end
+        self._process.kill()
         self._process.close()
-        with_pid = Path(f"/proc/{self.pid}")
-        if with_pid.exists():
-            os.kill(self.pid, signal.SIGKILL)
 
     def signal(self, number: int) -> None:
         """Send a signal to the program, not to its command."""
@@ -98,6 +99,7 @@ class Screen:
     def __init__(self, command: Sequence[str]) -> None:
         self.pid, self._master = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and what it starts would, too
             os.execvpe(command[0], list(command), {**os.environ, "PS1": "$ ", "TERM": "xterm"})
         self.output = b""
         self.code: int | None = None

@@ -323,6 +323,36 @@ def test_a_stopped_process_hears_term_too() -> None:
         assert clock() < deadline - 1800
 
 
+def test_what_is_left_behind_is_counted() -> None:
+    with ByHand(["sh", "-c", "sleep 3600 & sleep 3600 & exit 4"]) as guarded:
+        guarded.begin(3600, grace=1800)
+        assert guarded.hear("left") == "left 2"
+        guarded.hear("gone")
+        assert guarded.hear("ended") == "ended 4"
+
+
+def test_all_may_be_waited_for(tmp_path: Path) -> None:
+    """What the command leaves behind runs on; a signal that ends it then means the rest."""
+    end = tmp_path / "end"
+    script = f"(while ! test -e {end}; do sleep 0.01; done) & sleep 3600 & exit 4"
+    with ByHand(["sh", "-c", script]) as guarded:
+        guarded.tell("wait-for-all")
+        guarded.begin(3600, grace=1800)
+        guarded.hear("left")
+        end.touch()
+        guarded.tell(f"signal {int(signal.SIGUSR1)}")
+        assert not guarded.heard("stopping")
+        guarded.tell(f"signal {int(signal.SIGTERM)}")
+        guarded.hear("gone")
+
+
+def test_the_command_knows_its_term(tmp_path: Path) -> None:
+    with ByHand(["sh", "-c", f'echo "$LEASEHOLD_TOKEN $LEASEHOLD_KEY" >{tmp_path}/term']) as guarded:
+        guarded.begin(3600)
+        guarded.hear("gone")
+    assert (tmp_path / "term").read_text() == "42 /queue/1f\n"
+
+
 # --- the guardian's own mishaps ---
 
 
