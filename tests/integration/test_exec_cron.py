@@ -158,6 +158,24 @@ def test_crash_in_the_middle(victim: str, start: Start, etcdctl: Etcdctl, keys: 
     assert json.loads(record.value)["identity"].split("-")[-2] == str(second.pid)
 
 
+def test_crash_before_the_record(start: Start, etcd_factory: Callable[..., EtcdServer], keys: Keys) -> None:
+    """A command that had succeeded is run again if its exec is killed before that is recorded."""
+    server = etcd_factory()
+    settings = ("--once-per", "1h", "--etcd", server.url, "--ttl", "30")
+    first = start(*settings, command=("sh", "-c", "echo $PPID; read line"))
+    guardian = Path("/proc") / first.read_line()
+    server.pause()
+    first.send("go")
+    wait_for(lambda: not guardian.exists(), "the command and its guardian have ended")
+    first.kill()
+    server.resume()
+    assert server.ctl.prefix(keys.ran) == []
+    server.ctl.delete(keys.queue, "--prefix")  # so that the dead one's lease need not be waited for
+    second = start(*settings, command=("echo", "ran"))
+    assert second.read_line() == "ran"
+    assert second.wait() == 0
+
+
 def test_lost_lock_records_nothing(start: Start, etcdctl: Etcdctl, keys: Keys) -> None:
     """A command that was stopped because its key was deleted has not succeeded, whatever its exit code."""
     command = ("sh", "-c", "trap 'exit 0' TERM; echo up; while :; do sleep 0.02; done")

@@ -163,8 +163,9 @@ def test_shell_has_job_control(prefix: list[str]) -> None:
     """An interactive shell as the command suspends its own jobs, and gives the terminal back."""
     outer = f'{words(prefix)} {words(SHELL)}; read after; echo "outer read $after"'
     with Screen(["bash", "-c", outer]) as on:
-        on.read_until(b"$ ")
-        on.type(b"sleep 600\n")
+        on.read_until(b"bash-")  # its prompt: a script has no PS1 to inherit
+        on.type(b"sh -c 'echo u''p; exec sleep 600'\n")
+        on.read_until(b"up\r")
         on.type(b"\x1a")
         on.read_until(b"Stopped")
         on.type(b"kill -KILL %1; wait\n")
@@ -191,6 +192,17 @@ def test_window_size_is_told(prefix: list[str]) -> None:
         on.resize()
         on.read_until(b"resized")
         assert on.wait() == 4
+
+
+def test_lost_lock_spares_the_pipeline(peers: Peers, etcd: EtcdServer, root: str) -> None:
+    """The command's tree is stopped, one by one: its process group is also that of leasehold and of the pager."""
+    tree = "sh -c 'trap \"\" TERM; sleep 600 & echo u''p; sleep 600; sleep 600'"
+    with Screen(SHELL) as on:
+        on.read_until(b"$ ")
+        on.type(f'{words(peers["leasehold"])} {tree} | cat; echo "co"de ${{PIPESTATUS[*]}}\n'.encode())
+        on.read_until(b"up")
+        etcd.ctl.delete(f"{root}/locks/default/job/queue/", "--prefix")
+        on.read_until(b"code 75 0")
 
 
 def test_hang_up_ends_the_command(peers: Peers, tmp_path: Path) -> None:

@@ -93,6 +93,12 @@ def state(pid: int) -> str:
         return ""
 
 
+def parent_name(pid: int) -> str:
+    """The name of a process's parent, as `ps` shows it."""
+    parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+    return Path(f"/proc/{parent}/comm").read_text().strip()
+
+
 class Screen:
     """A program that was started from a terminal, as by a login: a new session whose foreground it is."""
 

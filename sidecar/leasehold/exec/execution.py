@@ -111,7 +111,8 @@ class Execution:
             if self._is_due(snapshot):
                 self._try_to_begin(snapshot, now)
         elif self._give_up_at is not None and now >= self._give_up_at:
-            self._give_up(snapshot.last_error or f"{snapshot.leader or 'another'} holds it")
+            holder = f"{snapshot.leader} holds it" if snapshot.leader else "no holder is known"
+            self._give_up(snapshot.last_error or holder)
         elif snapshot.state is State.WAITING and snapshot.key is not None:
             self._queue.look(snapshot.key)
             self._judge_queue()
@@ -122,7 +123,7 @@ class Execution:
         if ahead is not None and ahead.behind_parent:
             sys.stderr.write(
                 f"leasehold: {self._config.sidecar.lock} is held by the leasehold exec that this one runs under, so it "
-                "would wait for itself for ever: name another lock, or run the command without leasehold exec.\n"
+                "would wait for itself: name another lock, or run the command without leasehold exec.\n"
             )
             self._code = USAGE_ERROR
         elif ahead is not None and self._config.timeout == 0:

@@ -131,6 +131,8 @@ class Guardian:
             return
         self._child_ended = True
         self._send(f"ended {os.waitstatus_to_exitcode(status)}")
+        if self._schedule.why:
+            return  # the others have had their TERM, too
         left = len(process_tree.descendants(os.getpid()))
         if left:
             self._send(f"left {left}")

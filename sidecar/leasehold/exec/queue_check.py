@@ -55,7 +55,7 @@ class QueueCheck:
     def look(self, own: str) -> None:
         """Read the queue, unless that was done since the key `own` came to stand in it."""
         if self._checked != own:
-            self._checked = own
+            self._checked, self.ahead = own, None
             self.close()
             self._reading = asyncio.create_task(self._read(own), name="exec reads the queue")
 

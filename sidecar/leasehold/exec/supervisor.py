@@ -20,6 +20,7 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,13 @@ _log = logging.getLogger("leasehold.supervisor")
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold exec`. Raises ConfigError."""
+    try:
+        return _main(arguments, environ)
+    except KeyboardInterrupt:  # before our own handling of signals
+        return die_of(signal.SIGINT)
+
+
+def _main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     hold_standard_streams()
     config = exec_config(arguments, environ)
     unusable = find_program(config.command[0], environ)
