@@ -161,15 +161,15 @@ def test_background_job_writes(prefix: list[str]) -> None:
 
 def test_shell_has_job_control(prefix: list[str]) -> None:
     """An interactive shell as the command suspends its own jobs, and gives the terminal back."""
-    outer = f'{words(prefix)} {words(SHELL)}; read after; echo "outer read $after"'
+    outer = f'{words(prefix)} {words(SHELL)}; echo back; read after; echo "outer read $after"'
     with Screen(["bash", "-c", outer]) as on:
         on.read_until(b"bash-")  # its prompt: a script has no PS1 to inherit
         on.type(b"sh -c 'echo u''p; exec sleep 600'\n")
         on.read_until(b"up\r")
         on.type(b"\x1a")
         on.read_until(b"Stopped")
-        on.type(b"kill -KILL %1; wait\n")
-        on.type(b"exit\n")
+        on.type(b"kill -KILL %1; wait; exit\n")
+        on.read_until(b"back")
         on.type(b"last\n")
         on.read_until(b"outer read last")
 
@@ -218,6 +218,8 @@ def test_hang_up_ends_the_command(peers: Peers, tmp_path: Path) -> None:
 
 def test_nohup_outlives_the_terminal(prefix: list[str], tmp_path: Path) -> None:
     """An ignored SIGHUP stays ignored."""
+    if prefix[0] == "timeout":
+        pytest.skip("timeout handles SIGHUP even if it was ignored")
     done = tmp_path / "done"
     script = f"trap '' HUP; {words(prefix)} sh -c 'echo up; sleep 1; echo on >{done}'"
     with Screen(["bash", "-c", script]) as on:
