@@ -192,7 +192,7 @@ def test_renewed_lease_disturbs_nothing(pair: tuple[Exec, Exec]) -> None:
     start = first(one)
     wait_for(lambda: last(one) > start + 2 * ttl, "it runs for two TTLs", PATIENCE)
     assert len({beat.pid for beat in beats(one.beats)}) == 1
-    assert one.process.terminate() == 128 + signal.SIGTERM
+    assert one.process.terminate() == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH])
@@ -227,7 +227,7 @@ def test_signal_ends_the_wait(pair: tuple[Exec, Exec], root: str, etcdctl: Etcdc
     other.start_family()
     queue = Keys(LockName("default", "job"), root).queue
     wait_for(lambda: len(etcdctl.prefix(queue)) == 2, "both are in the queue", PATIENCE)
-    assert other.process.terminate() == 128 + signal.SIGTERM
+    assert other.process.terminate() == -signal.SIGTERM
     assert len(etcdctl.prefix(queue)) == 1
     assert not other.beats.exists()
 
@@ -424,7 +424,7 @@ def test_restart_takes_no_term_up(pair: tuple[Exec, Exec]) -> None:
     one.start_family()
     one.wait_up()
     assert one.token() > token
-    assert one.process.terminate() == 128 + signal.SIGTERM
+    assert one.process.terminate() == -signal.SIGTERM
 
 
 # --- on a terminal ---

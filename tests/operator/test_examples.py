@@ -9,7 +9,8 @@ import yaml
 
 from leasehold.injector import patch
 from leasehold.operator.watch.transform import LEADER_LABEL
-from leasehold.settings.config import exec_config, run_config
+from leasehold.settings.config import run_config
+from leasehold.settings.exec import exec_config
 from tests.cluster import ControlPlane
 from tests.operator.lock_objects import is_ready
 from tests.operator.operator_process import Operator

@@ -16,18 +16,14 @@ from hypothesis import strategies as st
 from leasehold.lock.names import LockName
 from leasehold.settings import flags
 from leasehold.settings.config import (
-    KILL_MARGIN_SECONDS,
     Address,
     Config,
     ConfigError,
     EtcdConfig,
     UnixAddress,
-    default_grace,
-    exec_config,
-    grace_mistake,
-    longest_grace,
     run_config,
 )
+from leasehold.settings.exec import KILL_MARGIN_SECONDS, default_grace, exec_config, grace_mistake, longest_grace
 from leasehold.settings.options import Option
 
 LOCK = ("--lock", "prod/db")
@@ -224,7 +220,7 @@ def test_two_listeners_on_one_port() -> None:
         "--control is '127.0.0.1:4040': --listen has port 4040"
     )
     assert only_mistake("--listen", "127.0.0.1:4041").startswith("--control is ")
-    assert run(*LOCK, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0").listen.port == 0
+    assert run(*LOCK, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0").listen == Address("127.0.0.1", 0)
     assert run(*LOCK, "--listen", "10.0.0.1:4041").control == Address("127.0.0.1", 4041)
 
 

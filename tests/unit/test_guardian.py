@@ -63,7 +63,7 @@ class ByHand:
     def begin(self, lease: float, grace: float = 0.2) -> float:
         """Start the command under a lease of so many seconds; returns its deadline."""
         deadline = clock() + lease
-        self.tell(f"deadline {deadline!r}", f"grace {grace!r}", "start 42")
+        self.tell(f"deadline {deadline!r}", f"grace {grace!r}", "start 42 /queue/1f")
         return deadline
 
     def renew(self, until: Callable[[], object], lease: float = LEASE) -> float:
@@ -170,10 +170,10 @@ def test_the_exit_code_is_the_commands_own() -> None:
         assert guarded.wait() == 0
 
 
-def test_a_death_by_signal_is_128_and_its_number() -> None:
+def test_a_death_by_signal_is_told_apart() -> None:
     with ByHand(["sh", "-c", "kill -USR1 $$"]) as guarded:
         guarded.begin(60)
-        assert guarded.hear("ended") == f"ended {128 + signal.SIGUSR1}"
+        assert guarded.hear("ended") == f"ended -{int(signal.SIGUSR1)}"
 
 
 @pytest.mark.parametrize(
@@ -323,6 +323,36 @@ def test_a_stopped_process_hears_term_too() -> None:
         assert clock() < deadline - 1800
 
 
+def test_what_is_left_behind_is_counted() -> None:
+    with ByHand(["sh", "-c", "sleep 3600 & sleep 3600 & exit 4"]) as guarded:
+        guarded.begin(3600, grace=1800)
+        assert guarded.hear("left") == "left 2"
+        guarded.hear("gone")
+        assert guarded.hear("ended") == "ended 4"
+
+
+def test_all_may_be_waited_for(tmp_path: Path) -> None:
+    """What the command leaves behind runs on; a signal that ends it then means the rest."""
+    end = tmp_path / "end"
+    script = f"(while ! test -e {end}; do sleep 0.01; done) & sleep 3600 & exit 4"
+    with ByHand(["sh", "-c", script]) as guarded:
+        guarded.tell("wait-for-all")
+        guarded.begin(3600, grace=1800)
+        guarded.hear("left")
+        end.touch()
+        guarded.tell(f"signal {int(signal.SIGUSR1)}")
+        assert not guarded.heard("stopping")
+        guarded.tell(f"signal {int(signal.SIGTERM)}")
+        guarded.hear("gone")
+
+
+def test_the_command_knows_its_term(tmp_path: Path) -> None:
+    with ByHand(["sh", "-c", f'echo "$LEASEHOLD_TOKEN $LEASEHOLD_KEY" >{tmp_path}/term']) as guarded:
+        guarded.begin(3600)
+        guarded.hear("gone")
+    assert (tmp_path / "term").read_text() == "42 /queue/1f\n"
+
+
 # --- the guardian's own mishaps ---
 
 
@@ -352,7 +382,7 @@ def test_a_guardian_that_wakes_late_heeds_what_came_in_time(family: Family) -> N
         guarded.tell(f"deadline {clock() + 3600}")
         os.kill(guarded.pid, signal.SIGCONT)
         guarded.tell(f"signal {int(signal.SIGKILL)}")
-        assert guarded.hear("ended") == "ended 137"
+        assert guarded.hear("ended") == "ended -9"
         assert guarded.hear("stopping") == "stopping the command has ended"
 
 
@@ -388,7 +418,7 @@ def test_it_imports_next_to_nothing() -> None:
     code = f"{imports}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("leasehold")}
-    few = ("boot_timer", "guardian", "process_tree", "stop_schedule", "kill_tree")
+    few = ("boot_timer", "guardian", "job_control", "process_tree", "stop_schedule", "kill_tree")
     assert ours == {"leasehold", "leasehold.clock", "leasehold.exec", *(f"leasehold.exec.{name}" for name in few)}
     assert not {"asyncio", "logging", "socket", "subprocess", "threading"} & set(done.stdout.split())
 
@@ -426,4 +456,4 @@ def test_a_signal_at_the_very_start_is_the_commands() -> None:
             guarded.begin(3600)
             guarded.tell(f"signal {int(number)}")
             os.kill(guarded.pid, signal.SIGCONT)
-            assert guarded.hear("ended") == f"ended {128 + number}"
+            assert guarded.hear("ended") == f"ended -{int(number)}"

@@ -18,12 +18,13 @@ from leasehold.lock.names import LockName
 from leasehold.operator import config
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 from leasehold.settings import flags
+from leasehold.settings.exec import exec_config
 from leasehold.settings.options import Option
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 RUN = [option for group in flags.RUN for option in group.options]
 OPTIONS = list(RUN)
-for _groups in (config.GROUPS, injector.GROUPS):
+for _groups in (flags.EXEC, config.GROUPS, injector.GROUPS):
     OPTIONS += [option for group in _groups for option in group.options if option not in OPTIONS]
 
 
@@ -64,3 +65,14 @@ def test_plugin_commands_match_the_help() -> None:
         (f"{one.name} {one.takes}".strip(), one.summary[0].upper() + one.summary[1:]) for one in plugin.COMMANDS
     ]
     assert rows == expected
+
+
+def test_recipes_of_exec_are_commands() -> None:
+    """The crontab's line and the systemd unit give exec settings that exist."""
+    for name, start in (("cron", "root leasehold exec "), ("systemd", "leasehold exec ")):
+        found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+        assert found
+        (line,) = (line for line in found[1].splitlines() if start in line)
+        config = exec_config(line.partition(start)[2].split(), {})
+        assert config.command
+        assert config.sidecar.warnings == ()

@@ -12,9 +12,10 @@ machine stands still, or if the command keeps the guardian off the processor for
 processes under a small CPU limit can). Then only the fencing token helps. Programs that the command has others start,
 such as containers, are not its descendants; the guardian may not signal processes of another user.
 
-Lines from leasehold: `deadline SECONDS`, `grace SECONDS`, `start TOKEN`, `signal NUMBER`, `stop`.
-Lines to it: `ready`, `ended CODE` (the command's own exit code, 128 + n for signal n), `stopping WHY`,
-`failed CODE TEXT` (the command could not be started), `gone` (no process of the tree is left), `bug TRACEBACK`.
+Lines from leasehold: `deadline SECONDS`, `grace SECONDS`, `wait-for-all`, `start TOKEN KEY`, `signal NUMBER`, `stop`.
+Lines to it: `ready`, `ended CODE` (the command's own exit code, -n for signal n), `left COUNT` (processes that it left
+behind), `stopping WHY`, `failed CODE TEXT` (the command could not be started), `gone` (no process of the tree is left),
+`bug TRACEBACK`.
 
 It must start quickly and stay small: it imports only a few modules of the standard library.
 """
@@ -31,12 +32,16 @@ from typing import Final
 
 from leasehold.clock import now as clock
 from leasehold.exec import boot_timer, kill_tree, process_tree
-from leasehold.exec.stop_schedule import LEASE_ENDS, LEASEHOLD_GONE, URGENT, StopSchedule
+from leasehold.exec.job_control import JobControl
+from leasehold.exec.stop_schedule import COMMAND_ENDED, LEASE_ENDS, LEASEHOLD_GONE, URGENT, StopSchedule
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 RETRY_KILL_SECONDS: Final = 0.01
 """Between two searches for survivors of a killed tree."""
+
+ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+"""Signals that ask a program to end."""
 
 # KILL and STOP cannot be caught. The others are CHLD, and signals that report a fault of this process itself.
 KEPT: Final = frozenset(
@@ -48,18 +53,20 @@ KEPT: Final = frozenset(
 class Guardian:
     """The loop around the schedule: input from the pipe, the children and the clock; output in signals."""
 
-    def __init__(self, command: list[str], control: int, report: int, margin: float, terminal: bool) -> None:
+    def __init__(self, command: list[str], control: int, report: int, margin: float, jobs: JobControl) -> None:
         self._command = command
         self._control = control
         self._report = report
-        self._terminal = terminal
+        self._jobs = jobs
         self._schedule = StopSchedule(margin)
         self._buffer = b""
         self._child: int | None = None
         self._child_ended = False
         self._early_signals: list[int] = []
         """Signals that arrived before the command was started; it gets them after that."""
-        self._token = ""
+        self._term: dict[str, str] = {}
+        """What the command's environment says of its term; empty before the order to start it."""
+        self._wait_for_all = False
         self._orphaned = False
         self._finished = False
         self._ignored = {number for number in _signals() if signal.getsignal(number) == signal.SIG_IGN}
@@ -90,6 +97,7 @@ class Guardian:
         if not children_left:
             self._finish("gone")
             return
+        self._jobs.check()
         if now >= schedule.term_at:
             self._stop(LEASE_ENDS, now)
         if schedule.why and now >= schedule.kill_at:
@@ -98,9 +106,9 @@ class Guardian:
     def _before_start(self, now: float) -> None:
         if self._schedule.why:
             self._finish("gone")
-        elif self._token and now < self._schedule.term_at:
+        elif self._term and now < self._schedule.term_at:
             self._start()
-        elif self._token:
+        elif self._term:
             self._stop(LEASE_ENDS, now)
             self._finish("gone")
 
@@ -113,20 +121,24 @@ class Guardian:
         kill_tree.terminate(self._group(), lambda: clock() < self._schedule.kill_at, urgent=why in URGENT)
 
     def _group(self) -> int | None:
-        """The command's process group, until its leader is reaped: after that, the number may be another's."""
-        return None if self._child_ended else self._child
+        """The command's own process group, until its leader is reaped: after that, the number may be another's."""
+        return None if self._child_ended or self._jobs.shared else self._child
 
     def _ended(self, pid: int, status: int) -> None:
         if pid != self._child:
             return
         if os.WIFSTOPPED(status):
-            # Ctrl-Z would let the lease run out under a command that can do nothing about it.
-            if self._terminal and os.WSTOPSIG(status) == signal.SIGTSTP:
-                os.killpg(pid, signal.SIGCONT)
+            self._jobs.stopped(os.WSTOPSIG(status))
             return
         self._child_ended = True
-        self._send(f"ended {exit_code(status)}")
-        self._stop("the command has ended", clock())
+        self._send(f"ended {os.waitstatus_to_exitcode(status)}")
+        if self._schedule.why:
+            return  # the others have had their TERM, too
+        left = len(process_tree.descendants(os.getpid()))
+        if left:
+            self._send(f"left {left}")
+        if not self._wait_for_all:
+            self._stop(COMMAND_ENDED, clock())
 
     def _finish(self, line: str) -> None:
         self._send(line)
@@ -152,19 +164,15 @@ class Guardian:
             self._pass_on(number)
 
     def _become_command(self, guardian: int, mask: Iterable[int]) -> None:
-        """In the child: set up the command's process group, terminal, signals and environment. Never returns."""
+        """In the child: set up the command's process group, signals and environment. Never returns."""
         code = NOT_EXECUTABLE
         try:
             process_tree.die_with_parent(guardian)
-            if self._terminal:
-                os.setpgid(0, 0)
-                os.tcsetpgrp(0, os.getpid())  # SIGTTOU is still ignored here; otherwise it would stop us
-            else:
-                os.setsid()  # Linux may schedule by session: in its own session, the guardian gets its own share
+            self._jobs.enter()
             for number in _signals() - self._ignored | {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD}:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            os.execvpe(self._command[0], self._command, {**os.environ, "LEASEHOLD_TOKEN": self._token})
+            os.execvpe(self._command[0], self._command, {**os.environ, **self._term})
         except OSError as error:
             code = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
             self._send(f"failed {code} {error.strerror}")
@@ -195,7 +203,9 @@ class Guardian:
         elif word == "grace":
             self._schedule.grace = float(value)
         elif word == "start":
-            self._token = value
+            self._term = dict(zip(("LEASEHOLD_TOKEN", "LEASEHOLD_KEY"), value.split(" "), strict=False))
+        elif word == "wait-for-all":
+            self._wait_for_all = True
         elif word == "signal":
             self._pass_on(int(value))
         elif word == "stop":
@@ -204,11 +214,17 @@ class Guardian:
     def _pass_on(self, number: int) -> None:
         if self._child is None:
             self._early_signals.append(number)
-        elif not self._child_ended:  # only we reap it, so the id is still its own
-            try:
-                os.kill(self._child, number)
-            except PermissionError:
-                return  # it has changed its credentials
+            return
+        if self._child_ended:
+            if number in ENDING:  # only processes that it left behind still run
+                self._stop(COMMAND_ENDED, clock())
+            return
+        try:
+            os.kill(self._child, number)  # only we reap it, so the id is still its own
+            if number in ENDING:
+                os.kill(self._child, signal.SIGCONT)  # a stopped process would not see the signal before that
+        except PermissionError:
+            return  # it has changed its credentials
 
     def _send(self, line: str) -> None:
         try:
@@ -240,14 +256,8 @@ class Guardian:
         if self._child is None:
             return None
         if not schedule.why:
-            return schedule.term_at
+            return min(schedule.term_at, self._jobs.check_at(clock()))
         return max(schedule.kill_at, clock() + RETRY_KILL_SECONDS)
-
-
-def exit_code(status: int) -> int:
-    """A wait status as a shell shows it: the exit code, or 128 + n for signal n."""
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
 
 
 def _signals() -> set[int]:
@@ -255,19 +265,20 @@ def _signals() -> set[int]:
 
 
 def main() -> None:
-    """Started by guardian_link.py as `CONTROL REPORT MARGIN TERMINAL CMD…`: two descriptors, seconds, 0 or 1."""
-    control, report, margin, terminal, *command = sys.argv[1:]
+    """Started by guardian_link.py as `CONTROL REPORT MARGIN SHARED CMD…`: two descriptors, seconds, 0 or 1.
+
+    With SHARED 1, the command stays in leasehold's process group.
+    """
+    control, report, margin, shared, *command = sys.argv[1:]
     process_tree.set_name("lh-guard")  # not "leasehold…": `pkill -9 leasehold` must not kill both of us at once
     process_tree.become_subreaper()
     for descriptor in (int(control), int(report)):
         os.set_inheritable(descriptor, False)
         os.set_blocking(descriptor, False)
-    if terminal == "1":
-        os.setpgid(0, 0)  # the session, and with it the terminal, is still ours to give to the command
-    else:
-        os.setsid()
+    jobs = JobControl(os.getpgrp() if shared == "1" else None)
+    jobs.stand_apart()
     try:
-        Guardian(command, int(control), int(report), float(margin), terminal == "1").run()
+        Guardian(command, int(control), int(report), float(margin), jobs).run()
     except BaseException:  # whatever happened, the tree must not outlive the guardian
         _kill_all()
         _report_bug(int(report))

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,9 @@ class GuardianLink:
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.code: int | None = None
-        """The command's own exit code, once it has ended."""
+        """The command's own exit code, -n for signal n, once it has ended."""
+        self.left = 0
+        """How many processes it left behind."""
         self.failure = ""
         """Why the command could not be started."""
         self.stopping = ""
@@ -52,10 +54,12 @@ class GuardianLink:
         self._ready: asyncio.Future[None] | None = None
         self._control = self._report = -1
 
-    async def start(self, command: Sequence[str], environ: Mapping[str, str], margin: float, *, terminal: bool) -> None:
+    async def start(
+        self, command: Sequence[str], environ: Mapping[str, str], margin: float, *, shared: bool, mask: Iterable[int]
+    ) -> None:
         """Start the guardian and wait until it is ready. Raises GuardianError.
 
-        With `terminal`, the command gets the terminal that is our standard input.
+        With `shared`, the command will be in our process group. `mask` are the signals that are blocked in it.
         """
         loop = asyncio.get_running_loop()
         self._ready = loop.create_future()
@@ -65,9 +69,9 @@ class GuardianLink:
         os.set_blocking(self._report, False)
         loop.add_signal_handler(signal.SIGCHLD, self.reap)
         loop.add_reader(self._report, self._read)
-        words = [str(theirs_in), str(theirs_out), repr(margin), str(int(terminal)), *command]
+        words = [str(theirs_in), str(theirs_out), repr(margin), str(int(shared)), *command]
         try:
-            self._pid = _spawn(words, environ, (theirs_in, theirs_out))
+            self._pid = _spawn(words, environ, (theirs_in, theirs_out), mask)
         except OSError as error:
             raise GuardianError(f"the guardian process could not be started: {error.strerror}") from None
         finally:
@@ -84,11 +88,16 @@ class GuardianLink:
         """Pass a confirmed lease deadline on."""
         self._tell(f"deadline {deadline!r}")
 
-    def begin(self, token: int, grace: float) -> None:
-        """Have the command started, under this fencing token, with so many seconds between TERM and KILL."""
+    def begin(self, token: int, key: str, grace: float, *, wait_for_all: bool) -> None:
+        """Have the command started, under this fencing token of this key in etcd.
+
+        `grace` is in seconds, between TERM and KILL. With `wait_for_all`, what it leaves behind is not stopped.
+        """
         self._begun = True
         self._tell(f"grace {grace!r}")
-        self._tell(f"start {token}")
+        if wait_for_all:
+            self._tell("wait-for-all")
+        self._tell(f"start {token} {key}")
 
     def signal(self, number: int) -> None:
         """Pass a signal on to the command."""
@@ -128,6 +137,8 @@ class GuardianLink:
             self._ready.set_result(None)
         elif word == "ended":
             self.code = int(value)
+        elif word == "left":
+            self.left = int(value)
         elif word == "failed":
             self.failure = value.partition(" ")[2]
         elif word == "stopping":
@@ -204,7 +215,7 @@ class GuardianLink:
             self._report = -1
 
 
-def _spawn(words: Sequence[str], environ: Mapping[str, str], kept: Sequence[int]) -> int:
+def _spawn(words: Sequence[str], environ: Mapping[str, str], kept: Sequence[int], mask: Iterable[int] = ()) -> int:
     """Start the guardian with nothing but the standard library and this package; it keeps these descriptors.
 
     Like a shell's `exec`, this leaves other descriptors that leasehold was given open for the command.
@@ -217,5 +228,6 @@ def _spawn(words: Sequence[str], environ: Mapping[str, str], kept: Sequence[int]
         sys.executable,
         [sys.executable, *["-O"] * sys.flags.optimize, "-I", "-S", "-c", code, *words],
         dict(environ),
+        setsigmask=mask,
         setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -52,6 +53,11 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
     if os.getppid() != parent:  # the parent died before the line above took effect
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def disable_core_dumps() -> None:
+    """Write no core file if a signal ends this process."""
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def set_name(name: str) -> None:

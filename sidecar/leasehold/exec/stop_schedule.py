@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+COMMAND_ENDED: Final = "the command has ended"
 LEASE_ENDS: Final = "the lease is about to end"
 LEASEHOLD_GONE: Final = "leasehold is gone"
 URGENT: Final = (LEASE_ENDS, LEASEHOLD_GONE)

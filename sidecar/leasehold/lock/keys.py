@@ -2,6 +2,7 @@
 
     {root}/locks/{namespace}/{name}/queue/{lease id in hex}   one candidate each: a `Record`, attached to its lease
     {root}/locks/{namespace}/{name}/spec                      the declared lock: a `Spec`, written by the operator alone
+    {root}/locks/{namespace}/{name}/ran                       the last run of `leasehold exec --once-per`, on a lease
 
 The queue is laid out as etcd's own `concurrency.Election` does it (prefix, `/`, lease id in lower-case hex; order is
 the create revision), so that `etcdctl elect` and Go programs can stand in the same queue.
@@ -38,6 +39,11 @@ class Keys:
     def spec(self) -> str:
         """The key of the declared lock."""
         return f"{self.root}/locks/{self.lock.namespace}/{self.lock.name}/spec"
+
+    @property
+    def ran(self) -> str:
+        """The key that says, until its lease ends, that a command ran and succeeded."""
+        return f"{self.root}/locks/{self.lock.namespace}/{self.lock.name}/ran"
 
     def entry(self, lease: int) -> str:
         """The key of the candidate that holds this lease id."""

@@ -19,13 +19,16 @@ from prometheus_client import CollectorRegistry
 
 from leasehold import clock
 from leasehold.candidate.connect import client_for
+from leasehold.candidate.etcd_run_log import EtcdRunLog
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.record_file import RecordFile
 from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
+from leasehold.candidate.run_log import RunLog
 from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
+from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
@@ -53,6 +56,8 @@ class RunningSidecar:
     runner: Runner
     tasks: Sequence[asyncio.Task[None]]
     around: Surroundings
+    store: Store
+    run_log: RunLog
 
     def submit(self, event: ev.Event) -> None:
         """Send the election an event. To be called on the loop."""
@@ -114,7 +119,8 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         registry = CollectorRegistry()
         metrics = Metrics(registry, publisher)
         stack.callback(metrics.close)
-        store = EtcdStore(client, Keys(config.lock, config.root))
+        keys = Keys(config.lock, config.root)
+        store = EtcdStore(client, keys)
         runner = Runner(settings, store, publisher, metrics, files)
         public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
         # Both listen before the election joins: a port in use must not cost a failover.
@@ -131,11 +137,17 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
             health = AppHealth(config.app_health, runner.submit)
             app_answered = health.has_answered
             tasks.append(_start(stack, health.run(), "app health"))
-        yield RunningSidecar(publisher, runner, tasks, _around(config, app_answered, controller.connections))
+        connections = controller.connections if controller else _no_connections
+        around = _around(config, app_answered, connections)
+        yield RunningSidecar(publisher, runner, tasks, around, store, EtcdRunLog(client, keys))
 
 
 def _no_app() -> bool:
     return False
+
+
+def _no_connections() -> int:
+    return 0
 
 
 def _around(config: Config, app_answered: Callable[[], bool], connections: Callable[[], int]) -> Surroundings:
@@ -193,9 +205,12 @@ def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:
     return submit
 
 
-async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> Listener:
+async def _serve(config: Config, stack: AsyncExitStack, name: str, app: App) -> Listener | None:
+    address = config.listen if name == "listen" else config.control
+    if address is None:
+        return None
     try:
-        listener = await listen(app, config.listen if name == "listen" else config.control)
+        listener = await listen(app, address)
     except ListenError as error:
         raise config.mistake(name, str(error)) from None
     stack.push_async_callback(listener.close)

@@ -1,4 +1,4 @@
-"""The settings of `leasehold run` and `leasehold exec`, checked, as frozen dataclasses.
+"""The settings of `leasehold run`, checked, as frozen dataclasses, and what those of other commands share with them.
 
 `parsers.py` reads single values; this file checks the relations between them. Only the standard library is imported
 here, so that `--help` and mistakes answer at once.
@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import TypedDict
 
 from leasehold.lock.names import LockName, sanitise
 from leasehold.lock.record import Record
@@ -31,11 +31,7 @@ from leasehold.settings.options import (
 )
 from leasehold.settings.parsers import bracketed
 
-__all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "ExecConfig", "LogConfig", "UnixAddress"]
-
-KILL_MARGIN_SECONDS = 0.5
-"""No process of exec's command may run this shortly before the lease deadline."""
-MAX_DEFAULT_GRACE_SECONDS = 10.0
+__all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "LogConfig", "UnixAddress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +97,10 @@ def read_common(settings: SettingsReader, environ: Mapping[str, str], groups: Se
 
 @dataclass(frozen=True, slots=True)
 class Config(CommonConfig):
-    """All settings of a sidecar. Durations are in seconds; `drain` is infinite for exec."""
+    """All settings of a sidecar. Durations are in seconds; `drain` is infinite for exec.
+
+    `listen` and `control` are None if exec is not to listen.
+    """
 
     etcd: EtcdConfig
     lock: LockName
@@ -110,8 +109,8 @@ class Config(CommonConfig):
     ttl: int | None = None
     require_lock: bool = False
     max_drift: float = flags.MAX_DRIFT.default
-    listen: Address = Address(*flags.LISTEN.default)
-    control: Address | UnixAddress = Address("127.0.0.1", 4041)
+    listen: Address | None = Address(*flags.LISTEN.default)
+    control: Address | UnixAddress | None = Address("127.0.0.1", 4041)
     state_dir: Path | None = None
     drain: float = 0.0
     native_sidecar: bool = False
@@ -122,77 +121,12 @@ class Config(CommonConfig):
     on_lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ExecConfig:
-    """`leasehold exec`: the sidecar's own settings, the command, and the seconds between TERM and KILL.
-
-    `grace` is None if it follows the lease: see `default_grace`.
-    """
-
-    sidecar: Config
-    command: tuple[str, ...]
-    grace: float | None
-
-
-def longest_grace(ttl: float, max_drift: float) -> float:
-    """The longest `--grace` for leases of `ttl` seconds; negative if such a lease is too short for exec.
-
-    A lease is trusted for `ttl × (1 - d)/(1 + d)` and renewed every third of the TTL. TERM comes no earlier than
-    half-way between the next renewal and the end of the lease, so that a slow renewal does not stop the command.
-    """
-    trusted = ttl * (1 - max_drift) / (1 + max_drift)
-    return (trusted - ttl / 3) / 2 - KILL_MARGIN_SECONDS
-
-
-def default_grace(ttl: float, max_drift: float) -> float:
-    """The `--grace` for leases of `ttl` seconds if none was set."""
-    return min(MAX_DEFAULT_GRACE_SECONDS, longest_grace(ttl, max_drift))
-
-
-def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str, str] | None:
-    """The name of the setting that is impossible for exec with leases of `ttl` seconds, and why; None if all fits."""
-    longest = longest_grace(ttl, max_drift)
-    if longest < 0:
-        return "max_drift", f"with a TTL of {ttl} seconds that leaves no time to stop a command; raise the TTL"
-    if grace is not None and grace > longest:
-        return "grace", f"a TTL of {ttl} seconds leaves at most {longest:.2f} seconds; shorten it, or raise the TTL"
-    return None
-
-
 def run_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config:
     """The settings of `leasehold run`. Raises ConfigError with every mistake."""
     settings = open_settings("run", "Queue for a lock and answer GET /leader.", flags.RUN, arguments, environ)
-    config = _sidecar(settings, environ, app=True)
+    config = sidecar_config(settings, environ, app=True)
     settings.finish()
     return config
-
-
-def exec_config(arguments: Sequence[str], environ: Mapping[str, str]) -> ExecConfig:
-    """The settings of `leasehold exec`. Raises ConfigError with every mistake."""
-    own, command = _split_command(arguments)
-    settings = open_settings("exec", _EXEC_SUMMARY, flags.EXEC, own, environ, " -- CMD [ARG…]")
-    if not command:
-        settings.mistakes.append("No command is given: write leasehold exec [options] -- CMD [ARG…].")
-    config = _sidecar(settings, environ, app=False)
-    grace = settings.get(flags.GRACE)
-    impossible = config.ttl and grace_mistake(grace, config.ttl, config.max_drift)
-    if impossible:
-        settings.add(*settings.seen[impossible[0]], impossible[1])
-    settings.finish()
-    return ExecConfig(config, command, grace)
-
-
-_EXEC_SUMMARY: Final = (
-    "Run a command only while leading; stop its whole process tree before the lease ends, and give the lock up after "
-    "that. Signals are passed on to the command. Exit code: the command's own (128 + n for signal n); 75 when it was "
-    "stopped because leadership ended; 126 or 127 when it cannot be run."
-)
-
-
-def _split_command(arguments: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    words = list(arguments)
-    cut = words.index("--") if "--" in words else len(words)
-    return words[:cut], tuple(words[cut + 1 :])
 
 
 def open_settings(
@@ -208,9 +142,9 @@ def open_settings(
     return SettingsReader(given, environ, mistakes)
 
 
-def _sidecar(settings: SettingsReader, environ: Mapping[str, str], *, app: bool) -> Config:
+def sidecar_config(settings: SettingsReader, environ: Mapping[str, str], *, app: bool) -> Config:
     """The settings that run and exec share; with `app`, also those about the app beside the sidecar."""
-    listen, control = _listeners(settings)
+    listen, control = _listeners(settings, app=app)
     return Config(
         etcd=read_etcd(settings),
         lock=read_lock(settings),
@@ -264,13 +198,17 @@ def read_record(settings: SettingsReader, environ: Mapping[str, str], *, group: 
     )
 
 
-def _listeners(settings: SettingsReader) -> tuple[Address, Address | UnixAddress]:
-    listen = Address(*settings.get(flags.LISTEN))
-    read = settings.get(flags.CONTROL)
+def _listeners(settings: SettingsReader, *, app: bool) -> tuple[Address | None, Address | UnixAddress | None]:
+    """Where to listen. exec listens nowhere unless asked to, so that several may run on one host."""
+    public = settings.get(flags.LISTEN if app else flags.EXEC_LISTEN)
+    read = settings.get(flags.CONTROL if app else flags.EXEC_CONTROL)
+    listen = None if public is None else Address(*public)
+    if read is None:
+        return listen, None
     if isinstance(read, Path):
         return listen, UnixAddress(read)
     control = Address(*read)
-    everywhere = listen.host in ("", "0.0.0.0", "::", control.host)
-    if listen.port == control.port != 0 and everywhere:
+    everywhere = listen is not None and listen.host in ("", "0.0.0.0", "::", control.host)
+    if listen is not None and listen.port == control.port != 0 and everywhere:
         settings.add(*settings.seen[flags.CONTROL.dest], f"--listen has port {listen.port} already; use another one")
     return listen, control

@@ -16,6 +16,9 @@ from leasehold.settings.options import Group, Option
 
 MAX_TERMINATION_GRACE_SECONDS: Final = 604_800
 """A week. The injector and the library chart give no more, whatever the pod has."""
+MIN_PERIOD_SECONDS: Final = 5
+"""etcd grants no lease shorter than about one and a half of its election timeouts."""
+MAX_PERIOD_SECONDS: Final = 366 * 86400
 
 ETCD: Final = Option[tuple[str, ...]](
     "--etcd",
@@ -122,6 +125,30 @@ CONTROL: Final = Option[tuple[str, int] | Path](
     ("127.0.0.1", 4041),
 )
 
+EXEC_IDENTITY: Final = Option[str](
+    "--identity",
+    "TEXT",
+    "this process's name, unlike all others' (default: POD_NAME or the host name, with the process id and four random "
+    "digits)",
+    parsers.printable,
+    "",
+    fallback="POD_NAME",
+)
+EXEC_LISTEN: Final = Option[tuple[str, int] | None](
+    "--listen",
+    "HOST:PORT",
+    "where /leader, /events, /metrics and the probes answer (default: nowhere)",
+    parsers.host_port,
+    None,
+)
+EXEC_CONTROL: Final = Option[tuple[str, int] | Path | None](
+    "--control",
+    "ADDRESS",
+    "where /handover, /pause and /resume answer: loopback or unix:PATH (default: nowhere)",
+    parsers.loopback,
+    None,
+)
+
 STATE_DIR: Final = Option[Path | None](
     "--state-dir",
     "DIR",
@@ -205,6 +232,30 @@ GRACE: Final = Option[float | None](
     parsers.seconds(0),
     None,
 )
+EXEC_TIMEOUT: Final = Option[float | None](
+    "--timeout",
+    "SECONDS",
+    "longest wait for the lock, 0 to 86400; 0 tries once. Exit code 69 if it was not free (default: no limit)",
+    parsers.seconds(0, 86400),
+    None,
+)
+ONCE_PER: Final = Option[int | None](
+    "--once-per",
+    "DURATION",
+    "do not run the command, and exit with 0, if it ended with 0 under this lock less than DURATION ago: 90, 15m, 6h, "
+    "1d. Use about half the time between two runs of a crontab (default: always run it)",
+    parsers.duration(MIN_PERIOD_SECONDS, MAX_PERIOD_SECONDS),
+    None,
+)
+WAIT_FOR_ALL: Final = Option[bool](
+    "--wait-for-all",
+    "",
+    "after the command has ended, keep the lock until the processes that it left behind have ended, too (default: "
+    "stop them)",
+    parsers.switch,
+    False,
+    switch=True,
+)
 URL: Final = Option[str](
     "--url",
     "URL",
@@ -243,12 +294,16 @@ LOCK_GROUP: Final = Group(
     "the lock and this candidate",
     (LOCK, NAMESPACE, ROOT, IDENTITY, TTL, PRIORITY, GROUP, REQUIRE_LOCK, MAX_DRIFT),
 )
+EXEC_LOCK_GROUP: Final = Group(
+    LOCK_GROUP.title, tuple(EXEC_IDENTITY if option is IDENTITY else option for option in LOCK_GROUP.options)
+)
 LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
+EXEC_LISTEN_GROUP: Final = Group(LISTEN_GROUP.title, (EXEC_LISTEN, EXEC_CONTROL))
 APP_GROUP: Final = Group(
     "the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, ON_GAINED, ON_LOST)
 )
 LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
-EXEC_GROUP: Final = Group("the command", (GRACE,))
+EXEC_GROUP: Final = Group("the command", (EXEC_TIMEOUT, ONCE_PER, WAIT_FOR_ALL, GRACE))
 WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
 STATUS_GROUP: Final = Group("output", (OUTPUT,))
 
@@ -256,7 +311,7 @@ REPLAY_GROUP: Final = Group("replaying", (CHECK,))
 RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
 
 RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
-EXEC: Final = (EXEC_GROUP, ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, LOG_GROUP)
+EXEC: Final = (EXEC_GROUP, ETCD_GROUP, EXEC_LOCK_GROUP, EXEC_LISTEN_GROUP, LOG_GROUP)
 STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
 WAIT: Final = (WAIT_GROUP,)
 REPLAY: Final = (REPLAY_GROUP,)

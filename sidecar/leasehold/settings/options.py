@@ -16,7 +16,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 PREFIX: Final = "LEASEHOLD_"
-SET_FOR_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
+SET_FOR_CHILDREN: Final = ("LEASEHOLD_TOKEN", "LEASEHOLD_KEY", "LEASEHOLD_EVENT", "LEASEHOLD_LEADER")
 """Variables of exec's command and of hooks: they are set if one of those starts leasehold again."""
 
 # Variables that Kubernetes sets for Services whose name starts with "leasehold": they are no settings.

@@ -26,6 +26,8 @@ ETCD_PORT = 2379
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DECIMAL = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})")
+_DURATION = re.compile(r"([0-9]{1,18})([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?\.?")
 _ROOT = re.compile(r"(/[A-Za-z0-9._~:@+=-]+)+")
 
@@ -50,6 +52,19 @@ def seconds(low: float, high: float = MAX_SECONDS) -> Callable[[str], float]:
         if not _DECIMAL.fullmatch(text) or not low <= float(text) <= high:
             raise ValueError(f"use a number of seconds from {low:g} to {high:g}, without a unit")
         return float(text)
+
+    return read
+
+
+def duration(low: int, high: int) -> Callable[[str], int]:
+    """A parser of durations in whole seconds, or with one of the units s, m, h and d; `low` and `high` in seconds."""
+
+    def read(text: str) -> int:
+        found = _DURATION.fullmatch(text)
+        length = int(found[1]) * _UNITS[found[2]] if found else 0
+        if not low <= length <= high:
+            raise ValueError(f"use a duration such as 90, 15m, 6h or 1d, from {low} to {high} seconds")
+        return length
 
     return read
 
