@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from leasehold import lean_imports
 from leasehold.settings.command_line import optional_dependencies
 from leasehold.settings.config import CommonConfig
 
@@ -22,6 +23,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     config = run_config(arguments, environ)
     # A parent that ignores SIGCHLD hands that on, and the kernel then forgets how hooks ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if config.app_health is None:  # whose probes need aiohttp's client
+        lean_imports.import_servers()
     from leasehold.run import app
 
     return _start(app.run, config)

@@ -1,9 +1,10 @@
-"""aiohttp, without the 2 MB of certificates that its import loads. The sidecar imports it only from here.
+"""aiohttp's server, without `aiohttp.web` and the 2 MB of certificates that importing aiohttp loads.
 
-On import, aiohttp's HTTP client reads the machine's complete trust store into a default TLS context. Nothing in the
-sidecar uses that context (the app's certificate is not verified, and another library connects to etcd), and memory is
-paid once per pod. So for the time of the import, OpenSSL's variables name an empty trust store. Code that relies on
-aiohttp's default context in this process finds every certificate untrusted: it fails closed.
+The sidecar imports it only from here. Its own process has imported the server alone before (`lean_imports`), unless it
+needs aiohttp's HTTP client. On import, that client reads the machine's complete trust store into a default TLS context.
+Nothing in the sidecar uses that context (the app's certificate is not verified, and another library connects to etcd),
+and memory is paid once per pod. So for the time of the import, OpenSSL's variables name an empty trust store. Code that
+relies on aiohttp's default context in this process finds every certificate untrusted: it fails closed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,19 @@ def _no_trust_store() -> Iterator[None]:
 
 with _no_trust_store():
     import aiohttp
-    from aiohttp import web
     from aiohttp.abc import AbstractResolver, ResolveResult
+    from aiohttp.web_protocol import RequestHandler
+    from aiohttp.web_request import BaseRequest
+    from aiohttp.web_response import Response, StreamResponse
+    from aiohttp.web_server import Server
 
-__all__ = ["AbstractResolver", "ResolveResult", "aiohttp", "web"]
+__all__ = [
+    "AbstractResolver",
+    "BaseRequest",
+    "RequestHandler",
+    "ResolveResult",
+    "Response",
+    "Server",
+    "StreamResponse",
+    "aiohttp",
+]

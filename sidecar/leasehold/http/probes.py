@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from leasehold.http.lean_aiohttp import web as aio
+from leasehold.http import lean_aiohttp as aio
 from leasehold.http.scrape import Exposition
 from leasehold.http.server import App, answer
 

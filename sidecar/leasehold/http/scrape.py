@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from leasehold.http.lean_aiohttp import web as aio
+from leasehold.http import lean_aiohttp as aio
 from leasehold.http.server import headers, refusal
 
 MAX_SCRAPES: Final = 8

@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from leasehold.http.lean_aiohttp import web
+from leasehold.http import lean_aiohttp as web
 
 log = logging.getLogger("leasehold.server")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
-from leasehold.http.lean_aiohttp import web
+from leasehold.http import lean_aiohttp as web
 from leasehold.http.server import refusal
 from leasehold.injector import patch
 from leasehold.injector.annotations import InjectionRequest, RequestRefused

@@ -16,7 +16,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from leasehold.http.lean_aiohttp import web
+from leasehold.http import lean_aiohttp as web
 from leasehold.http.listener import ListenError, bind_tcp, listen
 from leasehold.http.probes import make_app
 from leasehold.http.server import App

@@ -17,7 +17,7 @@ from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import Recording
 from leasehold.election.events import Event, HandOver, Pause, Resume, WorkStopped
 from leasehold.election.snapshot import State
-from leasehold.http.lean_aiohttp import web as aio
+from leasehold.http import lean_aiohttp as aio
 from leasehold.http.listener import is_loopback
 from leasehold.http.server import App, answer, headers, refusal
 

@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from leasehold.candidate.leadership import LeadershipStatus
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import State
-from leasehold.http.lean_aiohttp import web as aio
+from leasehold.http import lean_aiohttp as aio
 from leasehold.http.scrape import Exposition
 from leasehold.http.server import App, answer
 from leasehold.run.event_stream import Streams

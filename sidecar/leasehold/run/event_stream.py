@@ -26,7 +26,7 @@ from typing import Final
 
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
 from leasehold.candidate.publisher import Publisher
-from leasehold.http.lean_aiohttp import web as aio
+from leasehold.http import lean_aiohttp as aio
 from leasehold.http.server import headers, refusal
 
 HEARTBEAT_SECONDS: Final = 5.0
