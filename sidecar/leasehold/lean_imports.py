@@ -1,4 +1,4 @@
-"""Imports aiohttp's server and the metrics library without what they import in vain, for a sidecar of its own process.
+"""Imports aiohttp's server, the metrics library and jh2 without what they import in vain, for a sidecar's process.
 
 Memory is paid once per pod. Each entry says what it saves (MiB of anonymous memory, CPython 3.13). It all fails closed:
 a stand-in raises as soon as something calls it, and a library that begins to need one of them fails every test.
@@ -30,24 +30,39 @@ NEVER_USED: Final = (
     "http.server",
     "socketserver",
     "wsgiref.simple_server",
+    # 0.6, with inspect: timers as decorators
+    "prometheus_client.decorator",
 )
+PURE_HPACK: Final = "jh2.hpack.hpack"
+"""0.6, most of it tables: HPACK in Python, which jh2 imports even if it uses the one in Rust."""
 
 
-def import_servers() -> None:
-    """Import both libraries. To be called before anything else imports them; `import aiohttp` finds no client then."""
+def import_lean() -> None:
+    """Import the libraries. To be called before anything else imports them; `import aiohttp` finds no client then."""
     if "aiohttp" in sys.modules:
         return
-    stand_ins = {name: _StandInModule(name) for name in NEVER_USED if name not in sys.modules}
+    unused = (*NEVER_USED, PURE_HPACK) if _has_rust_hpack() else NEVER_USED
+    stand_ins = {name: _StandInModule(name) for name in unused if name not in sys.modules}
     sys.modules.update(stand_ins)
     attr = sys.modules.setdefault("attr", _Attrs("attr"))
     try:
         _import_without_init("aiohttp", "web_server")
         importlib.import_module("prometheus_client")
+        importlib.import_module("jh2.connection")
     finally:  # other importers get the real ones
         for name in stand_ins:
             del sys.modules[name]
         if isinstance(attr, _Attrs):
             del sys.modules["attr"]
+
+
+def _has_rust_hpack() -> bool:
+    """There is a wheel of jh2 without it, for machines that no other wheel fits."""
+    try:
+        importlib.import_module("jh2._hazmat")
+    except ImportError:
+        return False
+    return True
 
 
 def _import_without_init(package: str, *modules: str) -> None:

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     # A parent that ignores SIGCHLD hands that on, and the kernel then forgets how hooks ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if config.app_health is None:  # whose probes need aiohttp's client
-        lean_imports.import_servers()
+        lean_imports.import_lean()
     from leasehold.run import app
 
     return _start(app.run, config)

@@ -25,7 +25,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from leasehold import logs
+from leasehold import lean_imports, logs
 from leasehold.exec import process_tree
 from leasehold.exec.execution import LOST, Execution
 from leasehold.exec.guardian import NOT_EXECUTABLE, NOT_FOUND
@@ -76,6 +76,8 @@ def find_program(name: str, environ: Mapping[str, str]) -> tuple[int, str] | Non
 
 
 async def _supervise(config: ExecConfig, environ: Mapping[str, str]) -> int:
+    if config.sidecar.app_health is None:  # whose probes need aiohttp's client
+        lean_imports.import_lean()
     from leasehold.run import app  # aiohttp and gRPC: not before the settings are known to be good
 
     process_tree.become_subreaper()
