@@ -2,7 +2,7 @@
 
 Memory is paid once per pod. protobuf imports its implementation in Python beside the one in C, yarl the tables for host
 names beyond ASCII, shutil two compressors with their shared libraries, and so on: 1.3 MB of the 42 or 43 that a sidecar
-would have. (`ast` is among them from Python 3.13 on; before, `inspect` uses it at once.)
+would have. `inspect`, which asyncio imports, is 0.6 MiB.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ UNUSED: Final = (
     "ast",
     "gzip",
     "uuid",
-    "inspect",  # 0.6 MiB
-    "tempfile",  # 0.3 MiB, with shutil
+    "inspect",
 )
 CO_COROUTINE: Final = 0x80
 """`inspect.CO_COROUTINE`: the function is `async def`."""

@@ -25,7 +25,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from leasehold import lean_imports, logs
+from leasehold import logs
+from leasehold.http import lean_imports
 from leasehold.exec import process_tree
 from leasehold.exec.execution import LOST, Execution
 from leasehold.exec.guardian import NOT_EXECUTABLE, NOT_FOUND

@@ -13,7 +13,7 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any, Final
 
-from leasehold.lean_dataclasses import dataclass
+from dataclasses import dataclass
 
 NEVER_USED: Final = (
     # 1.2, with http.client: types of uploaded files, dates in requests, proxies
@@ -22,6 +22,7 @@ NEVER_USED: Final = (
     "email.policy",
     "email.utils",
     "urllib.request",
+    "tempfile",
     # 0.4: tracebacks as pages
     "html",
     # 0.3: web sockets
