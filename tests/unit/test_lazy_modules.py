@@ -26,7 +26,8 @@ def test_a_sidecar_loads_none_of_them() -> None:
         "import sys\nfrom leasehold.http import lean_imports\nlean_imports.import_lean()\nimport leasehold.run.app\n"
         "print([m for m in {} if not isinstance(sys.modules[m], LazyModule)])"
     )
-    assert printed(code.format(UNUSED)) == "[]"
+    used = [] if sys.version_info >= (3, 13) else ["ast"]
+    assert printed(code.format(UNUSED)) == str(used)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +40,6 @@ def test_a_sidecar_loads_none_of_them() -> None:
         ("import importlib.util; print(importlib.util.find_spec('lzma').name)", "lzma"),
         ("import inspect, sys; inspect.getmodule(print); print(type(sys.modules['lzma']).__name__)", "LazyModule"),
         ("import sys, lzma; lzma.FORMAT_XZ; print(type(sys.modules['lzma']).__name__)", "module"),
-        ("import asyncio; print(asyncio.iscoroutinefunction(asyncio.sleep))", "True"),
-        ("import asyncio, functools; print(asyncio.iscoroutinefunction(functools.partial(asyncio.sleep, 1)))", "True"),
-        ("import asyncio; print(asyncio.iscoroutinefunction(asyncio.Event().set))", "False"),
         ("import lzma; print(hasattr(lzma, 'nothing'))", "False"),
         ("import json; install_lazy_modules(('json',)); print(json.dumps(1), type(json).__name__)", "1 module"),
     ],

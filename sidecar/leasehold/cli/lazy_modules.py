@@ -2,7 +2,7 @@
 
 Memory is paid once per pod. protobuf imports its implementation in Python beside the one in C, yarl the tables for host
 names beyond ASCII, shutil two compressors with their shared libraries, and so on: 1.3 MB of the 42 or 43 that a sidecar
-would have. `inspect`, which asyncio imports, is 0.6 MiB.
+would have. (`ast` is among them from Python 3.13 on; before, `inspect` uses it at once.)
 """
 
 from __future__ import annotations
@@ -11,21 +11,10 @@ import importlib
 import sys
 import threading
 from importlib.machinery import ModuleSpec
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Final
 
-UNUSED: Final = (
-    "google.protobuf.internal.python_message",
-    "idna",
-    "bz2",
-    "lzma",
-    "ast",
-    "gzip",
-    "uuid",
-    "inspect",
-)
-CO_COROUTINE: Final = 0x80
-"""`inspect.CO_COROUTINE`: the function is `async def`."""
+UNUSED: Final = ("google.protobuf.internal.python_message", "idna", "bz2", "lzma", "ast", "gzip", "uuid")
 _REPLACING: Final = threading.Lock()
 """If two threads use a module for the first time, the second must not remove what the first is loading."""
 
@@ -34,18 +23,6 @@ def install_lazy_modules(names: tuple[str, ...] = UNUSED) -> None:
     """Load these modules at the first use of an attribute. To be called before anything imports them."""
     for name in names:
         sys.modules.setdefault(name, LazyModule(name))
-    inspect = sys.modules["inspect"]
-    if isinstance(inspect, LazyModule):  # asyncio asks it about each handler of a signal
-        vars(inspect)["iscoroutinefunction"] = _is_coroutine_function
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    """As `inspect.iscoroutinefunction`, without loading `inspect` for a plain function."""
-    plain = getattr(function, "__func__", function)
-    if type(plain) is FunctionType:
-        return bool(plain.__code__.co_flags & CO_COROUTINE)
-    sys.modules["inspect"].unwrap  # noqa: B018  # loads the real module
-    return bool(sys.modules["inspect"].iscoroutinefunction(function))
 
 
 class LazyModule(ModuleType):
