@@ -72,10 +72,16 @@ def test_an_event_is_written_at_once_only_if_nothing_waits() -> None:
 
     async def waiting() -> tuple[list[bytes], bytes]:
         written: list[bytes] = []
-        stream = EventStream(write_at_once=lambda event: event != b"2" and not written.append(event))
+
+        def write_at_once(event: bytes) -> bool:
+            written.extend([event] if event != b"2" else [])
+            return event != b"2"
+
+        stream = EventStream(write_at_once=write_at_once)
         stream.put(b"0")
         before = stream.take()
-        asyncio.get_running_loop().call_soon(lambda: [stream.put(event) for event in (b"1", b"2", b"3")])
+        for event in (b"1", b"2", b"3"):
+            asyncio.get_running_loop().call_soon(stream.put, event)
         await stream.wait(NEVER)
         await stream.wait(NEVER)
         assert before == b"0"
