@@ -21,9 +21,8 @@ from leasehold.election.snapshot import Cause, State
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 
+from .mutants_of_reads import ConfirmsWithoutItsKey, OneTransactionTakenForTwo
 from .plant import Function, Mutant, replaces
-from .service import Service
-from .store import KEYS
 
 
 class DeadlineFromTheReply(Mutant):
@@ -267,26 +266,6 @@ class RestoreNotNoticed(Mutant):
     @replaces(knowledge.saw_queue)
     def saw_queue(original: Function, machine: Machine, view: QueueView) -> None:
         pass
-
-
-class ConfirmsWithoutItsKey(Mutant):
-    """The transaction that confirms a keep-alive compares the others' keys, and not its own."""
-
-    @replaces(Service.is_as_expected)
-    def is_as_expected(original: Function, service: Service, command: cmd.ReadOwn) -> Any:
-        own = service.cluster.store.entries.get(KEYS.entry(command.lease))
-        expected = command.expected
-        if own is None and expected is not None:
-            return service.cluster.store.declared.revision == expected.spec_revision
-        return original(service, command)
-
-
-class OneTransactionTakenForTwo(Mutant):
-    """Takes over when the last key ahead goes, though the one before it may have deleted both, and ours."""
-
-    @replaces(QueueView.clears_the_way)
-    def clears_the_way(original: Function, view: QueueView, key: str, token: int, revision: int) -> Any:
-        return original(replace(view, gone_at=0), key, token, revision)
 
 
 LISTED: tuple[type[Mutant], ...] = (

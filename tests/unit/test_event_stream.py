@@ -73,19 +73,15 @@ def test_an_event_is_written_at_once_only_if_nothing_waits() -> None:
     async def waiting() -> tuple[list[bytes], bytes]:
         written: list[bytes] = []
 
-        def write(event: bytes) -> bool:
-            if event != b"2":
-                written.append(event)
+        def write_at_once(event: bytes) -> bool:
+            written.extend([event] if event != b"2" else [])
             return event != b"2"
 
-        def put_more() -> None:
-            for event in (b"1", b"2", b"3"):
-                stream.put(event)
-
-        stream = EventStream(write_at_once=write)
+        stream = EventStream(write_at_once=write_at_once)
         stream.put(b"0")
         before = stream.take()
-        asyncio.get_running_loop().call_soon(put_more)
+        for event in (b"1", b"2", b"3"):
+            asyncio.get_running_loop().call_soon(stream.put, event)
         await stream.wait(NEVER)
         await stream.wait(NEVER)
         assert before == b"0"

@@ -201,8 +201,7 @@ class EtcdStore:
         compares = self._expectations(command)
         # Without a comparison every transaction succeeds; with them, success is that there is nothing to read. The
         # reads must stand in the other branch then: etcd asks the quorum about a transaction only if one of its
-        # operations is a linearizable read, whichever branch runs. With comparisons alone, a leader that was replaced
-        # would answer.
+        # operations is a linearizable read, whichever branch runs. Else a leader that was replaced would answer.
         branches = ([], wanted) if compares else (wanted, [])
         answer = await self._client.txn(compares, *branches, timeout=timeout)
         if compares and answer.succeeded:

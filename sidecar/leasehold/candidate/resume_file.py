@@ -2,7 +2,9 @@
 
 The file is bound to the etcd cluster, root, lock, pod and lease. It holds no deadline: a deadline is never read from
 disk. Before a delete or revoke of the lease is sent, the file is marked, and the mark is on the disk. A marked lease is
-never resumed, since such a request may still be under way. The directory is locked for the life of the process. All
+never resumed, since such a request may still be under way. A handover waits for the mark: a file marked ahead of time,
+while its candidate still leads or still drains, would cost the term, or the work, of a container that is killed then
+and restarts. The directory is locked for the life of the process. All
 methods block on the disk: call them from a thread.
 """
 
