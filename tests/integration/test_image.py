@@ -103,6 +103,11 @@ def test_no_compiler_and_no_installer(files: Path) -> None:
     assert {"leasehold", "python3"} <= names
 
 
+def test_hpack_is_the_one_in_rust(files: Path) -> None:
+    """Where no wheel with it fits, pip takes one without in silence, and a call costs half as much CPU again."""
+    assert list(_packages(files).glob("jh2/_hazmat*.so"))
+
+
 def test_image_holds_only_what_it_needs(files: Path) -> None:
     """The sidecar's image holds its own dependencies, and no others."""
     installed = {entry.name.partition("-")[0] for entry in _packages(files).glob("*.dist-info")}
