@@ -15,7 +15,7 @@ from leasehold.etcd.endpoints import (
     parse_endpoints,
 )
 from leasehold.etcd.errors import BadSetting
-from leasehold.resolver import Address
+from leasehold.threads.resolver import Address
 
 
 @pytest.mark.parametrize(

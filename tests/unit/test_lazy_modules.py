@@ -23,7 +23,7 @@ def printed(code: str, env: Mapping[str, str] | None = None) -> str:
 def test_a_sidecar_loads_none_of_them() -> None:
     """What the memory figure rests on; a library that begins to use one makes that a choice again."""
     code = (
-        "import sys\nfrom leasehold.http import lean_imports\nlean_imports.import_lean()\nimport leasehold.run.app\n"
+        "import sys\nfrom leasehold.run import lean_imports\nlean_imports.import_lean()\nimport leasehold.run.app\n"
         "print([m for m in {} if not isinstance(sys.modules[m], LazyModule)])"
     )
     used = [] if sys.version_info >= (3, 13) else ["ast"]

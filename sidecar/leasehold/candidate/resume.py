@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from leasehold.candidate.resume_file import ResumeFile
-from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.election.events import Resumable
+from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 _log = logging.getLogger("leasehold.resume")
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from leasehold.http import lean_imports
+from leasehold.run import lean_imports
 from leasehold.settings.command_line import optional_dependencies
 from leasehold.settings.config import CommonConfig
 

@@ -19,7 +19,7 @@ from leasehold.etcd.frames import Broken
 from leasehold.etcd.grpc import GrpcConnection
 from leasehold.etcd.grpc_call import Call
 from leasehold.etcd.tls import handshake_failure
-from leasehold.resolver import Address
+from leasehold.threads.resolver import Address
 
 _SETTINGS_FRAME = 4
 _FRAME_HEADER = 9

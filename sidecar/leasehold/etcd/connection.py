@@ -28,7 +28,7 @@ from leasehold.etcd.errors import (
 )
 from leasehold.etcd.grpc_call import Call
 from leasehold.etcd.methods import Method
-from leasehold.resolver import Address
+from leasehold.threads.resolver import Address
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

@@ -13,13 +13,13 @@ import ssl
 from collections.abc import Sequence
 from typing import Final
 
-from leasehold.daemon_thread import run_in_daemon_thread
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
 from leasehold.etcd.errors import BadSetting, NotSent
 from leasehold.etcd.tls import TLSFiles, client_context
-from leasehold.resolver import Address
+from leasehold.threads.daemon_thread import run_in_daemon_thread
+from leasehold.threads.resolver import Address
 
 _ATTEMPT_SECONDS: Final = 0.5
 """The least that an attempt gets, if there is that much time: a TLS handshake in a throttled container takes some.

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from leasehold.backoff import Backoff
 from leasehold.etcd.errors import BadSetting
-from leasehold.resolver import Address, Resolver
+from leasehold.threads.resolver import Address, Resolver
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.0

@@ -32,7 +32,7 @@ from leasehold.exec.guardian import NOT_EXECUTABLE, NOT_FOUND
 from leasehold.exec.guardian_link import GuardianError, GuardianLink
 from leasehold.exec.signals import SignalReader, die_of, handled
 from leasehold.exec.terminal import Terminal, hold_standard_streams
-from leasehold.http import lean_imports
+from leasehold.run import lean_imports
 from leasehold.settings.exec import KILL_MARGIN_SECONDS, ExecConfig, exec_config
 from leasehold.settings.options import ConfigError
 

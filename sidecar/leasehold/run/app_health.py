@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from leasehold.backoff import Backoff
 from leasehold.election.events import Event, Health
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
-from leasehold.resolver import Resolver
+from leasehold.threads.resolver import Resolver
 
 log = logging.getLogger("leasehold.app_health")
 

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 
-from leasehold.daemon_thread import run_in_daemon_thread
+from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 
 @dataclass(frozen=True, slots=True)
