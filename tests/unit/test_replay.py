@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,17 @@ def test_each_step_is_shown(run: Run, record: list[Line]) -> None:
 
 def test_a_right_record_passes_its_check(run: Run, record: list[Line]) -> None:
     assert run(record, "--check") == (0, f"{len(record) - 2} steps replayed as recorded; no rule was broken.\n", "")
+
+
+def test_work_without_a_limit_is_replayed(run: Run) -> None:
+    """As under `leasehold exec`, whose command may take as long as it likes to end; JSON has no infinite numbers."""
+    script = holding(drain=math.inf)
+    script.feed(ev.HandOver())
+    script.feed(ev.WorkStopped())
+    script.settle()
+    code, out, err = run(lines_of(script), "--check")
+    assert (code, err) == (0, ""), out
+    assert b"Infinity" not in b"".join(script.recorder.recording("asked").pieces())
 
 
 def test_it_reads_standard_input(record: list[Line], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ no text moves a terminal's cursor.
 from __future__ import annotations
 
 import json
+import math
 import re
 import types
 from dataclasses import MISSING, fields, is_dataclass
@@ -24,6 +25,7 @@ EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event
 COMMANDS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Command)}
 
 _MOST_SECONDS: Final = 1e15
+_WITHOUT_LIMIT: Final = {"float": "inf"}
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 
@@ -62,6 +64,8 @@ def _no_constant(name: str) -> Any:
 def encode(value: Any) -> Any:
     """A value of a field, or a whole dataclass, as JSON has it. What is returned must not be changed."""
     kind: Any = type(value)  # mypy takes no type of Any for hashable
+    if value == math.inf:  # `leasehold exec` waits for its work without a limit, and JSON has no number for that
+        return _WITHOUT_LIMIT
     if kind in _PLAIN:
         return value
     if kind is tuple:
@@ -93,7 +97,7 @@ class _Layout:
         if self._repeats and values == self._last[0]:
             return self._last[1]
         encoded = {
-            name: one if type(one) in _PLAIN else encode(one)
+            name: one if type(one) in _PLAIN and one != math.inf else encode(one)
             for (name, default), one in zip(self._defaults, values, strict=True)
             if one is not default and one != default
         }
@@ -149,6 +153,8 @@ def decode(kind: Any, data: Any) -> Any:
         return _decode_fields(kind, data)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return _made(kind, data)
+    if kind is float and data == _WITHOUT_LIMIT:
+        return math.inf
     if not _fits(kind, data):
         raise RecordError(f"holds {_short(data)} where {getattr(kind, '__name__', kind)} belongs")
     return float(data) if kind is float else data
