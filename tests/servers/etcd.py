@@ -18,6 +18,7 @@ from tests.servers.programs import program, run
 
 Version = Literal["3.7", "3.5", "3.4"]
 _ROOT_PASSWORD = "root-secret"
+MOVE_TIMEOUT = 10.0  # seconds for one attempt to move etcd's leadership
 _START_TIMEOUT = 120.0  # seconds; a start with fsync takes about one on an idle machine
 
 
@@ -308,7 +309,8 @@ class EtcdCluster:
         def moved() -> bool:
             with contextlib.suppress(EtcdctlFailed):  # on a busy machine the members may elect another themselves
                 if not target.is_leader():
-                    self.ctl.run("move-leader", f"{ids[target.name]:x}")
+                    # An etcd whose disk has just hung may never answer this: then it is asked again.
+                    self.ctl.run("move-leader", f"{ids[target.name]:x}", timeout=MOVE_TIMEOUT)
             return target.is_leader()
 
         wait_for(moved, f"{target.name} to lead")
