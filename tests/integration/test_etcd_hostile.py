@@ -120,7 +120,7 @@ async def test_closing_while_connecting() -> None:
 # --- gRPC, up to a point ---------------------------------------------------------------------------------------------
 
 OK_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
-RANGE = RangeResponse().SerializeToString()
+RANGE = RangeResponse(header=ResponseHeader(cluster_id=1, member_id=1)).SerializeToString()
 
 
 def framed(message: bytes, *, compressed: bool = False) -> bytes:

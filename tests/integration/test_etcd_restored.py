@@ -11,7 +11,7 @@ import pytest
 
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
-from tests.servers import PATIENCE, Etcdctl, EtcdServer, Toxiproxy
+from tests.servers import PATIENCE, Etcdctl, EtcdServer, Toxiproxy, wait_for
 from tests.servers.toxiproxy import Proxy
 from tests.support.sidecars import Sidecar, wait_leader
 
@@ -42,9 +42,24 @@ class Restored:
 
     def token_after(self) -> int:
         """The token of the leader, once both sidecars are let in."""
+        self._let_in()
+        return wait_leader([self.old, self.new]).ask().token
+
+    def wait_higher_token(self) -> None:
+        """Let both sidecars in, and wait for a leader above all before. One of before may lead until it has asked."""
+        self._let_in()
+        wait_for(
+            lambda: any(answer.leading and answer.token > self.new_token for answer in map(Sidecar.ask, self._both())),
+            "a higher token",
+            PATIENCE,
+        )
+
+    def _both(self) -> list[Sidecar]:
+        return [self.old, self.new]
+
+    def _let_in(self) -> None:
         self.proxy.heal()
         self.new.resume()
-        return wait_leader([self.old, self.new]).ask().token
 
 
 @pytest.fixture
@@ -94,13 +109,13 @@ def test_tokens_grow_once_the_queues_are_deleted(restored: Callable[..., Restore
     clean = case.check()
     assert (clean.returncode, clean.stderr) == (0, "")
     assert clean.stdout.startswith(f"No candidate has a key under {case.root}/locks/ at revision 1000")
-    assert case.token_after() > case.new_token
+    case.wait_higher_token()
 
 
 def test_a_new_cluster_id_ends_old_candidates(restored: Callable[..., Restored]) -> None:
     """A restore with another cluster token: a sidecar that knew the old cluster gives its candidate up."""
     case = restored("--initial-cluster-token=restored")
-    assert case.token_after() > case.new_token
+    case.wait_higher_token()
     case.old.wait_for_log("etcd has lost data", PATIENCE)
 
 

@@ -78,7 +78,7 @@ def test_an_eventful_life_is_replayed(etcd_factory: Callable[..., EtcdServer], s
     leader.wait_queued()
     right(both)
     seen = set(events(record(leader))) | set(events(record(other)))
-    assert {"Start", "HandOver", "EntryGone", "Failed", "WatchLost", "Pause", "Resume", "KeptAlive"} <= seen
+    assert {"Start", "HandOver", "EntryGone", "Failed", "WatchLost", "Pause", "Resume"} <= seen
     shown = replayed(record(leader))
     assert shown.startswith(f"{leader.name} in the election for tests/lock; recorded because: asked")
     assert "> Resign op=" in shown

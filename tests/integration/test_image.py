@@ -233,7 +233,7 @@ cli = types.ModuleType("leasehold.cli.main")  # in place of the imports, which t
 cli.main = lambda arguments, environ: print("importing", flush=True) or time.sleep(600)
 sys.modules["leasehold.cli.main"] = cli
 from leasehold.__main__ import main
-import leasehold
+import leasehold.cli
 leasehold.cli.main = cli
 sys.exit(main())
 """

@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from leasehold.threads.without_signals import start_without_signals
+
 MAX_WAITING_BYTES: Final = 256 * 1024
 """What may wait to be written; what comes after it is dropped until all of it is written."""
 _CHUNK_BYTES: Final = 4096
@@ -80,7 +82,7 @@ class BackgroundStream(io.TextIOBase):
             return
         try:
             # A daemon: the process does not wait for it at its end.
-            threading.Thread(target=self._run, name="log", daemon=True).start()
+            start_without_signals(self._run, "log")
             self._started = True
         except RuntimeError:  # the container is out of process ids: the next line tries again
             return

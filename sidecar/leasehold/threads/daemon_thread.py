@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from leasehold.threads.without_signals import start_without_signals
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ def run_in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
             loop.call_soon_threadsafe(finish, *outcome)
 
     try:
-        threading.Thread(target=run, name=name, daemon=True).start()
+        start_without_signals(run, name)
     except RuntimeError as error:  # the container is out of process ids: a failure that passes
         raise OSError(errno.EAGAIN, str(error)) from None
     return future
