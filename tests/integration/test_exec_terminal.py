@@ -161,23 +161,6 @@ def test_background_job_writes(prefix: list[str]) -> None:
         assert b"written" in on.output
 
 
-def test_shell_has_job_control(prefix: list[str]) -> None:
-    """An interactive shell as the command suspends its own jobs, and gives the terminal back."""
-    if prefix[0] == "timeout":
-        pytest.skip("whether a shell below timeout gives the terminal back was seen to vary")
-    outer = f'{words(prefix)} {words(SHELL)}; echo back; read after; echo "outer read $after"'
-    with Screen(["bash", "-c", outer]) as on:
-        on.read_until(b"bash-")  # its prompt: a script has no PS1 to inherit
-        on.type(b"sh -c 'echo u''p; exec sleep 600'\n")
-        on.read_until(b"up\r")
-        on.type(b"\x1a")
-        on.read_until(b"Stopped")
-        on.type(b"kill -KILL %1; wait; exit\n")
-        on.read_until(b"back")
-        on.type(b"last\n")
-        on.read_until(b"outer read last")
-
-
 def test_terminal_after_a_killed_shell(prefix: list[str]) -> None:
     """The program's own script is in the foreground again when it goes on."""
     shell = "set -m; echo up; sh -c 'kill -KILL '$$"
