@@ -17,6 +17,7 @@ from typing import Final
 
 from leasehold.candidate.new_file import replace
 from leasehold.candidate.recorder import Recorder, Recording
+from leasehold.threads.without_signals import start_without_signals
 
 _log = logging.getLogger("leasehold.record_file")
 
@@ -56,8 +57,7 @@ class RecordFile:
             self._newest = self._recorder.recording(reason)
             self._changed.notify()
         if self._thread is None:  # most sidecars never lose a lock, and need no thread
-            self._thread = threading.Thread(target=self._run, name="flight-record", daemon=True)
-            self._thread.start()
+            self._thread = start_without_signals(self._run, "flight-record")
 
     def _run(self) -> None:
         while (recording := self._take()) is not None:
