@@ -127,7 +127,8 @@ def test_resources_of_a_namespace(api: ControlPlane, limits: dict[str, Any], ref
     """What a namespace demands of every container is met by its annotations, or by the pod's."""
     own = api.make_namespace()
     api.apply(limits, namespace=own)
-    status = {"status": {"hard": QUOTA["spec"]["hard"]}}  # type: ignore[index]
+    hard = QUOTA["spec"]["hard"]  # type: ignore[index]
+    status = {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}
     if limits is QUOTA:
         api.kubectl(
             "patch", "resourcequota", "quota", "-n", own, "--subresource=status", f"--patch={json.dumps(status)}"
