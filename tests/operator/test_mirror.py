@@ -9,12 +9,11 @@ from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import Compare, Op, Put, RangeAnswer
-from leasehold.lock.keys import Keys
+from leasehold.lock.keys import Keys, locks_prefix
 from leasehold.lock.names import LockName
 from leasehold.lock.spec import Spec
 from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
-from leasehold.operator.watch.mirror import locks_prefix
 from tests.operator.watched_mirror import LOCK, Client, Watching, join, keys_of, watching
 from tests.servers import PATIENCE, EtcdServer
 from tests.support.etcd_keys import delete

@@ -20,6 +20,7 @@ from leasehold.election.reason import Code, Reason
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
+from leasehold.lock.stored import holds
 from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16
@@ -98,15 +99,10 @@ async def read(store: Store, keys: Keys) -> Queue:
 
 
 def _holds(position: int, entry: Entry, spec: Spec, seconds_left: int | None) -> bool:
-    """Foreign candidates know neither capacity nor suspension: the first key leads, as etcd's own election has it.
-
-    A lease that has expired holds nothing, though its key may still stand, as under etcd's CORRUPT alarm.
-    """
+    """A lease that has expired holds nothing, though its key may still stand, as under etcd's CORRUPT alarm."""
     if seconds_left is not None and seconds_left < 0:
         return False
-    if entry.record.foreign:
-        return position == 0
-    return position < spec.capacity and not spec.suspend
+    return holds(position, entry, spec)
 
 
 async def _leases(store: Store, entries: Sequence[Entry]) -> list[int | None]:

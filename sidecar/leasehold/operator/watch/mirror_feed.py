@@ -19,16 +19,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from leasehold.backoff import Backoff
+from leasehold.candidate.listing import Listing
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, WatchLost
 from leasehold.etcd.model import KeyValue
 from leasehold.etcd.watch import Watcher
-from leasehold.lock.keys import prefix_end
+from leasehold.lock.keys import locks_prefix, prefix_end
 from leasehold.lock.names import LockName
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.watch.ended_candidates import EndedCandidates
 from leasehold.operator.watch.etcd_canary import EtcdCanary, WritesRefused
-from leasehold.operator.watch.mirror import Listing, Mirror, locks_prefix
+from leasehold.operator.watch.mirror import Mirror
 
 _log = logging.getLogger("leasehold.operator.mirror_feed")
 
