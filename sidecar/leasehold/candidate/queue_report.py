@@ -53,7 +53,18 @@ def _fields(queue: Queue, candidate: Candidate) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-_COLUMNS: Final = ("POSITION", "HOLDS", "IDENTITY", "TOKEN", "GROUP", "PRIORITY", "POD", "NODE", "LEASE LEFT", "WHY NOT")
+_COLUMNS: Final = (
+    "POSITION",
+    "HOLDS",
+    "IDENTITY",
+    "TOKEN",
+    "GROUP",
+    "PRIORITY",
+    "POD",
+    "NODE",
+    "LEASE LEFT",
+    "WHY NOT",
+)
 
 
 def as_table(queue: Queue) -> str:

@@ -44,46 +44,42 @@ class Code(StrEnum):
 
 
 class Wording(NamedTuple):
-    """A code in words. `in_queue` is whether a sidecar with this reason has a place in the queue.
-
-    `until` is what happens in so many seconds, `{}`; empty if nothing passes by itself.
-    """
+    """A code in words. `until` tells what passes by itself in so many seconds, `{}`; empty if nothing does."""
 
     sentence: str
-    in_queue: bool
     until: str = ""
 
 
 REASONS: Final[dict[Code, Wording]] = {
-    Code.STARTING: Wording("the sidecar is starting", False),
-    Code.STOPPING: Wording("the sidecar is stopping", False),
-    Code.PAUSED: Wording("paused; POST /resume on the control listener lets it join again", False),
-    Code.APP_STARTING: Wording("the app has not answered as healthy yet", False),
-    Code.APP_UNHEALTHY: Wording("the app is unhealthy", False, "no answer counts for another {} s"),
-    Code.JOINING: Wording("joining the queue", False),
-    Code.RESUMING: Wording("taking up the term of this pod's earlier process", False),
-    Code.UNDECLARED: Wording("the lock is not declared, and --require-lock demands that", False, "looks again in {} s"),
-    Code.ETCD_UNREACHABLE: Wording("etcd does not answer", False),
-    Code.ETCD_LOGIN: Wording("etcd does not accept the user or its rights", False),
-    Code.ETCD_FULL: Wording("etcd has no space left", False),
-    Code.ETCD_REFUSES: Wording("etcd refuses the request", False),
-    Code.ETCD_LOST_DATA: Wording("etcd has lost data; joining again", False),
-    Code.KEY_LOST: Wording("lost its place in the queue; joining again", False),
-    Code.TAKEN_OVER: Wording("another process acts for this sidecar's key", False),
-    Code.UNCONFIRMED: Wording("the lease deadline has passed without a confirmed keep-alive", True),
+    Code.STARTING: Wording("the sidecar is starting"),
+    Code.STOPPING: Wording("the sidecar is stopping"),
+    Code.PAUSED: Wording("paused; POST /resume on the control listener lets it join again"),
+    Code.APP_STARTING: Wording("the app has not answered as healthy yet"),
+    Code.APP_UNHEALTHY: Wording("the app is unhealthy", "no answer counts for another {} s"),
+    Code.JOINING: Wording("joining the queue"),
+    Code.RESUMING: Wording("taking up the term of this pod's earlier process"),
+    Code.UNDECLARED: Wording("the lock is not declared, and --require-lock demands that", "looks again in {} s"),
+    Code.ETCD_UNREACHABLE: Wording("etcd does not answer"),
+    Code.ETCD_LOGIN: Wording("etcd does not accept the user or its rights"),
+    Code.ETCD_FULL: Wording("etcd has no space left"),
+    Code.ETCD_REFUSES: Wording("etcd refuses the request"),
+    Code.ETCD_LOST_DATA: Wording("etcd has lost data; joining again"),
+    Code.KEY_LOST: Wording("lost its place in the queue; joining again"),
+    Code.TAKEN_OVER: Wording("another process acts for this sidecar's key"),
+    Code.UNCONFIRMED: Wording("the lease deadline has passed without a confirmed keep-alive"),
     Code.DRAINING: Wording(
-        "no longer leads, and keeps its key until the protected work has stopped", True, "{} s left for that"
+        "no longer leads, and keeps its key until the protected work has stopped", "{} s left for that"
     ),
-    Code.LEAVING: Wording("giving up its place in the queue", True),
-    Code.DELETING: Wording("the lock is being deleted", True),
-    Code.SUSPENDED: Wording("the lock is suspended", True),
-    Code.SPEC_UNREADABLE: Wording("the lock's spec cannot be read, and the last good one suspends the lock", True),
-    Code.BEHIND: Wording("others stand ahead in the queue", True),
-    Code.TOKEN_LIMIT: Wording("the lock asks every holder up to a token above this one to hand over", True),
-    Code.PREFERRED: Wording("the lock prefers another candidate", True),
-    Code.NEXT: Wording("its turn has come, and it reads the queue before it leads", True),
+    Code.LEAVING: Wording("giving up its place in the queue"),
+    Code.DELETING: Wording("the lock is being deleted"),
+    Code.SUSPENDED: Wording("the lock is suspended"),
+    Code.SPEC_UNREADABLE: Wording("the lock's spec cannot be read, and the last good one suspends the lock"),
+    Code.BEHIND: Wording("others stand ahead in the queue"),
+    Code.TOKEN_LIMIT: Wording("the lock asks every holder up to a token above this one to hand over"),
+    Code.PREFERRED: Wording("the lock prefers another candidate"),
+    Code.NEXT: Wording("its turn has come, and it reads the queue before it leads"),
 }
-"""Each code in words. The etcd codes also name what keeps a waiter's lease unconfirmed: then it is in the queue."""
+"""Each code in words. From `UNCONFIRMED` on, the sidecar has a place in the queue."""
 
 
 @dataclass(frozen=True, slots=True)

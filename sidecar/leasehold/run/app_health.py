@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -200,6 +201,7 @@ async def ask(session: aiohttp.ClientSession, url: str) -> str:
     except TimeoutError:
         return f"{url} did not answer in time"
     except aiohttp.ClientConnectorError as error:
-        return f"no connection to {url}: {error.strerror}"
+        # asyncio's own text names the address again, and not what the system said of it
+        return f"no connection to {url}: {os.strerror(error.errno) if error.errno else error.strerror}"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return f"{url}: {error}"
