@@ -47,8 +47,10 @@ def waiting(spec: Spec | None = None) -> Script:
 
 
 def test_before_its_start() -> None:
-    """Nothing is known yet."""
-    assert code(Script()) is Code.STARTING
+    """It is paused before it has begun: it has not begun."""
+    script = Script()
+    script.feed(ev.Pause())
+    assert reason(script) == Reason(Code.STARTING, since=1000.0)
 
 
 def test_a_holder_has_no_reason() -> None:

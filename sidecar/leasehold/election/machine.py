@@ -188,7 +188,7 @@ class Machine:
         self.resumable: ev.Resumable | None = None
         self.error: str | None = None
         self.error_code: Code | None = None
-        self.reason: Reason | None = Reason(Code.STARTING)
+        self.reason: Reason | None = None
         self.last_op = self.failures = 0
         self.out: list[cmd.Command] = []
         self.forget_candidate()
