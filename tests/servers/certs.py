@@ -37,11 +37,12 @@ class CertificateAuthority:
         """
         return self._issue(name, "localhost", "127.0.0.1", "::1", *more, not_after=not_after)
 
-    def client(self, common_name: str = "client", *, not_after: datetime | None = None) -> Certificate:
+    def client(self, common_name: str = "client", *, name: str = "", not_after: datetime | None = None) -> Certificate:
         """A client's certificate with a common name; etcd takes that as the user when authentication is
-        on.
+        on. `name` is that of its files, else they are named as the user.
         """
-        return self._issue(common_name, f"{common_name}.test", common_name=common_name, not_after=not_after)
+        name = name or common_name
+        return self._issue(name, f"{name}.test", common_name=common_name, not_after=not_after)
 
     def _issue(self, name: str, *identities: str, **options: Any) -> Certificate:
         issued = self._ca.issue_cert(*identities, **options)

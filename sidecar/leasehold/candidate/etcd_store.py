@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from leasehold.candidate.own_record import OwnRecord
 from leasehold.candidate.store import Question
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
@@ -90,6 +92,7 @@ class EtcdStore:
     def __init__(self, client: EtcdClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self._own = OwnRecord(client, keys)
         self._handlers: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
             cmd.ReadSpec: self._read_spec,
             cmd.Grant: self._grant,
@@ -184,7 +187,7 @@ class EtcdStore:
                 Compare.mod_revision(self._keys.spec, "=", command.spec_revision),
                 Compare.create_revision(key, "=", 0),
             ],
-            [Put(key, command.record.encode(), lease=command.lease), self._whole_queue()],
+            [Put(key, self._own.first(command.record, command.lease), lease=command.lease), self._whole_queue()],
             timeout=timeout,
         )
         queue = _entries(answer.answers[1]) if answer.succeeded else ()
@@ -228,7 +231,11 @@ class EtcdStore:
         return compares
 
     async def _keep_alive(self, command: cmd.KeepAlive, timeout: float) -> ev.Event:
+        begun = asyncio.get_running_loop().time()
         answer = await self._client.keep_alive(command.lease, timeout=timeout)
+        left = timeout - (asyncio.get_running_loop().time() - begun)
+        if answer.ttl > 0 and left > 0 and self._own.is_outdated(command.lease):
+            await self._own.update(command.lease, left)
         return ev.KeptAlive(command.op, header_of(answer), answer.ttl, answer.sent)
 
     async def _write(self, command: cmd.Write, timeout: float) -> ev.Event:
@@ -238,7 +245,7 @@ class EtcdStore:
                 Compare.create_revision(key, "=", command.token),
                 Compare.mod_revision(key, "=", command.mod_revision),
             ],
-            [Put(key, command.record.encode(), lease=command.lease)],
+            [Put(key, self._own.encode(command.record), lease=command.lease)],
             timeout=timeout,
         )
         return ev.Written(command.op, header_of(answer), answer.succeeded)

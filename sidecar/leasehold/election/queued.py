@@ -79,6 +79,10 @@ def reason_not_to_hold(machine: Machine, now: float) -> Cause | None:
 
 def hold(machine: Machine, now: float) -> None:
     """We lead, from now on, until the lease's deadline."""
+    # a waiter confirms only every other keep-alive: of its deadline less than half a TTL may be left, too little to
+    # begin work that takes time to stop
+    if machine.state is State.WAITING:
+        machine.schedule_keep_alive(min(machine.pending.keep_alive_at, now))
     machine.move(State.HOLDING)
     # a term goes on when the lease is confirmed again: same key, same token
     if machine.candidate.term_since is None:

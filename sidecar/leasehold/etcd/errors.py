@@ -81,6 +81,11 @@ class Refused(EtcdError):
         return self.message == _LEASE_NOT_FOUND
 
     @property
+    def users_changed(self) -> bool:
+        """Whether etcd's users changed after it had looked up the caller: the same request may pass at once."""
+        return self.message == _USERS_CHANGED
+
+    @property
     def stale_token(self) -> bool:
         """Whether a fresh authentication token may be all that was missing."""
         return self.code is Code.UNAUTHENTICATED or self.message in _TOKEN_MESSAGES
@@ -155,10 +160,12 @@ _DECIDED: Final = frozenset(
     }
 )
 
+_USERS_CHANGED: Final = "etcdserver: revision of auth store is old"
+
 _TOKEN_MESSAGES: Final = frozenset(
     {
         "etcdserver: invalid auth token",
-        "etcdserver: revision of auth store is old",
+        _USERS_CHANGED,
         "etcdserver: user name is empty",
     }
 )
