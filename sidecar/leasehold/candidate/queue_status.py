@@ -14,11 +14,12 @@ from typing import Final
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.listing import Listing
-from leasehold.candidate.listing_reader import read_listing
+from leasehold.candidate.lock_reading import read_locks
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
+from leasehold.election.reason import Code, Reason
 from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
@@ -58,6 +59,19 @@ class Queue:
         """What the lock was declared as; the defaults where it was not."""
         return self.declared.spec or Spec()
 
+    def why_not(self, candidate: Candidate) -> Reason | None:
+        """Why this one does not hold, as far as etcd shows it; None if it holds."""
+        spec, first = self.spec, self.candidates[0].entry.record.identity
+        if candidate.holds:
+            return None
+        if candidate.seconds_left is not None and candidate.seconds_left < 0:
+            return Reason(Code.UNCONFIRMED)
+        if spec.suspend and not candidate.entry.record.foreign:
+            return Reason(Code.DELETING if spec.deleting else Code.SUSPENDED)
+        if candidate.position > 0:
+            return Reason(Code.BEHIND, f"{candidate.position} ahead; {first} is the first")
+        return Reason(Code.NEXT)
+
 
 async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
     """Ask one member after the other. Raises QueueUnreadable, with the last one's reason, if none answers."""
@@ -80,8 +94,8 @@ async def read_all(etcd: EtcdConfig, root: str) -> Listing:
     try:
         for _ in etcd.endpoints[1:]:
             with contextlib.suppress(EtcdError):
-                return await read_listing(client, root, None, _REQUEST_TIMEOUT_SECONDS)
-        return await read_listing(client, root, None, _REQUEST_TIMEOUT_SECONDS)
+                return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
+        return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
     except EtcdError as error:
         raise QueueUnreadable(str(error)) from error
     finally:

@@ -13,7 +13,7 @@ from typing import Final
 from leasehold import clock
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.listing import Listing
-from leasehold.candidate.listing_reader import read_listing
+from leasehold.candidate.lock_reading import read_locks
 from leasehold.check.certificates import end_of_pem
 from leasehold.check.etcd_facts import EtcdFacts, Member, Probe
 from leasehold.check.member_probe import probe
@@ -115,7 +115,7 @@ async def _locks(client: EtcdClient, root: str, lock: LockName | None, end: floa
     """The locks' keys; None, and why, if etcd cannot be read."""
     try:
         async with asyncio.timeout_at(_at(end)):
-            return await read_listing(client, root, lock, _QUESTION_SECONDS), ""
+            return (await read_locks(client, root, timeout=_QUESTION_SECONDS, only=lock)).listing, ""
     except (EtcdError, TimeoutError) as error:
         return None, str(error) or _LATE
 

@@ -189,7 +189,7 @@ def spec_changed(machine: Machine, event: ev.SpecChanged, now: float) -> None:
 def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
     """Events may have been missed: read the queue, and watch again from there."""
     knowledge.forget_watch(machine)
-    machine.error = event.reason
+    machine.fail(event.code, event.reason)
     # a step under way leads to a read, and the read to a new watch
     if machine.pending.step is None:
         machine.schedule(machine.back_off(), now, lifecycle.read_queue)
@@ -197,7 +197,7 @@ def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
 
 def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     """A question had no answer."""
-    machine.error = event.reason
+    machine.fail(event.code, event.reason)
     if machine.pending.is_keep_alive(event.op):
         lifecycle.keep_alive_failed(machine, event, now)
     else:
