@@ -134,7 +134,7 @@ def _response_op(op: pb.ResponseOp, origin: ResponseHeader) -> RangeAnswer | Put
 
 def time_to_live_answer(message: pb.LeaseTimeToLiveResponse) -> TimeToLiveAnswer:
     """What is left of a lease."""
-    return TimeToLiveAnswer(origin_of(message.header), message.ID, message.TTL, tuple(message.keys))
+    return TimeToLiveAnswer(origin_of(message.header), message.ID, message.TTL, message.grantedTTL, tuple(message.keys))
 
 
 def status_answer(message: pb.StatusResponse) -> StatusAnswer:

@@ -183,10 +183,11 @@ class KeepAliveAnswer(Answered):
 
 @dataclass(frozen=True, slots=True)
 class TimeToLiveAnswer(Answered):
-    """What is left of a lease; a `ttl` of -1 says that there is no such lease."""
+    """What is left of a lease, and what it was granted; a `ttl` of -1 says that there is no such lease."""
 
     lease: int
     ttl: int
+    granted: int
     keys: tuple[bytes, ...]
 
 
