@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.candidate.connect import client_for
@@ -19,6 +18,7 @@ from leasehold.election.events import Declared
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
+from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16

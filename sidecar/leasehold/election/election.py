@@ -56,7 +56,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from typing import Any, Final, NamedTuple
 
 from leasehold.election import commands as cmd
@@ -67,6 +66,7 @@ from leasehold.election.lifecycle import has_lost_data, nothing
 from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent, Machine
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.lock.keys import Keys
+from leasehold.records import fields, is_dataclass
 
 __all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent", "Transition"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from leasehold.lock.names import LockName
+from leasehold.records import dataclass
 
 
 class State(StrEnum):
