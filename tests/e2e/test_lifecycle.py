@@ -55,7 +55,7 @@ def test_upgrade_and_uninstall(another: Cluster) -> None:
 
 
 def test_etcd_members_are_replaced(another: Cluster) -> None:
-    """Restarted one after the other; and one that lost its volume, by what the README says then."""
+    """Restarted one after the other; and one that lost its volume, by what the chart's page says then."""
     installation = Installation(another, "leasehold-three")
     own = another.make_namespace()
     installation.install([own], **{"etcd.replicas": 3})
@@ -94,7 +94,7 @@ def lose_a_volume(installation: Installation, member: str) -> None:
 
 
 def replace_a_member(installation: Installation, member: str) -> None:
-    """The README's commands, in their order."""
+    """The commands of the chart's page, in their order."""
     cluster, there = installation.cluster, ["-n", installation.namespace]
     etcdctl = [*there, "exec", "leasehold-etcd-0", "--", "etcdctl", "member"]
     (identity,) = (line.split(",")[0] for line in cluster.kubectl(*etcdctl, "list").splitlines() if member in line)

@@ -68,7 +68,7 @@ ENDS: Final = (
     End("app-killed", kill="app"),
     # The TTL decides, and the work may go on for the grace period and the kubelet's two seconds.
     End("sidecar-killed", kill="leasehold", bound=6.0),
-    # Nobody tells the sidecar of this period, and the port refuses: the README names the bound.
+    # Nobody tells the sidecar of this period, and the port refuses: its page names the bound.
     End("closes-its-port-with-a-second", on_term="close", grace=30, delete=(("--grace-period=1",),), bound=2.5),
 )
 

@@ -12,19 +12,12 @@ import psycopg
 import pytest
 
 from tests.servers import EtcdServer, Postgres, Process, program, wait_for
+from tests.support.documentation import example
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
-README = Path(__file__).parents[2] / "README.md"
 TTL = 3
-
-
-def example(name: str) -> str:
-    """The code block of the README that is marked so."""
-    found = re.search(rf"<!-- tested: {name} -->\n```\w+\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found is not None, f"the README has no example {name!r}"
-    return found[1]
 
 
 @pytest.fixture

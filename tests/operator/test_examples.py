@@ -28,7 +28,7 @@ def test_examples_are_applied(api: ControlPlane, namespace: str, operator_factor
     """The API server takes every example, and the operator declares its Locks."""
     operator = operator_factory()
     operator.wait_active()
-    assert {path.stem for path in EXAMPLES} == {"injected", "job", "lock", "standbys", "statefulset"}
+    assert {path.stem for path in EXAMPLES} == {"hello", "injected", "job", "lock", "standbys", "statefulset"}
     for path in EXAMPLES:
         api.kubectl("apply", "--namespace", namespace, "--validate=strict", "--filename", str(path))
         for one in documents(path):
@@ -37,7 +37,7 @@ def test_examples_are_applied(api: ControlPlane, namespace: str, operator_factor
     assert operator.errors() == 0
 
 
-@pytest.mark.parametrize("name", ["injected", "statefulset"])
+@pytest.mark.parametrize("name", ["hello", "injected", "statefulset"])
 def test_injector_takes_the_labelled(name: str) -> None:
     """Its pods stand for the example's own Lock, with the revision that their controller will give them."""
     by_kind = {one["kind"]: one for one in documents(EXAMPLES[0].with_name(f"{name}.yaml"))}

@@ -109,6 +109,7 @@ records = st.builds(
     priority=st.integers(-(2**31), 2**31 - 1),
     incarnation=named,
     yield_to=clean,
+    certificate=clean,
 )
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -119,7 +120,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 def test_a_record_has_the_documented_names() -> None:
     """`etcdctl get` shows this to people, and other programs read it."""
-    full = Record("a", "p", "ns", "uid", "n", "g", 7, "i", "b")
+    full = Record("a", "p", "ns", "uid", "n", "g", 7, "i", "b", "leasehold:ns/shop")
     assert json.loads(full.encode()) == {
         "identity": "a",
         "pod": "p",
@@ -130,6 +131,7 @@ def test_a_record_has_the_documented_names() -> None:
         "priority": 7,
         "incarnation": "i",
         "yieldTo": "b",
+        "certificate": "leasehold:ns/shop",
     }
     assert Record("a", incarnation="i").encode() == b'{"identity":"a","incarnation":"i"}'
 
@@ -153,10 +155,21 @@ def test_any_value_has_a_safe_identity(value: bytes) -> None:
 
 wrong_fields = st.dictionaries(
     st.sampled_from(
-        ["identity", "pod", "podNamespace", "podUID", "node", "group", "priority", "incarnation", "yieldTo"]
+        [
+            "identity",
+            "pod",
+            "podNamespace",
+            "podUID",
+            "node",
+            "group",
+            "priority",
+            "incarnation",
+            "yieldTo",
+            "certificate",
+        ]
     ),
     json_values | st.text(min_size=1),
-    max_size=9,
+    max_size=10,
 )
 
 

@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from leasehold.candidate.own_record import OwnRecord
 from leasehold.candidate.store import Question
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.reason import Code
 from leasehold.etcd.client import EtcdClient
-from leasehold.etcd.errors import EtcdError, NotSent, Refused
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.model import (
     Answered,
     Compare,
@@ -89,6 +92,7 @@ class EtcdStore:
     def __init__(self, client: EtcdClient, keys: Keys) -> None:
         self._client = client
         self._keys = keys
+        self._own = OwnRecord(client, keys)
         self._handlers: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
             cmd.ReadSpec: self._read_spec,
             cmd.Grant: self._grant,
@@ -106,7 +110,8 @@ class EtcdStore:
             return await self._handlers[type(question)](question, timeout)
         except EtcdError as error:
             nothing_done = isinstance(error, (Refused, NotSent))
-            return ev.Failed(question.op, str(error), refused=nothing_done, lease_gone=_is_lease_gone(error))
+            gone = _is_lease_gone(error)
+            return ev.Failed(question.op, str(error), refused=nothing_done, lease_gone=gone, code=code_of(error))
 
     async def revoke(self, lease: int, timeout: float) -> str | None:
         """End a lease. None if it is gone, else why it may not be."""
@@ -144,7 +149,7 @@ class EtcdStore:
                 await self._add(watcher, watch)
                 await anext(watcher)  # it brings no batch, but raises when events may have been missed, or a bug
         except EtcdError as error:
-            return ev.WatchLost(str(error))
+            return ev.WatchLost(str(error), code_of(error))
         raise AssertionError("a watcher with a listener brings no batches")
 
     async def _add(self, watcher: Watcher, watch: cmd.Watch) -> None:
@@ -182,7 +187,7 @@ class EtcdStore:
                 Compare.mod_revision(self._keys.spec, "=", command.spec_revision),
                 Compare.create_revision(key, "=", 0),
             ],
-            [Put(key, command.record.encode(), lease=command.lease), self._whole_queue()],
+            [Put(key, self._own.first(command.record, command.lease), lease=command.lease), self._whole_queue()],
             timeout=timeout,
         )
         queue = _entries(answer.answers[1]) if answer.succeeded else ()
@@ -226,7 +231,11 @@ class EtcdStore:
         return compares
 
     async def _keep_alive(self, command: cmd.KeepAlive, timeout: float) -> ev.Event:
+        begun = asyncio.get_running_loop().time()
         answer = await self._client.keep_alive(command.lease, timeout=timeout)
+        left = timeout - (asyncio.get_running_loop().time() - begun)
+        if answer.ttl > 0 and left > 0 and self._own.is_outdated(command.lease):
+            await self._own.update(command.lease, left)
         return ev.KeptAlive(command.op, header_of(answer), answer.ttl, answer.sent)
 
     async def _write(self, command: cmd.Write, timeout: float) -> ev.Event:
@@ -236,7 +245,7 @@ class EtcdStore:
                 Compare.create_revision(key, "=", command.token),
                 Compare.mod_revision(key, "=", command.mod_revision),
             ],
-            [Put(key, command.record.encode(), lease=command.lease)],
+            [Put(key, self._own.encode(command.record), lease=command.lease)],
             timeout=timeout,
         )
         return ev.Written(command.op, header_of(answer), answer.succeeded)
@@ -257,6 +266,16 @@ class EtcdStore:
 
     def _whole_queue(self) -> Get:
         return Get(self._keys.queue, end=prefix_end(self._keys.queue), sort=SortBy.CREATE)
+
+
+def code_of(error: EtcdError) -> Code:
+    """The kind of this failure, for whoever asks why a sidecar does not lead."""
+    if error.concerns_login:
+        return Code.ETCD_LOGIN
+    if isinstance(error, Refused):
+        return Code.ETCD_REFUSES
+    full = isinstance(error, OutcomeUnknown) and error.no_space
+    return Code.ETCD_FULL if full else Code.ETCD_UNREACHABLE
 
 
 def _is_lease_gone(error: EtcdError) -> bool:

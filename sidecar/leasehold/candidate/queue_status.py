@@ -6,18 +6,24 @@ A candidate that is first in the queue there may have lost contact a moment ago,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_store import EtcdStore
+from leasehold.candidate.listing import Listing
+from leasehold.candidate.lock_reading import read_locks
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
+from leasehold.election.reason import Code, Reason
+from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
+from leasehold.lock.stored import holds
 from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
@@ -53,6 +59,19 @@ class Queue:
         """What the lock was declared as; the defaults where it was not."""
         return self.declared.spec or Spec()
 
+    def why_not(self, candidate: Candidate) -> Reason | None:
+        """Why this one does not hold, as far as etcd shows it; None if it holds."""
+        spec, first = self.spec, self.candidates[0].entry.record.identity
+        if candidate.holds:
+            return None
+        if candidate.seconds_left is not None and candidate.seconds_left < 0:
+            return Reason(Code.UNCONFIRMED)
+        if spec.suspend and not candidate.entry.record.foreign:
+            return Reason(Code.DELETING if spec.deleting else Code.SUSPENDED)
+        if candidate.position > 0:
+            return Reason(Code.BEHIND, f"{candidate.position} ahead; {first} is the first")
+        return Reason(Code.NEXT)
+
 
 async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
     """Ask one member after the other. Raises QueueUnreadable, with the last one's reason, if none answers."""
@@ -65,6 +84,20 @@ async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
             except QueueUnreadable:
                 continue  # the client uses the next member after a failure
         return await read(store, keys)
+    finally:
+        await client.close()
+
+
+async def read_all(etcd: EtcdConfig, root: str) -> Listing:
+    """All locks under this root. Raises QueueUnreadable, with the last member's reason, if none answers."""
+    client = client_for(etcd)
+    try:
+        for _ in etcd.endpoints[1:]:
+            with contextlib.suppress(EtcdError):
+                return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
+        return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
+    except EtcdError as error:
+        raise QueueUnreadable(str(error)) from error
     finally:
         await client.close()
 
@@ -84,15 +117,10 @@ async def read(store: Store, keys: Keys) -> Queue:
 
 
 def _holds(position: int, entry: Entry, spec: Spec, seconds_left: int | None) -> bool:
-    """Foreign candidates know neither capacity nor suspension: the first key leads, as etcd's own election has it.
-
-    A lease that has expired holds nothing, though its key may still stand, as under etcd's CORRUPT alarm.
-    """
+    """A lease that has expired holds nothing, though its key may still stand, as under etcd's CORRUPT alarm."""
     if seconds_left is not None and seconds_left < 0:
         return False
-    if entry.record.foreign:
-        return position == 0
-    return position < spec.capacity and not spec.suspend
+    return holds(position, entry, spec)
 
 
 async def _leases(store: Store, entries: Sequence[Entry]) -> list[int | None]:

@@ -26,7 +26,7 @@ def show(console: Console, etcd: EmbeddedEtcd, *, keep: bool) -> None:
     _line(console, f"  {_leasehold()} exec --help")
     _line(console, "      runs a command, such as a cron job, on one of many hosts, with an etcd of yours")
     _line(console, f"  {_leasehold()} run --help")
-    _line(console, "      is the sidecar; README.md has it in a pod, and on a cluster by charts/leasehold")
+    _line(console, "      is the sidecar; README.md has quick starts, on a cluster, too")
 
 
 def show_commands(console: Console, etcd: EmbeddedEtcd, candidates: Sequence[Candidate]) -> None:

@@ -7,6 +7,7 @@ If that command is no longer pending, the answer is late and must be ignored.
 
 from __future__ import annotations
 
+from leasehold.election.reason import Code
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.records import dataclass
@@ -115,7 +116,7 @@ class Failed:
     """No answer, or an error. The outcome is unknown unless `refused`: then etcd said that nothing was done.
 
     `lease_gone` is etcd's answer that the lease named in the command does not exist. `unmarked` says that a Resign was
-    not sent, and never can be, because the resume file could not be marked before.
+    not sent, and never can be, because the resume file could not be marked before. `code` is the kind of failure.
     """
 
     op: int
@@ -123,6 +124,7 @@ class Failed:
     refused: bool = False
     lease_gone: bool = False
     unmarked: bool = False
+    code: Code = Code.ETCD_UNREACHABLE
 
 
 # --- events: watches -------------------------------------------------------------------------------------------------
@@ -153,9 +155,10 @@ class SpecChanged:
 
 @dataclass(frozen=True, slots=True)
 class WatchLost:
-    """Events may have been missed: cancelled, compacted, or the connection broke."""
+    """Events may have been missed: cancelled, compacted, or the connection broke. `code` is the kind of failure."""
 
     reason: str
+    code: Code = Code.ETCD_UNREACHABLE
 
 
 # --- events: this pod ------------------------------------------------------------------------------------------------
@@ -212,9 +215,14 @@ class WorkStopped:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the app says of itself; an unhealthy one neither joins nor stays."""
+    """What the app says of itself; an unhealthy one neither joins nor stays.
+
+    `problem` says what is wrong. `until` is the instant before which no answer of the app makes it healthy, if any.
+    """
 
     healthy: bool
+    problem: str = ""
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ request twice: only the caller knows whether a failed call may be repeated.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from leasehold.etcd import codec, methods
 from leasehold.etcd import rpc_pb2 as pb
@@ -25,6 +26,7 @@ from leasehold.etcd.model import (
     GrantAnswer,
     KeepAliveAnswer,
     Key,
+    ListedMember,
     Op,
     Put,
     PutAnswer,
@@ -36,9 +38,12 @@ from leasehold.etcd.model import (
     TxnAnswer,
     WatchBatch,
 )
+from leasehold.etcd.rotation import Rotation
 from leasehold.etcd.session import Session
 from leasehold.etcd.tls import TLSFiles, client_context
 from leasehold.etcd.watch import Watcher
+
+LARGEST_LEASE_ID: Final = 2**63 - 1
 
 
 class EtcdClient:
@@ -66,6 +71,16 @@ class EtcdClient:
         self._dialer = Dialer(parsed, tls or TLSFiles())
         self._session = Session(self._dialer, Authenticator(user, password_file), clock, timeout)
         self._keep_alives = KeepAlives(self._session)
+        self._rotation = Rotation(self._session, self._keep_alives, tls or TLSFiles())
+
+    @property
+    def common_name(self) -> str:
+        """The common name of the certificate by which etcd knows us, or last knew us; empty if there is none."""
+        return self._dialer.identity.common_name
+
+    def prove_by(self, key: Key) -> None:
+        """Take up a new certificate only if its user may write this key. Nothing is written."""
+        self._rotation.key = key
 
     @property
     def connects(self) -> int:
@@ -97,9 +112,14 @@ class EtcdClient:
         answer, _ = await self._session.call(methods.TXN, request, timeout)
         return codec.txn_answer(answer)
 
-    async def grant(self, ttl: int, *, timeout: float | None = None) -> GrantAnswer:
-        """A fresh lease of `ttl` seconds, its id chosen by etcd."""
-        request = pb.LeaseGrantRequest(TTL=ttl)
+    async def grant(self, ttl: int, *, lease: int = 0, timeout: float | None = None) -> GrantAnswer:
+        """A fresh lease of `ttl` seconds.
+
+        Its id is random, unless `lease` is what it is to be. Until a key is attached to a lease, etcd lets every user
+        renew, revoke and use it, so nobody must be able to guess its id: those that etcd chooses follow each other.
+        Refused if there is a lease of that id.
+        """
+        request = pb.LeaseGrantRequest(TTL=ttl, ID=lease or 1 + secrets.randbelow(LARGEST_LEASE_ID))
         answer, sent = await self._session.call(methods.LEASE_GRANT, request, timeout)
         if answer.error:
             raise Refused(f"etcd granted no lease: {answer.error}", Code.UNKNOWN, answer.error)
@@ -134,8 +154,14 @@ class EtcdClient:
         answer, _ = await self._session.call(methods.STATUS, pb.StatusRequest(), timeout)
         return codec.status_answer(answer)
 
+    async def members(self, *, timeout: float | None = None) -> tuple[ListedMember, ...]:
+        """The cluster's members, as the one at the other end knows them."""
+        answer, _ = await self._session.call(methods.MEMBER_LIST, pb.MemberListRequest(), timeout)
+        return codec.listed_members(answer)
+
     async def close(self) -> None:
         """Close the connection: what is under way fails, watchers are lost, later calls are not sent."""
+        self._rotation.close()
         self._session.auth.close()
         await self._dialer.close()
 

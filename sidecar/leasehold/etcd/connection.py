@@ -27,6 +27,7 @@ from leasehold.etcd.errors import (
     translate,
 )
 from leasehold.etcd.grpc_call import Call
+from leasehold.etcd.identity import Identity
 from leasehold.etcd.methods import Method
 from leasehold.threads.resolver import Address
 
@@ -50,6 +51,10 @@ class Connection:
         """The id of the member that answered last."""
         self.proven = False
         """Whether etcd has answered a call on it."""
+        self.identity = Identity()
+        """Who we are to etcd on it."""
+        self.awaited = 0
+        """How many requests on it wait for an answer."""
         self._on_lost = on_lost
         self._calls: set[Call] = set()
         self._channel = Channel(endpoint, self.close)
@@ -58,8 +63,9 @@ class Connection:
         shown = self.endpoint.host not in (self.address.host, "") and self.address.host
         return f"{self.endpoint.url} ({shown})" if shown else self.endpoint.url
 
-    async def open(self, context: ssl.SSLContext | None) -> None:
-        """Connect. Raises Unreachable; the caller bounds the time."""
+    async def open(self, context: ssl.SSLContext | None, identity: Identity) -> None:
+        """Connect as `identity`, which `context` presents. Raises Unreachable; the caller bounds the time."""
+        self.identity = identity
         await self._channel.open(self.address, context)
 
     async def call(self, method: Method[Q, A], request: Q, metadata: Mapping[str, str], timeout: float) -> A:
@@ -68,6 +74,7 @@ class Connection:
             raise NotSent(f"no connection to {self}: {self.lost}")
         unary = _Unary()
         call = self.begin(method, metadata, unary.take, unary.end)
+        self.awaited += 1
         self.send(call, request, end=True)
         try:
             # Not asyncio.timeout: it discards an answer that came in the turn of the loop in which the time ran out, as
@@ -79,6 +86,7 @@ class Connection:
         except (RpcError, DecodeError) as error:
             raise _as_sent(call, self.failure(error)) from error
         finally:
+            self.awaited -= 1
             self.cancel(call)
 
     def begin(

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
 from leasehold.etcd.errors import BadSetting, NotSent
-from leasehold.etcd.tls import TLSFiles, client_context
+from leasehold.etcd.identity import Identity, load
+from leasehold.etcd.tls import TLSFiles
 from leasehold.threads.daemon_thread import run_in_daemon_thread
 from leasehold.threads.resolver import Address
 
@@ -42,6 +43,10 @@ class Dialer:
     def __init__(self, endpoints: Sequence[Endpoint], tls: TLSFiles) -> None:
         self.connects = 0
         """Connections attempted so far."""
+        self.identity = Identity()
+        """Who we are to etcd on the live connection, or were on the last one."""
+        self.on_connected: Callable[[], None] = lambda: None
+        """Called when a connection has come about. It must not block."""
         self._targets = [Target(endpoint) for endpoint in endpoints]
         self._tls = tls
         self._next = 0
@@ -130,7 +135,7 @@ class Dialer:
         self.connects += 1
         try:
             async with asyncio.timeout_at(until) as self._limit:
-                await connection.open(await self._context(target.endpoint))
+                await connection.open(*await self._context(target.endpoint))
             self._adopt(connection, target)
         except (Unreachable, BadSetting, OSError) as error:  # TimeoutError is an OSError
             target.failed(address, asyncio.get_running_loop().time())
@@ -146,14 +151,37 @@ class Dialer:
         self._refuse_if_closed()
         if connection.lost is not None:
             raise Unreachable(connection.lost)
-        self._current = connection
+        self._current, self.identity = connection, connection.identity
         self._next = self._targets.index(target)
+        self.on_connected()
         self._say(logging.DEBUG if self._unfit else logging.INFO, f"connected to etcd at {connection}")
         self._failure, self._unfit = "", False
 
-    async def _context(self, endpoint: Endpoint) -> ssl.SSLContext | None:
+    async def _context(self, endpoint: Endpoint) -> tuple[ssl.SSLContext | None, Identity]:
         """Read the certificate files, which may lie on a disk that hangs. Raises BadSetting, and OSError."""
-        return await run_in_daemon_thread(lambda: client_context(self._tls), "certificates") if endpoint.tls else None
+        if not endpoint.tls:
+            return None, Identity()
+        return await run_in_daemon_thread(lambda: load(self._tls), "certificates")
+
+    @property
+    def current(self) -> Connection | None:
+        """The live connection, if there is one."""
+        return self._current
+
+    def successor_of(self, connection: Connection) -> Connection:
+        """A connection to where this one leads, not open yet."""
+        self.connects += 1
+        return Connection(connection.endpoint, connection.address, self._lost)
+
+    def change_over(self, before: Connection, after: Connection) -> bool:
+        """Use an open connection instead of the live one, which stays open for what is under way on it.
+
+        False if one of the two has been lost meanwhile, or is not in use any more.
+        """
+        if self._closed or self._current is not before or after.lost is not None:
+            return False
+        self._current, self.identity = after, after.identity
+        return True
 
     def answered(self, connection: Connection, member: int) -> None:
         """Note that this member of etcd answered on this connection: the endpoint's record is clean again."""

@@ -60,6 +60,11 @@ class EtcdError(Exception):
         super().__init__(reason)
         self.reason = reason
 
+    @property
+    def concerns_login(self) -> bool:
+        """Whether the user, the password or the rights are what is wrong."""
+        return False
+
 
 class Refused(EtcdError):
     """etcd answered with an error, and did nothing of what was asked."""
@@ -76,13 +81,41 @@ class Refused(EtcdError):
         return self.message == _LEASE_NOT_FOUND
 
     @property
+    def users_changed(self) -> bool:
+        """Whether etcd's users changed after it had looked up the caller: the same request may pass at once."""
+        return self.message == _USERS_CHANGED
+
+    @property
     def stale_token(self) -> bool:
         """Whether a fresh authentication token may be all that was missing."""
         return self.code is Code.UNAUTHENTICATED or self.message in _TOKEN_MESSAGES
 
+    @property
+    def concerns_login(self) -> bool:
+        """Whether etcd objects to who asks, and not to what is asked."""
+        return self.stale_token or self.code is Code.PERMISSION_DENIED
+
+
+class LoginRefused(Refused):
+    """etcd does not take the user name or the password."""
+
+    @property
+    def concerns_login(self) -> bool:
+        """It does, whatever status etcd answers."""
+        return True
+
 
 class NotSent(EtcdError):
     """The request never left this process: there was no connection, no token, or the client is closed."""
+
+
+class NoPassword(NotSent):
+    """The request never left this process, because the password could not be read."""
+
+    @property
+    def concerns_login(self) -> bool:
+        """It does: no login is tried."""
+        return True
 
 
 class OutcomeUnknown(EtcdError):
@@ -127,10 +160,12 @@ _DECIDED: Final = frozenset(
     }
 )
 
+_USERS_CHANGED: Final = "etcdserver: revision of auth store is old"
+
 _TOKEN_MESSAGES: Final = frozenset(
     {
         "etcdserver: invalid auth token",
-        "etcdserver: revision of auth store is old",
+        _USERS_CHANGED,
         "etcdserver: user name is empty",
     }
 )

@@ -45,7 +45,7 @@ class KeepAlives:
     async def keep_alive(self, lease: int, timeout: float | None) -> KeepAliveAnswer:
         """Renew a lease; a ttl of 0 or less in the answer says that it is gone. Raises EtcdError."""
         deadline = self._session.deadline(timeout)
-        return await self._session.with_token(lambda: self._attempt(lease, deadline))
+        return await self._session.with_token(deadline, lambda: self._attempt(lease, deadline))
 
     async def _attempt(self, lease: int, deadline: Deadline) -> KeepAliveAnswer:
         connection, metadata = await self._session.ready(deadline)
@@ -53,12 +53,21 @@ class KeepAlives:
             self._lane = _Lane(self._session, connection, metadata)
         return await self._lane.renew(lease, deadline)
 
+    def goes_over(self, connection: Connection) -> bool:
+        """Whether leases are renewed over this connection."""
+        return self._lane is not None and not self._lane.ended and self._lane.connection is connection
+
+    def has_renewed_over(self, connection: Connection) -> bool:
+        """Whether a lease was renewed over this connection."""
+        return self.goes_over(connection) and self._lane is not None and self._lane.answered
+
 
 class _Lane:
     """One keep-alive stream on one connection, with the requests that wait for an answer on it."""
 
     def __init__(self, session: Session, connection: Connection, metadata: Mapping[str, str]) -> None:
         self.connection = connection
+        self.answered = False
         self._session = session
         self._metadata = metadata
         self._waiting: deque[_Renewal] = deque()
@@ -71,9 +80,13 @@ class _Lane:
     async def renew(self, lease: int, deadline: Deadline) -> KeepAliveAnswer:
         renewal = _Renewal(lease)
         self._waiting.append(renewal)
+        self.connection.awaited += 1
         self._stream.send(LeaseKeepAliveRequest(ID=lease), lambda: self._about_to_send(renewal))
-        # A caller that is cancelled leaves its renewal in the queue, for the answer that is still to come.
-        await asyncio.wait((renewal.answer,), timeout=deadline.left())
+        try:
+            # A caller that is cancelled leaves its renewal in the queue, for the answer that is still to come.
+            await asyncio.wait((renewal.answer,), timeout=deadline.left())
+        finally:
+            self.connection.awaited -= 1
         if not renewal.answer.done():
             renewal.answer.cancel()
             raise self.connection.silent(deadline.timeout)
@@ -88,6 +101,7 @@ class _Lane:
             self.connection.close("a keep-alive answer came that belongs to no request")
             return
         self._waiting.popleft()
+        self.answered = True
         self._session.dialer.answered(self.connection, message.header.member_id)
         if not renewal.answer.done():
             renewal.answer.set_result(KeepAliveAnswer(origin_of(message.header), message.ID, message.TTL, renewal.sent))

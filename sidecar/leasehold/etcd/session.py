@@ -27,6 +27,9 @@ left would time out for nothing, and take a good connection with it.
 _TOKENS: Final = 3
 """How many tokens a call tries at most."""
 
+_TRIES_WITHOUT_TOKEN: Final = 10
+"""How often a call without a token is made at most while etcd's users change. A try costs little, unlike a login."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -46,23 +49,26 @@ class Session:
         connection = await self.dialer.connection(deadline.for_connecting)
         return connection, await self.auth.metadata(connection, deadline.left_for_connecting())
 
-    async def with_token(self, attempt: Callable[[], Awaitable[R]]) -> R:
+    async def with_token(self, deadline: Deadline, attempt: Callable[[], Awaitable[R]]) -> R:
         """Do something again when it was refused for its token: nothing was done the first time.
 
-        A second refusal may be that of a token which another call has fetched, and which is old by now, too.
+        A second refusal may be that of a token which another call has fetched, and which is old by now, too. A client
+        that is known by its certificate has no token, and is refused only while etcd's users change.
         """
-        for _ in range(_TOKENS - 1):
+        for _ in range((_TOKENS if self.auth.enabled else _TRIES_WITHOUT_TOKEN) - 1):
             try:
                 return await attempt()
             except Refused as error:
-                if not (error.stale_token and self.auth.enabled):
+                again = error.stale_token if self.auth.enabled else error.users_changed
+                # a try without time left would get no answer in time, and take a good connection with it
+                if not again or deadline.left_for_connecting() <= 0:
                     raise
         return await attempt()
 
     async def call(self, method: Method[Q, A], request: Q, timeout: float | None) -> tuple[A, float]:
         """Make one call; its answer, and the instant just before it was sent. Raises EtcdError."""
         deadline = self.deadline(timeout)
-        return await self.with_token(lambda: self._attempt(method, request, deadline))
+        return await self.with_token(deadline, lambda: self._attempt(method, request, deadline))
 
     async def _attempt(self, method: Method[Q, A], request: Q, deadline: Deadline) -> tuple[A, float]:
         connection, metadata = await self.ready(deadline)

@@ -20,7 +20,9 @@ class Record:
     """Who a candidate is, as it says itself in the value of its key.
 
     `incarnation` names the process that may act for the key; `yield_to` is the identity of the candidate that a
-    holder is handing over to. A `foreign` record was not written by Leasehold: its text is its identity.
+    holder is handing over to. `certificate` is the common name by which the candidate is connected to etcd, empty
+    without a client certificate: etcd itself does not tell that. A `foreign` record was not written by Leasehold: its
+    text is its identity.
     """
 
     identity: str
@@ -32,6 +34,7 @@ class Record:
     priority: int = 0
     incarnation: str = ""
     yield_to: str = ""
+    certificate: str = ""
     foreign: bool = False
 
     def encode(self) -> bytes:
@@ -46,6 +49,7 @@ class Record:
             "priority": self.priority,
             "incarnation": self.incarnation,
             "yieldTo": self.yield_to,
+            "certificate": self.certificate,
         }
         kept = {name: value for name, value in named.items() if value or name in ("identity", "incarnation")}
         return json.dumps(kept, separators=(",", ":"), ensure_ascii=False).encode()
@@ -66,10 +70,21 @@ class Record:
             priority=fields.get("priority", 0),
             incarnation=fields["incarnation"],
             yield_to=fields.get("yieldTo", ""),
+            certificate=fields.get("certificate", ""),
         )
 
 
-_RECORD_TEXTS: Final = ("identity", "pod", "podNamespace", "podUID", "node", "group", "incarnation", "yieldTo")
+_RECORD_TEXTS: Final = (
+    "identity",
+    "pod",
+    "podNamespace",
+    "podUID",
+    "node",
+    "group",
+    "incarnation",
+    "yieldTo",
+    "certificate",
+)
 
 
 def _is_ours(fields: Mapping[str, Any]) -> bool:

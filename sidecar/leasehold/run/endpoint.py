@@ -85,12 +85,6 @@ class _Endpoint:
         ready = snapshot.state in READY_STATES
         fields: dict[str, object] = {"ready": ready, "state": snapshot.state.value}
         if not ready:
-            fields["reason"] = _UNREADY[snapshot.state]
+            status = LeadershipStatus.at(snapshot, self._publisher.clock())
+            fields |= status.reason_fields(self._wall())
         return answer(fields, 200 if ready else 503)
-
-
-_UNREADY: Final = {
-    State.IDLE: "not in the queue: paused, unhealthy, stopping, or waiting for its next attempt to join",
-    State.JOINING: "joining the queue",
-    State.YIELDING: "giving up its place in the queue",
-}

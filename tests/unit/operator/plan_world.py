@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
+from leasehold.lock.stored import StoredLock, StoredSpec
 from leasehold.operator.plan.model import (
     DeleteSpec,
     EndedCandidate,
@@ -24,8 +25,6 @@ from leasehold.operator.plan.model import (
     PutSpec,
     ReconcilePlan,
     Situation,
-    StoredLock,
-    StoredSpec,
 )
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock

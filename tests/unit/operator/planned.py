@@ -16,7 +16,8 @@ from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
-from leasehold.operator.plan.model import EtcdState, Memory, ReconcilePlan, Situation, StoredLock, StoredSpec
+from leasehold.lock.stored import StoredLock, StoredSpec
+from leasehold.operator.plan.model import EtcdState, Memory, ReconcilePlan, Situation
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, LockSpec
 

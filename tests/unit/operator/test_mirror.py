@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.candidate.listing import Listing, owner_of
 from leasehold.etcd.model import KeyValue, WatchEvent
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
-from leasehold.operator.plan.model import EndedCandidate, StoredLock
+from leasehold.lock.stored import StoredLock
+from leasehold.operator.plan.model import EndedCandidate
 from leasehold.operator.watch import mirror as mirror_module
-from leasehold.operator.watch.mirror import Listing, Mirror, owner_of
+from leasehold.operator.watch.mirror import Mirror
 
 ROOT = "/r"
 LOCK = LockName("shop", "billing")

@@ -1,25 +1,14 @@
-"""The README documents every field, condition and event of Locks that the schema and the operator have."""
+"""The page of Locks documents every condition and event of Locks that the operator has."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
-
-import yaml
 
 from leasehold.operator.plan import conditions
 from leasehold.operator.plan import plan as planning
+from tests.support.documentation import ROOT, table
 
-ROOT = Path(__file__).parents[3]
-README = (ROOT / "README.md").read_text()
-
-
-def table(head: str) -> list[list[str]]:
-    """The rows below this head of a table."""
-    (rest,) = README.split(f"| {head} |\n")[1:]
-    rows = rest.split("\n\n")[0].splitlines()[1:]
-    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+PAGE = "manifests/README.md"
 
 
 def calls(name: str) -> Iterator[list[str]]:
@@ -42,27 +31,17 @@ def reasons() -> set[tuple[str, str, str]]:
     return found | {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
 
 
-def test_every_field_is_documented() -> None:
-    """Each has its default."""
-    crd = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
-    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    plain = {name: field["default"] for name, field in fields.items()}
-    shown = {name: value or '""' if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}
-    rows = table("field of `spec` (default) | what it does | what it does not promise: its limits")
-    assert [row[0] for row in rows] == [f"`{name}` ({default})" for name, default in shown.items()]
-
-
 def test_every_condition_is_documented() -> None:
     """Each has its reasons."""
     told, kind = set(), ""
-    for row in table("condition | status | reason | meaning"):
+    for row in table("condition | status | reason | meaning", PAGE):
         kind = row[0].strip("`") or kind
         told |= {(kind, row[1], reason) for reason in re.findall(r"`(\w+)`", row[2])}
     assert told == reasons()
 
 
 def test_every_event_is_documented() -> None:
-    told = {word for row in table("event | when") for word in re.findall(r"`(\w+)`", row[0])}
+    told = {word for row in table("event | when", PAGE) for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
     own = {name for name, *_ in calls("Event") if name}
     assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # EtcdUnavailable is its event

@@ -8,7 +8,8 @@ import pytest
 
 from leasehold.lock.names import LockName
 from leasehold.lock.spec import Spec
-from leasehold.operator.plan.model import EtcdState, Evict, Memory, PutSpec, ReconcilePlan, StoredSpec
+from leasehold.lock.stored import StoredSpec
+from leasehold.operator.plan.model import EtcdState, Evict, Memory, PutSpec, ReconcilePlan
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER
 from tests.unit.operator.planned import CLUSTER, candidate, declared, is_idle, lock, names, reason, settled, situation

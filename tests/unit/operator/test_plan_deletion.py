@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from leasehold.lock.spec import Spec
-from leasehold.operator.plan.model import DeleteSpec, EtcdState, Evict, Memory, PutSpec, StoredSpec
+from leasehold.lock.stored import StoredSpec
+from leasehold.operator.plan.model import DeleteSpec, EtcdState, Evict, Memory, PutSpec
 from leasehold.operator.plan.plan import plan
 from tests.unit.operator.planned import candidate, declared, is_idle, lock, reason, settled, situation
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from leasehold.lock.spec import Spec
-from leasehold.operator.plan.model import Memory, StoredSpec
+from leasehold.lock.stored import StoredSpec
+from leasehold.operator.plan.model import Memory
 from leasehold.operator.plan.plan import plan
 from tests.unit.operator.plan_world import HOWS, Interruption, World
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from leasehold.lock.record import Record
 from leasehold.lock.spec import Spec
+from leasehold.lock.stored import StoredLock, StoredSpec
 from leasehold.operator.plan.model import (
     DeleteSpec,
     EndedCandidate,
@@ -19,8 +20,6 @@ from leasehold.operator.plan.model import (
     PutSpec,
     ReconcilePlan,
     Situation,
-    StoredLock,
-    StoredSpec,
 )
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, parse

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import DEFAULT_TTL, Spec
-from leasehold.operator.plan.model import Memory, Situation, StoredLock
+from leasehold.lock.stored import StoredLock
+from leasehold.operator.plan.model import Memory, Situation
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.status import RecordedStatus, timestamp
 from leasehold.operator.plan.token_limits import highest_limit, is_rolled_back, token_on_record

@@ -9,27 +9,10 @@ from typing import Any
 
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
-from leasehold.lock.spec import Spec
+from leasehold.lock.stored import StoredLock
 from leasehold.operator.plan.resource import Lock
 
 # --- what etcd holds ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StoredSpec:
-    """A lock's spec key as stored in etcd. `spec` is None if the value cannot be decoded."""
-
-    value: bytes
-    mod_revision: int
-    spec: Spec | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLock:
-    """All keys of one lock. `queue` is in order of create revisions and includes foreign candidates."""
-
-    spec: StoredSpec | None = None
-    queue: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import Final
 
 from leasehold.etcd.errors import EtcdError
 from leasehold.lock.names import LockName
+from leasehold.lock.stored import StoredLock
 from leasehold.operator.plan.model import (
     DeleteSpec,
     EtcdOperation,
@@ -29,7 +30,6 @@ from leasehold.operator.plan.model import (
     PutSpec,
     ReconcilePlan,
     Situation,
-    StoredLock,
 )
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock
