@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -238,12 +239,15 @@ def test_one_release_serves_a_cluster(api: ControlPlane, helm: Callable[..., str
         helm("install", "another", LEASEHOLD, *values(**OWN))
 
 
-def test_upgrade_keeps_the_crd(api: ControlPlane, helm: Callable[..., str]) -> None:
-    """An upgrade does not delete the CRD of the release, and all Locks with it."""
-    marks = {"meta.helm.sh/release-name": "leasehold", "meta.helm.sh/release-namespace": NAMESPACE}
+def test_crd_that_helm_did_not_make(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """It is told, with the commands by which a release has it; then no upgrade deletes it, and all Locks with it."""
     crd = "customresourcedefinitions", "locks.leasehold.dev"
-    api.patch(*crd, {"metadata": {"annotations": marks, "labels": {"app.kubernetes.io/managed-by": "Helm"}}})
+    marks = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
     try:
+        with pytest.raises(HelmFailed, match="is here already, and Helm did not make it") as told:
+            helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "crds.enabled": True}))
+        for command in re.findall(r"kubectl ((?:annotate|label) .*?)(?: and |, )", str(told.value)):
+            api.kubectl(*command.split())
         helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "crds.enabled": True, "crds.keep": False}))
         with pytest.raises(HelmFailed, match=r"crds\.enabled=false would delete the CRD, and all Locks with it"):
             helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN))

@@ -16,7 +16,7 @@ def images(text: str) -> set[str]:
 def test_images_are_named_once_for_all() -> None:
     """A registry for all, by the chart's value or the whole installation's; a digest; a name with its own registry."""
     digest = f"sha256:{'0' * 64}"
-    plain = {"leasehold-operator:0.1.0", "leasehold:0.1.0", "gcr.io/etcd-development/etcd:v3.7.3"}
+    plain = {"leasehold-operator:0.1.0", "leasehold:0.1.0", "etcd:v3.7.3"}
     assert images(render(LEASEHOLD)) == plain
     mine = {f"mine.example:5000/x/{name.rpartition('/')[2]}" for name in plain}
     assert images(render(LEASEHOLD, *values(imageRegistry="mine.example:5000/x/"))) == mine

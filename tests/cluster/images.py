@@ -20,7 +20,7 @@ DOCKER: Final = "docker.io/library/"
 """What every node puts before an image's name that has no host."""
 SIDECAR: Final = f"{DOCKER}leasehold:{__version__}"
 OPERATOR: Final = f"{DOCKER}leasehold-operator:{__version__}"
-ETCD: Final = f"gcr.io/etcd-development/etcd:{ETCD_VERSION}"
+ETCD: Final = f"{DOCKER}etcd:{ETCD_VERSION}"
 APP: Final = "leasehold.test/app:1"
 
 
