@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from leasehold.lock.names import LockName
 from leasehold.operator.certificates.subject import Leaf, Subject
+from leasehold.records import dataclass
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
