@@ -21,7 +21,9 @@ _KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "c
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 STARTUP: Final = "startup"
 """The gate that keeps the pod's own containers from starting before it leads."""
-GATES: Final = ("readiness", "label", STARTUP)
+LABEL: Final = "label"
+"""The gate by which a pod is Ready while it may lead; the operator labels the one that does."""
+GATES: Final = ("readiness", LABEL, STARTUP)
 _JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
 
 T = TypeVar("T")

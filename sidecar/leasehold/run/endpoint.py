@@ -23,8 +23,7 @@ from leasehold.http import lean_aiohttp as aio
 from leasehold.http.scrape import Exposition
 from leasehold.http.server import App, answer
 from leasehold.run.event_stream import Streams
-
-READY_STATES: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
+from leasehold.run.leader_label import STALE_LABEL, LeaderLabel
 
 
 def make_app(
@@ -34,9 +33,10 @@ def make_app(
     *,
     wall: Callable[[], float] = time.time,
     streams: Streams | None = None,
+    label: LeaderLabel | None = None,
 ) -> App:
     """The public routes. `alive` returns whether the election's loop turns; `wall` is for display only."""
-    endpoint = _Endpoint(publisher, alive, wall)
+    endpoint = _Endpoint(publisher, alive, wall, label)
     streams = streams or Streams(publisher, wall)
     app = App()
     app.get("/leader", endpoint.leader)
@@ -53,10 +53,13 @@ def make_app(
 class _Endpoint:
     """The routes that need only a snapshot and the clock."""
 
-    def __init__(self, publisher: Publisher, alive: Callable[[], bool], wall: Callable[[], float]) -> None:
+    def __init__(
+        self, publisher: Publisher, alive: Callable[[], bool], wall: Callable[[], float], label: LeaderLabel | None
+    ) -> None:
         self._publisher = publisher
         self._alive = alive
         self._wall = wall
+        self._label = label
 
     async def leader(self, request: aio.BaseRequest) -> aio.Response:
         """200 while this sidecar holds the lock, otherwise 503."""
@@ -80,13 +83,15 @@ class _Endpoint:
         return answer({"alive": False, "reason": "the election loop has not turned for too long"}, 503)
 
     async def readyz(self, request: aio.BaseRequest) -> aio.Response:
-        """200 while this sidecar has a place in the queue."""
+        """200 while this sidecar has a place in the queue, unless the pod is labelled as a leader that it is not."""
         snapshot = self._publisher.snapshot
-        ready = snapshot.state in READY_STATES
-        fields: dict[str, object] = {"ready": ready, "state": snapshot.state.value}
-        if not ready:
-            fields["reason"] = _UNREADY[snapshot.state]
-        return answer(fields, 200 if ready else 503)
+        reason = _UNREADY.get(snapshot.state, "")
+        if self._label is not None and await self._label.is_wrong(snapshot.is_holding):
+            reason = reason or STALE_LABEL
+        fields: dict[str, object] = {"ready": not reason, "state": snapshot.state.value}
+        if reason:
+            fields["reason"] = reason
+        return answer(fields, 503 if reason else 200)
 
 
 _UNREADY: Final = {
