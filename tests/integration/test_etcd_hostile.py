@@ -121,6 +121,7 @@ async def test_closing_while_connecting() -> None:
 
 OK_HEADERS = [(":status", "200"), ("content-type", "application/grpc")]
 RANGE = RangeResponse(header=ResponseHeader(cluster_id=1, member_id=1)).SerializeToString()
+OF_KINE = RangeResponse(header=ResponseHeader(revision=1)).SerializeToString()
 
 
 def framed(message: bytes, *, compressed: bool = False) -> bytes:
@@ -270,7 +271,7 @@ def refusing(status: int, message: str) -> Answer:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (well(RANGE), "is not an etcd that Leasehold can lead on: .* \\(kine answers so\\)"),
+        (well(OF_KINE), "is not an etcd that Leasehold can lead on: .* \\(kine answers so\\)"),
         (refusing(9, "etcdserver: rpc not supported for learner"), "it is a learner, .*: name a voting member"),
         (refusing(15, "etcdserver: corrupt cluster"), "its CORRUPT alarm is on"),
     ],

@@ -18,7 +18,7 @@ import pytest
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, wait_for
-from tests.support.exec_peers import Signalled, options, outcome, parent_name, prefixes, state
+from tests.support.exec_peers import Signalled, options, outcome, own_name, parent_name, prefixes, state
 
 Peers = dict[str, list[str]]
 
@@ -104,6 +104,7 @@ def test_signal_to_a_stopped_command(name: str, peers: Peers) -> None:
     """It is continued, as by timeout: otherwise it would not see the signal."""
     for peer in sorted({"leasehold", "timeout"} & set(peers)):
         with Signalled(peers[peer], f"trap - {name}; echo $$; exec sleep 600") as one:
+            wait_for(lambda pid=one.pid: own_name(pid) == "sleep", "the shell, which ignores QUIT, to be gone")  # type: ignore[misc]  # as below
             os.kill(one.pid, signal.SIGSTOP)
             wait_for(lambda pid=one.pid: state(pid) == "T", "the command to stop")  # type: ignore[misc]  # no type for a lambda's default
             one.signal(signal.Signals[f"SIG{name}"])

@@ -50,6 +50,7 @@ def test_leader_of_a_holder(sidecar_factory: Factory, stored: StoredLock) -> Non
         "key": entry.key,
         "leader": "a",
         "position": 0,
+        **dict.fromkeys(("reason", "reasonCode", "reasonSince", "reasonUntil")),
     }
 
 
@@ -62,7 +63,10 @@ def test_leader_of_a_waiter(sidecar_factory: Factory) -> None:
     assert reply.status == 503
     assert reply.headers["cache-control"] == "no-store"
     assert "leasehold-token" not in reply.headers
-    assert reply.fields == {
+    fields = reply.fields
+    since = datetime.fromisoformat(fields.pop("reasonSince"))
+    assert abs(datetime.now(UTC) - since) < timedelta(minutes=5)
+    assert fields == {
         "lock": LOCK,
         "identity": "b",
         "leading": False,
@@ -72,6 +76,9 @@ def test_leader_of_a_waiter(sidecar_factory: Factory) -> None:
         "leader": "a",
         "since": None,
         "position": 1,
+        "reason": "others stand ahead in the queue: 1 ahead; a is the first",
+        "reasonCode": "behind",
+        "reasonUntil": None,
     }
 
 

@@ -93,10 +93,15 @@ def state(pid: int) -> str:
         return ""
 
 
+def own_name(pid: int) -> str:
+    """The name of a process, as `ps` shows it."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
 def parent_name(pid: int) -> str:
     """The name of a process's parent, as `ps` shows it."""
     parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
-    return Path(f"/proc/{parent}/comm").read_text().strip()
+    return own_name(int(parent))
 
 
 class Screen:

@@ -76,6 +76,7 @@ def test_verdicts_alternate_and_each_is_earned(answers: list[bool]) -> None:
 
 
 async def test_only_changes_are_submitted() -> None:
+    """The verdict, what is wrong, and until when no answer counts."""
     answers = iter(["refused", "", "", "500", "500", "500", "", "", "", "", "", ""])
     now, submitted = 0.0, list[Event]()
 
@@ -92,7 +93,14 @@ async def test_only_changes_are_submitted() -> None:
     health = AppHealth("http://app", submitted.append, timing=TIMING, probe=probe, clock=lambda: now, sleep=sleep)
     with suppress(asyncio.CancelledError):
         await health.run()
-    assert submitted == [Health(True), Health(False), Health(True)]
+    again = "it answers well again, but has failed too often of late"
+    assert submitted == [
+        Health(False, "refused"),
+        Health(True),
+        Health(False, "500", until=14.0),
+        Health(False, again, until=14.0),
+        Health(True),
+    ]
 
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -216,7 +224,12 @@ async def test_run_probes_over_http() -> None:
     status = 200
     await until(lambda: submitted == [Health(True)])
     status = 503
-    await until(lambda: submitted == [Health(True), Health(False)])
+    await until(lambda: len(submitted) == 2)
+    health = submitted[1]
+    assert isinstance(health, Health)
+    assert not health.healthy
+    assert health.problem == f"http://{listener.address}/healthz answered 503"
+    assert health.until is not None
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -13,6 +13,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.exec.stop_schedule import can_start
 from leasehold.lock.names import LockName
 from leasehold.settings import flags
 from leasehold.settings.config import (
@@ -362,6 +363,8 @@ def test_the_grace_fits_into_every_lease(ttl: int, max_drift: float) -> None:
         assert longest >= 0
         assert believed - longest - KILL_MARGIN_SECONDS > ttl / 3
         assert grace_mistake(longest + 0.1, ttl, max_drift) is not None
+        assert can_start(0.0, believed, longest + KILL_MARGIN_SECONDS, ttl)
+        assert not can_start(believed - ttl / 3, believed, believed / 2, ttl)
 
 
 def test_a_drift_that_leaves_no_time_to_stop() -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election import knowledge, lifecycle, pod, queued, yielding
+from leasehold.election import knowledge, lifecycle, pod, queued, why_not, yielding
 from leasehold.election.election import TRANSITIONS
 from leasehold.election.invariants import HELD_AGAIN, INVARIANTS, LEADS_ELSEWHERE, OTHER_TOKEN, InvariantBroken
 from leasehold.election.machine import Handover, Machine, PendingRequest
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.spec import Spec
 from tests.simulation.plant import Function, Mutant, replaces
@@ -130,6 +131,18 @@ class RetryForgotten(Bug):
         script = Script()
         script.feed(ev.Start())
         script.fail(cmd.ReadSpec)
+
+
+class ReasonWhileLeading(Bug):
+    invariant = "a reason is there exactly while it does not lead"
+
+    @replaces(why_not._found)
+    def _found(original: Function, machine: Machine, now: float) -> Reason:
+        return Reason(Code.STARTING)
+
+    @staticmethod
+    def happens() -> None:
+        held()
 
 
 class BackFromYielding(Bug):

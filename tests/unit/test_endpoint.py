@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from leasehold.candidate.publisher import Publisher
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import State
 from leasehold.http.listener import Listener, listen
 from leasehold.run.endpoint import make_app
@@ -60,7 +61,30 @@ async def test_leader_is_200_with_the_token_while_holding(world: World) -> None:
         "leader": "billing-0",
         "since": "2001-09-09T01:46:30Z",
         "position": 0,
+        **dict.fromkeys(("reason", "reasonCode", "reasonSince", "reasonUntil")),
     }
+
+
+async def test_leader_says_why_not(world: World) -> None:
+    """The exact reason, since when, and until when."""
+    reason = Reason(Code.APP_UNHEALTHY, "no connection", since=90.0, until=248.0)
+    world.board.publish(replace(WAITING, state=State.IDLE, reason=reason))
+    for path in ("/leader", "/readyz"):
+        body = (await ask(world.listener, "GET", path)).json()
+        assert {name: value for name, value in body.items() if name.startswith("reason")} == {
+            "reason": "the app is unhealthy: no connection; no answer counts for another 148 s",
+            "reasonCode": "app-unhealthy",
+            "reasonSince": "2001-09-09T01:46:30Z",
+            "reasonUntil": "2001-09-09T01:49:08Z",
+        }
+
+
+async def test_a_passed_deadline_is_why(world: World) -> None:
+    """No event says so: the newest snapshot still holds."""
+    world.board.publish(HOLDING)
+    world.now = 115.0
+    body = (await ask(world.listener, "GET", "/leader")).json()
+    assert (body["reasonCode"], body["reasonSince"]) == ("unconfirmed", "2001-09-09T01:46:35Z")
 
 
 async def test_leader_is_503_and_names_the_leader_while_waiting(world: World) -> None:

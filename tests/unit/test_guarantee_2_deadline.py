@@ -7,7 +7,7 @@ import pytest
 from leasehold.election import commands as cmd
 from leasehold.election.snapshot import State
 from leasehold.lock.spec import Spec
-from tests.unit.election_script import FACTOR, deadline, held, record
+from tests.unit.election_script import FACTOR, deadline, held, record, waiting_behind
 
 # --- keeping it alive ------------------------------------------------------------------------------------------------
 
@@ -169,3 +169,18 @@ def test_an_old_confirming_read_says_nothing_new() -> None:
     script.come(record("second"))
     assert script.holding()
     assert script.election.dump()["etcd"]["spec"]["capacity"] == 2
+
+
+def test_a_new_holder_renews_its_lease_at_once() -> None:
+    """As a waiter it confirms every other keep-alive only: two thirds of its lease may be over."""
+    script, (first,) = waiting_behind("first")
+    script.doze()
+    script.answer(cmd.KeepAlive)
+    assert not script.pending()
+    script.wait(4.9)
+    script.drop(first)
+    assert script.holding()
+    assert deadline(script) == 1000.0 + 15 * FACTOR
+    script.wait(0.0)
+    script.answer(cmd.KeepAlive, cmd.ReadOwn)
+    assert deadline(script) == script.now + 15 * FACTOR

@@ -9,6 +9,7 @@ import pytest
 
 from leasehold.candidate.journal import QUIET_SECONDS, Journal
 from leasehold.candidate.publisher import Publisher
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, Snapshot, State
 from leasehold.lock.names import LockName
 from tests.support.http_client import until
@@ -71,6 +72,18 @@ async def test_a_loss_names_its_cause(
     board.publish(HOLDING)
     board.publish(after)
     assert f"lost leadership: {why}" in said(caplog)
+
+
+async def test_a_new_reason_is_told(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:
+    """Once: not again if only its detail changes."""
+    behind = replace(IDLE, state=State.WAITING, reason=Reason(Code.BEHIND, "2 ahead"))
+    board.publish(behind)
+    board.publish(replace(behind, reason=Reason(Code.BEHIND, "1 ahead")))
+    board.publish(replace(behind, reason=Reason(Code.SUSPENDED)))
+    assert said(caplog) == [
+        "does not lead: others stand ahead in the queue: 2 ahead",
+        "does not lead: the lock is suspended",
+    ]
 
 
 async def test_a_problem_is_told_once_and_its_end(board: Publisher, caplog: pytest.LogCaptureFixture) -> None:

@@ -29,6 +29,7 @@ def test_a_holder_before_its_deadline_leads() -> None:
         "leader": "billing-0",
         "since": "2001-09-09T01:46:30Z",
         "position": 0,
+        **dict.fromkeys(("reason", "reasonCode", "reasonSince", "reasonUntil")),
     }
 
 

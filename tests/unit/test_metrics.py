@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from leasehold import __version__
 from leasehold.candidate.metrics import Metrics, Observer
 from leasehold.candidate.publisher import Publisher
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, Snapshot, State
 from leasehold.lock.names import LockName
 
@@ -84,6 +85,18 @@ def test_exactly_one_state_is_1() -> None:
     world = World()
     values = {state: world.value("leasehold_state", state=state.value) for state in State}
     assert values == {state: float(state is State.WAITING) for state in State}
+
+
+def test_the_reason_in_force_is_shown() -> None:
+    """With its age; no other has a sample."""
+    world = World()
+    world.board.publish(replace(WAITING, reason=Reason(Code.BEHIND, since=97.0)))
+    assert world.value("leasehold_not_leading_seconds", reason="behind") == 3
+    world.board.publish(replace(WAITING, reason=Reason(Code.SUSPENDED, since=100.0)))
+    assert world.value("leasehold_not_leading_seconds", reason="behind") is None
+    assert world.value("leasehold_not_leading_seconds", reason="suspended") == 0
+    world.board.publish(HOLDING)
+    assert world.value("leasehold_not_leading_seconds", reason="suspended") is None
 
 
 def test_what_the_runner_observes() -> None:

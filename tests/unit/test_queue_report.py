@@ -41,9 +41,10 @@ def test_a_table_for_people() -> None:
         "Lock prod/db: held by db-0; 1 waiting.",
         "Not declared: no Lock resource stands behind it. TTL: each sidecar's own, else 15 s.",
         "",
-        "POSITION  HOLDS  IDENTITY      TOKEN  GROUP  PRIORITY   POD   NODE  LEASE LEFT",
-        "0         yes    db-0          17     7f9    3          db-0  n1    14 s",
-        "1         no     someone�else  21     -      (foreign)  -     -     unknown",
+        "POSITION  HOLDS  IDENTITY      TOKEN  GROUP  PRIORITY   POD   NODE  LEASE LEFT  WHY NOT",
+        "0         yes    db-0          17     7f9    3          db-0  n1    14 s        -",
+        "1         no     someone�else  21     -      (foreign)  -     -     unknown     "
+        "others stand ahead in the queue: 1 ahead; db-0 is the first",
     ]
 
 
@@ -108,8 +109,8 @@ def test_a_spec_that_cannot_be_read_is_said() -> None:
 
 def test_leases_that_are_odd() -> None:
     printed = as_table(queue((entry(0, 17, FOREIGN), None), (entry(5, 18, OURS), -1)))
-    assert printed.splitlines()[-2].endswith("no lease")
-    assert printed.splitlines()[-1].endswith("expired")
+    assert "  no lease  " in printed.splitlines()[-2]
+    assert "  expired  " in printed.splitlines()[-1]
 
 
 def test_an_expired_lease_holds_nothing() -> None:

@@ -77,6 +77,7 @@ def test_the_standing_is_there_from_the_start(world: World) -> None:
         "ended": False,
         "writtenAt": "2001-09-09T01:46:40Z",
         "validUntilUptime": None,
+        **dict.fromkeys(("reason", "reasonCode", "reasonSince", "reasonUntil")),
     }
 
 

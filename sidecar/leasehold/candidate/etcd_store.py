@@ -16,8 +16,9 @@ from leasehold.candidate.own_record import OwnRecord
 from leasehold.candidate.store import Question
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.reason import Code
 from leasehold.etcd.client import EtcdClient
-from leasehold.etcd.errors import EtcdError, NotSent, Refused
+from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.model import (
     Answered,
     Compare,
@@ -109,7 +110,8 @@ class EtcdStore:
             return await self._handlers[type(question)](question, timeout)
         except EtcdError as error:
             nothing_done = isinstance(error, (Refused, NotSent))
-            return ev.Failed(question.op, str(error), refused=nothing_done, lease_gone=_is_lease_gone(error))
+            gone = _is_lease_gone(error)
+            return ev.Failed(question.op, str(error), refused=nothing_done, lease_gone=gone, code=code_of(error))
 
     async def revoke(self, lease: int, timeout: float) -> str | None:
         """End a lease. None if it is gone, else why it may not be."""
@@ -147,7 +149,7 @@ class EtcdStore:
                 await self._add(watcher, watch)
                 await anext(watcher)  # it brings no batch, but raises when events may have been missed, or a bug
         except EtcdError as error:
-            return ev.WatchLost(str(error))
+            return ev.WatchLost(str(error), code_of(error))
         raise AssertionError("a watcher with a listener brings no batches")
 
     async def _add(self, watcher: Watcher, watch: cmd.Watch) -> None:
@@ -264,6 +266,16 @@ class EtcdStore:
 
     def _whole_queue(self) -> Get:
         return Get(self._keys.queue, end=prefix_end(self._keys.queue), sort=SortBy.CREATE)
+
+
+def code_of(error: EtcdError) -> Code:
+    """The kind of this failure, for whoever asks why a sidecar does not lead."""
+    if error.concerns_login:
+        return Code.ETCD_LOGIN
+    if isinstance(error, Refused):
+        return Code.ETCD_REFUSES
+    full = isinstance(error, OutcomeUnknown) and error.no_space
+    return Code.ETCD_FULL if full else Code.ETCD_UNREACHABLE
 
 
 def _is_lease_gone(error: EtcdError) -> bool:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from leasehold.candidate.publisher import Publisher
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Snapshot, State
 
 
@@ -40,6 +41,10 @@ class LeadershipStatus:
     position: int | None
     not_leading_because: str
     """Why this sidecar does not lead, in words for a log; empty while it leads. It is no part of `fields`."""
+    reason: Reason | None
+    """Why it does not lead, exactly; None while it leads."""
+    at_instant: float
+    """The instant that all this is as of."""
 
     @classmethod
     def at(cls, snapshot: Snapshot, now: float) -> LeadershipStatus:
@@ -57,6 +62,8 @@ class LeadershipStatus:
             leading_for=now - since if leading and since is not None else None,
             position=snapshot.position,
             not_leading_because="" if leading else _why_not(snapshot),
+            reason=None if leading else reason_at(snapshot),
+            at_instant=now,
         )
 
     def fields(self, wall: float) -> dict[str, Any]:
@@ -73,7 +80,31 @@ class LeadershipStatus:
             "leader": self.leader,
             "since": since,
             "position": self.position,
+            **self.reason_fields(wall),
         }
+
+    def reason_fields(self, wall: float) -> dict[str, str | None]:
+        """Why it does not lead, as JSON fields that are null while it does; `wall` as in `fields`."""
+        reason = self.reason
+        if reason is None:
+            return dict.fromkeys(("reason", "reasonCode", "reasonSince", "reasonUntil"))
+        offset = wall - self.at_instant
+        return {
+            "reason": reason.sentence(self.at_instant),
+            "reasonCode": reason.code.value,
+            "reasonSince": iso(reason.since + offset),
+            "reasonUntil": None if reason.until is None else iso(reason.until + offset),
+        }
+
+
+def reason_at(snapshot: Snapshot) -> Reason | None:
+    """Why a sidecar that does not lead does not, as the snapshot has it.
+
+    A holder whose deadline has passed is one before any event says so.
+    """
+    if snapshot.state is not State.HOLDING:
+        return snapshot.reason
+    return Reason(Code.UNCONFIRMED, (snapshot.last_error or "").rstrip("."), since=snapshot.deadline or 0.0)
 
 
 def _leader(snapshot: Snapshot, leading: bool) -> str | None:

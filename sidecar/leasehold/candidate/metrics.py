@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from leasehold import __version__
+from leasehold.candidate.leadership import LeadershipStatus
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Cause, Snapshot, State
 
@@ -112,6 +113,7 @@ class _Now(Collector):
                 float(snapshot.position),
             )
         yield _states(snapshot)
+        yield _reason(snapshot, now)
         yield InfoMetricFamily("leasehold_build", "The running version of Leasehold.", {"version": __version__})
 
     def describe(self) -> list[Metric]:
@@ -134,4 +136,17 @@ def _states(snapshot: Snapshot) -> Metric:
     )
     for state in State:
         family.add_metric([str(snapshot.lock), state.value], float(state is snapshot.state))
+    return family
+
+
+def _reason(snapshot: Snapshot, now: float) -> Metric:
+    """Only the reason in force has a sample: one for each code would be 25 series in each pod."""
+    family = GaugeMetricFamily(
+        "leasehold_not_leading_seconds",
+        "For how long this reason has kept this sidecar from leading; absent while it leads.",
+        labels=["lock", "reason"],
+    )
+    reason = LeadershipStatus.at(snapshot, now).reason
+    if reason is not None:
+        family.add_metric([str(snapshot.lock), reason.code.value], max(0.0, now - reason.since))
     return family

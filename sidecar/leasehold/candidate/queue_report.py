@@ -25,13 +25,13 @@ def as_json(queue: Queue) -> str:
         "deleting": spec.deleting,
         "preferredHolder": spec.preferred_holder or None,
         "preferredGroup": spec.preferred_group or None,
-        "candidates": [_fields(candidate) for candidate in queue.candidates],
+        "candidates": [_fields(queue, candidate) for candidate in queue.candidates],
     }
     return json.dumps({name: value for name, value in named.items() if value is not None}, indent=2) + "\n"
 
 
-def _fields(candidate: Candidate) -> dict[str, Any]:
-    entry, record = candidate.entry, candidate.entry.record
+def _fields(queue: Queue, candidate: Candidate) -> dict[str, Any]:
+    entry, record, reason = candidate.entry, candidate.entry.record, queue.why_not(candidate)
     named = {
         "position": candidate.position,
         "holds": candidate.holds,
@@ -47,18 +47,31 @@ def _fields(candidate: Candidate) -> dict[str, Any]:
         "node": record.node or None,
         "yieldTo": record.yield_to or None,
         "foreign": record.foreign,
+        "reason": reason.sentence(0.0) if reason else None,
+        "reasonCode": reason.code.value if reason else None,
     }
     return {name: value for name, value in named.items() if value is not None}
 
 
-_COLUMNS: Final = ("POSITION", "HOLDS", "IDENTITY", "TOKEN", "GROUP", "PRIORITY", "POD", "NODE", "LEASE LEFT")
+_COLUMNS: Final = (
+    "POSITION",
+    "HOLDS",
+    "IDENTITY",
+    "TOKEN",
+    "GROUP",
+    "PRIORITY",
+    "POD",
+    "NODE",
+    "LEASE LEFT",
+    "WHY NOT",
+)
 
 
 def as_table(queue: Queue) -> str:
     """The queue for people."""
     lines = [_headline(queue), _declaration(queue)]
     if queue.candidates:
-        rows = [_COLUMNS, *(_row(candidate) for candidate in queue.candidates)]
+        rows = [_COLUMNS, *(_row(queue, candidate) for candidate in queue.candidates)]
         lines += ["", aligned(rows, gap=2).rstrip("\n")]
     return "\n".join(lines) + "\n"
 
@@ -92,7 +105,7 @@ def _declaration(queue: Queue) -> str:
     return f"Declared: {', '.join(words)}."
 
 
-def _row(candidate: Candidate) -> tuple[str, ...]:
+def _row(queue: Queue, candidate: Candidate) -> tuple[str, ...]:
     entry, record = candidate.entry, candidate.entry.record
     holds = "yes" if candidate.holds else "no"
     if record.yield_to:
@@ -101,7 +114,9 @@ def _row(candidate: Candidate) -> tuple[str, ...]:
     group, pod, node = (printable(text) or "-" for text in (record.group, record.pod, record.node))
     identity = printable(record.identity) or "-"
     token = str(entry.create_revision)
-    return str(candidate.position), holds, identity, token, group, priority, pod, node, _left(candidate)
+    reason = queue.why_not(candidate)
+    why = printable(reason.sentence(0.0)) if reason else "-"
+    return str(candidate.position), holds, identity, token, group, priority, pod, node, _left(candidate), why
 
 
 def _left(candidate: Candidate) -> str:

@@ -16,6 +16,7 @@ from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
+from leasehold.election.reason import Code, Reason
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
@@ -53,6 +54,19 @@ class Queue:
     def spec(self) -> Spec:
         """What the lock was declared as; the defaults where it was not."""
         return self.declared.spec or Spec()
+
+    def why_not(self, candidate: Candidate) -> Reason | None:
+        """Why this one does not hold, as far as etcd shows it; None if it holds."""
+        spec, first = self.spec, self.candidates[0].entry.record.identity
+        if candidate.holds:
+            return None
+        if candidate.seconds_left is not None and candidate.seconds_left < 0:
+            return Reason(Code.UNCONFIRMED)
+        if spec.suspend and not candidate.entry.record.foreign:
+            return Reason(Code.DELETING if spec.deleting else Code.SUSPENDED)
+        if candidate.position > 0:
+            return Reason(Code.BEHIND, f"{candidate.position} ahead; {first} is the first")
+        return Reason(Code.NEXT)
 
 
 async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:

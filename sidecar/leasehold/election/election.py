@@ -66,6 +66,7 @@ from leasehold.election.invariants import Checker
 from leasehold.election.lifecycle import has_lost_data, nothing
 from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent, Machine
 from leasehold.election.snapshot import Snapshot, State
+from leasehold.election.why_not import why_not
 from leasehold.lock.keys import Keys
 
 __all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent", "Transition"]
@@ -182,6 +183,7 @@ class Election:
             self._clean_up_after(event)
         elif not has_lost_data(machine, event, now):
             transition.handler(machine, event, now)
+        machine.reason = why_not(machine, now)
         # the image runs with -O: a broken invariant is for tests to find, and no reason to end a leader
         if __debug__:
             self._checker.check(machine, state, transition.leads_to if transition else ())
@@ -240,6 +242,7 @@ class Election:
             position=len(candidate.view.ahead(own.create_revision)) if own else None,
             cause=candidate.handover.cause,
             last_error=machine.error,
+            reason=machine.reason,
         )
 
     def _leader(self) -> str | None:

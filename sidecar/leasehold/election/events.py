@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from leasehold.election.reason import Code
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 
@@ -116,7 +117,7 @@ class Failed:
     """No answer, or an error. The outcome is unknown unless `refused`: then etcd said that nothing was done.
 
     `lease_gone` is etcd's answer that the lease named in the command does not exist. `unmarked` says that a Resign was
-    not sent, and never can be, because the resume file could not be marked before.
+    not sent, and never can be, because the resume file could not be marked before. `code` is the kind of failure.
     """
 
     op: int
@@ -124,6 +125,7 @@ class Failed:
     refused: bool = False
     lease_gone: bool = False
     unmarked: bool = False
+    code: Code = Code.ETCD_UNREACHABLE
 
 
 # --- events: watches -------------------------------------------------------------------------------------------------
@@ -154,9 +156,10 @@ class SpecChanged:
 
 @dataclass(frozen=True, slots=True)
 class WatchLost:
-    """Events may have been missed: cancelled, compacted, or the connection broke."""
+    """Events may have been missed: cancelled, compacted, or the connection broke. `code` is the kind of failure."""
 
     reason: str
+    code: Code = Code.ETCD_UNREACHABLE
 
 
 # --- events: this pod ------------------------------------------------------------------------------------------------
@@ -213,9 +216,14 @@ class WorkStopped:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the app says of itself; an unhealthy one neither joins nor stays."""
+    """What the app says of itself; an unhealthy one neither joins nor stays.
+
+    `problem` says what is wrong. `until` is the instant before which no answer of the app makes it healthy, if any.
+    """
 
     healthy: bool
+    problem: str = ""
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ INVARIANTS: Final[dict[str, Callable[[Machine], bool]]] = {
     "a candidate is there exactly if wanted": lambda m: (
         m.state is State.YIELDING or m.intent.wants_candidate == (m.state is not State.IDLE)
     ),
+    "a reason is there exactly while it does not lead": lambda m: (m.reason is None) == (m.state is State.HOLDING),
     "something is under way or due": lambda m: (
         m.state is State.IDLE or bool(m.pending.step or m.pending.keep_alive) or m.next_due() is not None
     ),

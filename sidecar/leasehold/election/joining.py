@@ -18,6 +18,7 @@ from leasehold.election import events as ev
 from leasehold.election import keep_alive, knowledge, lifecycle, queued
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
+from leasehold.election.reason import Code
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
 
@@ -41,7 +42,7 @@ def spec_read(machine: Machine, event: ev.SpecRead, now: float) -> None:
     machine.pending.step = None
     if machine.is_undeclared():
         lock = machine.config.lock
-        machine.error = f"the lock {lock} is not declared: create the Lock, or drop --require-lock"
+        machine.fail(Code.UNDECLARED, f"the lock {lock} is not declared: create the Lock, or drop --require-lock")
         machine.etcd.watching = cmd.Watch(event.origin.revision + 1)
         machine.out.append(machine.etcd.watching)
         machine.schedule(UNDECLARED_RETRY_SECONDS * machine.rng.uniform(0.5, 1.0), now, lifecycle.read_spec)
@@ -103,7 +104,8 @@ def _enter(machine: Machine, view: QueueView, now: float) -> None:
     """Our key stands in the queue."""
     candidate = machine.candidate
     candidate.view, candidate.own = view, view.own(machine.keys.entry(candidate.lease_id or 0))
-    machine.pending.step = machine.error = None
+    machine.pending.step = None
+    machine.recover()
     knowledge.saw_queue(machine, view)
     # whatever is watched belongs to the last candidate: take_place opens a watch from this read on
     machine.etcd.watching = None
@@ -120,7 +122,7 @@ def _start_over(machine: Machine, now: float) -> None:
 
 def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     """A question had no answer, or etcd refused it."""
-    machine.error = event.reason
+    machine.fail(event.code, event.reason)
     command = machine.pending.step.command if machine.pending.step else None
     if isinstance(command, (cmd.ReadOwn, cmd.Write)):
         machine.schedule(machine.back_off(), now, lifecycle.take_up)

@@ -98,7 +98,7 @@ def _confirm(machine: Machine, header: ev.ResponseHeader, now: float) -> None:
         _not_confirmed(machine, now)
         return
     machine.failures = machine.candidate.unconfirmed = 0
-    machine.error = None
+    machine.recover()
     # while we were unsure, watches may have been lost: our place is evaluated from a read
     if machine.state is State.UNSURE:
         queued.reread(machine, now)

@@ -7,6 +7,7 @@ from leasehold.election import events as ev
 from leasehold.election import knowledge
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
+from leasehold.election.reason import Code
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
 
@@ -62,7 +63,7 @@ def has_lost_data(machine: Machine, event: ev.Event, now: float) -> bool:
     machine.note("rolled-back", "etcd has lost data: tokens may fall, and two may have led, for up to one TTL")
     # revisions are counted from lower numbers now, so every spec and queue would seem older than what is known
     machine.etcd.spec_revision = machine.etcd.first_token = machine.etcd.first_token_revision = 0
-    lose(machine, now, "etcd was wiped, or restored from a backup")
+    lose(machine, now, "etcd was wiped, or restored from a backup", code=Code.ETCD_LOST_DATA)
     return True
 
 
@@ -98,7 +99,7 @@ def take_view(machine: Machine, event: ev.QueueRead, now: float) -> bool:
     return True
 
 
-def lose(machine: Machine, now: float, why: str, *, expected: bool = False) -> None:
+def lose(machine: Machine, now: float, why: str, *, expected: bool = False, code: Code = Code.KEY_LOST) -> None:
     """Our candidate is no more, or not to be trusted: from here on it never holds again.
 
     `expected` says that nothing went wrong; so does a deletion that we asked for.
@@ -109,7 +110,7 @@ def lose(machine: Machine, now: float, why: str, *, expected: bool = False) -> N
     delay = 0.0 if expected and candidate.term_since is not None else machine.back_off()
     if candidate.own is not None and not expected:
         machine.note("lost", why)
-        machine.error = why
+        machine.fail(code, why)
     machine.resumable = None
     drop_lease(machine)
     leave(machine, now, delay)
@@ -117,8 +118,9 @@ def lose(machine: Machine, now: float, why: str, *, expected: bool = False) -> N
 
 def _taken_over(machine: Machine, now: float) -> None:
     """Another process acts for our key: it is its own now, lease and all."""
-    machine.error = "another process has taken over our key: two must not share one state directory"
-    machine.note("usurped", machine.error)
+    error = "another process has taken over our key: two must not share one state directory"
+    machine.fail(Code.TAKEN_OVER, error)
+    machine.note("usurped", error)
     # the lease is not revoked: that would end the other process's term
     leave(machine, now, machine.back_off())
 

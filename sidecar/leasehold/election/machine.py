@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.intent import Intent
 from leasehold.election.lease import LeaseClock
 from leasehold.election.queue_view import QueueView
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
@@ -55,21 +57,6 @@ class ElectionConfig:
     """False if the app reports its health: then nothing is joined before it says that it is healthy."""
     watch_all_up_to: int = WATCH_ALL_UP_TO
     """In a queue of so many candidates each watches all keys, so that it can name a new leader at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What this pod wants."""
-
-    started: bool = False
-    paused: bool = False
-    stopping: bool = False
-    healthy: bool = True
-
-    @property
-    def wants_candidate(self) -> bool:
-        """Whether the pod wants to be in the queue."""
-        return self.started and self.healthy and not self.paused and not self.stopping
 
 
 @dataclass(slots=True)
@@ -196,10 +183,12 @@ class Machine:
         self.config, self.rng = config, rng
         self.keys = Keys(config.lock, config.root)
         self.state = State.IDLE
-        self.intent = Intent(healthy=config.starts_healthy)
+        self.intent = Intent(healthy=config.starts_healthy, was_healthy=config.starts_healthy)
         self.etcd = EtcdKnowledge()
         self.resumable: ev.Resumable | None = None
         self.error: str | None = None
+        self.error_code: Code | None = None
+        self.reason: Reason | None = None
         self.last_op = self.failures = 0
         self.out: list[cmd.Command] = []
         self.forget_candidate()
@@ -276,6 +265,14 @@ class Machine:
     def note(self, kind: str, text: str) -> None:
         """Add a line to the log; `kind` is also the label of a metric."""
         self.out.append(cmd.Note(kind, text))
+
+    def fail(self, code: Code, error: str) -> None:
+        """Note the last error, until `recover` is called."""
+        self.error, self.error_code = error, code
+
+    def recover(self) -> None:
+        """All is well: there is no last error any more."""
+        self.error = self.error_code = None
 
     def is_undeclared(self) -> bool:
         """Whether the lock must be declared and is not. A lock whose spec cannot be read is declared."""

@@ -49,8 +49,15 @@ def resume(machine: Machine, event: ev.Resume, now: float) -> None:
 
 def health(machine: Machine, event: ev.Health, now: float) -> None:
     """An unhealthy app neither joins nor stays."""
-    machine.intent = replace(machine.intent, healthy=event.healthy)
-    if event.healthy:
+    known, healthy = machine.intent, event.healthy
+    machine.intent = replace(
+        known,
+        healthy=healthy,
+        was_healthy=known.was_healthy or healthy,
+        problem=event.problem,
+        unhealthy_until=event.until,
+    )
+    if healthy:
         _come_back(machine, now)
     else:
         _withdraw(machine, Cause.UNHEALTHY, now, machine.config.drain)

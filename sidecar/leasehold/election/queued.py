@@ -79,6 +79,10 @@ def reason_not_to_hold(machine: Machine, now: float) -> Cause | None:
 
 def hold(machine: Machine, now: float) -> None:
     """We lead, from now on, until the lease's deadline."""
+    # a waiter confirms only every other keep-alive: of its deadline less than half a TTL may be left, too little to
+    # begin work that takes time to stop
+    if machine.state is State.WAITING:
+        machine.schedule_keep_alive(min(machine.pending.keep_alive_at, now))
     machine.move(State.HOLDING)
     # a term goes on when the lease is confirmed again: same key, same token
     if machine.candidate.term_since is None:
@@ -185,7 +189,7 @@ def spec_changed(machine: Machine, event: ev.SpecChanged, now: float) -> None:
 def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
     """Events may have been missed: read the queue, and watch again from there."""
     knowledge.forget_watch(machine)
-    machine.error = event.reason
+    machine.fail(event.code, event.reason)
     # a step under way leads to a read, and the read to a new watch
     if machine.pending.step is None:
         machine.schedule(machine.back_off(), now, lifecycle.read_queue)
@@ -193,7 +197,7 @@ def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
 
 def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     """A question had no answer."""
-    machine.error = event.reason
+    machine.fail(event.code, event.reason)
     if machine.pending.is_keep_alive(event.op):
         lifecycle.keep_alive_failed(machine, event, now)
     else:

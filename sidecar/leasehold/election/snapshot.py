@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from leasehold.election.reason import Reason
 from leasehold.lock.names import LockName
 
 
@@ -54,6 +55,8 @@ class Snapshot:
     cause: Cause | None = None
     """While yielding: why."""
     last_error: str | None = None
+    reason: Reason | None = None
+    """Why this sidecar does not lead; None while it does. What the clock says since: `reason_at`."""
 
     def is_holding(self, now: float) -> bool:
         """Whether this sidecar may say at this instant that it leads."""

@@ -150,7 +150,8 @@ def queue_read(machine: Machine, event: ev.QueueRead, now: float) -> None:
 
 def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     """No answer, or an error."""
-    machine.error, handover = event.reason, machine.candidate.handover
+    machine.fail(event.code, event.reason)
+    handover = machine.candidate.handover
     if machine.pending.is_keep_alive(event.op):
         lifecycle.keep_alive_failed(machine, event, now)
     # the lease is gone, and the key with it: there is nothing to delete

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from leasehold.etcd.connection import Connection
-from leasehold.etcd.errors import BadSetting, EtcdError, NotSent, OutcomeUnknown, Refused
+from leasehold.etcd.errors import BadSetting, EtcdError, LoginRefused, NoPassword, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.methods import AUTHENTICATE
 from leasehold.etcd.rpc_pb2 import AuthenticateRequest
 from leasehold.threads.daemon_thread import run_in_daemon_thread
@@ -161,7 +161,8 @@ class Authenticator:
         except Refused as error:
             if error.message == "etcdserver: authentication is not enabled":
                 return ""  # then nobody needs a token; when it is enabled later, calls are refused, and we come back
-            raise Refused(f"{error.reason} (user {self._user!r}, password file {self._file})", error.code) from error
+            who = f"user {self._user!r}, password file {self._file}"
+            raise LoginRefused(f"{error.reason} ({who})", error.code) from error
         except OutcomeUnknown as error:
             raise NotSent(f"not authenticated: {error.reason}") from error
         return answer.token
@@ -174,10 +175,10 @@ class Authenticator:
             async with asyncio.timeout(limit):
                 return await run_in_daemon_thread(lambda: read_password(file), "password file")
         except BadSetting as error:
-            raise NotSent(str(error)) from error
+            raise NoPassword(str(error)) from error
         except OSError as error:  # TimeoutError is one
             why = "the disk does not answer" if isinstance(error, TimeoutError) else error.strerror
-            raise NotSent(f"the etcd password file {file} cannot be read: {why}") from None
+            raise NoPassword(f"the etcd password file {file} cannot be read: {why}") from None
 
 
 def read_password(path: Path) -> str:

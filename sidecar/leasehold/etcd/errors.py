@@ -60,6 +60,11 @@ class EtcdError(Exception):
         super().__init__(reason)
         self.reason = reason
 
+    @property
+    def concerns_login(self) -> bool:
+        """Whether the user, the password or the rights are what is wrong."""
+        return False
+
 
 class Refused(EtcdError):
     """etcd answered with an error, and did nothing of what was asked."""
@@ -85,9 +90,32 @@ class Refused(EtcdError):
         """Whether a fresh authentication token may be all that was missing."""
         return self.code is Code.UNAUTHENTICATED or self.message in _TOKEN_MESSAGES
 
+    @property
+    def concerns_login(self) -> bool:
+        """Whether etcd objects to who asks, and not to what is asked."""
+        return self.stale_token or self.code is Code.PERMISSION_DENIED
+
+
+class LoginRefused(Refused):
+    """etcd does not take the user name or the password."""
+
+    @property
+    def concerns_login(self) -> bool:
+        """It does, whatever status etcd answers."""
+        return True
+
 
 class NotSent(EtcdError):
     """The request never left this process: there was no connection, no token, or the client is closed."""
+
+
+class NoPassword(NotSent):
+    """The request never left this process, because the password could not be read."""
+
+    @property
+    def concerns_login(self) -> bool:
+        """It does: no login is tried."""
+        return True
 
 
 class OutcomeUnknown(EtcdError):

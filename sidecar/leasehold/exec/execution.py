@@ -15,7 +15,7 @@ from leasehold.exec.guardian import ENDING
 from leasehold.exec.guardian_link import GuardianLink
 from leasehold.exec.queue_check import QueueCheck
 from leasehold.exec.run_once import RunOnce
-from leasehold.exec.stop_schedule import COMMAND_ENDED
+from leasehold.exec.stop_schedule import COMMAND_ENDED, can_start
 from leasehold.exec.terminal import Terminal
 from leasehold.settings.exec import KILL_MARGIN_SECONDS, ExecConfig, default_grace, grace_mistake
 
@@ -147,7 +147,7 @@ class Execution:
         return False
 
     def _try_to_begin(self, snapshot: Snapshot, now: float) -> None:
-        """Start the command. Not while too little of the lease is left: then after its renewal."""
+        """Start the command, or wait for the lease's renewal, if one that is late would stop the command at once."""
         assert snapshot.deadline is not None, "a holder has one"
         ttl, drift = self._sidecar.runner.election.ttl, self._config.sidecar.max_drift
         impossible = grace_mistake(self._config.grace, ttl, drift)
@@ -156,7 +156,7 @@ class Execution:
             self._code = USAGE_ERROR
             return
         grace = default_grace(ttl, drift) if self._config.grace is None else self._config.grace
-        if now < snapshot.deadline - grace - KILL_MARGIN_SECONDS:
+        if can_start(now, snapshot.deadline, grace + KILL_MARGIN_SECONDS, ttl):
             self._token, self._deadline, self._grace = snapshot.token, snapshot.deadline, grace
             self._key = snapshot.key or ""
             self._terminal.begin()

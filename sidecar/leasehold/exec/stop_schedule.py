@@ -14,6 +14,15 @@ URGENT: Final = (LEASE_ENDS, LEASEHOLD_GONE)
 """Reasons to stop that leave only the rest of the lease; with all others, the lease is still renewed."""
 
 
+RENEWAL_SHARE: Final = 6
+"""The part of a TTL, half the time between two keep-alives, that a renewal may take after a command has started."""
+
+
+def can_start(now: float, deadline: float, to_stop: float, ttl: float) -> bool:
+    """Whether a command that starts now would outlast a late renewal; `to_stop` seconds are needed to stop it."""
+    return now < deadline - to_stop - ttl / RENEWAL_SHARE
+
+
 class StopSchedule:
     """When to send TERM and KILL. `why` is the reason for the stop, empty until there is one."""
 

@@ -118,7 +118,7 @@ class Reviewer:
         uid, namespace, pod = request["uid"], str(request.get("namespace") or ""), request["object"]
         try:
             injection = patch.injection_request(pod, namespace, require_lock=self._policy.require_lock)
-            return Review(uid, namespace, injection, patch.patch(pod, injection, self._sidecar))
+            return Review(uid, namespace, injection, patch.draft(pod, injection, self._sidecar))
         except RequestRefused as refused:
             return Review(uid, namespace, None, [], str(refused))
         except (AttributeError, KeyError, TypeError):  # lists where objects should be, and the like
@@ -127,7 +127,7 @@ class Reviewer:
     async def _decide(self, review: Review) -> dict[str, Any]:
         """The `response` of the AdmissionReview."""
         try:
-            await self._check(review)
+            changes = await self._check(review)
         except RequestRefused as refused:
             self._metrics.reviewed("refused")
             log.info("refused a pod of %s: %s", review.namespace, refused)
@@ -136,37 +136,53 @@ class Reviewer:
             self._metrics.reviewed("failed")
             log.warning("refused a pod of %s, which cannot be checked: %s", review.namespace, failure)
             return _refusal(review.uid, HTTPStatus.SERVICE_UNAVAILABLE, f"the pod cannot be checked now: {failure}")
-        self._metrics.reviewed("injected" if review.patch else "unchanged")
+        self._metrics.reviewed("injected" if changes else "unchanged")
         response: dict[str, Any] = {"uid": review.uid, "allowed": True}
-        if review.patch:
-            encoded = base64.b64encode(json.dumps(review.patch).encode()).decode()
+        if changes:
+            encoded = base64.b64encode(json.dumps(changes).encode()).decode()
             response |= {"patchType": "JSONPatch", "patch": encoded}
         return response
 
-    async def _check(self, review: Review) -> None:
-        """Check what only the API server knows. Raises RequestRefused or KubeFailure."""
-        if review.request is None:
+    async def _check(self, review: Review) -> Patch:
+        """The patch, after checking what only the API server knows. Raises RequestRefused or KubeFailure."""
+        request = review.request
+        if request is None:
             raise RequestRefused(review.refusal)
+        namespace, lock = await asyncio.gather(
+            self._namespace(review), self._lock_problem(request), return_exceptions=True
+        )
+        if isinstance(namespace, BaseException):
+            raise namespace
         if self._policy.require_opt_in:
-            await self._check_opted_in(review.namespace)
-        if review.request.require_lock:
-            await self._check_declared(review.request)
+            patch.check_opted_in(review.namespace, namespace.get("labels") or {})
+        if isinstance(lock, BaseException):
+            raise lock
+        if lock:
+            raise RequestRefused(lock)
+        return patch.complete(review.patch, request, self._sidecar, namespace.get("annotations") or {})
 
-    async def _check_opted_in(self, namespace: str) -> None:
-        found = await self._kube.get(f"/api/v1/namespaces/{namespace}")
-        patch.check_opted_in(namespace, found["metadata"].get("labels") or {})
+    async def _namespace(self, review: Review) -> Mapping[str, Any]:
+        """Its metadata; empty if nothing depends on it. Raises KubeFailure."""
+        if not (self._policy.require_opt_in or review.patch):
+            return {}
+        found: Mapping[str, Any] = (await self._kube.get(f"/api/v1/namespaces/{review.namespace}"))["metadata"]
+        return found
 
-    async def _check_declared(self, request: InjectionRequest) -> None:
+    async def _lock_problem(self, request: InjectionRequest) -> str:
+        """Why the pod must not queue for that lock, "" if it may. Raises KubeFailure."""
+        if not request.require_lock:
+            return ""
         lock: LockName = request.lock
         try:
             await self._kube.get(locks_path(lock.namespace, lock.name))
         except KubeError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
-            raise RequestRefused(
+            return (
                 f"there is no Lock {lock.name} in the namespace {lock.namespace}: declare it first, or set the "
                 f'annotation {PREFIX}require-lock to "false" for a lock without a declaration'
-            ) from None
+            )
+        return ""
 
 
 async def _body(request: web.BaseRequest, length: int) -> bytes:

@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from leasehold.injector import resources
+from leasehold.injector.resources import ResourceRequest
 from leasehold.kube.api import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
 from leasehold.lock.names import LockName
 from leasehold.settings import parsers
 
 _OURS: Final = (INJECTED, LEADER_OF)
 """Annotations that only Leasehold sets."""
-_KNOWN: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
+_SETTINGS: Final = ("lock", "gate", "app-health", "ttl", "require-lock", "port", "control-port", "etcd-secret")
+_KNOWN: Final = (*_SETTINGS, *resources.ANNOTATIONS)
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 STARTUP: Final = "startup"
 """The gate that keeps the pod's own containers from starting before it leads."""
@@ -47,6 +50,7 @@ class InjectionRequest:
     etcd_secret: str
     revision_label: str
     """The label that holds the pod's revision; "" if it has none."""
+    resources: ResourceRequest
 
 
 def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
@@ -69,6 +73,7 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
         control_port=_value(given, "control-port", _port, 4041),
         etcd_secret=_value(given, "etcd-secret", _secret, ""),
         revision_label=revision,
+        resources=_resources(given, pod.get("spec") or {}),
     )
     _check_relations(request)
     return request
@@ -111,6 +116,11 @@ def _check_labels(labels: Mapping[str, str]) -> None:
         if name.removeprefix(PREFIX) in _KNOWN:
             raise RequestRefused(f"{name} is an annotation, not a label: move it to the annotations")
         raise RequestRefused(f"there is no label {name}: use {INJECT_LABEL} alone, and annotations")
+
+
+def _resources(given: Mapping[str, str], spec: Mapping[str, Any]) -> ResourceRequest:
+    annotated = {name: _value(given, name, resources.amount, "") for name in resources.ANNOTATIONS if name in given}
+    return ResourceRequest(annotated, resources.pod_level(spec))
 
 
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from leasehold.injector.container import Sidecar
+from leasehold.injector.resources import quantity
 from leasehold.kube.api import INJECT_LABEL, OPT_IN_LABEL
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
@@ -20,7 +21,6 @@ from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+|[KMGTPE]i|[numkMGTPE])?")
 
 
 def _object_name(text: str) -> str:
@@ -45,7 +45,19 @@ def _resources(text: str) -> Mapping[str, Any]:
 
 def _amounts(found: object) -> bool:
     """Whether this maps resources to quantities as Kubernetes writes them."""
-    return isinstance(found, dict) and all(_QUANTITY.fullmatch(str(amount)) for amount in found.values())
+    return isinstance(found, dict) and all(map(_is_quantity, found.values()))
+
+
+def _is_quantity(amount: object) -> bool:
+    try:
+        quantity(str(amount))
+    except ValueError:
+        return False
+    return True
+
+
+def _object_names(text: str) -> tuple[str, ...]:
+    return tuple(_object_name(name) for name in text.split(",") if name)
 
 
 NAMESPACE: Final = Option[str](
@@ -154,15 +166,31 @@ ROOT: Final = Option[str](
 RESOURCES: Final = Option[Mapping[str, Any]](
     "--sidecar-resources",
     "JSON",
-    "requests and limits of the sidecar (default: 5m and 48Mi, at most 96Mi)",
+    "requests and limits of the sidecar (default: 20m and 48Mi, at most 96Mi)",
     _resources,
     {},
 )
+PULL_SECRETS: Final = Option[tuple[str, ...]](
+    "--sidecar-pull-secrets",
+    "NAME,…",
+    "Secrets in the pod's namespace for pulling the image, added to the pod's (default: none)",
+    _object_names,
+    (),
+)
+ANY_USER: Final = Option[bool](
+    "--sidecar-any-user",
+    "",
+    "the platform chooses the sidecar's user, as OpenShift does (default: 65532)",
+    parsers.switch,
+    False,
+    switch=True,
+)
 
+_SIDECAR: Final = (IMAGE, PULL, PULL_SECRETS, ETCD, ETCD_SECRET, SERVER_TLS, USER, PASSWORD, ROOT, RESOURCES, ANY_USER)
 GROUPS: Final = (
     Group("kubernetes", (KUBECONFIG, NAMESPACE)),
     Group("pods", (REQUIRE_LOCK, REQUIRE_OPT_IN)),
-    Group("the sidecar", (IMAGE, PULL, ETCD, ETCD_SECRET, SERVER_TLS, USER, PASSWORD, ROOT, RESOURCES)),
+    Group("the sidecar", _SIDECAR),
     Group("its own certificate", (SERVICE, SECRET, CONFIGURATION, DAYS)),
     Group("a certificate in files", (TLS_CERT, TLS_KEY)),
     Group("listeners", (LISTEN, HEALTH_LISTEN)),
@@ -250,6 +278,8 @@ def _sidecar(settings: SettingsReader) -> Sidecar:
         password_secret=settings.get(PASSWORD),
         root=settings.get(ROOT),
         resources=settings.get(RESOURCES) or _DEFAULT_RESOURCES,
+        pull_secrets=settings.get(PULL_SECRETS),
+        fixed_user=not settings.get(ANY_USER),
     )
     for option, value in ((IMAGE, sidecar.image), (ETCD, sidecar.etcd)):
         if not value and not settings.is_invalid(option):

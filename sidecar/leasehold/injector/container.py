@@ -32,7 +32,7 @@ class Sidecar:
     """The settings that all injected sidecars share.
 
     `etcd_secret` is "" if etcd has no TLS, `password_secret` if it has no users; with `server_tls_only`, sidecars show
-    no client certificate.
+    no client certificate. Without `fixed_user`, the platform chooses the user, as OpenShift wants to.
     """
 
     image: str
@@ -44,6 +44,8 @@ class Sidecar:
     password_secret: str = ""
     root: str = _ROOT
     resources: Mapping[str, Any] = field(default_factory=dict)
+    pull_secrets: Sequence[str] = ()
+    fixed_user: bool = True
 
 
 def container(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, Any]) -> Object:
@@ -71,11 +73,10 @@ def container(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, An
         },
         # cheap, since it runs within the sidecar's limit of CPU
         "lifecycle": {"preStop": {"exec": {"command": ["touch", "/state/ending"]}}},
-        "resources": dict(sidecar.resources),
+        "resources": request.resources.resolve(sidecar.resources, {}),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
+            **({"runAsUser": _USER, "runAsGroup": _USER} if sidecar.fixed_user else {}),
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},

@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from leasehold import __version__
 from leasehold.injector import annotations as reading
-from leasehold.injector import validation
+from leasehold.injector import resources, validation
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, POD, TLS, Sidecar, container, volumes
+from leasehold.injector.resources import InvalidResources
 from leasehold.kube.api import INJECTED, OPT_IN_LABEL
 
 Patch = list[dict[str, Any]]
@@ -35,21 +36,47 @@ def injection_request(pod: Mapping[str, Any], namespace: str, *, require_lock: b
     return reading.read(pod, namespace, require_lock=require_lock)
 
 
-def patch(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -> Patch:
-    """The changes, none if the pod already has the right sidecar. Raises RequestRefused."""
+def patch(
+    pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar, namespace: Mapping[str, str] | None = None
+) -> Patch:
+    """The changes, none if the pod already has the right sidecar. Raises RequestRefused.
+
+    `namespace` are the annotations of the pod's namespace.
+    """
+    return complete(draft(pod, request, sidecar), request, sidecar, namespace or {})
+
+
+def complete(draft: Patch, request: InjectionRequest, sidecar: Sidecar, namespace: Mapping[str, str]) -> Patch:
+    """The changes, with what depends on the namespace's annotations. Raises RequestRefused.
+
+    It needs no pod: while the namespace is read, no pod is kept in memory.
+    """
+    if not draft:
+        return draft
+    try:
+        resolved = request.resources.resolve(sidecar.resources, namespace)
+        resources.check(resolved)
+    except InvalidResources as error:
+        raise RequestRefused(str(error)) from None
+    if resolved == request.resources.resolve(sidecar.resources, {}):
+        return draft
+    return [*draft, {"op": "add", "path": "/spec/initContainers/0/resources", "value": resolved}]
+
+
+def draft(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -> Patch:
+    """The changes for a namespace without annotations, to be completed. Raises RequestRefused."""
     bare = _bare(pod)
     validation.check(bare, request, sidecar)
     spec: Mapping[str, Any] = bare["spec"]
     made = container(request, sidecar, spec)
     if is_injected(pod) and _is_right(pod["spec"], made, volumes(request, sidecar)):
         return []
-    present = set(_names(spec.get("volumes")))
-    missing = [volume for volume in volumes(request, sidecar) if volume["name"] not in present]
     return [
         *_removals(pod),
         *_annotate(bare["metadata"].get("annotations") or {}),
         *_insert("/spec/initContainers", spec.get("initContainers"), [made], "0"),
-        *_insert("/spec/volumes", spec.get("volumes"), missing, "-"),
+        *_append(spec, "volumes", volumes(request, sidecar)),
+        *_append(spec, "imagePullSecrets", [{"name": name} for name in sidecar.pull_secrets]),
     ]
 
 
@@ -131,6 +158,13 @@ def _names(objects: Sequence[Mapping[str, Any]] | None) -> list[str]:
 def _annotate(annotations: Mapping[str, str]) -> Patch:
     assert annotations, "the lock's name is one; a patch cannot add to a map that is missing"
     return [{"op": "add", "path": f"/metadata/annotations/{_pointer(INJECTED)}", "value": __version__}]
+
+
+def _append(spec: Mapping[str, Any], place: str, named: Sequence[Mapping[str, Any]]) -> Patch:
+    """Those that the pod does not have by their names."""
+    present = set(_names(spec.get(place)))
+    missing = [each for each in named if each["name"] not in present]
+    return _insert(f"/spec/{place}", spec.get(place), missing, "-")
 
 
 def _insert(path: str, present: Sequence[object] | None, new: Sequence[object], at: str) -> Patch:

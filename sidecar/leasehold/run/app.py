@@ -32,6 +32,7 @@ from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
 from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
+from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, ListenError, listen
 from leasehold.http.server import App
@@ -117,7 +118,7 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         files = _resume_file(config, stack)
         client = client_for(config.etcd)
         stack.push_async_callback(client.close)
-        publisher = Publisher(Snapshot(config.lock, config.record.identity, State.IDLE), clock.now)
+        publisher = Publisher(_first_snapshot(config), clock.now)
         registry = CollectorRegistry()
         metrics = Metrics(registry, publisher)
         stack.callback(metrics.close)
@@ -148,6 +149,12 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
 
 def _turns(runner: Runner) -> bool:
     return runner.seconds_since_progress() < LOOP_STUCK_SECONDS
+
+
+def _first_snapshot(config: Config) -> Snapshot:
+    """What is shown before the election begins."""
+    reason = Reason(Code.STARTING, since=clock.now())
+    return Snapshot(config.lock, config.record.identity, State.IDLE, reason=reason)
 
 
 def _no_app() -> bool:

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from leasehold import clock as our_clock
 from leasehold.backoff import Backoff
 from leasehold.election.events import Event, Health
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
@@ -85,7 +86,7 @@ class Judge:
 
 
 class AppHealth:
-    """Probes the app, and submits `Health` on each change of the verdict, until `run` is cancelled."""
+    """Probes the app until `run` is cancelled. Submits `Health` when the verdict changes, or what is wrong does."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class AppHealth:
         *,
         timing: ProbeTiming | None = None,
         probe: Probe | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = our_clock.now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._timing = timing or ProbeTiming()
@@ -105,6 +106,7 @@ class AppHealth:
         self._sleep = sleep
         self._judge = Judge(self._timing)
         self._answered = False
+        self._submitted: Health | None = None
 
     def has_answered(self) -> bool:
         """Whether the app has given a good answer since this process began."""
@@ -129,6 +131,7 @@ class AppHealth:
             now = self._clock()
             if self._judge.answered(not problem, now):
                 self._report(problem, now)
+            self._submit_news(problem, now)
             await self._sleep(self._judge.wait())
 
     def _report(self, problem: str, now: float) -> None:
@@ -137,7 +140,17 @@ class AppHealth:
         else:
             wait = self._judge.excluded_until - now
             log.warning("the app is unhealthy (%s); it cannot lead for at least %.0f s", problem, wait)
-        self._submit(Health(self._judge.healthy))
+
+    def _submit_news(self, problem: str, now: float) -> None:
+        """Submit the verdict if it, or its cause, is another than last time."""
+        health = Health(True)
+        if not self._judge.healthy:
+            until = self._judge.excluded_until
+            said = problem or "it answers well again, but has failed too often of late"
+            health = Health(False, said, until if until > now else None)
+        if health != self._submitted:
+            self._submitted = health
+            self._submit(health)
 
 
 class _HostNames(AbstractResolver):
@@ -188,6 +201,7 @@ async def ask(session: aiohttp.ClientSession, url: str) -> str:
     except TimeoutError:
         return f"{url} did not answer in time"
     except aiohttp.ClientConnectorError as error:
-        return f"no connection to {url}: {error.strerror}"
+        # asyncio's own text names the address again, and not what the system said of it
+        return f"no connection to {url}: {os.strerror(error.errno) if error.errno else error.strerror}"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         return f"{url}: {error}"

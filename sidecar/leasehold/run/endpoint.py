@@ -25,6 +25,8 @@ from leasehold.http.server import App, answer
 from leasehold.run.event_stream import Streams
 from leasehold.run.leader_label import STALE_LABEL, LeaderLabel
 
+READY_STATES: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
+
 
 def make_app(
     publisher: Publisher,
@@ -85,17 +87,10 @@ class _Endpoint:
     async def readyz(self, request: aio.BaseRequest) -> aio.Response:
         """200 while this sidecar has a place in the queue, unless the pod is labelled as a leader that it is not."""
         snapshot = self._publisher.snapshot
-        reason = _UNREADY.get(snapshot.state, "")
-        if self._label is not None and await self._label.is_wrong(snapshot.is_holding):
-            reason = reason or STALE_LABEL
-        fields: dict[str, object] = {"ready": not reason, "state": snapshot.state.value}
-        if reason:
-            fields["reason"] = reason
-        return answer(fields, 503 if reason else 200)
-
-
-_UNREADY: Final = {
-    State.IDLE: "not in the queue: paused, unhealthy, stopping, or waiting for its next attempt to join",
-    State.JOINING: "joining the queue",
-    State.YIELDING: "giving up its place in the queue",
-}
+        fields: dict[str, object] = {"ready": snapshot.state in READY_STATES, "state": snapshot.state.value}
+        if not fields["ready"]:
+            status = LeadershipStatus.at(snapshot, self._publisher.clock())
+            fields |= status.reason_fields(self._wall())
+        elif self._label is not None and await self._label.is_wrong(snapshot.is_holding):
+            fields |= {"ready": False, "reason": STALE_LABEL, "reasonCode": "stale-label"}
+        return answer(fields, 200 if fields["ready"] else 503)

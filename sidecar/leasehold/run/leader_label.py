@@ -22,7 +22,7 @@ log = logging.getLogger("leasehold.leader_label")
 
 PATIENCE_SECONDS: Final = 5.0
 """For an operator to take the label off."""
-STALE_LABEL: Final = "labelled as the leader, which it is not: no operator has taken the label off"
+STALE_LABEL: Final = "the pod is labelled as the leader, which it is not: no operator has taken the label off"
 _LINE: Final = b'leasehold.dev/leader="true"'
 _READ_SECONDS: Final = 0.5
 """The kubelet's probe has a limit of its own."""

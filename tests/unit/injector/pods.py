@@ -1,6 +1,7 @@
 """Pods as the API server shows them to the webhook, and what the injector is set to."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from leasehold.injector import patch
@@ -24,15 +25,21 @@ def pod(labels: dict[str, str] | None = None, spec: dict[str, Any] | None = None
     return {"metadata": {**metadata, "annotations": given}, "spec": {"containers": containers, **(spec or {})}}
 
 
-def injected(original: Pod, sidecar: Sidecar = SIDECAR, *, require_lock: bool = True) -> Pod:
-    """The pod as it is with the patch applied."""
+def injected(
+    original: Pod,
+    sidecar: Sidecar = SIDECAR,
+    *,
+    require_lock: bool = True,
+    namespace: Mapping[str, str] | None = None,
+) -> Pod:
+    """The pod as it is with the patch applied; `namespace` are the namespace's annotations."""
     asked = patch.injection_request(original, "default", require_lock=require_lock)
     changed = copy.deepcopy(original)
-    for operation in patch.patch(original, asked, sidecar):
+    for operation in patch.patch(original, asked, sidecar, namespace):
         *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
         place: Any = changed
         for part in path:
-            place = place[part]
+            place = place[int(part) if isinstance(place, list) else part]
         if operation["op"] == "remove":
             del place[int(last)]
         elif isinstance(place, list):

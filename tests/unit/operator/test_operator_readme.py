@@ -1,11 +1,8 @@
-"""The page of Locks documents every field, condition and event of Locks that the schema and the operator have."""
+"""The page of Locks documents every condition and event of Locks that the operator has."""
 
 import ast
-import json
 import re
 from collections.abc import Iterator
-
-import yaml
 
 from leasehold.operator.plan import conditions
 from leasehold.operator.plan import plan as planning
@@ -32,16 +29,6 @@ def reasons() -> set[tuple[str, str, str]]:
     """Every condition that the operator can set: type, status, reason."""
     found = {(kind, status, reason) for kind, status, reason, *_ in calls("Condition") if reason}
     return found | {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
-
-
-def test_every_field_is_documented() -> None:
-    """Each has its default."""
-    crd = yaml.safe_load((ROOT / "manifests" / "crd.yaml").read_text())
-    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    plain = {name: field["default"] for name, field in fields.items()}
-    shown = {name: value or '""' if isinstance(value, str) else json.dumps(value) for name, value in plain.items()}
-    rows = table("field of `spec` (default) | what it does | its limits", PAGE)
-    assert [row[0] for row in rows] == [f"`{name}` ({default})" for name, default in shown.items()]
 
 
 def test_every_condition_is_documented() -> None:
