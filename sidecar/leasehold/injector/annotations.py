@@ -79,6 +79,11 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
     return request
 
 
+def is_known(name: str) -> bool:
+    """Whether this is an annotation by which a pod requests something."""
+    return name.startswith(PREFIX) and name.removeprefix(PREFIX) in _KNOWN
+
+
 def _is_of_job(metadata: Mapping[str, Any]) -> bool:
     """Whether the pod runs to an end, which may come before its sidecar leads."""
     owned = any(owner.get("kind") == "Job" for owner in metadata.get("ownerReferences") or ())
