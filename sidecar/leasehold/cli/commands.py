@@ -52,6 +52,16 @@ def injector(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return _start(app.run, config)
 
 
+def ui(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`leasehold ui`."""
+    from leasehold.ui.config import ui_config
+
+    config = ui_config(arguments, environ)
+    from leasehold.ui import app
+
+    return _start(app.run, config)
+
+
 def demo(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold demo`."""
     with optional_dependencies("The demo", "demo"):
