@@ -79,7 +79,7 @@ def test_kubectl_prints_what_is_wrong(apply: Apply) -> None:
     assert "of 2 replicas only 1 will be Ready" in text
     bare: Body = {"spec": pod()["spec"]}
     for kind in ("Deployment", "StatefulSet", "DaemonSet"):
-        more = {"serviceName": "x"} if kind == "StatefulSet" else {}
+        more: Body = {"serviceName": "x"} if kind == "StatefulSet" else {}
         misplaced = workload(json.loads(json.dumps(bare)), {"labels": {"leasehold.dev/inject": "true"}}, **more)
         assert f"leasehold.dev/inject is among the labels of the {kind} itself" in apply(kind, misplaced)
         assert apply(kind, workload(json.loads(json.dumps(bare)), **more)) == ""
