@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.candidate.connect import client_for
@@ -25,6 +24,7 @@ from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import holds
+from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16

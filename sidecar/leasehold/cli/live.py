@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from leasehold.records import dataclass
 
 PAUSE_SECONDS: Final = 1.0
 """Between two looks."""

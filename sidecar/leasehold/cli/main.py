@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.cli.lazy_modules import install_lazy_modules
+from leasehold.records import dataclass
 from leasehold.settings.command_line import Program
 
 Function = Callable[[Sequence[str], Mapping[str, str]], int]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from leasehold.etcd import rpc_pb2 as pb
+from leasehold.records import dataclass
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

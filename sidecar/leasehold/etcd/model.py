@@ -6,9 +6,10 @@ without `end` is one key. Every answer has an `origin`: the header that etcd put
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Literal, TypedDict
+
+from leasehold.records import KW_ONLY, dataclass
 
 Key = str | bytes
 
