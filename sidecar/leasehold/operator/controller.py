@@ -21,6 +21,7 @@ from leasehold.logs import RepeatedFailureLog
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Fence, LeaderElection
+from leasehold.operator.plan.attention import needing_attention
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
@@ -228,6 +229,7 @@ class Controller:
             active=self._active,
             etcd_reachable=self._feed.etcd_state.reachable,
             mirror_age=math.nan if age is None else age,
+            attention=needing_attention(self._caches.locks.snapshot().values()) if self._active else (),
         )
 
 
