@@ -45,6 +45,7 @@ class Said:
     reason: str = "LockAcquired"
     message: str = "pod-a holds the lock with token 17"
     warning: bool = False
+    key: str = ""
 
 
 @asynccontextmanager
