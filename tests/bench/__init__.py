@@ -10,6 +10,7 @@ crash     from `kill -9` of the leader until the next one leads
 idle      memory and CPU of a holder that has nothing to do
 traffic   what the members of a queue ask of etcd, counted by etcd
 load      `/leader` under 500 requests a second, and whether keep-alives suffer
+ui        the page with ten thousand locks in a browser, and what fifty browsers cost its process
 operator  the operator with thousands of Locks on a real API server: cold start, idleness, changes, takeover
 
 machine.py           what it is measured on

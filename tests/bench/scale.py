@@ -27,6 +27,10 @@ class Scale:
     operator_idle_seconds: float = 60.0
     operator_quiet_seconds: float = 300.0
     """For which the operator of the crowd is watched: that it writes nothing, and uses next to no CPU."""
+    ui_locks: int = 10_000
+    ui_loads: int = 10
+    ui_failovers: int = 20
+    ui_seconds: float = 30.0
     updates: int = 20
     labels: int = 20
     injected_seconds: float = 20.0
@@ -47,6 +51,10 @@ QUICK = Scale(
     operator_takeovers=1,
     operator_idle_seconds=1.0,
     operator_quiet_seconds=1.0,
+    ui_locks=40,
+    ui_loads=1,
+    ui_failovers=1,
+    ui_seconds=1.0,
     updates=1,
     labels=1,
     injected_seconds=0.2,

@@ -18,6 +18,7 @@ TITLES = {
     "traffic": "### Requests to etcd",
     "load": "### Keep-alives under that load",
     "operator": "### The operator's cold start",
+    "ui": "### The page's process",
     "cluster": "### Rolling updates on a real node",
 }
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from leasehold.candidate import lock_reading
 from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
@@ -12,7 +13,6 @@ from leasehold.etcd.model import Compare, Op, Put, RangeAnswer
 from leasehold.lock.keys import Keys, locks_prefix
 from leasehold.lock.names import LockName
 from leasehold.lock.spec import Spec
-from leasehold.operator.watch import mirror_feed
 from leasehold.operator.watch.etcd_canary import canary_key
 from tests.operator.watched_mirror import LOCK, Client, Watching, join, keys_of, watching
 from tests.servers import PATIENCE, EtcdServer
@@ -99,7 +99,7 @@ async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> No
             async with mirrored.running():
                 await mirrored.reachable()
                 print(f"10,000 locks, {sum(pages)} keys in {len(pages)} pages: {now() - began:.2f} s")  # noqa: T201
-                assert max(pages) <= mirror_feed.PAGE_KEYS
+                assert max(pages) <= lock_reading.PAGE_KEYS
                 assert sum(pages) >= 11_000
                 assert len(mirrored.mirror.names()) == len(mirrored.mirror.declared()) == 10_000
                 assert sum(len(mirrored.mirror.get(name).queue) for name in names) == 1_000

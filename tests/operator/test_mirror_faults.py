@@ -6,13 +6,13 @@ from itertools import groupby
 
 import pytest
 
+from leasehold.candidate import lock_reading
 from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import RangeAnswer
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
-from leasehold.operator.watch import mirror_feed
 from tests.operator.watched_mirror import LOCK, Client, Watching, join, watching
 from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Toxiproxy
 from tests.support.etcd_keys import delete
@@ -115,7 +115,7 @@ async def test_compaction_before_the_watch(etcd_factory: Servers, root: str) -> 
 async def test_compaction_between_two_pages(etcd_factory: Servers, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pages' revision is gone: the reading begins anew, and none of the old pages is kept."""
     server = etcd_factory()
-    monkeypatch.setattr(mirror_feed, "PAGE_KEYS", 2)
+    monkeypatch.setattr(lock_reading, "PAGE_KEYS", 2)
     names = [LockName("shop", f"lock-{n}") for n in range(5)]
     calls: list[int] = []
 

@@ -31,11 +31,14 @@ class CertificateAuthority:
         self.path = self.directory / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.path))
 
-    def server(self, name: str = "server", *more: str, not_after: datetime | None = None) -> Certificate:
+    def server(
+        self, name: str = "server", *more: str, common_name: str | None = None, not_after: datetime | None = None
+    ) -> Certificate:
         """A certificate for 127.0.0.1, ::1, localhost and `more` names and addresses. Issued anew under the same
         name, it replaces the files.
         """
-        return self._issue(name, "localhost", "127.0.0.1", "::1", *more, not_after=not_after)
+        names = ("localhost", "127.0.0.1", "::1", *more)
+        return self._issue(name, *names, common_name=common_name, not_after=not_after)
 
     def client(self, common_name: str = "client", *, name: str = "", not_after: datetime | None = None) -> Certificate:
         """A client's certificate with a common name; etcd takes that as the user when authentication is

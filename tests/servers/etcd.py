@@ -16,7 +16,7 @@ from tests.servers.ports import release_port, reserve_port
 from tests.servers.process import PATIENCE, Process, ProcessFailed, wait_for
 from tests.servers.programs import program, run
 
-Version = Literal["3.7", "3.5", "3.4"]
+Version = Literal["3.7", "3.6", "3.5.35", "3.5", "3.4"]
 _ROOT_PASSWORD = "root-secret"
 MOVE_TIMEOUT = 10.0  # seconds for one attempt to move etcd's leadership
 _START_TIMEOUT = 120.0  # seconds; a start with fsync takes about one on an idle machine

@@ -43,6 +43,9 @@ class _GoGroup:
 
 _GO_GROUPS: Mapping[str, _GoGroup] = {
     "etcd": _GoGroup({"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"}),
+    # The newest releases of these minor versions: their authorization was mended often.
+    "etcd36": _GoGroup({"etcd": "go.etcd.io/etcd/server/v3"}),
+    "etcd35": _GoGroup({"etcd": "go.etcd.io/etcd/server/v3"}),
     # Apart from etcd itself, so that only what restores a snapshot needs it.
     "etcdutl": _GoGroup({"etcdutl": "go.etcd.io/etcd/etcdutl/v3"}),
     "toxiproxy": _GoGroup({"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
@@ -218,6 +221,8 @@ def _etcd_of_wheel() -> Path:
 
 PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "etcd-3.7": lambda: _go_group("etcd") / "etcd",
+    "etcd-3.6": lambda: _go_group("etcd36") / "etcd",
+    "etcd-3.5.35": lambda: _go_group("etcd35") / "etcd",
     "etcd-3.5": _etcd_of_wheel,
     "etcd-3.4": lambda: _debian("etcd-server") / "usr" / "bin" / "etcd",
     "etcdctl": lambda: _go_group("etcd") / "etcdctl",

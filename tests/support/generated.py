@@ -15,6 +15,7 @@ from leasehold.kubectl import arguments as plugin
 from leasehold.operator import config as operator
 from leasehold.settings import flags
 from leasehold.settings.options import Group, Option
+from leasehold.ui import config as ui
 from tests.support.documentation import pages, text
 
 _BLOCK: Final = re.compile(r"(<!-- generated: ([^>]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -101,6 +102,7 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings of exec": lambda: _settings(flags.EXEC, flags.RUN),
     "settings of the operator": lambda: _settings(operator.GROUPS, flags.RUN),
     "settings of the injector": lambda: _settings(injector.GROUPS, flags.RUN, operator.GROUPS),
+    "settings of the page": lambda: _settings(ui.GROUPS, flags.RUN),
     "commands of the plugin": _plugin,
     "fields of spec": _spec,
     "fields of status": _status,

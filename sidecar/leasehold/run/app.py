@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -36,9 +35,11 @@ from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, ListenError, listen
 from leasehold.http.server import App
 from leasehold.lock.keys import Keys
+from leasehold.records import dataclass
 from leasehold.run import control, endpoint
 from leasehold.run.reaper import Reaper
 from leasehold.run.shutdown import Shutdown
+from leasehold.run.signals import Signals
 from leasehold.run.state_file import StateFile
 from leasehold.run.work_end import Surroundings, forget_mark
 from leasehold.settings.config import Config, UnixAddress
@@ -81,12 +82,12 @@ def run(config: Config) -> int:
 
 async def _run(config: Config) -> int:
     async with composed(config) as sidecar:
-        loop = asyncio.get_running_loop()
         shutdown = Shutdown(sidecar.submit, sidecar.around if config.native_sidecar else None)
+        signals = Signals()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, shutdown.begin)
+            signals.on(number, shutdown.begin)
         if os.getpid() == 1:  # as a container's first process, we inherit the processes that hooks leave behind
-            Reaper().start()
+            Reaper(signals).start()
         await _first(sidecar.stopped(), shutdown.left())
         await shutdown.close()
     return 0
@@ -111,6 +112,7 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
     # Loaded modules stay. A garbage collection that searches all of them would stop the loop, and with it /leader and
     # keep-alives, for nearly 30 ms of CPU time.
     gc.freeze()
+    gc.enable()  # `leasehold run` has disabled it for its imports
     async with AsyncExitStack() as stack:
         settings = election_settings(config)
         files = _resume_file(config, stack)

@@ -270,6 +270,15 @@ OUTPUT: Final = Option[str](
     "--output", "FORMAT", "table or json (default: table)", parsers.one_of("table", "json"), "table"
 )
 
+WATCH: Final = Option[bool](
+    "--watch",
+    "",
+    "print it again when it has changed, until Ctrl-C (default: print it once)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+
 CHECK: Final = Option[bool](
     "--check",
     "",
@@ -305,7 +314,7 @@ APP_GROUP: Final = Group(
 LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
 EXEC_GROUP: Final = Group("the command", (EXEC_TIMEOUT, ONCE_PER, WAIT_FOR_ALL, GRACE))
 WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
-STATUS_GROUP: Final = Group("output", (OUTPUT,))
+STATUS_GROUP: Final = Group("output", (OUTPUT, WATCH))
 
 REPLAY_GROUP: Final = Group("replaying", (CHECK,))
 RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
@@ -313,6 +322,7 @@ RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
 RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
 EXEC: Final = (EXEC_GROUP, ETCD_GROUP, EXEC_LOCK_GROUP, EXEC_LISTEN_GROUP, LOG_GROUP)
 STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
+CHECKING: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
 WAIT: Final = (WAIT_GROUP,)
 REPLAY: Final = (REPLAY_GROUP,)
 RESTORE_CHECK: Final = (RESTORE_GROUP, ETCD_GROUP)

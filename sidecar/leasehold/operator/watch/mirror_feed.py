@@ -20,9 +20,9 @@ from typing import Final
 
 from leasehold.backoff import Backoff
 from leasehold.candidate.listing import Listing
+from leasehold.candidate.lock_reading import read_locks
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, WatchLost
-from leasehold.etcd.model import KeyValue
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import locks_prefix, prefix_end
 from leasehold.lock.names import LockName
@@ -33,8 +33,6 @@ from leasehold.operator.watch.mirror import Mirror
 
 _log = logging.getLogger("leasehold.operator.mirror_feed")
 
-PAGE_KEYS: Final = 500
-"""Keys per request of a reading: etcd answers it in milliseconds and serves others in between."""
 UNPROVEN_SECONDS: Final = 60.0
 """How long etcd may refuse the canary, so that the watch is unproven, before everything is read again."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 2.0
@@ -193,18 +191,11 @@ class MirrorFeed:
 
     async def _read(self) -> None:
         """Read all locks as of one revision and notify the differences. Raises EtcdError."""
-        prefix = locks_prefix(self._root)
-        listing, end = Listing(self._root), prefix_end(prefix)
-        page = await self._client.range(prefix, end=end, limit=PAGE_KEYS, timeout=self._step)
-        revision, connects = page.origin.revision, self._client.connects
-        start = _add_page(listing, page.kvs)
-        while page.more:
-            self._progressed_at = self._clock()
-            page = await self._client.range(start, end=end, limit=PAGE_KEYS, revision=revision, timeout=self._step)
-            start = _add_page(listing, page.kvs)
-        if self._client.connects != connects:
-            raise WatchLost("the connection was lost during the reading")
-        self._load(listing, revision, page.origin.cluster)
+        reading = await read_locks(self._client, self._root, timeout=self._step, on_page=self._on_page)
+        self._load(reading.listing, reading.revision, reading.cluster)
+
+    def _on_page(self) -> None:
+        self._progressed_at = self._clock()
 
     def _load(self, listing: Listing, revision: int, cluster: int) -> None:
         before, known_cluster = self._mirror.revision, self._mirror.cluster
@@ -274,10 +265,3 @@ class MirrorFeed:
     async def _read_anything(self) -> None:
         """A linearizable read: it succeeds only if the member is alive and in touch with the others."""
         await self._client.range(locks_prefix(self._root), timeout=self._step)
-
-
-def _add_page(listing: Listing, kvs: tuple[KeyValue, ...]) -> bytes:
-    """Add a page to a listing; where the next one begins."""
-    for kv in kvs:
-        listing.put(kv)
-    return kvs[-1].key + b"\0" if kvs else b""

@@ -1,0 +1,75 @@
+"""The settings of `leasehold ui`, checked, as a frozen dataclass. Only the standard library is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from leasehold.records import dataclass
+from leasehold.settings import flags, parsers
+from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
+from leasehold.settings.etcd import EtcdConfig, read_etcd
+from leasehold.settings.options import Group, Option
+
+LISTEN: Final = Option[tuple[str, int]](
+    "--listen",
+    "HOST:PORT",
+    "where the page is served; an address that is not loopback needs --token-file (default: 127.0.0.1:4042)",
+    parsers.host_port,
+    ("127.0.0.1", 4042),
+)
+TOKEN_FILE: Final = Option[Path | None](
+    "--token-file",
+    "FILE",
+    "file with the token, at least 16 characters, that whoever opens the page has to give; the page has no TLS of its "
+    "own, so put a proxy that has it before an address that others reach (default: no token)",
+    parsers.readable_file,
+    None,
+)
+
+GROUPS: Final = (
+    flags.ETCD_GROUP,
+    Group("the locks", (flags.ROOT,)),
+    Group("listener", (LISTEN, TOKEN_FILE)),
+    flags.LOG_GROUP,
+)
+_SUMMARY: Final = "Serve a page that shows all locks of an etcd, live: holders, queues, leases. It only reads."
+
+
+@dataclass(frozen=True, slots=True)
+class UiConfig(CommonConfig):
+    """All settings of the page."""
+
+    etcd: EtcdConfig
+    root: str
+    listen: Address
+    token_file: Path | None
+
+
+def ui_config(arguments: Sequence[str], environ: Mapping[str, str]) -> UiConfig:
+    """Read the settings of `leasehold ui`. Raises ConfigError with all mistakes."""
+    settings = open_settings("ui", _SUMMARY, GROUPS, arguments, environ)
+    config = UiConfig(
+        etcd=read_etcd(settings),
+        root=settings.get(flags.ROOT),
+        listen=Address(*settings.get(LISTEN)),
+        token_file=settings.get(TOKEN_FILE),
+        **read_common(settings, environ, GROUPS),
+    )
+    if config.token_file is None and not _is_loopback(config.listen.host):
+        what = "others could read the page there; use 127.0.0.1, or give --token-file as well"
+        settings.add(*settings.seen[LISTEN.dest], what)
+    settings.finish()
+    return config
+
+
+def _is_loopback(host: str) -> bool:
+    import ipaddress
+
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
