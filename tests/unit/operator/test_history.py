@@ -108,6 +108,16 @@ def test_ten_terms_and_a_restart() -> None:
     assert [one["fencingToken"] for one in terms(after)] == kept
 
 
+def test_a_term_that_nobody_saw_end() -> None:
+    """No operator was at work then: the status still said who held."""
+    resource, _ = settled(lock(), declared(), candidate(10))
+    after = plan(situation(resource, declared(), candidate(20), wall=NOON + timedelta(seconds=60)))
+    (term,) = terms(after)
+    assert (term["identity"], term["fencingToken"], term["reason"]) == ("pod-10", 10, "Unseen")
+    resource = replace(resource, status=after.status or {})
+    assert plan(situation(resource, declared(), candidate(20), memory=after.memory)).status is None
+
+
 def test_events_tell_things_in_order() -> None:
     """By their names, too: the API server lists by name, and its times are whole seconds. No name is used twice."""
     resource, memory = settled(lock(), declared(), candidate(10))

@@ -34,9 +34,32 @@ def remember_terms(memory: Memory, facts: Facts) -> Memory:
     # a replica that was not active may remember less than the status says
     terms = list(known.terms if known.tokens is not None and known.terms else facts.recorded.terms)
     for one in ended_holders(facts):
-        if not any(term.get("fencingToken") == one.entry.create_revision for term in terms):
+        if not _has(terms, one.entry.create_revision):
             terms.append(_term(one, terms, facts))
+    terms += [_unseen(holder, facts) for holder in facts.recorded.holders if _is_unseen(holder, terms, facts)]
     return replace(memory, terms=tuple(_explained(term, facts) for term in terms[-MAX_TERMS:]))
+
+
+def _has(terms: Sequence[Mapping[str, Any]], token: object) -> bool:
+    return any(term.get("fencingToken") == token for term in terms)
+
+
+def _is_unseen(holder: Mapping[str, Any], terms: Sequence[Mapping[str, Any]], facts: Facts) -> bool:
+    """Whether this holder of the status is gone, and ended while no operator looked on."""
+    token = holder.get("fencingToken")
+    queued = any(one.create_revision == token for one in facts.situation.stored.queue)
+    return facts.situation.memory.tokens is None and not queued and not _has(terms, token)
+
+
+def _unseen(holder: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+    return {
+        "fencingToken": holder["fencingToken"],
+        "identity": holder["identity"],
+        "from": holder["acquireTime"],
+        "until": facts.timestamp,
+        "reason": "Unseen",
+        "message": "it ended while no operator looked on, some time before that",
+    }
 
 
 def _term(ended: EndedCandidate, before: Sequence[Mapping[str, Any]], facts: Facts) -> dict[str, Any]:
@@ -56,7 +79,7 @@ def _term(ended: EndedCandidate, before: Sequence[Mapping[str, Any]], facts: Fac
     }
     if before and (facts.declared or Spec()).capacity == 1:
         fields["gapSeconds"] = max(0, _seconds(before[-1].get("until"), began))
-    return {name: value for name, value in fields.items() if value != ""}
+    return {name: value for name, value in fields.items() if value != "" or name == "identity"}
 
 
 def _manager(field: str, facts: Facts) -> str:

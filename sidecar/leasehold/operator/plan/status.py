@@ -50,6 +50,7 @@ class RecordedStatus:
     transition_count: int
     absent: tuple[Mapping[str, Any], ...] = ()
     terms: tuple[Mapping[str, Any], ...] = ()
+    holders: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def read(cls, status: Mapping[str, Any]) -> Self:
@@ -62,6 +63,7 @@ class RecordedStatus:
             fencing_token=_count(status, "fencingToken"),
             transition_count=_count(status, "transitionCount"),
             absent=_objects(status, "absent"),
+            holders=tuple(one for one in _objects(status, "holders") if _is_holder(one)),
             terms=tuple(dict(one) for one in _objects(status, "recentTerms") if _is_term(one)),
         )
 
@@ -81,6 +83,12 @@ def _holder_times(status: Mapping[str, Any]) -> dict[int, str]:
         for one in _objects(status, "holders")
         if isinstance(one.get("fencingToken"), int) and _is_time(one.get("acquireTime"))
     }
+
+
+def _is_holder(one: Mapping[str, Any]) -> bool:
+    token = one.get("fencingToken")
+    is_token = isinstance(token, int) and not isinstance(token, bool)
+    return is_token and isinstance(one.get("identity"), str) and _is_time(one.get("acquireTime"))
 
 
 def _is_term(term: Mapping[str, Any]) -> bool:

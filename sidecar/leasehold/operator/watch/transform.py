@@ -50,7 +50,8 @@ def trim(kind: Kind, body: Mapping[str, Any]) -> Body:
 
 def _lock(body: Mapping[str, Any]) -> Body:
     metadata = _metadata(body.get("metadata") or {}, _LOCK)
-    metadata["managedFields"] = _managers(body)
+    if managers := _managers(body):
+        metadata["managedFields"] = managers
     return {"metadata": metadata, **_copy(_pick(body, ("spec", "status")))}
 
 
