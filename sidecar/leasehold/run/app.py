@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -37,6 +38,7 @@ from leasehold.http.server import App
 from leasehold.lock.keys import Keys
 from leasehold.records import dataclass
 from leasehold.run import control, endpoint
+from leasehold.run.leader_label import LeaderLabel
 from leasehold.run.reaper import Reaper
 from leasehold.run.shutdown import Shutdown
 from leasehold.run.signals import Signals
@@ -125,7 +127,9 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         keys = Keys(config.lock, config.root)
         store = EtcdStore(client, keys)
         runner = Runner(settings, store, publisher, metrics, files)
-        public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
+        label = LeaderLabel(config.pod_labels, clock.now) if config.pod_labels else None
+        alive = partial(_turns, runner)
+        public = endpoint.make_app(publisher, registry, alive, label=label)
         # Both listen before the election joins: a port in use must not cost a failover.
         control_app = _control_app(config, runner, publisher, external_drain)
         controller = await _serve(config, stack, "control", control_app)
@@ -143,6 +147,10 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         connections = controller.connections if controller else _no_connections
         around = _around(config, app_answered, connections)
         yield RunningSidecar(publisher, runner, tasks, around, store, EtcdRunLog(client, keys))
+
+
+def _turns(runner: Runner) -> bool:
+    return runner.seconds_since_progress() < LOOP_STUCK_SECONDS
 
 
 def _first_snapshot(config: Config) -> Snapshot:
