@@ -18,6 +18,7 @@ from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import LockView, items, named, text, who_holds
+from leasehold.kubectl.times import age
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
 from leasehold.terminal import one_line
@@ -239,8 +240,15 @@ def _wait(
     *,
     say: bool = False,
 ) -> int:
-    """Wait as long as `--timeout` says. With `say`, the Lock is the result, and was not printed before."""
-    one = waiting.Waiting(cluster, lock, met, given.timeout)
+    """Wait as long as `--timeout` says. With `say`, the Lock is the result, and was not printed before.
+
+    `missed` says what has not happened, with "not" in it.
+    """
+
+    def begun(view: LockView) -> None:
+        notify(f"Waiting up to {age(given.timeout)}, since {missed} yet: the Lock {lock} {who_holds(view)}.")
+
+    one = waiting.Waiting(cluster, lock, met, given.timeout, begun=begun)
     done = one.run()
     assert one.last is not None
     if not done:
