@@ -17,13 +17,6 @@ from tests.servers import Process, release_port, reserve_port, wait_for
 CLIENT = "leasehold-etcd-client"
 PROGRAM = "leasehold-certificates"
 OWN = {"etcd.enabled": True, "crds.enabled": False}  # the API server has the CRD already
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-STORAGE: Object = {
-    "apiVersion": "storage.k8s.io/v1",
-    "kind": "StorageClass",
-    "metadata": {"name": "tests", "annotations": {DEFAULT_CLASS: "true"}},
-    "provisioner": "kubernetes.io/no-provisioner",
-}
 ALL_FILES = [(chart, file) for chart in (LEASEHOLD, SINGLETON) for file in value_files(chart)]
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
 
@@ -34,7 +27,6 @@ def api() -> Iterator[ControlPlane]:
     with ControlPlane(name="charts") as made:
         for crd in foreign_crds():
             made.apply(crd)
-        made.apply(STORAGE)
         for name in (NAMESPACE, "apps"):
             made.create("namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
         made.apply(_storage_class("usual", default=True))
@@ -205,10 +197,6 @@ def test_missing_requirements_are_said(api: ControlPlane, helm: Callable[..., st
         helm("install", "leasehold", LEASEHOLD, *values(**external))
     with pytest.raises(HelmFailed, match=r"sidecar\.namespaces has nowhere, which does not exist"):
         helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "sidecar.namespaces": ["nowhere"]}))
-    api.delete("storageclasses", "tests")
-    with pytest.raises(HelmFailed, match="the cluster has no default StorageClass"):
-        helm("install", "leasehold", LEASEHOLD, *values(**OWN))
-    api.apply(STORAGE)
     helm("install", "leasehold", LEASEHOLD, *values(**OWN))
     with pytest.raises(HelmFailed, match=r"etcd\.replicas cannot be changed from 1 to 3 by an upgrade"):
         helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))
