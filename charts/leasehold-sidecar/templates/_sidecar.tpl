@@ -80,6 +80,9 @@ args:
   {{- if .appHealth }}
   - {{ printf "--app-health=%s" (.appHealth | replace "$" "$$") | quote }}
   {{- end }}
+  {{- if eq .gate "label" }}
+  - --pod-labels=/pod/labels
+  {{- end }}
   - --termination-grace={{ $grace | int64 | max 0 | min 604800 }}
   {{- if and .initWork (not .appHealth) }}
   - --init-work
@@ -137,6 +140,11 @@ volumeMounts:
   {{- if .etcd.passwordSecretName }}
   - name: leasehold-etcd-auth
     mountPath: /etcd-auth
+    readOnly: true
+  {{- end }}
+  {{- if eq .gate "label" }}
+  - name: leasehold-pod
+    mountPath: /pod
     readOnly: true
   {{- end }}
 {{- end -}}
@@ -212,5 +220,13 @@ failureThreshold: 1
   secret:
     secretName: {{ .etcd.passwordSecretName | quote }}
     defaultMode: 0444
+{{- end }}
+{{- if eq .gate "label" }}
+- name: leasehold-pod
+  downwardAPI:
+    items:
+      - path: labels
+        fieldRef:
+          fieldPath: metadata.labels
 {{- end }}
 {{- end -}}

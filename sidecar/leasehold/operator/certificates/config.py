@@ -30,7 +30,7 @@ def _client(text: str) -> tuple[str, str, str]:
     """`NAMESPACE/SECRET=NAME`."""
     place, _, name = text.partition("=")
     namespace, _, secret = place.partition("/")
-    if not (namespace and name) or len(name) > _MAX_NAME_CHARACTERS:
+    if not (namespace and secret and name) or len(name) > _MAX_NAME_CHARACTERS:
         raise ValueError("use NAMESPACE/SECRET=NAME, the name with at most 64 characters")
     return namespace, _secret(secret), name
 
