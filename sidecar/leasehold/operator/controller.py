@@ -112,7 +112,7 @@ class Controller:
             etcd_state=lambda: self._feed.etcd_state,
         )
         reconciler = Reconciler(context, self._caches, self._queue, self._writer, self._reports, self._api)
-        await _all(reconciler.work() for _ in range(RECONCILE_WORKERS))
+        await _all([reconciler.ask_absent(), *(reconciler.work() for _ in range(RECONCILE_WORKERS))])
 
     async def _cluster(self) -> str:
         """The UID that tells this cluster's Locks from another's. Without it nothing can be decided."""
