@@ -117,7 +117,7 @@ TLS_KEY: Final = Option[Path | None]("--tls-key", "FILE", "its private key, PEM"
 REQUIRE_LOCK: Final = Option[bool](
     "--require-lock",
     "",
-    "refuse pods whose Lock does not exist (default: do not check)",
+    "sidecars wait until their Lock is declared (default: they join an undeclared lock)",
     parsers.switch,
     False,
     switch=True,

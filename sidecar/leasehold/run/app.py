@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -37,6 +38,7 @@ from leasehold.http.server import App
 from leasehold.lock.keys import Keys
 from leasehold.records import dataclass
 from leasehold.run import control, endpoint
+from leasehold.run.leader_label import LeaderLabel
 from leasehold.run.reaper import Reaper
 from leasehold.run.shutdown import Shutdown
 from leasehold.run.signals import Signals
@@ -125,9 +127,12 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         keys = Keys(config.lock, config.root)
         store = EtcdStore(client, keys)
         runner = Runner(settings, store, publisher, metrics, files)
-        public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
+        label = LeaderLabel(config.pod_labels, clock.now) if config.pod_labels else None
+        alive = partial(_turns, runner)
+        public = endpoint.make_app(publisher, registry, alive, label=label)
         # Both listen before the election joins: a port in use must not cost a failover.
-        control_app = _control_app(config, runner, publisher, external_drain)
+        forgiveness: list[Callable[[], None]] = []
+        control_app = _control_app(config, runner, publisher, external_drain, forgiveness)
         controller = await _serve(config, stack, "control", control_app)
         await _serve(config, stack, "listen", public)
         _observers(config, stack, runner, publisher)
@@ -139,10 +144,15 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
 
             health = AppHealth(config.app_health, runner.submit)
             app_answered = health.has_answered
+            forgiveness.append(health.forgive)
             tasks.append(_start(stack, health.run(), "app health"))
         connections = controller.connections if controller else _no_connections
         around = _around(config, app_answered, connections)
         yield RunningSidecar(publisher, runner, tasks, around, store, EtcdRunLog(client, keys))
+
+
+def _turns(runner: Runner) -> bool:
+    return runner.seconds_since_progress() < LOOP_STUCK_SECONDS
 
 
 def _first_snapshot(config: Config) -> Snapshot:
@@ -199,11 +209,24 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
     return files
 
 
-def _control_app(config: Config, runner: Runner, publisher: Publisher, external_drain: bool) -> App:
+def _control_app(
+    config: Config,
+    runner: Runner,
+    publisher: Publisher,
+    external_drain: bool,
+    forgiveness: Sequence[Callable[[], None]],
+) -> App:
+    """The control routes. What is in `forgiveness` by then is called at each Resume."""
     submit = _without_work_stopped(runner) if external_drain else runner.submit
-    return control.make_app(
-        submit, publisher, runner.recorder.recording, tcp=not isinstance(config.control, UnixAddress)
-    )
+
+    def forgiving(event: ev.Event) -> None:
+        if isinstance(event, ev.Resume):
+            for forgive in forgiveness:
+                forgive()
+        submit(event)
+
+    tcp = not isinstance(config.control, UnixAddress)
+    return control.make_app(forgiving, publisher, runner.recorder.recording, tcp=tcp)
 
 
 def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:

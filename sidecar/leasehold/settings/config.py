@@ -116,6 +116,7 @@ class Config(CommonConfig):
     termination_grace: float = flags.TERMINATION_GRACE.default
     init_work: bool = False
     app_health: str | None = None
+    pod_labels: Path | None = None
     on_gained: tuple[str, ...] = ()
     on_lost: tuple[str, ...] = ()
 
@@ -160,6 +161,7 @@ def sidecar_config(settings: SettingsReader, environ: Mapping[str, str], *, app:
         termination_grace=settings.get(flags.TERMINATION_GRACE) if app else flags.TERMINATION_GRACE.default,
         init_work=app and settings.get(flags.INIT_WORK),
         app_health=(settings.get(flags.APP_HEALTH) or None) if app else None,
+        pod_labels=settings.get(flags.POD_LABELS) if app else None,
         on_gained=settings.get(flags.ON_GAINED) if app else (),
         on_lost=settings.get(flags.ON_LOST) if app else (),
         **read_common(settings, environ),

@@ -196,6 +196,14 @@ APP_HEALTH: Final = Option[str](
     parsers.web_url,
     "",
 )
+POD_LABELS: Final = Option[Path | None](
+    "--pod-labels",
+    "FILE",
+    "the pod's labels, by the downward API: /readyz answers 503 while they name a leader that does not lead "
+    "(default: not looked at)",
+    parsers.readable_file,
+    None,
+)
 ON_GAINED: Final = Option[tuple[str, ...]](
     "--on-gained",
     "CMD",
@@ -309,7 +317,8 @@ EXEC_LOCK_GROUP: Final = Group(
 LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
 EXEC_LISTEN_GROUP: Final = Group(LISTEN_GROUP.title, (EXEC_LISTEN, EXEC_CONTROL))
 APP_GROUP: Final = Group(
-    "the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, ON_GAINED, ON_LOST)
+    "the app",
+    (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, POD_LABELS, ON_GAINED, ON_LOST),
 )
 LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
 EXEC_GROUP: Final = Group("the command", (EXEC_TIMEOUT, ONCE_PER, WAIT_FOR_ALL, GRACE))
