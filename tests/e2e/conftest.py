@@ -29,10 +29,10 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def installed(bare: Cluster) -> Installation:
-    """The chart on that cluster, with one member of its own etcd."""
+    """The chart on that cluster, with one member of its own etcd, and the page."""
     installation = Installation(bare)
     bare.create("namespaces", {"metadata": {"name": APPS}})
-    installation.notes = installation.install([APPS])
+    installation.notes = installation.install([APPS], **{"ui.enabled": True})
     return installation
 
 

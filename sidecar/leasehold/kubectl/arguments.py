@@ -98,6 +98,18 @@ TIMEOUT: Final = Flag(
 FOR: Final = Flag(("--for",), "STATE", "held, free or holder=IDENTITY (default: held)", values.goal, "held", "goals")
 YES: Final = Flag(("-y", "--yes"), "", "do not ask for confirmation", default=False)
 
+PAGE_NAMESPACE: Final = Flag(
+    ("-n", "--namespace"),
+    "NAME",
+    "the namespace that Leasehold is installed in (default: look in all)",
+    values.namespace,
+    completes="namespaces",
+)
+PORT: Final = Flag(
+    ("--port",), "PORT", "port of this machine to serve the page on (default: any free one)", values.port, 0
+)
+NO_OPEN: Final = Flag(("--no-open",), "", "print the page's address, and open no browser", default=False)
+
 CLUSTER: Final = (NAMESPACE, CONTEXT, KUBECONFIG, REQUEST_TIMEOUT, OUTPUT)
 _ETCD_OPTIONS: Final = (*shared.ETCD_GROUP.options, shared.ROOT)
 
@@ -144,6 +156,14 @@ COMMANDS: Final = (
         "NAME",
         (FOR, TIMEOUT, *CLUSTER),
     ),
+    Command(
+        "ui",
+        "open the page of all locks, live, until Ctrl-C",
+        "",
+        (PORT, NO_OPEN, PAGE_NAMESPACE, CONTEXT, KUBECONFIG, REQUEST_TIMEOUT),
+        "Forwards a port of this machine to the page in the cluster, which the chart has with ui.enabled=true. Needs "
+        "the rights to list pods and to create pods/portforward there.",
+    ),
     Command("completion", "print the completion script of a shell", "SHELL", ()),
 )
 
@@ -165,6 +185,8 @@ class Arguments:
     goal: str = "held"
     yes: bool = False
     shell: str = ""
+    port: int = 0
+    no_open: bool = False
     etcd: EtcdConfig | None = None
     root: str = ""
     """The root of the keys in etcd; empty if it was not given."""

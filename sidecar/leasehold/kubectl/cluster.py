@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPException
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import urllib3.exceptions
 from kubernetes import client
@@ -49,6 +49,13 @@ class _Answer(Protocol):
     response: _Lines
 
     def read(self) -> bytes: ...
+
+
+class Forwardable(NamedTuple):
+    """A running pod that a port can be forwarded to."""
+
+    namespace: str
+    name: str
 
 
 class Cluster:
@@ -120,6 +127,14 @@ class Cluster:
         doing = Doing("list", "namespaces", self.server)
         items, _ = self._pages("/api/v1/namespaces", (), doing, most=_PAGE_ITEMS)
         return [text(table(item, "metadata"), "name") for item in items]
+
+    def running_pods(self, namespace: str, selector: str) -> list[Forwardable]:
+        """The running pods with these labels, in a namespace or, if it is empty, in all."""
+        path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
+        doing = Doing("list", f"pods{_in(namespace)}", self.server)
+        query = (("labelSelector", selector), ("fieldSelector", "status.phase=Running"))
+        found = [table(item, "metadata") for item in self._pages(path, query, doing)[0]]
+        return [Forwardable(text(one, "namespace"), text(one, "name")) for one in found]
 
     def close(self) -> None:
         """Close all connections."""
