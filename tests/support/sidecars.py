@@ -149,7 +149,7 @@ def request(method: str, url: str, timeout: float = ANSWER) -> tuple[int, str]:
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     try:
-        connection.request(method, parts.path or "/")
+        connection.request(method, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
