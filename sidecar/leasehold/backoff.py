@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+
+from leasehold.records import dataclass, field
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
@@ -21,13 +21,14 @@ ROOT = "/ui-bench"
 BROWSERS = 50
 CHANGES_PER_SECOND = 10
 
-# When the row of a lock first names another holder, by the same clock as this process's.
+# When an element first has this text, by the same clock as this process's.
 _WATCH = """
-window.changedAt = 0;
+window.shownAt = 0;
+const place = document.getElementById(arguments[0]), text = arguments[1];
 new MutationObserver(() => {
-  const found = [...document.querySelectorAll('#rows tr')].find((one) => one.innerText.includes(arguments[0]));
-  if (!window.changedAt && found && found.innerText.includes(arguments[1])) window.changedAt = Date.now();
-}).observe(document.getElementById('rows'), { childList: true, subtree: true, characterData: true });
+  const found = (place.querySelector('td:nth-child(2)') || place).innerText;
+  if (!window.shownAt && found.includes(text)) window.shownAt = Date.now();
+}).observe(place, { childList: true, subtree: true, characterData: true });
 """
 
 
@@ -44,11 +45,8 @@ def run(bench: Bench) -> list[Table]:
 
 
 def _in_browser(bench: Bench, page: UiPage, names: list[LockName]) -> Table:
-    painted, rows, failover = (
-        Sample("leasehold ui: first paint"),
-        Sample("leasehold ui: rows shown"),
-        Sample("leasehold ui: failover shown"),
-    )
+    kinds = ("first paint", "rows shown", "failover shown", "etcd's standstill shown")
+    painted, rows, failover, stale = (Sample(f"leasehold ui: {kind}") for kind in kinds)
     with Browser() as browser:
         for _ in range(bench.scale.ui_loads):
             browser.open("about:blank")
@@ -62,19 +60,36 @@ def _in_browser(bench: Bench, page: UiPage, names: list[LockName]) -> Table:
             rows.add(marks[1] / 1000)
         for name in names[: 20 * bench.scale.ui_failovers : 20]:
             failover.add(_failover(bench, browser, name))
+        for _ in range(bench.scale.ui_loads):
+            stale.add(_staleness(bench, browser))
     notes = [f"{len(names)} locks, loopback, headless Chromium; a failover is the deletion of the leader's key."]
-    return percentiles("The page in a browser", [painted, rows, failover], milliseconds, notes)
+    return percentiles("The page in a browser", [painted, rows, failover, stale], milliseconds, notes)
 
 
 def _failover(bench: Bench, browser: Browser, name: LockName) -> float:
     """Seconds from the deletion of the leader's key until the page shows the next one."""
     browser.run("document.getElementById('search').value = arguments[0];", str(name))
     browser.run("document.getElementById('search').dispatchEvent(new Event('input'));")
-    browser.run(_WATCH, name.name, f"{name.name}-7d9f8c6b5d-00001")
+    successor = f"{name.name}-7d9f8c6b5d-00001"
+    return _shown_after(browser, "rows", successor, lambda: bench.etcd.ctl.run("del", f"{Keys(name, ROOT).queue}1"))
+
+
+def _staleness(bench: Bench, browser: Browser) -> float:
+    """Seconds from the moment in which etcd stands still until the page says so."""
+    browser.wait_text("#state", "live")
+    try:
+        return _shown_after(browser, "state", "stale", bench.etcd.process.pause)
+    finally:
+        bench.etcd.process.resume()
+
+
+def _shown_after(browser: Browser, element: str, text: str, act: Callable[[], object]) -> float:
+    """Seconds from an act until this element has that text, by the one wall clock of the machine."""
+    browser.run(_WATCH, element, text)
     sent = time.time()
-    bench.etcd.ctl.run("del", f"{Keys(name, ROOT).queue}1")
-    browser.wait("return window.changedAt > 0")
-    return float(browser.run("return window.changedAt")) / 1000 - sent
+    act()
+    browser.wait("return window.shownAt > 0")
+    return float(browser.run("return window.shownAt")) / 1000 - sent
 
 
 def _many(bench: Bench, page: UiPage, names: list[LockName], leases: list[int]) -> Table:

@@ -55,7 +55,7 @@ def value_files(chart: Path) -> list[Path]:
 
 def manifest() -> str:
     """What `manifests/operator.yaml` is to hold: the operator's part of the chart, without what only Helm knows."""
-    text = render(LEASEHOLD, "--values", LEASEHOLD / "ci" / "manifest-values.yaml", "--skip-tests")
+    text = render(LEASEHOLD, "--values", LEASEHOLD / "ci" / "manifest-values.yaml", "--no-hooks")
     text = re.sub(r"^# Source: .*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^ *app\.kubernetes\.io/(managed-by|version): .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ *(app\.kubernetes\.io/(managed-by|version)|helm\.sh/chart): .*\n", "", text, flags=re.MULTILINE)
     return _HEADER + text

@@ -1,18 +1,21 @@
 """What a real API server says of all that the charts render, checked strictly on its side; and upgrades."""
 
-import base64
 import json
+import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 
 from tests.charts.foreign_crds import foreign_crds
 from tests.charts.rendered import LEASEHOLD, NAMESPACE, SINGLETON, objects, render, value_files, values
 from tests.cluster import ControlPlane, HelmFailed, KubectlFailed, Object, run_helm
-from tests.servers import wait_for
+from tests.servers import Process, release_port, reserve_port, wait_for
 
+CLIENT = "leasehold-etcd-client"
+PROGRAM = "leasehold-certificates"
 OWN = {"etcd.enabled": True, "crds.enabled": False}  # the API server has the CRD already
 ALL_FILES = [(chart, file) for chart in (LEASEHOLD, SINGLETON) for file in value_files(chart)]
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
@@ -26,8 +29,15 @@ def api() -> Iterator[ControlPlane]:
             made.apply(crd)
         for name in (NAMESPACE, "apps"):
             made.create("namespaces", {"metadata": {"name": name, "labels": RESTRICTED}})
+        made.apply(_storage_class("usual", default=True))
         wait_for(lambda: _serves(made), "the foreign kinds to be served")
         yield made
+
+
+def _storage_class(name: str, *, default: bool) -> Object:
+    marks = {"storageclass.kubernetes.io/is-default-class": str(default).lower()}
+    kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "kubernetes.io/no-provisioner"}
+    return {**kind, "metadata": {"name": name, "annotations": marks}}
 
 
 def _serves(api: ControlPlane) -> bool:
@@ -81,17 +91,43 @@ def remove_volumes(api: ControlPlane) -> None:
         api.wait_gone("persistentvolumeclaims", name, NAMESPACE)
 
 
-def certificates(api: ControlPlane) -> dict[str, dict[str, str]]:
+def secrets(api: ControlPlane, *more: str) -> dict[str, Object]:
     names = ("leasehold-etcd-ca", "leasehold-etcd-server", "leasehold-etcd-client")
     found = {name: api.get("secrets", name, NAMESPACE) for name in names}
-    return {name: secret["data"] for name, secret in found.items() if secret is not None}
+    found |= {f"{each}/{CLIENT}": api.get("secrets", CLIENT, each) for each in more}
+    return {name: secret for name, secret in found.items() if secret is not None}
+
+
+def contents(api: ControlPlane, *more: str) -> dict[str, dict[str, str]]:
+    """What the Secrets of etcd hold, by name; `more` namespaces have the clients', too."""
+    return {name: secret.get("data") or {} for name, secret in secrets(api, *more).items()}
+
+
+def keep_certificates(api: ControlPlane, *namespaces: str) -> None:
+    """What the chart's Deployment does, by its arguments and with its rights, until all certificates are there."""
+    (found,) = (each for each in api.list("deployments", NAMESPACE) if each["metadata"]["name"] == PROGRAM)
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    user = api.service_account(PROGRAM, NAMESPACE)
+    port = reserve_port()
+    flags = [*container["args"], f"--kubeconfig={api.kubeconfig(user)}", f"--listen=127.0.0.1:{port}"]
+    words = [sys.executable, "-m", "leasehold.operator.certificates", *flags]
+    with Process(words, name="certificates", env={**os.environ, "POD_NAMESPACE": NAMESPACE}) as program:
+        wait_for(lambda: all_there(api, *namespaces) or not program.running, "the certificates to be there")
+        assert program.running, program.log_tail()
+    release_port(port)
+
+
+def all_there(api: ControlPlane, *more: str) -> bool:
+    return all("tls.key" in data for data in contents(api, *more).values())
 
 
 def test_upgrades_keep_certificates(api: ControlPlane, helm: Callable[..., str]) -> None:
-    """An upgrade and a rollback change no certificate and no authority."""
+    """They are made once, with the rights that the chart gives; no upgrade and no rollback changes one."""
     own = values(**OWN)
     helm("install", "leasehold", LEASEHOLD, *own)
-    before = certificates(api)
+    assert set(map(str, contents(api).values())) == {"{}"}
+    keep_certificates(api)
+    before = contents(api)
     assert len(before) == 3
     ca = before["leasehold-etcd-ca"]
     bundle = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": ca["tls.crt"]}}]}
@@ -99,18 +135,59 @@ def test_upgrades_keep_certificates(api: ControlPlane, helm: Callable[..., str])
     api.kubectl("patch", *configuration, "--type=strategic", f"--patch={json.dumps(bundle)}")
     api.patch("secrets", "leasehold-injector-tls", {"data": {"tls.crt": ca["tls.crt"]}}, NAMESPACE)
     helm("upgrade", "leasehold", LEASEHOLD, *own, *values(**{"sidecar.namespaces": ["apps"], "operator.replicas": 3}))
-    assert certificates(api) == before
-    shared = api.get("secrets", "leasehold-etcd-client", "apps")
-    assert shared is not None
-    assert shared["data"] == before["leasehold-etcd-client"]
+    keep_certificates(api, "apps")
+    assert contents(api) == before
+    api.kubectl("apply", "-f", "-", stdin=render(LEASEHOLD, *own, "--show-only=templates/certificates.yaml"))
+    assert contents(api) == before, "as tools do that ask no cluster while they render"
     helm("rollback", "leasehold")
-    assert certificates(api) == before
+    assert contents(api) == before
     config = api.get("mutatingwebhookconfigurations", "leasehold-injector")
     secret = api.get("secrets", "leasehold-injector-tls", NAMESPACE)
     assert config is not None
     assert secret is not None
     assert config["webhooks"][0]["clientConfig"]["caBundle"] == ca["tls.crt"]
     assert secret["data"]["tls.crt"] == ca["tls.crt"]
+
+
+def test_certificates_of_an_earlier_release(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """Helm made them, and owns them: another install and an upgrade leave them as they are."""
+    helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+    keep_certificates(api)
+    made = contents(api)
+    helm("uninstall", "leasehold")
+    marks = {"meta.helm.sh/release-name": "leasehold", "meta.helm.sh/release-namespace": NAMESPACE}
+    for name, data in made.items():
+        metadata = {"name": name, "labels": {"app.kubernetes.io/managed-by": "Helm"}}
+        metadata["annotations"] = {**marks, "leasehold.dev/renewed-from": "2026-01-01T00:00:00Z"}
+        secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "data": data, "metadata": metadata}
+        words = ["apply", "--server-side", "--field-manager=helm", f"--namespace={NAMESPACE}", "-f", "-"]
+        api.kubectl(*words, stdin=json.dumps(secret))
+    helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+    helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN, **{"operator.replicas": 3}))
+    assert contents(api) == made
+
+
+NO_CLASS = "no StorageClass of this cluster is the default: name one in etcd.persistence.storageClass"
+
+
+def test_cluster_without_a_storage_class(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """It is said at once, with the two ways on; the volumes of an etcd that is there stay as they are."""
+    api.delete("storageclasses", "usual")
+    try:
+        with pytest.raises(HelmFailed) as failed:
+            helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+        assert f"{NO_CLASS} (none is here), or set etcd.persistence.enabled=false" in str(failed.value)
+        api.apply(_storage_class("fast", default=False))
+        with pytest.raises(HelmFailed, match=r"name one in etcd\.persistence\.storageClass \(here: fast\)"):
+            helm("install", "leasehold", LEASEHOLD, *values(**OWN))
+        with pytest.raises(HelmFailed, match=r"storageClass is slow, and there is no such StorageClass"):
+            helm("install", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.storageClass": "slow"}))
+        assert render(LEASEHOLD), "who renders can ask nobody"
+        helm("install", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.storageClass": "fast"}))
+        api.delete("storageclasses", "fast")
+        helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN, **{"etcd.persistence.storageClass": "fast"}))
+    finally:
+        api.apply(_storage_class("usual", default=True))
 
 
 def test_missing_requirements_are_said(api: ControlPlane, helm: Callable[..., str]) -> None:
@@ -125,43 +202,11 @@ def test_missing_requirements_are_said(api: ControlPlane, helm: Callable[..., st
         helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))
 
 
-def test_upgrade_renews_old_certificates(api: ControlPlane, helm: Callable[..., str]) -> None:
-    """Only when it is time, and by the authority that is there."""
-    own = values(**OWN, **{"certificates.days": 30, "sidecar.namespaces": ["apps"]})
-    helm("install", "leasehold", LEASEHOLD, *own)
-    before = certificates(api)
-    _age(api, "leasehold-etcd-server")
-    helm("upgrade", "leasehold", LEASEHOLD, *own)
-    after = certificates(api)
-    assert [name for name in before if after[name] != before[name]] == ["leasehold-etcd-server"]
-    authority, own_one = (base64.b64decode(after["leasehold-etcd-server"][key]) for key in ("ca.crt", "tls.crt"))
-    x509.load_pem_x509_certificate(own_one).verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
-    helm("upgrade", "leasehold", LEASEHOLD, *own)
-    assert certificates(api) == after
-    _age(api, "leasehold-etcd-client")
-    helm("upgrade", "leasehold", LEASEHOLD, *own)
-    ours, theirs = (api.get("secrets", "leasehold-etcd-client", each) for each in (NAMESPACE, "apps"))
-    assert ours is not None
-    assert theirs is not None
-    assert theirs["data"] == ours["data"] != after["leasehold-etcd-client"]
-
-
-def _age(api: ControlPlane, secret: str) -> None:
-    """Let the time of its renewal have come, as if that release of Helm's had said so."""
-    found = api.get("secrets", secret, NAMESPACE)
-    assert found is not None
-    metadata = {key: found["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
-    metadata["annotations"]["leasehold.dev/renewed-from"] = "2026-01-01T00:00:00Z"
-    aged = {"apiVersion": "v1", "kind": "Secret", "type": found["type"], "data": found["data"], "metadata": metadata}
-    words = ["apply", "--server-side", "--field-manager=helm", "--force-conflicts", "-f", "-"]
-    api.kubectl(*words, stdin=json.dumps(aged))
-
-
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
         ({"size": "2Gi"}, "etcd.persistence.size cannot be changed from 1Gi to 2Gi by an upgrade alone"),
-        ({"storageClass": "fast"}, 'etcd.persistence.storageClass cannot be changed from "" to "fast"'),
+        ({"storageClass": "usual"}, 'etcd.persistence.storageClass cannot be changed from "" to "usual"'),
         ({"enabled": False}, "etcd.persistence.enabled cannot be changed to false by an upgrade: all locks would be"),
     ],
     ids=lambda each: next(iter(each)) if isinstance(each, dict) else "",
@@ -194,12 +239,15 @@ def test_one_release_serves_a_cluster(api: ControlPlane, helm: Callable[..., str
         helm("install", "another", LEASEHOLD, *values(**OWN))
 
 
-def test_upgrade_keeps_the_crd(api: ControlPlane, helm: Callable[..., str]) -> None:
-    """An upgrade does not delete the CRD of the release, and all Locks with it."""
-    marks = {"meta.helm.sh/release-name": "leasehold", "meta.helm.sh/release-namespace": NAMESPACE}
+def test_crd_that_helm_did_not_make(api: ControlPlane, helm: Callable[..., str]) -> None:
+    """It is told, with the commands by which a release has it; then no upgrade deletes it, and all Locks with it."""
     crd = "customresourcedefinitions", "locks.leasehold.dev"
-    api.patch(*crd, {"metadata": {"annotations": marks, "labels": {"app.kubernetes.io/managed-by": "Helm"}}})
+    marks = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace")
     try:
+        with pytest.raises(HelmFailed, match="is here already, and Helm did not make it") as told:
+            helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "crds.enabled": True}))
+        for command in re.findall(r"kubectl ((?:annotate|label) .*?)(?: and |, )", str(told.value)):
+            api.kubectl(*command.split())
         helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "crds.enabled": True, "crds.keep": False}))
         with pytest.raises(HelmFailed, match=r"crds\.enabled=false would delete the CRD, and all Locks with it"):
             helm("upgrade", "leasehold", LEASEHOLD, *values(**OWN))

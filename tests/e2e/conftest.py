@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cluster import Cluster, images, run_helm, why_unavailable
+from tests.e2e.first_steps import FirstSteps
 from tests.e2e.installation import APPS, CHARTS, Installation
 from tests.e2e.workload import Workload
 
@@ -28,12 +29,17 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def installed(bare: Cluster) -> Installation:
+def first(bare: Cluster) -> FirstSteps:
+    """What becomes of somebody who follows the documentation: two commands, without a value, where nothing is."""
+    return FirstSteps.take(bare)
+
+
+@pytest.fixture(scope="session")
+def installed(first: FirstSteps) -> Installation:
     """The chart on that cluster, with one member of its own etcd, and the page."""
-    installation = Installation(bare)
-    bare.create("namespaces", {"metadata": {"name": APPS}})
-    installation.notes = installation.install([APPS], **{"ui.enabled": True})
-    return installation
+    first.installation.cluster.create("namespaces", {"metadata": {"name": APPS}})
+    first.installation.upgrade([APPS], **{"ui.enabled": True})
+    return first.installation
 
 
 @pytest.fixture

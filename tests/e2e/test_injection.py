@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import os
 import signal
 import time
@@ -149,13 +150,47 @@ def test_impossible_injection_is_refused(cluster: Cluster, own: str) -> None:
             cluster.apply({"apiVersion": "v1", "kind": "Pod", **pod}, namespace=own)
         return str(failed.value)
 
-    assert f"there is no Lock reprots in the namespace {own}" in refused(template("reprots"))
     misspelt = template("reports", annotations={"leasehold.dev/apphealth": HEALTH})
     assert "did you mean leasehold.dev/app-health?" in refused(misspelt)
     clash = template("reports")
     clash["spec"]["containers"][0]["ports"] = [{"containerPort": 4040}]
     assert "set the annotation leasehold.dev/port to another" in refused(clash)
     assert cluster.get("pods", "refused", own) is None
+
+
+def test_mistakes_are_warned_of(cluster: Cluster, own: str) -> None:
+    """The API server prints what is wrong with a workload, as kubectl applies it."""
+    place_app(cluster, own)
+
+    def warned(body: Body) -> str:
+        with pytest.raises(KubectlFailed) as failed:
+            cluster.kubectl("-n", own, "apply", "--warnings-as-errors", "-f", "-", stdin=json.dumps(body))
+        return str(failed.value)
+
+    text = warned(workload("Deployment", "reprots", template("reprots"), replicas=2))
+    assert f"Warning: leasehold: there is no Lock reprots in the namespace {own}" in text
+    assert "of 2 replicas only 1 will be Ready" in text
+    bare = workload("StatefulSet", "other", {"metadata": {"labels": {"app": "other"}}, "spec": template("x")["spec"]})
+    bare["metadata"]["labels"] = {"leasehold.dev/inject": "true"}
+    assert "leasehold.dev/inject is among the labels of the StatefulSet itself" in warned(bare)
+    cron: Body = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c", "annotations": {}}}
+    cron["spec"] = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": batch()}}}
+    cron["metadata"]["annotations"]["leasehold.dev/lock"] = "x"
+    assert "there is no Lock batch" in warned(cron)
+
+
+def test_a_lock_after_its_workload(cluster: Cluster, own: str) -> None:
+    """The pod is made at once, and waits for its Lock; it leads as soon as that is declared."""
+    place_app(cluster, own)
+    cluster.apply(workload("Deployment", "reports", template("reports")), namespace=own)
+    wait_for(lambda: cluster.list("pods", own, labels="app=reports"), "the pod to be made", PATIENCE)
+    (pod,) = cluster.list("pods", own, labels="app=reports")
+    cluster.wait("pods", pod["metadata"]["name"], own, until=lambda seen: seen["status"].get("phase") == "Running")
+    assert not ready(pod)
+    declare(cluster, own, "reports")
+    wait_pod(cluster, own, "reports")
+    (same,) = cluster.list("pods", own, labels="app=reports")
+    assert same["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
 def test_no_injector_at_all(installed: Installation, own: str) -> None:

@@ -13,6 +13,8 @@ from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
 from tests.servers import wait_for
 
+LEADER = "leasehold.dev/leader=true"
+
 
 @pytest.fixture(scope="module")
 def another() -> Iterator[Cluster]:
@@ -44,7 +46,10 @@ def test_upgrade_and_uninstall(another: Cluster) -> None:
         assert witness.tokens() == [token]
         assert witness.contradictions() == []
     # Kept, as told: the Lock is there without any operator, and one that comes back goes on with it.
+    another.patch("locks", "one", {"spec": {"podLabel": True}}, own)
+    wait_for(lambda: another.list("pods", own, labels=LEADER), "the leader's pod to be labelled", PATIENCE)
     installation.uninstall()
+    assert another.list("pods", own, labels=LEADER) == [], "nobody would move the label any more"
     lock = another.get("locks", "one", own)
     assert lock is not None
     installation.install_again([own], **{"crds.keep": False})

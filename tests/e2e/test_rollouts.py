@@ -6,9 +6,12 @@ import pytest
 
 from tests.cluster import Cluster, KubectlFailed
 from tests.cluster.node import PATIENCE
+from tests.e2e.installation import Installation
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
 from tests.servers import wait_for
+
+HAND_OVER = "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:4041/handover', method='POST'))"
 
 Make = Callable[..., Workload]
 
@@ -69,6 +72,31 @@ def test_service_follows_the_label(workload: Make, cluster: Cluster) -> None:
         three.rollout()
         led_by_version(three, "1")
         assert witness.contradictions() == []
+
+
+def test_label_without_an_operator(workload: Make, cluster: Cluster, installed: Installation) -> None:
+    """Nobody takes the label off a pod that has lost the lock: it is unready, and the Service routes to nobody else's.
+
+    Meanwhile no pod is labelled as the new leader; an operator that comes back labels it.
+    """
+    two = workload("two", replicas=2, **{"leasehold.gate": "label"})
+    two.install()
+    two.wait_ready(2)
+    routed_to_the_leader(two)
+    (before,) = two.endpoints()
+    holder = two.wait_held()["holderIdentity"]
+    operator = ["-n", installed.namespace, "scale", f"deployment/{installed.release}-operator"]
+    cluster.kubectl(*operator, "--replicas=0")
+    try:
+        wait_for(lambda: not installed.pods("operator"), "no operator to be there", PATIENCE)
+        two.kubectl("exec", holder, "-c", "leasehold", "--", "python3", "-c", HAND_OVER)
+        wait_for(lambda: two.endpoints() == [], "the Service to route there no more", PATIENCE)
+        assert [name for name in two.ready_pods() if name != holder], "the pod that leads now is ready"
+    finally:
+        cluster.kubectl(*operator, "--replicas=2")
+    routed_to_the_leader(two)
+    assert two.endpoints() != [before]
+    two.wait_ready(2)
 
 
 def routed_to_the_leader(one: Workload) -> None:

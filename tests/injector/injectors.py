@@ -73,14 +73,18 @@ class Injector(Process):
             answer = connection.getresponse()
             return answer.status, answer.read()
 
-    def review(self, namespace: str, **annotations: str) -> Body:
-        """Its response about a pod."""
-        asked = {"uid": "u-1", "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": "Pod"}}
-        asked |= {"namespace": namespace, "object": pod(None, None, **annotations)}
-        review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
-        status, body = self.post(json.dumps(review).encode())
+    def asked(self, namespace: str, body: Body, kind: str) -> Body:
+        """An AdmissionReview about a new object."""
+        asked = {"uid": "u-1", "operation": "CREATE", "kind": {"group": "", "version": "v1", "kind": kind}}
+        asked |= {"namespace": namespace, "object": body}
+        return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": asked}
+
+    def review(self, namespace: str, *, body: Body | None = None, kind: str = "Pod", **annotations: str) -> Body:
+        """Its response about a pod, or about a workload of that kind."""
+        asked = self.asked(namespace, body or pod(None, None, **annotations), kind)
+        status, answer = self.post(json.dumps(asked).encode(), "/mutate" if kind == "Pod" else "/advise")
         assert status == 200
-        response: Body = json.loads(body)["response"]
+        response: Body = json.loads(answer)["response"]
         assert response["uid"] == "u-1"
         return response
 

@@ -11,9 +11,20 @@ import pytest
 
 from tests.charts.rendered import NAMESPACE
 from tests.cluster import ControlPlane
-from tests.injector.injectors import NAME, NO_POD, Injector, Start, believe_nobody, believed, injector_objects, secret
+from tests.injector.injectors import (
+    NAME,
+    NO_POD,
+    Body,
+    Injector,
+    Start,
+    believe_nobody,
+    believed,
+    injector_objects,
+    secret,
+)
 from tests.servers import Process, wait_for, wrong_date
 from tests.support.rbac import check_rights
+from tests.unit.injector.pods import pod
 
 ODD = {"uid": "1", "operation": "CREATE", "kind": {"kind": "Pod"}, "object": {"metadata": {"labels": [1]}, "spec": {}}}
 
@@ -30,12 +41,42 @@ def test_rights_are_used_and_enough(audited: ControlPlane, start: Start) -> None
     injector = start("--require-lock", "--require-opt-in")
     assert "has not opted in" in injector.review(own)["status"]["message"]
     audited.patch("namespaces", own, {"metadata": {"labels": {"leasehold.dev/injection": "enabled"}}})
-    assert f"there is no Lock reports in the namespace {own}" in injector.review(own)["status"]["message"]
+    (warning,) = injector.review(own)["warnings"]
+    assert f"there is no Lock reports in the namespace {own}" in warning
     declare(audited, own)
     response = injector.review(own)
     assert response["allowed"]
+    assert "warnings" not in response
     assert json.loads(base64.b64decode(response["patch"]))[0]["op"] == "add"
     check_rights(injector_objects(), audited.audited(user))
+
+
+def test_advice_about_a_workload(audited: ControlPlane, start: Start) -> None:
+    """Every workload is allowed, whatever is wrong with it; what its Lock says counts."""
+    own = audited.make_namespace()
+    injector = start("--require-lock")
+    two = {"metadata": {"name": "x"}, "spec": {"replicas": 2, "template": pod()}}
+
+    def advice(kind: str, body: Body) -> list[str]:
+        response = injector.review(own, body=body, kind=kind)
+        assert response["allowed"]
+        assert "patch" not in response
+        return [one.removeprefix("leasehold: ") for one in response.get("warnings", [])]
+
+    missing, gate = advice("Deployment", two)
+    assert missing.startswith(f"there is no Lock reports in the namespace {own}: until it is declared, nobody leads")
+    assert gate.startswith("of 2 replicas only 1 will be Ready")
+    declare(audited, own)
+    assert advice("Deployment", two) == [gate]
+    audited.patch("locks", "reports", {"spec": {"capacity": 2}}, own)
+    assert advice("Deployment", two) == []
+    assert injector.post(b"{}", "/advise")[0] == 400
+    assert (
+        injector.post(json.dumps(injector.asked(own, {"metadata": {}, "spec": {}}, "Pod")).encode(), "/advise")[0]
+        == 400
+    )
+    broken = json.dumps(injector.asked(own, {"metadata": {}, "spec": {"template": []}}, "Deployment")).encode()
+    assert injector.post(broken, "/advise")[0] == 400
 
 
 def test_webhook_is_put_right(audited: ControlPlane, start: Start) -> None:
@@ -102,7 +143,6 @@ def test_review_without_an_api_server(
         response = injector.review("default")
         assert not response["allowed"]
         assert "the pod cannot be checked now: the API server cannot be reached" in response["status"]["message"]
-        assert injector.review("default", require_lock="false")["allowed"]
 
 
 @pytest.mark.parametrize(

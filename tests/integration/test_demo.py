@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 from tests.servers import Process, wait_for
+from tests.support.sidecars import request
 
 DEMO = [sys.executable, "-m", "leasehold", "demo"]
 STEPS = [
@@ -19,6 +20,8 @@ STEPS = [
     "Graceful handover",
     "kill -9 of the leader",
     "A frozen leader",
+    "A cut network",
+    "A sick app",
     "A restart within the TTL",
 ]
 
@@ -53,20 +56,27 @@ def processes_with(variable: str) -> set[int]:
 def test_every_step_holds(spawn: Callable[..., Process]) -> None:
     """`--plain`: each step is told with its gap, nothing contradicts itself, the exit code is 0."""
     demo = spawn([*DEMO, "--plain"], name="demo")
-    assert demo.wait(120) == 0, demo.log_tail()
+    assert demo.wait(300) == 0, demo.log_tail()
     for step in STEPS:
         assert f"✔ {step}: " in demo.log
-    assert len(re.findall(r"\[[\d,]+ ms\]", demo.log)) == len(STEPS) - 1
+    assert len(re.findall(r"\[[\d,]+ ms\]", demo.log)) == len(STEPS) - 2  # an election and an app's failing take none
+    assert re.search(
+        r"writes with token \d+: taken\. \w+ thaws, answers 503, and writes late with token \d+: refused", demo.log
+    )
+    assert "says: the app is unhealthy: " in demo.log
+    assert "of them in contradiction" in demo.log
     assert ", 0 of them in contradiction" in demo.log
 
 
 def test_live_view() -> None:
     """On a terminal the queue is drawn, with who leads and how long its lease lasts; exit code 0."""
-    with pexpect.spawn(DEMO[0], DEMO[1:], dimensions=(40, 140), timeout=120, encoding="utf-8") as terminal:
+    with pexpect.spawn(DEMO[0], DEMO[1:], dimensions=(40, 140), timeout=300, encoding="utf-8") as terminal:
         terminal.expect("starting an etcd")
         terminal.expect("not started yet")
         terminal.expect("200 leading")
+        terminal.expect("nobody may lead")
         terminal.expect("frozen")
+        terminal.expect("cut off")
         terminal.expect(pexpect.EOF)
         shown = terminal.before
     assert "Every step held" in str(shown), shown
@@ -93,7 +103,7 @@ def test_interruption_leaves_nothing(spawn: Callable[..., Process], number: sign
 def test_a_closed_terminal_leaves_nothing(tmp_path: Path, moment: str) -> None:
     """The terminal goes away, at whatever moment: no process is left, not even a frozen one, and no file."""
     env = {**os.environ, "TMPDIR": str(tmp_path)}
-    with pexpect.spawn(DEMO[0], DEMO[1:], dimensions=(40, 140), timeout=120, encoding="utf-8", env=env) as terminal:
+    with pexpect.spawn(DEMO[0], DEMO[1:], dimensions=(40, 140), timeout=300, encoding="utf-8", env=env) as terminal:
         terminal.expect(moment)
         started = processes_with(f"TMPDIR={tmp_path}")
         assert started
@@ -134,10 +144,26 @@ def test_the_first_frame_waits_for_little() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
+def test_panel_stays_live() -> None:
+    """With `--keep` the queue is still drawn after the last of the lines, and its page is served."""
+    words = [*DEMO[1:], "--keep", "--ui"]
+    with pexpect.spawn(DEMO[0], words, dimensions=(40, 140), timeout=300, encoding="utf-8") as terminal:
+        terminal.expect(r"the page: (http://127\.0\.0\.1:\d+/)#demo/tour")
+        assert isinstance(terminal.match, re.Match)
+        url = terminal.match[1]
+        terminal.expect("Still running")
+        for _ in range(3):
+            terminal.expect(r"200 leading.* s ")
+        assert '"name": "demo/tour"' in request("GET", f"{url}lock?name=demo/tour")[1]
+        terminal.sendintr()
+        terminal.expect(pexpect.EOF)
+    assert terminal.exitstatus == 130
+
+
 def test_keep_prints_commands_that_work(spawn: Callable[..., Process], tmp_path: Path) -> None:
     """`--keep`: it runs on until it is interrupted, and each command that is printed can be pasted as it is."""
     demo = spawn([*DEMO, "--plain", "--keep"], name="demo", env={"PYTHONUNBUFFERED": "1", "COLUMNS": "40"})
-    demo.wait_for_log("Still running", 120)
+    demo.wait_for_log("Still running", 300)
     wait_for(lambda: demo.log.count("/handover") == 3, "the last of the lines")
     commands = re.findall(r"^  (?! )(.*)$", demo.log, re.MULTILINE)
     assert len(commands) == 2 + 1 + 2 * 3

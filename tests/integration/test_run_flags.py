@@ -20,7 +20,7 @@ from leasehold.settings import flags
 from tests.servers import CertificateAuthority, EtcdServer, reserve_port, wait_for
 from tests.support.http_asker import ask
 from tests.support.run_bench import App, Bench, Way
-from tests.support.sidecars import LOCK, PATIENCE, Sidecar
+from tests.support.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
 
 
 @dataclass(frozen=True)
@@ -272,6 +272,21 @@ def app_health(place: Place) -> None:
         assert place.bench.stored.entries() == []
         app.status = 204
         a.wait_leading()
+
+
+@shows("--pod-labels")
+def pod_labels(place: Place) -> None:
+    """A pod that is labelled as the leader, and does not lead, is unready after a while; one that leads is ready."""
+    labels = place.directory / "labels"
+    labels.write_text('app="x"\nleasehold.dev/leader="true"')
+    a, b = (place.bench.start(name, {"--pod-labels": str(labels)}) for name in ("a", "b"))
+    leader = wait_leader([a, b])
+    (other,) = {a, b} - {leader}
+    wait_for(lambda: other.get("/readyz")[0] == 503, "the label to count as wrong", PATIENCE)
+    assert "no operator has taken the label off" in other.get("/readyz")[1]
+    assert leader.get("/readyz")[0] == 200
+    labels.write_text('app="x"')
+    assert other.get("/readyz")[0] == 200
 
 
 @shows("--on-gained", "--on-lost")

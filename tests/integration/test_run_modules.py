@@ -11,6 +11,7 @@ from tests.support.sidecars import Sidecar
 
 FORBIDDEN = {
     *("aiohttp.client", "aiohttp.connector", "aiohttp.http_websocket", "aiohttp.web", "aiohttp.web_app", "attr"),
+    *("dataclasses", "hashlib", "secrets"),
     *("bz2", "email.message", "email.parser", "gzip", "html.entities", "http.client"),
     *("http.server", "lzma", "tempfile", "urllib.request", "uuid"),
     *("cryptography", "grpc", "grpclib", "h2", "idna", "jh2.hpack.huffman_table", "kopf", "kubernetes"),
@@ -18,6 +19,8 @@ FORBIDDEN = {
     *("leasehold.demo", "leasehold.exec", "leasehold.injector", "leasehold.operator", "leasehold.kube"),
     *("leasehold.candidate.replay", "leasehold.run.app_health", "leasehold.run.hooks"),
 }
+if sys.version_info >= (3, 13):  # before, `signal.signal` shows the handler that it replaces, and that takes `inspect`
+    FORBIDDEN.add("inspect")
 
 PROGRAM = """
 import atexit, json, sys

@@ -172,3 +172,18 @@ def test_wait_gives_up(sidecars: Sidecars) -> None:
     done = leasehold("wait", "--url", f"http://127.0.0.1:{port}", "--timeout", "3")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "leasehold: This pod does not lead after 3 seconds: 'one' leads.\n"
+
+
+def test_status_of_all_locks(sidecars: Sidecars, etcd: EtcdServer, root: str) -> None:
+    """If no lock is named, one line each; with `--watch`, again once it has changed."""
+    place = ("--etcd", etcd.url, "--root", root)
+    assert leasehold("status", *place).stdout == "No lock has a key here.\n"
+    command = [sys.executable, "-m", "leasehold", "status", *place, "--watch"]
+    with Process(command, name="status", lines=True) as watching:
+        assert watching.read_line() == "No lock has a key here."
+        sidecars.start("a")
+        assert watching.read_line() == ""
+        assert watching.read_line().split() == ["LOCK", "HELD", "BY", "TOKEN", "WAITING", "DECLARED"]
+        assert watching.read_line().split()[:2] == ["default/job", "a"]
+    (lock,) = json.loads(leasehold("status", *place, "--output", "json").stdout)["locks"]
+    assert (lock["lock"], [one["identity"] for one in lock["holders"]]) == ("default/job", ["a"])

@@ -10,12 +10,12 @@ from leasehold.__main__ import main
 from leasehold.election.events import ResponseHeader
 from leasehold.election.lease import LeaseClock
 
-_honest_init = LeaseClock.__init__
+_honest_post_init = LeaseClock.__post_init__
 _honest_answered = LeaseClock.answered
 
 
-def _init(self: LeaseClock, max_drift: float) -> None:
-    _honest_init(self, max_drift)
+def _post_init(self: LeaseClock) -> None:
+    _honest_post_init(self)
     self.factor *= 3
 
 
@@ -28,7 +28,7 @@ def _answered(self: LeaseClock, origin: ResponseHeader, sent: float, ttl: int) -
 if __name__ == "__main__":
     match sys.argv.pop(1):
         case "late":
-            LeaseClock.__init__ = _init  # type: ignore[method-assign]  # sabotage is the point
+            LeaseClock.__post_init__ = _post_init  # type: ignore[method-assign]  # sabotage is the point
         case "unconfirmed":
             LeaseClock.answered = _answered  # type: ignore[method-assign]  # likewise
         case kind:

@@ -39,7 +39,7 @@ class DriftFactorDropped(Mutant):
     """Takes all clocks to run alike."""
 
     @replaces(LeaseClock.__post_init__)
-    def init(original: Function, lease: LeaseClock, max_drift: float) -> None:
+    def init(original: Function, lease: LeaseClock) -> None:
         lease.factor = 1.0
 
 

@@ -1,4 +1,4 @@
-"""`leasehold exec` and its peers, `timeout` and `flock`, started the same way to be compared."""
+"""`leasehold exec` and its peers, `timeout`, `flock` and `sudo`, started the same way to be compared."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Self
 
 from tests.servers import PATIENCE, Process, wait_for
+from tests.servers.tools import why_missing
 
 
 def prefixes(url: str, root: str, directory: Path) -> dict[str, list[str]]:
-    """What stands before the command, by the program's name; only programs that are installed."""
+    """What stands before the command, by the program's name; only programs that the machine has."""
     settings = ["--etcd", url, "--root", root, "--lock", "job", "--ttl", "5", "--log-level", "error"]
     found = {"leasehold": [sys.executable, "-m", "leasehold", "exec", *settings, "--"]}
     if shutil.which("flock"):
@@ -31,6 +32,8 @@ def prefixes(url: str, root: str, directory: Path) -> dict[str, list[str]]:
     if shutil.which("timeout"):
         found["timeout"] = ["timeout", "600"]
         found["foreground"] = ["timeout", "--foreground", "600"]
+    if why_missing("tests beside sudo", {"sudo": "sudo"}) is None:
+        found["sudo"] = ["sudo", "-n"]
     return found
 
 

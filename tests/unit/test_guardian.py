@@ -414,11 +414,11 @@ def test_the_guardian_ignores_signals(family: Family) -> None:
 
 def test_it_imports_next_to_nothing() -> None:
     """It starts when every millisecond of leadership counts, and stays in memory for as long as the command runs."""
-    imports = "import sys; before = set(sys.modules); import leasehold.exec.guardian"
+    imports = "import sys; before = set(sys.modules); import leasehold.exec.guardian_process"
     code = f"{imports}; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("leasehold")}
-    few = ("boot_timer", "guardian", "job_control", "process_tree", "stop_schedule", "kill_tree")
+    few = ("boot_timer", "guardian", "guardian_process", "job_control", "process_tree", "stop_schedule", "kill_tree")
     assert ours == {"leasehold", "leasehold.clock", "leasehold.exec", *(f"leasehold.exec.{name}" for name in few)}
     assert not {"asyncio", "logging", "socket", "subprocess", "threading"} & set(done.stdout.split())
 

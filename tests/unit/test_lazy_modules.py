@@ -26,8 +26,7 @@ def test_a_sidecar_loads_none_of_them() -> None:
         "import sys\nfrom leasehold.run import lean_imports\nlean_imports.import_lean()\nimport leasehold.run.app\n"
         "print([m for m in {} if not isinstance(sys.modules[m], LazyModule)])"
     )
-    used = [] if sys.version_info >= (3, 13) else ["ast"]
-    assert printed(code.format(UNUSED)) == str(used)
+    assert printed(code.format(UNUSED)) == "[]"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ SCRIPT = """
 import asyncio, os
 from leasehold.exec import process_tree
 from leasehold.run.reaper import Reaper
+from leasehold.run.signals import Signals
 
 def no_children():
     try:
@@ -22,7 +23,7 @@ async def hook():
     return await process.wait()
 
 async def main():
-    Reaper().start()
+    Reaper(Signals()).start()
     print(set(await asyncio.gather(*(hook() for _ in range(3)))))
     async with asyncio.timeout(600):
         while not no_children():

@@ -13,7 +13,7 @@ The sidecar comes first among the init containers, so that those after it can as
   appHealth    URL of the app's health check, asked by the sidecar    (required but for a Job)
   gate         readiness: the pod is Ready while it leads; label: while it may;
                startup, for Jobs: the app starts once the pod leads, no appHealth  (required)
-  image        repository, tag, pullPolicy; registry in front of it if wanted      (required)
+  image        repository, tag, digest, pullPolicy; registry in front of it if wanted  (required)
   etcd         endpoints (required), secretName, serverTlsOnly, root, user, passwordSecretName
   requireLock  false: an undeclared lock is joined, too                            (default true)
   ttl          seconds; the Lock's unless given
@@ -21,6 +21,7 @@ The sidecar comes first among the init containers, so that those after it can as
   initWork     true: init containers after it work under the lock; no appHealth    (default false)
   port, controlPort                                                                (default 4040, 4041)
   resources    as of any container
+  anyUser      true: the platform chooses the user, as OpenShift does              (default false: 65532)
 */ -}}
 
 {{- define "leasehold-sidecar.check" -}}
@@ -59,7 +60,7 @@ The sidecar comes first among the init containers, so that those after it can as
 {{- $control := .controlPort | default 4041 | int -}}
 {{- $grace := kindIs "invalid" .terminationGracePeriodSeconds | ternary 30 .terminationGracePeriodSeconds -}}
 name: leasehold
-image: "{{ with .image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}:{{ .image.tag }}"
+image: "{{ with .image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}:{{ .image.tag }}{{ with .image.digest }}@{{ . }}{{ end }}"
 imagePullPolicy: {{ .image.pullPolicy | default "IfNotPresent" }}
 restartPolicy: Always  # a native sidecar: started before the app, stopped after it
 args:
@@ -78,6 +79,9 @@ args:
   - --state-dir=/state
   {{- if .appHealth }}
   - {{ printf "--app-health=%s" (.appHealth | replace "$" "$$") | quote }}
+  {{- end }}
+  {{- if eq .gate "label" }}
+  - --pod-labels=/pod/labels
   {{- end }}
   - --termination-grace={{ $grace | int64 | max 0 | min 604800 }}
   {{- if and .initWork (not .appHealth) }}
@@ -114,8 +118,10 @@ resources:
   {{- .resources | default (dict "requests" (dict "cpu" "20m" "memory" "48Mi") "limits" (dict "memory" "96Mi")) | toYaml | nindent 2 }}
 securityContext:
   runAsNonRoot: true
+  {{- if not .anyUser }}
   runAsUser: 65532
   runAsGroup: 65532
+  {{- end }}
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities:
@@ -134,6 +140,11 @@ volumeMounts:
   {{- if .etcd.passwordSecretName }}
   - name: leasehold-etcd-auth
     mountPath: /etcd-auth
+    readOnly: true
+  {{- end }}
+  {{- if eq .gate "label" }}
+  - name: leasehold-pod
+    mountPath: /pod
     readOnly: true
   {{- end }}
 {{- end -}}
@@ -209,5 +220,13 @@ failureThreshold: 1
   secret:
     secretName: {{ .etcd.passwordSecretName | quote }}
     defaultMode: 0444
+{{- end }}
+{{- if eq .gate "label" }}
+- name: leasehold-pod
+  downwardAPI:
+    items:
+      - path: labels
+        fieldRef:
+          fieldPath: metadata.labels
 {{- end }}
 {{- end -}}

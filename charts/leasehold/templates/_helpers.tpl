@@ -1,9 +1,7 @@
 {{- define "leasehold.fullname" -}}
-{{- if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
-{{- end -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- .Values.fullnameOverride | default $full | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
 {{/* What tells the pods of a component from all others: (list . "operator") */}}
@@ -19,21 +17,43 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ include "leasehold.selector" . }}
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
+{{- with $root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
-{{/* An image's whole name: (list . .Values.image) */}}
+{{/* The service account of a component: (list . "operator") */}}
+{{- define "leasehold.serviceAccount" -}}
+{{- $root := index . 0 -}}
+{{- $account := dig (index . 1) "serviceAccount" dict ($root.Values | toJson | fromJson) -}}
+{{- $account.name | default (printf "%s-%s" (include "leasehold.fullname" $root) (index . 1)) -}}
+{{- end -}}
+
+{{/* An image's whole name: (list . .Values.image). A registry that is set for all replaces the image's own. */}}
 {{- define "leasehold.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- with $root.Values.imageRegistry }}{{ trimSuffix "/" . }}/{{ end -}}
+{{- $registry := $root.Values.imageRegistry | default ($root.Values.global).imageRegistry | default $image.registry -}}
+{{- $hasHost := regexMatch "^([^/]*[.:][^/]*|localhost)/" $image.repository -}}
+{{- if and $registry (not $hasHost) }}{{ trimSuffix "/" $registry }}/{{ end -}}
 {{ $image.repository }}:{{ $image.tag | default $root.Chart.AppVersion }}
+{{- with $image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* Whether the platform chooses users and groups of its own, as OpenShift does. */}}
+{{- define "leasehold.anyUser" -}}
+{{- if kindIs "bool" .Values.openshift -}}{{ if .Values.openshift }}true{{ end }}
+{{- else if .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}true{{- end -}}
 {{- end -}}
 
 {{/* The security of every pod of the chart, and of every container in them. */}}
 {{- define "leasehold.podSecurity" -}}
 runAsNonRoot: true
+{{- if not (include "leasehold.anyUser" .) }}
 runAsUser: 65532
 runAsGroup: 65532
+{{- end }}
 seccompProfile: {type: RuntimeDefault}
 {{- end -}}
 {{- define "leasehold.containerSecurity" -}}
@@ -42,41 +62,90 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Where pods of a component go: (list . "operator" .Values.operator) */}}
+{{/* Where pods of a component go, and on which network: (list . "operator" .Values.operator) */}}
 {{- define "leasehold.placement" -}}
 {{- $part := index . 2 -}}
 topologySpreadConstraints:
+{{- if $part.topologySpreadConstraints }}
+  {{- toYaml $part.topologySpreadConstraints | nindent 2 }}
+{{- else }}
   - topologyKey: kubernetes.io/hostname
     maxSkew: 1
     whenUnsatisfiable: ScheduleAnyway
     labelSelector:
       matchLabels:
         {{- include "leasehold.selector" . | nindent 8 }}
-{{- with $part.nodeSelector }}
-nodeSelector:
+{{- end }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "dnsConfig" }}
+{{- with index $part $field }}
+{{ $field }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $part.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $part.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
+{{- range $field := list "priorityClassName" "runtimeClassName" }}
+{{- with index $part $field }}
+{{ $field }}: {{ . | quote }}
 {{- end }}
-{{- with $part.priorityClassName }}
-priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $part.dnsPolicy | default (ternary "ClusterFirstWithHostNet" "" ($part.hostNetwork | default false)) }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- if $part.hostNetwork }}
+hostNetwork: true
 {{- end }}
 {{- end -}}
 
+{{/* Of a component's container and pod, what its values add: .Values.operator */}}
+{{- define "leasehold.extraArgs" -}}
+{{- range .extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+{{- define "leasehold.extraEnv" -}}
+{{- with .extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Names of Secrets, as JSON, of a list that has names or objects with a name. */}}
+{{- define "leasehold.secretNames" -}}
+{{- $names := list -}}
+{{- range . }}
+{{- if kindIs "map" . }}{{ $names = append $names .name }}{{ else }}{{ $names = append $names . }}{{ end -}}
+{{- end -}}
+{{- $names | uniq | toJson -}}
+{{- end -}}
+
+{{/* Those by which the chart's pods pull their images, and where nothing else is said injected pods, too. */}}
+{{- define "leasehold.pullSecretNames" -}}
+{{- include "leasehold.secretNames" (concat (.Values.imagePullSecrets | default list) (($.Values.global).imagePullSecrets | default list)) -}}
+{{- end -}}
+
+{{- define "leasehold.sidecarPullSecrets" -}}
+{{- if kindIs "slice" .Values.sidecar.imagePullSecrets -}}
+{{- include "leasehold.secretNames" .Values.sidecar.imagePullSecrets -}}
+{{- else -}}
+{{- include "leasehold.pullSecretNames" . -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "leasehold.pullSecrets" -}}
-{{- with .Values.imagePullSecrets }}
+{{- with include "leasehold.pullSecretNames" . | fromJsonArray }}
 imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
 {{- end }}
 {{- end -}}
 
 {{/* --- etcd --- */}}
+
+{{/* Whether etcd is one of this chart's: unless told otherwise, where no other is named. */}}
+{{- define "leasehold.ownEtcd" -}}
+{{- if kindIs "bool" .Values.etcd.enabled -}}
+{{- if .Values.etcd.enabled }}true{{ end -}}
+{{- else if not .Values.etcd.endpoints -}}true{{- end -}}
+{{- end -}}
 
 {{- define "leasehold.etcdHost" -}}
 {{- $root := index . 0 -}}
@@ -96,7 +165,7 @@ data{{ if ne (int .Values.etcd.replicas) 1 }}-of-{{ .Values.etcd.replicas }}{{ e
 {{- end -}}
 
 {{- define "leasehold.etcdUrls" -}}
-{{- if .Values.etcd.enabled -}}
+{{- if include "leasehold.ownEtcd" . -}}
 {{- $urls := list -}}
 {{- range $i := until (int .Values.etcd.replicas) -}}
 {{- $urls = append $urls (printf "https://%s:2379" (include "leasehold.etcdHost" (list $ $i))) -}}
@@ -107,28 +176,34 @@ data{{ if ne (int .Values.etcd.replicas) 1 }}-of-{{ .Values.etcd.replicas }}{{ e
 {{- end -}}
 {{- end -}}
 
-{{/* An instant, in words that are ordered as instants are. */}}
-{{- define "leasehold.date" -}}
-{{ dateInZone "2006-01-02T15:04:05Z" . "UTC" }}
+{{/* What a release that made certificates while it was rendered has in this Secret, so that it stays: (list namespace name) */}}
+{{- define "leasehold.secretOfEarlierRelease" -}}
+{{- $found := lookup "v1" "Secret" (index . 0) (index . 1) -}}
+{{- if and $found (eq $found.type "kubernetes.io/tls") $found.data -}}
+{{- with dig "metadata" "annotations" "leasehold.dev/renewed-from" "" $found }}
+  annotations:
+    leasehold.dev/renewed-from: {{ . | quote }}
+{{- end }}
+type: kubernetes.io/tls
+data:
+  {{- toYaml $found.data | nindent 2 }}
 {{- end -}}
-
-{{/* Whether a certificate stays: (list authority's-secret its-own-secret). Both are there, and its time has not come. */}}
-{{- define "leasehold.certificateKept" -}}
-{{- $authority := index . 0 -}}
-{{- $own := index . 1 -}}
-{{- $from := dig "metadata" "annotations" "leasehold.dev/renewed-from" "" $own -}}
-{{- if and $authority $own (or (not $from) (lt (include "leasehold.date" now) $from)) -}}true{{- end -}}
 {{- end -}}
 
 {{/* The Secret with which clients in the chart's own namespace reach etcd; empty without TLS. */}}
 {{- define "leasehold.etcdSecret" -}}
-{{- if .Values.etcd.enabled -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
+{{- if include "leasehold.ownEtcd" . -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
 {{- end -}}
 
 {{/* Whether etcd is shown a client's certificate: unless told that it wants none, if the Secret holds one. Rendered without a cluster, a Secret of others' is believed to. */}}
 {{- define "leasehold.etcdMutual" -}}
 {{- $found := lookup "v1" "Secret" .Release.Namespace (include "leasehold.etcdSecret" . | default "none") -}}
-{{- if .Values.etcd.tls.serverTlsOnly -}}{{- else if or .Values.etcd.enabled (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
+{{- if .Values.etcd.tls.serverTlsOnly -}}{{- else if or (include "leasehold.ownEtcd" .) (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Of a Secret that is filled after the pod was made: by naming its keys, the pod waits for them. */}}
+{{- define "leasehold.wholeCertificate" -}}
+items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
 {{- end -}}
 
 {{/* The settings of etcd for a container of the chart's, and below its volumes and their mounts. */}}
@@ -169,11 +244,26 @@ data{{ if ne (int .Values.etcd.replicas) 1 }}-of-{{ .Values.etcd.replicas }}{{ e
 {{- define "leasehold.etcdVolumes" -}}
 {{- if include "leasehold.etcdSecret" . }}
 - name: etcd-tls
-  secret: {secretName: {{ include "leasehold.etcdSecret" . }}, defaultMode: 0444}
+  secret:
+    secretName: {{ include "leasehold.etcdSecret" . }}
+    defaultMode: 0444
+    {{- if include "leasehold.ownEtcd" . }}
+    {{- include "leasehold.wholeCertificate" . | nindent 4 }}
+    {{- end }}
 {{- end }}
 {{- if .Values.etcd.auth.user }}
 - name: etcd-auth
   secret: {secretName: {{ .Values.etcd.auth.secretName }}, defaultMode: 0444}
+{{- end }}
+{{- end -}}
+
+{{/* The addresses of every Service. */}}
+{{- define "leasehold.ipFamilies" -}}
+{{- with .Values.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.ipFamilies }}
+ipFamilies: {{ toJson . }}
 {{- end }}
 {{- end -}}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Any
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Snapshot, State
+from leasehold.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ once, and raw values only if they are compared later.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.candidate.etcd_store import entry_of
@@ -21,6 +19,7 @@ from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import StoredLock, StoredSpec
+from leasehold.records import dataclass, replace
 
 _MAX_SHARED_STRINGS: Final = 100_000
 
@@ -120,14 +119,14 @@ class Listing:
 
     def _compact(self, entry: Entry) -> Entry:
         old = entry.record
-        record = dataclasses.replace(
+        record = replace(
             old,
             pod=old.identity if old.pod == old.identity else old.pod,
             pod_namespace=self._shared(old.pod_namespace),
             node=self._shared(old.node),
             group=self._shared(old.group),
         )
-        return dataclasses.replace(entry, record=record)
+        return replace(entry, record=record)
 
     def _shared(self, text: str) -> str:
         if len(self._strings) >= _MAX_SHARED_STRINGS:

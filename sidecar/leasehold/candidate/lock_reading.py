@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.candidate.listing import Listing
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import WatchLost
 from leasehold.lock.keys import locks_prefix, prefix_end
+from leasehold.lock.names import LockName
+from leasehold.records import dataclass
 
 PAGE_KEYS: Final = 500
 """Keys per request of a reading: etcd answers it in milliseconds and serves others in between."""
@@ -26,10 +27,18 @@ class Reading:
 
 
 async def read_locks(
-    client: EtcdClient, root: str, *, timeout: float, on_page: Callable[[], None] = lambda: None
+    client: EtcdClient,
+    root: str,
+    *,
+    timeout: float,
+    only: LockName | None = None,
+    on_page: Callable[[], None] = lambda: None,
 ) -> Reading:
-    """Read all locks as of one revision. `timeout` is a page's, in seconds. Raises EtcdError."""
-    prefix = locks_prefix(root)
+    """Read all locks as of one revision. `timeout` is a page's, in seconds. Raises EtcdError.
+
+    With `only`, no other lock's keys are read: a user of etcd may have no right to them.
+    """
+    prefix = locks_prefix(root) + (f"{only.namespace}/{only.name}/" if only else "")
     listing, end = Listing(root), prefix_end(prefix)
     page = await client.range(prefix, end=end, limit=PAGE_KEYS, timeout=timeout)
     origin, keys, connects = page.origin, page.count, client.connects

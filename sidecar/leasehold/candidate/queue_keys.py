@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from leasehold.candidate.connect import client_for
@@ -17,6 +16,7 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import Compare, Delete
 from leasehold.lock.keys import locks_prefix, prefix_end
+from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
 T = TypeVar("T")

@@ -6,21 +6,25 @@ A candidate that is first in the queue there may have lost contact a moment ago,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_store import EtcdStore
+from leasehold.candidate.listing import Listing
+from leasehold.candidate.lock_reading import read_locks
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
 from leasehold.election.reason import Code, Reason
+from leasehold.etcd.errors import EtcdError
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import holds
+from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16
@@ -80,6 +84,20 @@ async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
             except QueueUnreadable:
                 continue  # the client uses the next member after a failure
         return await read(store, keys)
+    finally:
+        await client.close()
+
+
+async def read_all(etcd: EtcdConfig, root: str) -> Listing:
+    """All locks under this root. Raises QueueUnreadable, with the last member's reason, if none answers."""
+    client = client_for(etcd)
+    try:
+        for _ in etcd.endpoints[1:]:
+            with contextlib.suppress(EtcdError):
+                return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
+        return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
+    except EtcdError as error:
+        raise QueueUnreadable(str(error)) from error
     finally:
         await client.close()
 

@@ -27,7 +27,6 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from leasehold import __version__
@@ -37,6 +36,7 @@ from leasehold.election.commands import Command, Note
 from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Event, Tick
 from leasehold.election.snapshot import Snapshot
+from leasehold.records import dataclass
 
 _log = logging.getLogger("leasehold.recorder")
 

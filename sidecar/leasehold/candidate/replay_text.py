@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any, Final
 
 from leasehold.candidate.record_codec import quoted
 from leasehold.candidate.replay import Replayed
+from leasehold.records import MISSING, fields, is_dataclass
 
 WIDTH: Final = 116
 

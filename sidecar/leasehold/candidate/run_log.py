@@ -8,11 +8,11 @@ it ends with a lease of its own, so that the store's clock decides and no two ho
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Protocol
 
 from leasehold.lock.json_fields import json_object
 from leasehold.lock.names import sanitise
+from leasehold.records import dataclass
 
 
 class RunLogError(Exception):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.cli.lazy_modules import install_lazy_modules
+from leasehold.records import dataclass
 from leasehold.settings.command_line import Program
 
 Function = Callable[[Sequence[str], Mapping[str, str]], int]
@@ -31,6 +31,7 @@ COMMANDS: Final = (
     Command("exec", "run a command only while leading", "leasehold.exec.supervisor"),
     Command("wait", "block until this pod leads, then print its fencing token", "leasehold.cli.wait"),
     Command("status", "print a lock's queue from etcd", "leasehold.cli.status"),
+    Command("check", "say what is wrong with etcd and its locks, why, and what to do", "leasehold.cli.check"),
     Command("ui", "serve a page that shows all locks of an etcd, live", "leasehold.cli.commands", "ui"),
     Command("replay", "print or check what a sidecar's flight record tells", "leasehold.cli.replay"),
     Command(

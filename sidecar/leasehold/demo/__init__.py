@@ -14,26 +14,35 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from leasehold.demo import next_steps
-from leasehold.demo.candidates import end_candidates, fitting_ttl, make_candidates, start_candidates
-from leasehold.demo.etcd import EmbeddedEtcd, NoEtcd
-from leasehold.demo.tour import Tour
+from leasehold.demo.etcd import NoEtcd
+from leasehold.demo.scene import Scene
+from leasehold.demo.stage import Stage
+from leasehold.demo.tour import run_tour
 from leasehold.demo.view import LiveView, PlainView, View
-from leasehold.demo.watch import Watchman
 
 _FAILED = 1
 _UNUSABLE = 2
 _INTERRUPTED = 130
 
 
+class Options(NamedTuple):
+    """What was asked for."""
+
+    keep: bool
+    plain: bool
+    ui: bool
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the tour; returns 0 only if every step held."""
     options = _parser().parse_args(arguments)
     try:
-        return asyncio.run(_run(keep=options.keep, plain=options.plain or not sys.stdout.isatty()))
+        return asyncio.run(_run(Options(options.keep, options.plain or not sys.stdout.isatty(), options.ui)))
     except NoEtcd as error:
         sys.stderr.write(f"leasehold: {error}\n")
         return _UNUSABLE
@@ -44,32 +53,35 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="leasehold demo",
-        description="Watch three sidecars on a real etcd elect a leader, hand over, and survive kill -9 and SIGSTOP.",
+        description="Watch three sidecars on a real etcd elect a leader, hand over, and survive whatever befalls it.",
     )
     parser.add_argument("--keep", action="store_true", help="leave it all running at the end, for curl, until Ctrl-C")
+    parser.add_argument("--ui", action="store_true", help="serve the page of all locks on it, and print its address")
     parser.add_argument(
         "--plain", action="store_true", help="print lines instead of a live view (default: off a terminal)"
     )
     return parser
 
 
-async def _run(*, keep: bool, plain: bool) -> int:
+async def _run(options: Options) -> int:
     _stop_at_signals()
-    console = Console(soft_wrap=plain)
-    view: View = PlainView(console) if plain else LiveView(console)
+    console = Console(soft_wrap=options.plain)
+    view: View = PlainView(console) if options.plain else LiveView(console)
     with tempfile.TemporaryDirectory(prefix="leasehold-demo-") as directory:
-        etcd = EmbeddedEtcd(Path(directory))
-        watchman = Watchman(make_candidates(etcd, Path(directory)))
+        scene = Scene(Path(directory), with_page=options.ui)
         async with AsyncExitStack() as stack:
-            with view.show(etcd, watchman):
-                await _start(stack, etcd, watchman)
-                view.ready(etcd, watchman)
-                held = await Tour(watchman.candidates, watchman, view).run()
-            view.sum_up(held, watchman)
-            next_steps.show(console, etcd, keep=keep)
-            if keep:
-                next_steps.show_commands(console, etcd, watchman.candidates)
-                await asyncio.Event().wait()
+            with view.show(scene):
+                await scene.start(stack)
+                view.ready(scene)
+                held = await run_tour(Stage(scene.watchman, scene.etcd.url, scene.apps.sick), view)
+                if options.keep:
+                    view.settle()
+                    view.sum_up(held, scene.watchman)
+                    next_steps.show(console, scene.etcd, keep=True)
+                    next_steps.show_commands(console, scene)
+                    await asyncio.Event().wait()
+            view.sum_up(held, scene.watchman)
+            next_steps.show(console, scene.etcd, keep=False)
     return 0 if held else _FAILED
 
 
@@ -90,13 +102,3 @@ def _hang_up(task: asyncio.Task[None]) -> None:
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
     task.cancel()
-
-
-async def _start(stack: AsyncExitStack, etcd: EmbeddedEtcd, watchman: Watchman) -> None:
-    """Start etcd and the sidecars; `stack` ends them. Raises NoEtcd."""
-    stack.enter_context(etcd)
-    await etcd.wait_ready()
-    ttl = await fitting_ttl()
-    stack.callback(end_candidates, watchman.candidates)
-    await start_candidates(watchman.candidates, ttl)
-    await stack.enter_async_context(watchman)

@@ -13,14 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from leasehold.demo.etcd import EmbeddedEtcd
+from leasehold.demo.apps import Apps
+from leasehold.demo.relay import Relay
 
 NAMES: Final = ("anna", "bert", "carl")
 LOCK: Final = "demo/tour"
-_PYTHON: Final = (sys.executable, "-P")
+PYTHON: Final = (sys.executable, "-P")
 """-P: without it, `-m` and `-c` would import modules of the current folder, such as an http.py there."""
-_TTL_LIMITS_SECONDS: Final = (3, 8)
-"""The lowest keeps the tour short; with the highest it still ends within a minute."""
+_TTL_LIMITS_SECONDS: Final = (3, 12)
+"""The lowest keeps the tour short; with the highest, on a busy machine, it still ends within two minutes."""
 _STARTS_PER_TTL: Final = 4
 """A lease that is renewed each third of its TTL must outlast a restart, with room to spare."""
 _START_TIMEOUT_SECONDS: Final = 20.0
@@ -29,12 +30,13 @@ _START_TIMEOUT_SECONDS: Final = 20.0
 class Candidate:
     """One sidecar; after a restart it is another process. `ttl` is in seconds, and 0 until it is started first."""
 
-    def __init__(self, name: str, etcd: EmbeddedEtcd, directory: Path) -> None:
+    def __init__(self, name: str, apps: Apps, directory: Path) -> None:
         self.name = name
         self.ttl = 0
         self.url = self.control = ""
         self.frozen = False
-        self._etcd = etcd
+        self.relay = Relay()
+        self._apps = apps
         self._state = directory / name
         self._state.mkdir(exist_ok=True)
         self._log = directory / f"{name}.log"
@@ -58,16 +60,17 @@ class Candidate:
     async def start(self) -> None:
         """Start its process, and wait until it listens. Raises RuntimeError with the end of its log if it does not."""
         flags = {
-            "--etcd": self._etcd.url,
+            "--etcd": self.relay.url,
             "--lock": LOCK,
             "--identity": self.name,
             "--ttl": str(self.ttl),
             "--listen": "127.0.0.1:0",
             "--control": "127.0.0.1:0",
             "--state-dir": str(self._state),
+            "--app-health": self._apps.url(self.name),
             "--log-format": "json",
         }
-        words = [*_PYTHON, "-m", "leasehold", "run", *(word for pair in flags.items() for word in pair)]
+        words = [*PYTHON, "-m", "leasehold", "run", *(word for pair in flags.items() for word in pair)]
         self._spawn(words)
         await self._wait_listening()
 
@@ -128,7 +131,7 @@ def _addresses(log: Path) -> dict[str, str]:
 async def fitting_ttl() -> int:
     """A TTL in seconds that is long enough for a restart on this machine, by the time that the imports take."""
     started = time.monotonic()
-    importing = await asyncio.create_subprocess_exec(*_PYTHON, "-c", "import leasehold.run.app")
+    importing = await asyncio.create_subprocess_exec(*PYTHON, "-c", "import leasehold.run.app")
     try:
         await importing.wait()
     except asyncio.CancelledError:
@@ -138,19 +141,22 @@ async def fitting_ttl() -> int:
     return min(max(least, math.ceil((time.monotonic() - started) * _STARTS_PER_TTL)), most)
 
 
-def make_candidates(etcd: EmbeddedEtcd, directory: Path) -> Sequence[Candidate]:
+def make_candidates(apps: Apps, directory: Path) -> Sequence[Candidate]:
     """All three, not yet started."""
-    return [Candidate(name, etcd, directory) for name in NAMES]
+    return [Candidate(name, apps, directory) for name in NAMES]
 
 
-async def start_candidates(candidates: Sequence[Candidate], ttl: int) -> None:
+async def start_candidates(candidates: Sequence[Candidate], etcd: str, ttl: int) -> None:
     """Start all three, one after the other: their order in the queue is that of their names."""
     for candidate in candidates:
         candidate.ttl = ttl
+        await candidate.relay.start(etcd)
         await candidate.start()
 
 
-def end_candidates(candidates: Sequence[Candidate]) -> None:
-    """Make sure that all their processes are gone."""
+async def end_candidates(candidates: Sequence[Candidate]) -> None:
+    """Make sure that all their processes are gone, and their ways to etcd."""
     for candidate in candidates:
         candidate.end()
+    for candidate in candidates:
+        await candidate.relay.close()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from leasehold.demo.candidates import LOCK, Candidate
+from leasehold.demo.candidates import LOCK
 from leasehold.demo.etcd import EmbeddedEtcd
+from leasehold.demo.scene import Scene
 
 
 def show(console: Console, etcd: EmbeddedEtcd, *, keep: bool) -> None:
@@ -21,19 +21,19 @@ def show(console: Console, etcd: EmbeddedEtcd, *, keep: bool) -> None:
         _line(console, f"\nGood enough for a demo, but not for work: {bug}.")
     _line(console, "\nWhat next:")
     if not keep:
-        _line(console, f"  {_leasehold()} demo --keep")
-        _line(console, "      leaves it all running, for curl and `leasehold status`")
+        _line(console, f"  {_leasehold()} demo --keep --ui")
+        _line(console, "      leaves it all running, for curl, `leasehold status` and the page in a browser")
     _line(console, f"  {_leasehold()} exec --help")
     _line(console, "      runs a command, such as a cron job, on one of many hosts, with an etcd of yours")
     _line(console, f"  {_leasehold()} run --help")
     _line(console, "      is the sidecar; README.md has quick starts, on a cluster, too")
 
 
-def show_commands(console: Console, etcd: EmbeddedEtcd, candidates: Sequence[Candidate]) -> None:
+def show_commands(console: Console, scene: Scene) -> None:
     """How to ask what is left running. One command a line, and nothing else on it: not every shell has comments."""
     _line(console, "\nStill running, until Ctrl-C. In another terminal:")
-    _line(console, f"  {_leasehold()} status --etcd {etcd.url} --lock {LOCK}")
-    for candidate in candidates:
+    _line(console, f"  {_leasehold()} status --etcd {scene.etcd.url} --lock {LOCK}")
+    for candidate in scene.watchman.candidates:
         _line(console, f"\n{candidate.name}, asked, and told to hand over:")
         _line(console, f"  curl -i {candidate.url}/leader")
         _line(console, f"  curl -X POST {candidate.control}/handover")

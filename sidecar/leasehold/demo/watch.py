@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from leasehold.demo.candidates import Candidate
+from leasehold.demo.fenced_write import fenced_write
 
 if TYPE_CHECKING:
     import aiohttp
@@ -25,15 +26,24 @@ _PAUSE_SECONDS: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One answer of a sidecar; times of `time.monotonic`. `position` is how many candidates are ahead of it."""
+    """One answer of a sidecar; times of `time.monotonic`.
+
+    `position` is how many candidates are ahead of it, `reason` why it does not lead, `key` a leader's key in etcd.
+    """
 
     leading: bool
     token: int
     leader: str
     valid_for: float
     position: int | None
+    key: str
+    reason: str
     sent: float
     received: float
+
+    def left(self) -> float:
+        """Seconds that are left of what it was valid for."""
+        return max(0.0, self.sent + self.valid_for - time.monotonic())
 
 
 class Watchman:
@@ -42,6 +52,8 @@ class Watchman:
     def __init__(self, candidates: Sequence[Candidate]) -> None:
         self.candidates = candidates
         self.seen: dict[str, Seen] = {}
+        self.led: dict[str, Seen] = {}
+        """The last answer of each in which it led: its lease lasts no longer than that says."""
         self.answers = 0
         self.contradictions = 0
         self._highest: tuple[int, float] = (0, 0.0)
@@ -83,6 +95,11 @@ class Watchman:
             return False
         return True
 
+    async def write_fenced(self, etcd: str, as_leader: Seen, text: str) -> bool:
+        """Write to etcd as the leader of that answer. Returns whether etcd has taken it."""
+        assert self._session is not None, "only usable inside the context"
+        return await fenced_write(self._session, etcd, as_leader.key, as_leader.token, text)
+
     async def post(self, url: str) -> int:
         """POST to a control listener; returns the status."""
         assert self._session is not None, "only usable inside the context"
@@ -109,12 +126,16 @@ class Watchman:
             leader=fields["leader"] or "",
             valid_for=fields["validForSeconds"],
             position=fields["position"],
+            key=fields["key"] or "",
+            reason=fields["reason"] or "",
             sent=sent,
             received=time.monotonic(),
         )
         self.answers += 1
         self._check(seen)
         self.seen[candidate.name] = seen
+        if seen.leading:
+            self.led[candidate.name] = seen
         return seen
 
     def _check(self, seen: Seen) -> None:

@@ -6,11 +6,11 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.election import events as ev
 from leasehold.lock.record import Entry, Record
+from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

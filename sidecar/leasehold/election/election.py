@@ -56,7 +56,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
 from typing import Any, Final, NamedTuple
 
 from leasehold.election import commands as cmd
@@ -68,6 +67,7 @@ from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent, Mach
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.election.why_not import why_not
 from leasehold.lock.keys import Keys
+from leasehold.records import fields, is_dataclass
 
 __all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent", "Transition"]
 

@@ -10,7 +10,6 @@ Then we are UNSURE of the lease, and hold only after a confirmed keep-alive.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from leasehold.election import commands as cmd
@@ -21,6 +20,7 @@ from leasehold.election.queue_view import QueueView
 from leasehold.election.reason import Code
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
+from leasehold.records import replace
 
 UNDECLARED_RETRY_SECONDS: Final = 15.0
 """At most so long until a lock that must be declared is looked for again: its watch may have fallen silent."""

@@ -18,29 +18,29 @@ A leader elected later restarts the lease's whole TTL, which is later than ours.
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass, field
-
 from leasehold.election.events import ResponseHeader
+from leasehold.records import dataclass
 
 
 @dataclass(slots=True)
 class LeaseClock:
     """The lease deadline of one candidate, and the keep-alive under way, if any. All instants are local seconds."""
 
-    max_drift: InitVar[float]
+    max_drift: float
     """The bound `d` on how much the rate of any clock involved is off, as a fraction."""
-    factor: float = field(init=False)
-    deadline: float | None = field(default=None, init=False)
-    ttl: int = field(default=0, init=False)
-    next_due: float = field(default=0.0, init=False)
+    factor: float = 0.0
+    """What part of a TTL counts; follows from `max_drift`."""
+    deadline: float | None = None
+    ttl: int = 0
+    next_due: float = 0.0
     """When the first keep-alive after the grant is due."""
-    before: ResponseHeader | None = field(default=None, init=False)
-    sent: float | None = field(default=None, init=False)
-    renewed_since: float | None = field(default=None, init=False)
-    renewed_last: float = field(default=0.0, init=False)
+    before: ResponseHeader | None = None
+    sent: float | None = None
+    renewed_since: float | None = None
+    renewed_last: float = 0.0
 
-    def __post_init__(self, max_drift: float) -> None:
-        self.factor = (1 - max_drift) / (1 + max_drift)
+    def __post_init__(self) -> None:
+        self.factor = (1 - self.max_drift) / (1 + self.max_drift)
 
     def granted(self, sent: float, ttl: int, asked: int) -> None:
         """A fresh lease; etcd may answer a longer TTL than was asked, and only the shorter one counts."""

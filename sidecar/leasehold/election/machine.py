@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leasehold.election import commands as cmd
@@ -23,6 +22,7 @@ from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import DEFAULT_TTL, Spec
+from leasehold.records import dataclass, field
 
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.IDLE: frozenset({State.JOINING}),

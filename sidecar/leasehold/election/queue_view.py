@@ -8,9 +8,9 @@ the others ahead is an upper bound: any of them may be gone, but none can have c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from leasehold.lock.record import Entry
+from leasehold.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

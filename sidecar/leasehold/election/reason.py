@@ -8,9 +8,10 @@ go by that table.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from leasehold.records import dataclass
 
 
 class Code(StrEnum):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from leasehold.election.reason import Reason
 from leasehold.lock.names import LockName
+from leasehold.records import dataclass
 
 
 class State(StrEnum):

@@ -8,13 +8,13 @@ truth for every waiter, wherever it stands.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Final
 
 from leasehold.election import queued
 from leasehold.election.machine import Machine
 from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
+from leasehold.records import replace
 
 WHY_LEAVING: Final[dict[Cause, str]] = {
     Cause.SHUTDOWN: "the sidecar is stopping",

@@ -12,7 +12,6 @@ if our key still stands. YIELDING leads to IDLE and nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
 from leasehold.election import commands as cmd
@@ -20,6 +19,7 @@ from leasehold.election import events as ev
 from leasehold.election import knowledge, lifecycle, ranking
 from leasehold.election.machine import Handover, Machine
 from leasehold.election.snapshot import Cause, State
+from leasehold.records import replace
 
 STOP_TIMEOUT_SECONDS: Final = 10.0
 """For so long a stopping sidecar tries to delete its key; after that the lease is left to expire."""

@@ -26,6 +26,7 @@ from leasehold.etcd.model import (
     GrantAnswer,
     KeepAliveAnswer,
     Key,
+    ListedMember,
     Op,
     Put,
     PutAnswer,
@@ -152,6 +153,11 @@ class EtcdClient:
         """The state of the member at the other end."""
         answer, _ = await self._session.call(methods.STATUS, pb.StatusRequest(), timeout)
         return codec.status_answer(answer)
+
+    async def members(self, *, timeout: float | None = None) -> tuple[ListedMember, ...]:
+        """The cluster's members, as the one at the other end knows them."""
+        answer, _ = await self._session.call(methods.MEMBER_LIST, pb.MemberListRequest(), timeout)
+        return codec.listed_members(answer)
 
     async def close(self) -> None:
         """Close the connection: what is under way fails, watchers are lost, later calls are not sent."""

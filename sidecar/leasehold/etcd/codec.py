@@ -13,6 +13,7 @@ from leasehold.etcd.model import (
     Get,
     Key,
     KeyValue,
+    ListedMember,
     Op,
     Put,
     PutAnswer,
@@ -145,7 +146,14 @@ def status_answer(message: pb.StatusResponse) -> StatusAnswer:
         message.leader,
         message.isLearner,
         tuple(message.errors),
+        message.dbSize,
+        message.dbSizeQuota,
     )
+
+
+def listed_members(message: pb.MemberListResponse) -> tuple[ListedMember, ...]:
+    """The cluster's members."""
+    return tuple(ListedMember(one.ID, one.name, tuple(one.clientURLs), one.isLearner) for one in message.members)
 
 
 def watch_event(event: pb.Event) -> WatchEvent:

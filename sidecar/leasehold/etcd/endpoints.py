@@ -10,12 +10,12 @@ usable.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
 from leasehold.backoff import Backoff
 from leasehold.etcd.errors import BadSetting
+from leasehold.records import dataclass, field
 from leasehold.threads.resolver import Address, Resolver
 
 FIRST_PAUSE_SECONDS: Final = 0.1

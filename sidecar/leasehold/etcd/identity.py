@@ -10,11 +10,11 @@ import binascii
 import hashlib
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.etcd.errors import BadSetting
 from leasehold.etcd.tls import TLSFiles, client_context
+from leasehold.records import dataclass
 
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _END: Final = b"-----END CERTIFICATE-----"

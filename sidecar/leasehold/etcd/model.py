@@ -6,9 +6,10 @@ without `end` is one key. Every answer has an `origin`: the header that etcd put
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Literal, TypedDict
+
+from leasehold.records import KW_ONLY, dataclass
 
 Key = str | bytes
 
@@ -193,12 +194,27 @@ class TimeToLiveAnswer(Answered):
 
 @dataclass(frozen=True, slots=True)
 class StatusAnswer(Answered):
-    """A member's own state; `leader` is 0 when it knows none, `errors` its alarms."""
+    """A member's own state; `leader` is 0 when it knows none, `errors` its alarms.
+
+    `size` is its store's in bytes, `quota` the most that it may have, 0 if it does not tell: before etcd 3.6.
+    """
 
     version: str
     leader: int
     is_learner: bool
     errors: tuple[str, ...]
+    size: int = 0
+    quota: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMember:
+    """A member as the cluster lists it; `urls` are those that it wants clients to use."""
+
+    id: int
+    name: str
+    urls: tuple[str, ...]
+    is_learner: bool
 
 
 @dataclass(frozen=True, slots=True)

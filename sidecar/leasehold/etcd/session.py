@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.message import Message
@@ -14,6 +13,7 @@ from leasehold.etcd.connection import Connection
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.errors import Refused
 from leasehold.etcd.methods import Method
+from leasehold.records import dataclass
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

@@ -7,10 +7,10 @@ connection is not affected: TLS checks certificates only when a connection is ma
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 
 from leasehold.etcd.errors import BadSetting
+from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

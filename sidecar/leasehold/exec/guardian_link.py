@@ -221,7 +221,7 @@ def _spawn(words: Sequence[str], environ: Mapping[str, str], kept: Sequence[int]
     Like a shell's `exec`, this leaves other descriptors that leasehold was given open for the command.
     """
     package = str(Path(__file__).resolve().parents[2])
-    code = f"import sys; sys.path.insert(0, {package!r}); from leasehold.exec.guardian import main; main()"
+    code = f"import sys; sys.path.insert(0, {package!r}); from leasehold.exec.guardian_process import main; main()"
     for descriptor in kept:
         os.set_inheritable(descriptor, True)
     return os.posix_spawn(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.lock.spec import Spec
+from leasehold.records import dataclass
 
 _log = logging.getLogger("leasehold.queue_check")
 

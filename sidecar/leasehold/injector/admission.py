@@ -11,25 +11,25 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from leasehold.http import lean_aiohttp as web
 from leasehold.http.server import refusal
-from leasehold.injector import patch
+from leasehold.injector import advice, patch
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import Sidecar
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.patch import Patch
-from leasehold.kube.api import PREFIX, locks_path
+from leasehold.kube.api import locks_path
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.lock.names import LockName
 
 log = logging.getLogger("leasehold.injector.admission")
 
 API: Final = "admission.k8s.io/v1"
+_POD: Final = "a new pod"
 MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
 """The API server accepts objects of up to 3 MiB."""
 LARGE_REQUEST_BYTES: Final = 256 * 1024
@@ -75,45 +75,58 @@ class Review:
     refusal: str = ""
 
 
-class Reviewer:
-    """Decides about pods."""
+class BodyReader:
+    """Reads what the API server sends, large requests in turn."""
 
-    def __init__(self, kube: Getter, sidecar: Sidecar, policy: Policy, metrics: InjectorMetrics) -> None:
-        self._kube = kube
-        self._sidecar = sidecar
-        self._policy = policy
-        self._metrics = metrics
+    def __init__(self) -> None:
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        """`POST /mutate`."""
-        began = time.monotonic()
+    async def read(self, request: web.BaseRequest) -> bytes:
+        """The body. Raises BadRequest."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-                review = await self._read(request)
+                return await self._read(request)
         except TimeoutError:
-            return refusal("The request did not arrive in time.", HTTPStatus.REQUEST_TIMEOUT)
-        except BadRequest as error:
-            return refusal(str(error), error.status)
-        response = await self._decide(review)
-        self._metrics.took(time.monotonic() - began)
-        answer = {"apiVersion": API, "kind": "AdmissionReview", "response": response}
-        return web.Response(body=json.dumps(answer).encode(), content_type="application/json")
+            raise BadRequest("The request did not arrive in time.", HTTPStatus.REQUEST_TIMEOUT) from None
 
-    async def _read(self, request: web.BaseRequest) -> Review:
-        """The request's body, decided as far as possible without calls. Raises BadRequest or TimeoutError."""
+    async def _read(self, request: web.BaseRequest) -> bytes:
         length = request.content_length
         if length is None:
             raise BadRequest("A request must say how long it is.", HTTPStatus.LENGTH_REQUIRED)
         if length > MAX_REQUEST_BYTES:
             raise BadRequest(f"A request may have {MAX_REQUEST_BYTES} bytes.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if length <= LARGE_REQUEST_BYTES:
-            return self._prepare(await _body(request, length))
+            return await _body(request, length)
         async with self._large, asyncio.timeout(_LARGE_READ_TIMEOUT_SECONDS):
-            return self._prepare(await _body(request, length))
+            return await _body(request, length)
+
+
+class Reviewer:
+    """Decides about pods."""
+
+    def __init__(
+        self, kube: Getter, sidecar: Sidecar, policy: Policy, metrics: InjectorMetrics, reader: BodyReader
+    ) -> None:
+        self._kube = kube
+        self._sidecar = sidecar
+        self._policy = policy
+        self._metrics = metrics
+        self._reader = reader
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """`POST /mutate`."""
+        began = time.monotonic()
+        try:
+            # Nothing is awaited between the two, so that only one request at a time exists as objects.
+            review = self._prepare(await self._reader.read(request))
+        except BadRequest as error:
+            return refusal(str(error), error.status)
+        response = await self._decide(review)
+        self._metrics.took(time.monotonic() - began)
+        return reply(response)
 
     def _prepare(self, body: bytes) -> Review:
-        """Everything that needs no call. Nothing is awaited here, so only one request at a time exists as objects."""
+        """Everything that needs no call."""
         request = _parse(body)
         uid, namespace, pod = request["uid"], str(request.get("namespace") or ""), request["object"]
         try:
@@ -122,12 +135,12 @@ class Reviewer:
         except RequestRefused as refused:
             return Review(uid, namespace, None, [], str(refused))
         except (AttributeError, KeyError, TypeError):  # lists where objects should be, and the like
-            raise _no_review() from None
+            raise no_review(_POD) from None
 
     async def _decide(self, review: Review) -> dict[str, Any]:
         """The `response` of the AdmissionReview."""
         try:
-            changes = await self._check(review)
+            changes, warnings = await self._check(review)
         except RequestRefused as refused:
             self._metrics.reviewed("refused")
             log.info("refused a pod of %s: %s", review.namespace, refused)
@@ -141,25 +154,24 @@ class Reviewer:
         if changes:
             encoded = base64.b64encode(json.dumps(changes).encode()).decode()
             response |= {"patchType": "JSONPatch", "patch": encoded}
-        return response
+        return response | with_warnings(warnings)
 
-    async def _check(self, review: Review) -> Patch:
-        """The patch, after checking what only the API server knows. Raises RequestRefused or KubeFailure."""
+    async def _check(self, review: Review) -> tuple[Patch, Sequence[str]]:
+        """The patch and warnings, by what only the API server knows. Raises RequestRefused or KubeFailure."""
         request = review.request
         if request is None:
             raise RequestRefused(review.refusal)
         namespace, lock = await asyncio.gather(
-            self._namespace(review), self._lock_problem(request), return_exceptions=True
+            self._namespace(review), find_lock(self._kube, request), return_exceptions=True
         )
         if isinstance(namespace, BaseException):
             raise namespace
         if self._policy.require_opt_in:
             patch.check_opted_in(review.namespace, namespace.get("labels") or {})
-        if isinstance(lock, BaseException):
-            raise lock
-        if lock:
-            raise RequestRefused(lock)
-        return patch.complete(review.patch, request, self._sidecar, namespace.get("annotations") or {})
+        # The sidecar waits for its Lock. A pod that was refused would come much later than the Lock: a controller that
+        # is refused tries again after ever longer pauses.
+        warnings = (advice.undeclared(request),) if lock is None and request.require_lock else ()
+        return patch.complete(review.patch, request, self._sidecar, namespace.get("annotations") or {}), warnings
 
     async def _namespace(self, review: Review) -> Mapping[str, Any]:
         """Its metadata; empty if nothing depends on it. Raises KubeFailure."""
@@ -168,21 +180,30 @@ class Reviewer:
         found: Mapping[str, Any] = (await self._kube.get(f"/api/v1/namespaces/{review.namespace}"))["metadata"]
         return found
 
-    async def _lock_problem(self, request: InjectionRequest) -> str:
-        """Why the pod must not queue for that lock, "" if it may. Raises KubeFailure."""
-        if not request.require_lock:
-            return ""
-        lock: LockName = request.lock
-        try:
-            await self._kube.get(locks_path(lock.namespace, lock.name))
-        except KubeError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            return (
-                f"there is no Lock {lock.name} in the namespace {lock.namespace}: declare it first, or set the "
-                f'annotation {PREFIX}require-lock to "false" for a lock without a declaration'
-            )
-        return ""
+
+async def find_lock(kube: Getter, request: InjectionRequest) -> Body | None:
+    """The Lock that a pod queues for, None if there is none; empty if that cannot be known now. Raises nothing.
+
+    Only warnings depend on it.
+    """
+    lock = request.lock
+    try:
+        return await kube.get(locks_path(lock.namespace, lock.name))
+    except KubeError as error:
+        return None if error.status == HTTPStatus.NOT_FOUND else {}
+    except KubeFailure:
+        return {}
+
+
+def reply(response: Mapping[str, Any]) -> web.Response:
+    """An AdmissionReview with this response."""
+    answer = {"apiVersion": API, "kind": "AdmissionReview", "response": response}
+    return web.Response(body=json.dumps(answer).encode(), content_type="application/json")
+
+
+def with_warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    """The part of a response that has the API server tell the client something."""
+    return {"warnings": [f"leasehold: {one}" for one in warnings]} if warnings else {}
 
 
 async def _body(request: web.BaseRequest, length: int) -> bytes:
@@ -194,24 +215,31 @@ async def _body(request: web.BaseRequest, length: int) -> bytes:
 
 def _parse(body: bytes) -> Mapping[str, Any]:
     """The request of an AdmissionReview about a pod. Raises BadRequest."""
-    try:
-        review = json.loads(body)
-        request: Mapping[str, Any] = review["request"]
-        pod = request["object"]
-        known = review["apiVersion"] == API and isinstance(request["uid"], str)
-        about_a_pod = (request["kind"]["kind"], request["operation"]) == ("Pod", "CREATE")
-        about_a_pod = about_a_pod and not request.get("subResource")
-        about_a_pod = about_a_pod and isinstance(pod["metadata"], dict) and isinstance(pod["spec"], dict)
-    except (ValueError, KeyError, TypeError, RecursionError):  # RecursionError: brackets by the thousand
-        known = about_a_pod = False
-        request = {}
-    if not (known and about_a_pod):
-        raise _no_review()
+    request = parse(body, _POD)
+    if (request["kind"]["kind"], request["operation"]) != ("Pod", "CREATE"):
+        raise no_review(_POD)
     return request
 
 
-def _no_review() -> BadRequest:
-    return BadRequest(f"This is no AdmissionReview of {API} about a new pod.", HTTPStatus.BAD_REQUEST)
+def parse(body: bytes, about: str) -> Mapping[str, Any]:
+    """The request of an AdmissionReview about a whole object, which has metadata and a spec. Raises BadRequest."""
+    try:
+        review = json.loads(body)
+        request: Mapping[str, Any] = review["request"]
+        subject = request["object"]
+        known = review["apiVersion"] == API and isinstance(request["uid"], str) and not request.get("subResource")
+        known = known and isinstance(request["kind"]["kind"], str) and isinstance(request["operation"], str)
+        known = known and isinstance(subject["metadata"], dict) and isinstance(subject["spec"], dict)
+    except (ValueError, KeyError, TypeError, RecursionError):  # RecursionError: brackets by the thousand
+        raise no_review(about) from None
+    if not known:
+        raise no_review(about)
+    return request
+
+
+def no_review(about: str) -> BadRequest:
+    """The error for a body that is something else."""
+    return BadRequest(f"This is no AdmissionReview of {API} about {about}.", HTTPStatus.BAD_REQUEST)
 
 
 def _refusal(uid: str, status: HTTPStatus, sentence: str) -> dict[str, Any]:

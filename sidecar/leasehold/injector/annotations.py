@@ -24,7 +24,9 @@ _KNOWN: Final = (*_SETTINGS, *resources.ANNOTATIONS)
 _REVISION_LABELS: Final = ("pod-template-hash", "controller-revision-hash")
 STARTUP: Final = "startup"
 """The gate that keeps the pod's own containers from starting before it leads."""
-GATES: Final = ("readiness", "label", STARTUP)
+LABEL: Final = "label"
+"""The gate by which a pod is Ready while it may lead; the operator labels the one that does."""
+GATES: Final = ("readiness", LABEL, STARTUP)
 _JOB_LABELS: Final = ("batch.kubernetes.io/job-name", "job-name")
 
 T = TypeVar("T")
@@ -75,6 +77,11 @@ def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> Injec
     )
     _check_relations(request)
     return request
+
+
+def is_known(name: str) -> bool:
+    """Whether this is an annotation by which a pod requests something."""
+    return name.startswith(PREFIX) and name.removeprefix(PREFIX) in _KNOWN
 
 
 def _is_of_job(metadata: Mapping[str, Any]) -> bool:

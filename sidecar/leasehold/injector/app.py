@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -20,7 +21,7 @@ from leasehold.http import lean_aiohttp as web
 from leasehold.http.listener import ListenError, bind_tcp, listen
 from leasehold.http.probes import make_app
 from leasehold.http.server import App
-from leasehold.injector.admission import Policy, Reviewer
+from leasehold.injector.admission import BodyReader, Policy, Reviewer
 from leasehold.injector.certificate_keeper import (
     CertificateReader,
     CertificateRotator,
@@ -31,10 +32,13 @@ from leasehold.injector.certificate_keeper import (
 from leasehold.injector.config import CertificateFiles, InjectorConfig
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.tls_listener import TlsListener
+from leasehold.injector.workload_review import WorkloadReviewer
 from leasehold.kube.access import access_at_start
 from leasehold.kube.call import KubeCall
 
 _log = logging.getLogger("leasehold.injector.app")
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.Response]]
 
 CALL_TIMEOUT_SECONDS: Final = 2.0
 """For each call to the API server. A review makes two at most, and its webhook allows it 5 s."""
@@ -64,7 +68,12 @@ async def _run(config: InjectorConfig) -> int:
         certificates = _certificates(config, kube, served)
         await _serve_health(config, stack, registry, certificates, over)
         policy = Policy(config.require_lock, config.require_opt_in)
-        listener = _serve(config, stack, Reviewer(kube, config.sidecar, policy, metrics), served, over)
+        reader = BodyReader()
+        routes = {
+            "/mutate": Reviewer(kube, config.sidecar, policy, metrics, reader).handle,
+            "/advise": WorkloadReviewer(kube, config.sidecar, policy, reader).handle,
+        }
+        listener = _serve(config, stack, routes, served, over)
         keeping = asyncio.create_task(keep_up_to_date(certificates), name="certificate")
         stack.callback(keeping.cancel)
         ended = asyncio.create_task(over.wait())
@@ -102,16 +111,20 @@ async def _serve_health(
 
 
 def _serve(
-    config: InjectorConfig, stack: AsyncExitStack, reviewer: Reviewer, served: Served, over: asyncio.Event
+    config: InjectorConfig, stack: AsyncExitStack, routes: Mapping[str, Handler], served: Served, over: asyncio.Event
 ) -> TlsListener:
-    async def review(request: web.BaseRequest) -> web.StreamResponse:
-        response = await reviewer.handle(request)
-        if over.is_set():
-            response.force_close()
-        return response
+    def closing(handler: Handler) -> Handler:
+        async def handle(request: web.BaseRequest) -> web.Response:
+            response = await handler(request)
+            if over.is_set():
+                response.force_close()
+            return response
+
+        return handle
 
     app = App()
-    app.post("/mutate", review)
+    for path, handler in routes.items():
+        app.post(path, closing(handler))
     try:
         bound = bind_tcp(config.listen)
     except ListenError as error:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from leasehold.injector.container import Sidecar
 from leasehold.injector.resources import quantity
 from leasehold.kube.api import INJECT_LABEL, OPT_IN_LABEL
+from leasehold.records import dataclass
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
@@ -117,7 +117,7 @@ TLS_KEY: Final = Option[Path | None]("--tls-key", "FILE", "its private key, PEM"
 REQUIRE_LOCK: Final = Option[bool](
     "--require-lock",
     "",
-    "refuse pods whose Lock does not exist (default: do not check)",
+    "sidecars wait until their Lock is declared (default: they join an undeclared lock)",
     parsers.switch,
     False,
     switch=True,

@@ -9,16 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from leasehold.injector.annotations import STARTUP, InjectionRequest
+from leasehold.injector.annotations import LABEL, STARTUP, InjectionRequest
 from leasehold.settings.flags import MAX_TERMINATION_GRACE_SECONDS
 
 NAME: Final = "leasehold"
 STATE: Final = "leasehold-state"
 TLS: Final = "leasehold-etcd"
 AUTH: Final = "leasehold-etcd-auth"
+POD: Final = "leasehold-pod"
+"""The pod's own labels, which the kubelet keeps up to date."""
 _USER: Final = 65532
 _ROOT: Final = "/leasehold"
 _DEFAULT_GRACE_SECONDS: Final = 30
+_LABELS_FILE: Final = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}
 _NEVER: Final = 2**31 - 1
 """A probe that fails so often has failed for longer than any pod lives."""
 Object = dict[str, Any]
@@ -56,7 +59,7 @@ def container(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, An
         "env": [*_settings(request, sidecar), *map(_from_pod, _POD.items())],
         "ports": [{"name": NAME, "containerPort": request.port}],
         "readinessProbe": {
-            "httpGet": {"path": "/readyz" if request.gate == "label" else "/leader", "port": request.port},
+            "httpGet": {"path": "/readyz" if request.gate == LABEL else "/leader", "port": request.port},
             "periodSeconds": 1,
             "timeoutSeconds": 3,  # a leader that is short of CPU answers late, and nobody else may lead meanwhile
             "failureThreshold": 1,
@@ -101,6 +104,8 @@ def volumes(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     for name, secret in ((TLS, request.etcd_secret or sidecar.etcd_secret), (AUTH, sidecar.password_secret)):
         if secret:
             made.append({"name": name, "secret": {"secretName": secret, "defaultMode": 0o444}})
+    if request.gate == LABEL:
+        made.append({"name": POD, "downwardAPI": {"items": [_LABELS_FILE]}})
     return made
 
 
@@ -114,6 +119,7 @@ def _arguments(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, A
         ("--state-dir=/state", True),
         # The kubelet would replace $(NAME) in an argument.
         (f"--app-health={request.app_health.replace('$', '$$')}", request.app_health),
+        ("--pod-labels=/pod/labels", request.gate == LABEL),
         (f"--termination-grace={_grace_seconds(spec)}", True),
         # with a health check the sidecar leads only once the app answers: no init container runs then
         ("--init-work", not request.app_health and _has_init_work(spec)),
@@ -160,6 +166,6 @@ def _from_pod(entry: tuple[str, str]) -> Object:
 
 
 def _mounts(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
-    places = {TLS: "/etcd-tls", AUTH: "/etcd-auth"}
+    places = {TLS: "/etcd-tls", AUTH: "/etcd-auth", POD: "/pod"}
     present = {volume["name"] for volume in volumes(request, sidecar)}
     return [{"name": name, "mountPath": path, "readOnly": True} for name, path in places.items() if name in present]

@@ -17,7 +17,7 @@ from leasehold import __version__
 from leasehold.injector import annotations as reading
 from leasehold.injector import resources, validation
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
-from leasehold.injector.container import AUTH, NAME, TLS, Sidecar, container, volumes
+from leasehold.injector.container import AUTH, NAME, POD, TLS, Sidecar, container, volumes
 from leasehold.injector.resources import InvalidResources
 from leasehold.kube.api import INJECTED, OPT_IN_LABEL
 
@@ -97,7 +97,7 @@ def check_opted_in(namespace: str, labels: Mapping[str, str]) -> None:
 
 # --- an existing sidecar ------------------------------------------------------------------------------------
 
-_ADDED: Final = {"initContainers": (NAME,), "volumes": (TLS, AUTH)}
+_ADDED: Final = {"initContainers": (NAME,), "volumes": (TLS, AUTH, POD)}
 """What an injection adds, by list of the spec. The state volume is not here: it may be the pod's own, and stays."""
 
 

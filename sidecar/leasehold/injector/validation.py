@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
-from leasehold.injector.container import AUTH, NAME, STATE, TLS, Sidecar
+from leasehold.injector.container import AUTH, NAME, POD, STATE, TLS, Sidecar
 from leasehold.kube.api import PREFIX
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
@@ -61,7 +61,7 @@ def _check_volume(volume: Mapping[str, Any]) -> None:
         raise RequestRefused(
             f"the pod's volume {STATE} is not an emptyDir, which the sidecar needs: make it one, or rename it"
         )
-    if name in (TLS, AUTH):
+    if name in (TLS, AUTH, POD):
         raise RequestRefused(f"the pod already has a volume named {name}, the name of the sidecar's: rename it")
 
 

@@ -44,7 +44,7 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. `takes` is its argument: "", `NAME` or `SHELL`."""
+    """One command. `takes` is its argument: "", `NAME`, `[NAME]` or `SHELL`."""
 
     name: str
     summary: str
@@ -95,6 +95,7 @@ WAIT: Final = Flag(("--wait",), "", "wait until it is done", default=False)
 TIMEOUT: Final = Flag(
     ("--timeout",), "DURATION", "how long to wait; 0: look once, negative: a week (default: 30s)", values.timeout, 30.0
 )
+WATCH: Final = Flag(("-w", "--watch"), "", "print it again when it has changed, until Ctrl-C", default=False)
 FOR: Final = Flag(("--for",), "STATE", "held, free or holder=IDENTITY (default: held)", values.goal, "held", "goals")
 YES: Final = Flag(("-y", "--yes"), "", "do not ask for confirmation", default=False)
 
@@ -123,7 +124,7 @@ def _as_flag(option: Option[Any]) -> Flag:
 ETCD: Final = tuple(_as_flag(option) for option in _ETCD_OPTIONS)
 
 COMMANDS: Final = (
-    Command("list", "the Locks, and who holds them", "", (ALL_NAMESPACES, *CLUSTER)),
+    Command("list", "the Locks, and who holds them", "", (WATCH, ALL_NAMESPACES, *CLUSTER)),
     Command(
         "describe",
         "one Lock: holders, conditions and history; with --etcd its whole queue",
@@ -164,6 +165,15 @@ COMMANDS: Final = (
         "Forwards a port of this machine to the page in the cluster, which the chart has with ui.enabled=true. Needs "
         "the rights to list pods and to create pods/portforward there.",
     ),
+    Command(
+        "check",
+        "what is wrong on the cluster or with one Lock, why, and what to do",
+        "[NAME]",
+        (WATCH, ALL_NAMESPACES, *CLUSTER, *ETCD),
+        "Asks about Kubernetes, the operator, the injector, rights, Locks, workloads, pods and budgets; with NAME also "
+        "that Lock's sidecars, with --etcd (or LEASEHOLD_ETCD) also etcd. It answers within 10 s; what cannot be "
+        "asked is a row with the reason.",
+    ),
     Command("completion", "print the completion script of a shell", "SHELL", ()),
 )
 
@@ -184,6 +194,7 @@ class Arguments:
     timeout: float = 30.0
     goal: str = "held"
     yes: bool = False
+    watch: bool = False
     shell: str = ""
     port: int = 0
     no_open: bool = False
@@ -215,7 +226,7 @@ def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) ->
     given = vars(parser(command).parse_args(list(words)))
     mistakes: list[str] = []
     found = {flag.dest: _value(flag, given[flag.dest], mistakes) for flag in command.flags if flag not in ETCD}
-    name = _name(given["name"], mistakes) if command.takes == "NAME" else ""
+    name = _name(given["name"], mistakes) if command.takes.strip("[]") == "NAME" and given["name"] else ""
     shell = _read(one_of(*SHELLS), "SHELL", given["name"], "", mistakes) if command.takes == "SHELL" else ""
     if found.get("to") is not None and found.get("token"):
         mistakes.append("--to and --token cannot be used together: a preference concerns every holder.")
@@ -236,7 +247,9 @@ def parser(command: Command) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     if command.takes:
-        made.add_argument("name", metavar=command.takes, help=_TAKEN[command.takes])
+        optional = command.takes.startswith("[")
+        taken = command.takes.strip("[]")
+        made.add_argument("name", metavar=taken, nargs="?" if optional else None, help=_TAKEN[taken])
     for flag in command.flags:
         explained = flag.help.replace("%", "%%")
         if flag.metavar:

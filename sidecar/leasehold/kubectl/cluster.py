@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPException
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import urllib3.exceptions
 from kubernetes import client
@@ -29,6 +29,7 @@ from leasehold.terminal import one_line
 
 _PAGE_ITEMS: Final = 500
 _MOST_EVENTS: Final = 500
+_SHOWN_BYTES: Final = 1000
 _WATCH_MARGIN_SECONDS: Final = 5.0
 # The client turns TLS errors into its own ApiException; at the level that we use, it raises none for answers.
 _NETWORK_ERRORS: Final = (urllib3.exceptions.HTTPError, HTTPException, OSError, client.ApiException)
@@ -49,13 +50,6 @@ class _Answer(Protocol):
     response: _Lines
 
     def read(self) -> bytes: ...
-
-
-class Forwardable(NamedTuple):
-    """A running pod that a port can be forwarded to."""
-
-    namespace: str
-    name: str
 
 
 class Cluster:
@@ -128,13 +122,48 @@ class Cluster:
         items, _ = self._pages("/api/v1/namespaces", (), doing, most=_PAGE_ITEMS)
         return [text(table(item, "metadata"), "name") for item in items]
 
-    def running_pods(self, namespace: str, selector: str) -> list[Forwardable]:
-        """The running pods with these labels, in a namespace or, if it is empty, in all."""
-        path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
-        doing = Doing("list", f"pods{_in(namespace)}", self.server)
-        query = (("labelSelector", selector), ("fieldSelector", "status.phase=Running"))
-        found = [table(item, "metadata") for item in self._pages(path, query, doing)[0]]
-        return [Forwardable(text(one, "namespace"), text(one, "name")) for one in found]
+    def objects(self, path: str, what: str, labels: str = "") -> list[Mapping[str, Any]]:
+        """All objects at a list's path, with these labels if any are given; `what` names them in errors."""
+        query = (("labelSelector", labels),) if labels else ()
+        return self._pages(path, query, Doing("list", what, self.server))[0]
+
+    def read(self, path: str, what: str) -> Mapping[str, Any]:
+        """What is at this path; `what` names it in errors."""
+        return self._ask("GET", path, Doing("get", what, self.server))
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object at this path. Nothing of its content is kept."""
+        doing = Doing("get", path.rpartition("/")[2], self.server)
+        with _translated(self.server):
+            answer = self._send("GET", path, (), None, self._timeout)
+            raw = answer.read()
+        if answer.status not in (200, 404):
+            raise explain(answer.status, raw, doing)
+        return answer.status == 200
+
+    def allowed(self, user: str, group: str, resource: str, verb: str) -> bool:
+        """Whether a user may do this in all namespaces."""
+        attributes = {"group": group, "resource": resource, "verb": verb}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "groups": _groups(user), "resourceAttributes": attributes},
+        }
+        doing = Doing("create", "SubjectAccessReviews", self.server)
+        path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+        return table(self._ask("POST", path, doing, body=body), "status").get("allowed") is True
+
+    def ask_pod(self, namespace: str, pod: str, port: int, path: str) -> tuple[int, str]:
+        """A pod's answer to a GET, by way of the API server: its status, and the beginning of its text."""
+        doing = Doing("get", f"pods/proxy in the namespace {namespace}", self.server)
+        with _translated(self.server):
+            answer = self._send(
+                "GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy/{path}", (), None, self._timeout
+            )
+            raw = answer.read()
+        if answer.status in (401, 403, 404):
+            raise explain(answer.status, raw, doing)
+        return answer.status, one_line(raw[:_SHOWN_BYTES].decode(errors="replace"))
 
     def close(self) -> None:
         """Close all connections."""
@@ -187,12 +216,19 @@ class Cluster:
     ) -> _Answer:
         headers = {"Accept": "application/json", "User-Agent": "kubectl-leasehold"}
         if body is not None:
-            headers["Content-Type"] = "application/merge-patch+json"
-            query = [*query, ("fieldManager", "kubectl-leasehold"), ("fieldValidation", "Strict")]
+            patch = method == "PATCH"
+            headers["Content-Type"] = "application/merge-patch+json" if patch else "application/json"
+            query = [*query, ("fieldManager", "kubectl-leasehold"), ("fieldValidation", "Strict")] if patch else query
         made = self._client.param_serialize(
             method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         return cast(_Answer, self._client.call_api(*made, _request_timeout=timeout))
+
+
+def _groups(user: str) -> list[str]:
+    """Those that the API server gives a service account."""
+    namespace = user.split(":")[2]
+    return ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
 
 
 def _states(lines: Iterable[bytes], doing: Doing) -> Iterator[LockView | None]:

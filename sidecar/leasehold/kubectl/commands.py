@@ -6,6 +6,7 @@ Results go to stdout; notices go to stderr: changes by other writers, questions,
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -24,6 +25,8 @@ from leasehold.terminal import one_line
 
 DONE: Final = 0
 NOT_DONE: Final = 1
+_PAUSE_SECONDS: Final = 1.0
+"""Between two looks of a command that watches."""
 
 
 def now() -> datetime:
@@ -40,12 +43,25 @@ def list_locks(cluster: Cluster, given: Arguments) -> int:
     """`list`."""
     namespace = "" if given.all_namespaces else cluster.namespace
     found = cluster.locks(namespace)
-    if not found and given.output not in ("json", "yaml"):
+    if not found and not given.watch and given.output not in ("json", "yaml"):
         where = f" in {namespace} namespace" if namespace else ""
         sys.stderr.write(f"No resources found{where}.\n")
         return DONE
     sys.stdout.write(printing.many(found, given.output, now(), namespaces=given.all_namespaces))
+    while given.watch:
+        sys.stdout.flush()
+        time.sleep(_PAUSE_SECONDS)
+        before, found = {view.uid: view for view in found}, cluster.locks(namespace)
+        changed = [view for view in found if _shown(view) != _shown(before.get(view.uid))]
+        if changed:
+            text = printing.many(changed, given.output, now(), namespaces=given.all_namespaces)
+            sys.stdout.write(text if given.output else text.partition("\n")[2])
     return DONE
+
+
+def _shown(view: LockView | None) -> object:
+    """What a Lock's line shows, but for ages."""
+    return (view.held, view.holders, view.holder_count, view.waiter_count) if view else None
 
 
 def describe_lock(cluster: Cluster, given: Arguments) -> int:
@@ -214,7 +230,15 @@ def _wait(
     return DONE
 
 
+def check(cluster: Cluster, given: Arguments) -> int:
+    """`check`."""
+    from leasehold.kubectl import check  # which others have no use for
+
+    return check.check(cluster, given)
+
+
 FUNCTIONS: Final[dict[str, Callable[[Cluster, Arguments], int]]] = {
+    "check": check,
     "list": list_locks,
     "describe": describe_lock,
     "handover": handover,

@@ -87,7 +87,7 @@ def _choices(
 def _arguments(command: Command, completions: Completions) -> Iterable[Choice]:
     if command.takes == "SHELL":
         return [(shell, "") for shell in SHELLS]
-    return [(name, "") for name in completions.locks()] if command.takes == "NAME" else []
+    return [(name, "") for name in completions.locks()] if command.takes.strip("[]") == "NAME" else []
 
 
 def _values(flag: Flag, completions: Completions) -> tuple[Iterable[Choice], int]:

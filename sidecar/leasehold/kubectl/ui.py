@@ -15,17 +15,25 @@ import time
 import webbrowser
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from leasehold.kubectl.arguments import Arguments
-from leasehold.kubectl.cluster import Cluster, Forwardable
+from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
+from leasehold.kubectl.lock import table, text
 from leasehold.terminal import one_line
 
 PAGE_PORT: Final = 4042
 _FORWARDING: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
 _SELECTOR: Final = "app.kubernetes.io/name=leasehold,app.kubernetes.io/component=ui"
 _AGAIN_SECONDS: Final = 1.0
+
+
+class Forwardable(NamedTuple):
+    """A running pod that a port can be forwarded to."""
+
+    namespace: str
+    name: str
 
 
 def show_page(cluster: Cluster, given: Arguments) -> int:
@@ -43,11 +51,14 @@ def show_page(cluster: Cluster, given: Arguments) -> int:
 
 
 def _page(cluster: Cluster, given: Arguments) -> Forwardable:
-    pods = cluster.running_pods(given.cluster_ref.namespace, _SELECTOR)
-    if not pods:
-        where = f" in the namespace {given.cluster_ref.namespace}" if given.cluster_ref.namespace else ""
-        raise ClusterError(f"There is no page running{where}: install the chart with ui.enabled=true.")
-    return pods[0]
+    namespace = given.cluster_ref.namespace
+    path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
+    where = f" in the namespace {namespace}" if namespace else ""
+    for pod in cluster.objects(path, f"pods{where or ' in all namespaces'}", _SELECTOR):
+        if text(table(pod, "status"), "phase") == "Running":
+            metadata = table(pod, "metadata")
+            return Forwardable(text(metadata, "namespace"), text(metadata, "name"))
+    raise ClusterError(f"There is no page running{where}: install the chart with ui.enabled=true.")
 
 
 @contextmanager

@@ -10,10 +10,10 @@ the create revision), so that `etcdctl elect` and Go programs can stand in the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.lock.names import LockName
+from leasehold.records import dataclass
 
 DEFAULT_ROOT: Final = "/leasehold"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from leasehold.records import dataclass
 
 MAX_IDENTITY: Final = 253
 """Characters of an identity, at most."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from leasehold.lock.json_fields import is_integer, json_object
 from leasehold.lock.names import sanitise
+from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leasehold.lock.json_fields import is_integer, json_object
 from leasehold.lock.names import MAX_IDENTITY, sanitise
+from leasehold.records import dataclass, field
 
 DEFAULT_TTL: Final = 15
 MIN_TTL, MAX_TTL = 3, 3600

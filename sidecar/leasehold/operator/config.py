@@ -7,12 +7,12 @@ here imports more than the standard library, so that `--help` and mistakes are p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
+from leasehold.records import dataclass
 from leasehold.settings import flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common, read_record
 from leasehold.settings.etcd import EtcdConfig, read_etcd

@@ -12,7 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -36,9 +36,12 @@ from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, ListenError, listen
 from leasehold.http.server import App
 from leasehold.lock.keys import Keys
+from leasehold.records import dataclass
 from leasehold.run import control, endpoint
+from leasehold.run.leader_label import LeaderLabel
 from leasehold.run.reaper import Reaper
 from leasehold.run.shutdown import Shutdown
+from leasehold.run.signals import Signals
 from leasehold.run.state_file import StateFile
 from leasehold.run.work_end import Surroundings, forget_mark
 from leasehold.settings.config import Config, UnixAddress
@@ -81,12 +84,12 @@ def run(config: Config) -> int:
 
 async def _run(config: Config) -> int:
     async with composed(config) as sidecar:
-        loop = asyncio.get_running_loop()
         shutdown = Shutdown(sidecar.submit, sidecar.around if config.native_sidecar else None)
+        signals = Signals()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, shutdown.begin)
+            signals.on(number, shutdown.begin)
         if os.getpid() == 1:  # as a container's first process, we inherit the processes that hooks leave behind
-            Reaper().start()
+            Reaper(signals).start()
         await _first(sidecar.stopped(), shutdown.left())
         await shutdown.close()
     return 0
@@ -111,6 +114,7 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
     # Loaded modules stay. A garbage collection that searches all of them would stop the loop, and with it /leader and
     # keep-alives, for nearly 30 ms of CPU time.
     gc.freeze()
+    gc.enable()  # `leasehold run` has disabled it for its imports
     async with AsyncExitStack() as stack:
         settings = election_settings(config)
         files = _resume_file(config, stack)
@@ -123,7 +127,9 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         keys = Keys(config.lock, config.root)
         store = EtcdStore(client, keys)
         runner = Runner(settings, store, publisher, metrics, files)
-        public = endpoint.make_app(publisher, registry, lambda: runner.seconds_since_progress() < LOOP_STUCK_SECONDS)
+        label = LeaderLabel(config.pod_labels, clock.now) if config.pod_labels else None
+        alive = partial(_turns, runner)
+        public = endpoint.make_app(publisher, registry, alive, label=label)
         # Both listen before the election joins: a port in use must not cost a failover.
         control_app = _control_app(config, runner, publisher, external_drain)
         controller = await _serve(config, stack, "control", control_app)
@@ -141,6 +147,10 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         connections = controller.connections if controller else _no_connections
         around = _around(config, app_answered, connections)
         yield RunningSidecar(publisher, runner, tasks, around, store, EtcdRunLog(client, keys))
+
+
+def _turns(runner: Runner) -> bool:
+    return runner.seconds_since_progress() < LOOP_STUCK_SECONDS
 
 
 def _first_snapshot(config: Config) -> Snapshot:

@@ -20,12 +20,12 @@ import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from leasehold import clock as our_clock
 from leasehold.backoff import Backoff
 from leasehold.election.events import Event, Health
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
+from leasehold.records import dataclass
 from leasehold.threads.resolver import Resolver
 
 log = logging.getLogger("leasehold.app_health")

@@ -23,6 +23,7 @@ from leasehold.http import lean_aiohttp as aio
 from leasehold.http.scrape import Exposition
 from leasehold.http.server import App, answer
 from leasehold.run.event_stream import Streams
+from leasehold.run.leader_label import STALE_LABEL, LeaderLabel
 
 READY_STATES: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE})
 
@@ -34,9 +35,10 @@ def make_app(
     *,
     wall: Callable[[], float] = time.time,
     streams: Streams | None = None,
+    label: LeaderLabel | None = None,
 ) -> App:
     """The public routes. `alive` returns whether the election's loop turns; `wall` is for display only."""
-    endpoint = _Endpoint(publisher, alive, wall)
+    endpoint = _Endpoint(publisher, alive, wall, label)
     streams = streams or Streams(publisher, wall)
     app = App()
     app.get("/leader", endpoint.leader)
@@ -53,10 +55,13 @@ def make_app(
 class _Endpoint:
     """The routes that need only a snapshot and the clock."""
 
-    def __init__(self, publisher: Publisher, alive: Callable[[], bool], wall: Callable[[], float]) -> None:
+    def __init__(
+        self, publisher: Publisher, alive: Callable[[], bool], wall: Callable[[], float], label: LeaderLabel | None
+    ) -> None:
         self._publisher = publisher
         self._alive = alive
         self._wall = wall
+        self._label = label
 
     async def leader(self, request: aio.BaseRequest) -> aio.Response:
         """200 while this sidecar holds the lock, otherwise 503."""
@@ -80,11 +85,12 @@ class _Endpoint:
         return answer({"alive": False, "reason": "the election loop has not turned for too long"}, 503)
 
     async def readyz(self, request: aio.BaseRequest) -> aio.Response:
-        """200 while this sidecar has a place in the queue."""
+        """200 while this sidecar has a place in the queue, unless the pod is labelled as a leader that it is not."""
         snapshot = self._publisher.snapshot
-        ready = snapshot.state in READY_STATES
-        fields: dict[str, object] = {"ready": ready, "state": snapshot.state.value}
-        if not ready:
+        fields: dict[str, object] = {"ready": snapshot.state in READY_STATES, "state": snapshot.state.value}
+        if not fields["ready"]:
             status = LeadershipStatus.at(snapshot, self._publisher.clock())
             fields |= status.reason_fields(self._wall())
-        return answer(fields, 200 if ready else 503)
+        elif self._label is not None and await self._label.is_wrong(snapshot.is_holding):
+            fields |= {"ready": False, "reason": STALE_LABEL, "reasonCode": "stale-label"}
+        return answer(fields, 200 if fields["ready"] else 503)

@@ -23,11 +23,11 @@ import os
 import signal
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
 from leasehold.candidate.publisher import Publisher
+from leasehold.records import dataclass
 from leasehold.run.hook_output import OutputLog
 
 log = logging.getLogger("leasehold.hooks")

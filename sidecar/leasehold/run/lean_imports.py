@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any, Final
+
+from leasehold.records import dataclass
 
 NEVER_USED: Final = (
     # 1.2, with http.client: types of uploaded files, dates in requests, proxies

@@ -14,6 +14,8 @@ import os
 import signal
 from typing import Final
 
+from leasehold.run.signals import Signals
+
 ORPHAN_AFTER_SECONDS: Final = 1.0
 """Time for our own code to reap its dead child; it needs one turn of the loop."""
 
@@ -21,15 +23,16 @@ ORPHAN_AFTER_SECONDS: Final = 1.0
 class Reaper:
     """Checks after a child has ended, and again until no dead child is left; sleeps otherwise."""
 
-    def __init__(self, delay: float = ORPHAN_AFTER_SECONDS) -> None:
+    def __init__(self, signals: Signals, delay: float = ORPHAN_AFTER_SECONDS) -> None:
+        self._signals = signals
         self._delay = delay
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.TimerHandle | None = None
         self._seen: int | None = None
 
     def start(self) -> None:
-        """Start; it ends with the loop."""
-        self._loop.add_signal_handler(signal.SIGCHLD, self._schedule)
+        """Start; it ends with the signals."""
+        self._signals.on(signal.SIGCHLD, self._schedule)
 
     def _schedule(self) -> None:
         if self._next is None:

@@ -27,13 +27,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from leasehold.http.listener import is_loopback
+from leasehold.records import dataclass
 from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 KUBELET_MINIMUM_GRACE_SECONDS: Final = 2.0

@@ -10,10 +10,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from leasehold import __version__
+from leasehold.records import dataclass
 from leasehold.settings.options import ConfigError
 
 USAGE_ERROR: Final = 2
@@ -37,7 +37,7 @@ class Named(Protocol):
 C = TypeVar("C", bound=Named)
 
 
-@dataclass(frozen=True)  # without slots: they break `Program[Command](…)` on Python 3.11
+@dataclass(frozen=True, slots=True)
 class Program(Generic[C]):
     """A program with sub-commands. `usage` follows its name in the help text, `purpose` is a sentence."""
 

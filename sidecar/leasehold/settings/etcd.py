@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from leasehold.records import dataclass
 from leasehold.settings import flags
 from leasehold.settings.options import Option, SettingsReader
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 from leasehold.lock.record import Record
+from leasehold.records import dataclass, replace
 from leasehold.settings import flags
 from leasehold.settings.config import Config, open_settings, sidecar_config
 from leasehold.settings.options import SettingsReader

@@ -196,6 +196,14 @@ APP_HEALTH: Final = Option[str](
     parsers.web_url,
     "",
 )
+POD_LABELS: Final = Option[Path | None](
+    "--pod-labels",
+    "FILE",
+    "the pod's labels, by the downward API: /readyz answers 503 while they name a leader that does not lead "
+    "(default: not looked at)",
+    parsers.readable_file,
+    None,
+)
 ON_GAINED: Final = Option[tuple[str, ...]](
     "--on-gained",
     "CMD",
@@ -270,6 +278,15 @@ OUTPUT: Final = Option[str](
     "--output", "FORMAT", "table or json (default: table)", parsers.one_of("table", "json"), "table"
 )
 
+WATCH: Final = Option[bool](
+    "--watch",
+    "",
+    "print it again when it has changed, until Ctrl-C (default: print it once)",
+    parsers.switch,
+    False,
+    switch=True,
+)
+
 CHECK: Final = Option[bool](
     "--check",
     "",
@@ -300,12 +317,13 @@ EXEC_LOCK_GROUP: Final = Group(
 LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
 EXEC_LISTEN_GROUP: Final = Group(LISTEN_GROUP.title, (EXEC_LISTEN, EXEC_CONTROL))
 APP_GROUP: Final = Group(
-    "the app", (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, ON_GAINED, ON_LOST)
+    "the app",
+    (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, POD_LABELS, ON_GAINED, ON_LOST),
 )
 LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
 EXEC_GROUP: Final = Group("the command", (EXEC_TIMEOUT, ONCE_PER, WAIT_FOR_ALL, GRACE))
 WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
-STATUS_GROUP: Final = Group("output", (OUTPUT,))
+STATUS_GROUP: Final = Group("output", (OUTPUT, WATCH))
 
 REPLAY_GROUP: Final = Group("replaying", (CHECK,))
 RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
@@ -313,6 +331,7 @@ RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
 RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
 EXEC: Final = (EXEC_GROUP, ETCD_GROUP, EXEC_LOCK_GROUP, EXEC_LISTEN_GROUP, LOG_GROUP)
 STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
+CHECKING: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
 WAIT: Final = (WAIT_GROUP,)
 REPLAY: Final = (REPLAY_GROUP,)
 RESTORE_CHECK: Final = (RESTORE_GROUP, ETCD_GROUP)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
+
+from leasehold.records import dataclass
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -36,7 +37,7 @@ class ConfigError(Exception):
         self.mistakes = tuple(mistakes)
 
 
-@dataclass(frozen=True)  # without slots: they break `Option[int](…)` on Python 3.11
+@dataclass(frozen=True, slots=True)
 class Option(Generic[T_co]):
     """One setting. `read` turns its text into the value, or raises ValueError that says how to fix it.
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
 
+from leasehold.records import dataclass
 from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 

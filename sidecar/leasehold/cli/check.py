@@ -1,0 +1,42 @@
+"""`leasehold check`: what is wrong with etcd and the locks in it, why, and what to do about it.
+
+Exit codes: 0 all is well, or there are only warnings; 1 something failed, or could not be asked; 2 for settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from leasehold.check import etcd_ask, etcd_rows, lock_rows, rows
+from leasehold.cli.live import Look, show
+from leasehold.lock.names import LockName
+from leasehold.settings import flags
+from leasehold.settings.config import open_settings, read_lock
+from leasehold.settings.etcd import EtcdConfig, read_etcd
+
+_SUMMARY: Final = (
+    "Say what is wrong with etcd and the locks in it, why, and what to do: each member, its version, alarms, space, "
+    "latency, clock and certificates, and one lock, or all. On a cluster, kubectl leasehold check asks more."
+)
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """`leasehold check`. Raises ConfigError."""
+    settings = open_settings("check", _SUMMARY, flags.CHECKING, arguments, environ)
+    etcd, root, output = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.OUTPUT)
+    lock = read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
+    watch = settings.get(flags.WATCH)
+    settings.finish()
+    logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # failures are rows
+    return show(lambda: _check(etcd, root, lock, output), watch=watch)
+
+
+def _check(etcd: EtcdConfig, root: str, lock: LockName | None, output: str) -> Look:
+    facts = asyncio.run(etcd_ask.ask(etcd, root, lock))
+    found = [*etcd_rows.rows_of(facts, datetime.now(UTC)), *lock_rows.rows_of(facts, lock)]
+    text = rows.as_json(found) if output == "json" else rows.as_text(found)
+    return Look(text, rows.exit_code(found), rows.key(found))
