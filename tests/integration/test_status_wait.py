@@ -171,7 +171,9 @@ def test_wait_gives_up(sidecars: Sidecars) -> None:
     sidecars.wait_for_queue("one", "two")
     done = leasehold("wait", "--url", f"http://127.0.0.1:{port}", "--timeout", "3")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "leasehold: This pod does not lead after 3 seconds: 'one' leads.\n"
+    begun, ended = done.stderr.splitlines()
+    assert begun.startswith("leasehold: Waiting until this pod leads: ")
+    assert ended == "leasehold: This pod does not lead after 3 seconds: 'one' leads."
 
 
 def test_status_of_all_locks(sidecars: Sidecars, etcd: EtcdServer, root: str) -> None:

@@ -16,7 +16,8 @@ from leasehold.operator import config as operator
 from leasehold.settings import flags
 from leasehold.settings.options import Group, Option
 from leasehold.ui import config as ui
-from tests.support.documentation import pages, text
+from tests.support import chart_values
+from tests.support.documentation import ROOT, pages, text
 
 _BLOCK: Final = re.compile(r"(<!-- generated: ([^>]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _CRD: Final = "manifests/crd.yaml"
@@ -97,6 +98,11 @@ def _status() -> str:
     return _table(("field of `status`", "what it says"), rows)
 
 
+def _values(chart: str) -> str:
+    found = chart_values.rows(ROOT / "charts" / chart)
+    return _table(("value", "default", "meaning"), ((f"`{name}`", *rest) for name, *rest in found))
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings of run": lambda: _settings_by_group(flags.RUN),
     "settings of exec": lambda: _settings(flags.EXEC, flags.RUN),
@@ -106,6 +112,8 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "commands of the plugin": _plugin,
     "fields of spec": _spec,
     "fields of status": _status,
+    "values of leasehold": lambda: _values("leasehold"),
+    "values of singleton": lambda: _values("singleton"),
 }
 
 

@@ -61,6 +61,18 @@ def test_a_long_healthy_time_is_forgiving() -> None:
     assert [rise - fall for fall, rise in zip(falls, rises, strict=True)] == [5.0, 10.0, 5.0]
 
 
+def test_the_wait_ends_on_request() -> None:
+    """After it has failed often, its next good answer counts; and the back-off starts over."""
+    flap = [False] * 3 + [True] * 30
+    judge, _ = verdicts([True, *flap, *flap, *flap, False, False, False])
+    assert not judge.answered(True, 150.0)
+    judge.forgive()
+    assert judge.answered(True, 150.0)
+    assert not any(judge.answered(False, 151.0 + second) for second in range(2))
+    assert judge.answered(False, 153.0)
+    assert judge.excluded_until == 158.0
+
+
 @given(st.lists(st.booleans(), max_size=200))
 def test_verdicts_alternate_and_each_is_earned(answers: list[bool]) -> None:
     judge, now, last = Judge(TIMING), 0.0, False

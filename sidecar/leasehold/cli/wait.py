@@ -13,7 +13,7 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     settings = open_settings("wait", _SUMMARY, flags.WAIT, arguments, environ)
     url, timeout = settings.get(flags.URL), settings.get(flags.TIMEOUT)
     settings.finish()
-    waiting = Wait(url, float("inf") if timeout is None else clock() + timeout)
+    waiting = Wait(url, float("inf") if timeout is None else clock() + timeout, _say)
     token = waiting.for_token()
     if token is None:
         sys.stderr.write(f"leasehold: This pod does not lead after {timeout:g} seconds: {waiting.last}.\n")
@@ -50,15 +50,22 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     return 0
 
 
+def _say(why: str) -> None:
+    sys.stderr.write(f"leasehold: Waiting until this pod leads: {why}.\n")
+    sys.stderr.flush()
+
+
 class Wait:
     """One wait until a time of `leasehold.clock`. `last` says why the pod did not lead at the last try."""
 
-    def __init__(self, url: str, until: float) -> None:
+    def __init__(self, url: str, until: float, begun: Callable[[str], None] = lambda _: None) -> None:
+        """`begun` gets the reason if it has to wait at all."""
         split = urlsplit(url)
         self._host = split.hostname or ""
         self._port = split.port or 80
         self._url = url
         self._until = until
+        self._begun: Callable[[str], None] | None = begun
         self.last = f"{url} was not asked"
 
     def for_token(self) -> int | None:
@@ -73,6 +80,9 @@ class Wait:
                     self.last = f"{self._url} does not answer ({_reason(error)})"
                 if clock() >= self._until:
                     return None
+                if self._begun is not None:
+                    self._begun(self.last)
+                    self._begun = None
 
     def _times_to_ask(self) -> Iterator[None]:
         """Yield whenever the answer may have changed: now, and at each event until the stream breaks."""

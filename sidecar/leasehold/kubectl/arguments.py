@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 from leasehold.kube.api import KUBECTL_NAMES
@@ -99,13 +99,7 @@ WATCH: Final = Flag(("-w", "--watch"), "", "print it again when it has changed, 
 FOR: Final = Flag(("--for",), "STATE", "held, free or holder=IDENTITY (default: held)", values.goal, "held", "goals")
 YES: Final = Flag(("-y", "--yes"), "", "do not ask for confirmation", default=False)
 
-PAGE_NAMESPACE: Final = Flag(
-    ("-n", "--namespace"),
-    "NAME",
-    "the namespace that Leasehold is installed in (default: look in all)",
-    values.namespace,
-    completes="namespaces",
-)
+PAGE_NAMESPACE: Final = replace(NAMESPACE, help="the namespace that Leasehold is installed in (default: look in all)")
 PORT: Final = Flag(
     ("--port",), "PORT", "port of this machine to serve the page on (default: any free one)", values.port, 0
 )
@@ -132,6 +126,14 @@ COMMANDS: Final = (
         (*CLUSTER, *ETCD),
         "The status shows who holds and how many wait. --etcd (or LEASEHOLD_ETCD) also reads the queue itself, with "
         "all waiters. The history is the Lock's Events, which the API server usually keeps for an hour.",
+    ),
+    Command(
+        "history",
+        "the last ten terms: who, when, why each ended, and who asked for that",
+        "NAME",
+        CLUSTER,
+        "From the Lock's status: it lasts as long as the Lock. GAP is how long nobody held the lock before a term; "
+        "REQUESTED BY is the field manager that last set the field of spec which asked for its end.",
     ),
     Command(
         "handover",

@@ -1,7 +1,7 @@
 """`kubectl-leasehold`, which kubectl runs as `kubectl leasehold`: finds the command, and turns errors into sentences.
 
 Exit codes: 0 done; 1 not done: refused, out of reach, or not in time; 2 a mistake in the command line, no terminal to
-confirm on, or the `operator` extra is missing; 130 interrupted.
+confirm on, or the `plugin` extra is missing; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _call(command: Command, words: Sequence[str], environ: Mapping[str, str]) ->
         return 0
     if given.command == "revoke" and not given.yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
         return report(["There is no terminal to confirm this on: give --yes if it is meant."])
-    with optional_dependencies(PROGRAM, "operator"):
+    with optional_dependencies(PROGRAM, "plugin"):
         return _ask_cluster(given)
 
 

@@ -63,7 +63,7 @@ class Watchable(Protocol):
 
 
 class Waiting:
-    """One wait. `last` is the newest known state of the Lock."""
+    """One wait. `last` is the newest known state of the Lock. `begun` is called if it has to wait at all."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class Waiting:
         met: Met,
         timeout: float,
         *,
+        begun: Callable[[LockView], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -80,6 +81,7 @@ class Waiting:
         self._lock = lock
         self._met = met
         self._timeout = timeout
+        self._begun = begun
         self._clock = clock
         self._sleep = sleep
 
@@ -115,8 +117,11 @@ class Waiting:
         return self.last is not None and self._met(self.last)
 
     def _read(self) -> str:
+        first = self.last is None
         found, version = self._cluster.find(self._lock)
         self._update(found)
+        if first and self.last is not None and not self._done() and self._timeout > 0:
+            self._begun(self.last)
         return version
 
     def _follow(self, version: str, end: float) -> None:

@@ -21,6 +21,7 @@ from leasehold.logs import RepeatedFailureLog
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Fence, LeaderElection
+from leasehold.operator.plan.attention import needing_attention
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
@@ -111,7 +112,7 @@ class Controller:
             etcd_state=lambda: self._feed.etcd_state,
         )
         reconciler = Reconciler(context, self._caches, self._queue, self._writer, self._reports, self._api)
-        await _all(reconciler.work() for _ in range(RECONCILE_WORKERS))
+        await _all([reconciler.ask_absent(), *(reconciler.work() for _ in range(RECONCILE_WORKERS))])
 
     async def _cluster(self) -> str:
         """The UID that tells this cluster's Locks from another's. Without it nothing can be decided."""
@@ -228,6 +229,7 @@ class Controller:
             active=self._active,
             etcd_reachable=self._feed.etcd_state.reachable,
             mirror_age=math.nan if age is None else age,
+            attention=needing_attention(self._caches.locks.snapshot().values()) if self._active else (),
         )
 
 

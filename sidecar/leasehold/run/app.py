@@ -131,7 +131,8 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         alive = partial(_turns, runner)
         public = endpoint.make_app(publisher, registry, alive, label=label)
         # Both listen before the election joins: a port in use must not cost a failover.
-        control_app = _control_app(config, runner, publisher, external_drain)
+        forgiveness: list[Callable[[], None]] = []
+        control_app = _control_app(config, runner, publisher, external_drain, forgiveness)
         controller = await _serve(config, stack, "control", control_app)
         await _serve(config, stack, "listen", public)
         _observers(config, stack, runner, publisher)
@@ -143,6 +144,7 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
 
             health = AppHealth(config.app_health, runner.submit)
             app_answered = health.has_answered
+            forgiveness.append(health.forgive)
             tasks.append(_start(stack, health.run(), "app health"))
         connections = controller.connections if controller else _no_connections
         around = _around(config, app_answered, connections)
@@ -207,11 +209,24 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
     return files
 
 
-def _control_app(config: Config, runner: Runner, publisher: Publisher, external_drain: bool) -> App:
+def _control_app(
+    config: Config,
+    runner: Runner,
+    publisher: Publisher,
+    external_drain: bool,
+    forgiveness: Sequence[Callable[[], None]],
+) -> App:
+    """The control routes. What is in `forgiveness` by then is called at each Resume."""
     submit = _without_work_stopped(runner) if external_drain else runner.submit
-    return control.make_app(
-        submit, publisher, runner.recorder.recording, tcp=not isinstance(config.control, UnixAddress)
-    )
+
+    def forgiving(event: ev.Event) -> None:
+        if isinstance(event, ev.Resume):
+            for forgive in forgiveness:
+                forgive()
+        submit(event)
+
+    tcp = not isinstance(config.control, UnixAddress)
+    return control.make_app(forgiving, publisher, runner.recorder.recording, tcp=tcp)
 
 
 def _without_work_stopped(runner: Runner) -> Callable[[ev.Event], None]:

@@ -7,7 +7,7 @@ The app starts as unhealthy, so an app that never answers never leads. After tha
   within `timeout` seconds.
 * Each time it becomes unhealthy it stays so for a while, whatever it answers: `backoff` seconds at first, twice as long
   each time, at most `longest`. A flapping app would otherwise take the lead in each good moment. Once the app has been
-  healthy for `forgiven` seconds, the back-off starts over.
+  healthy for `forgiven` seconds, the back-off starts over. `POST /resume` ends it early.
 
 As with the kubelet's probes, a redirect counts as healthy and is not followed, and an https certificate is not
 verified: the probe checks whether the app works, not who it is. The body is not read.
@@ -78,6 +78,11 @@ class Judge:
         """The time until which no answer makes the app healthy."""
         return self._not_before
 
+    def forgive(self) -> None:
+        """Let the next good answer count, and the back-off start over."""
+        self._not_before = 0.0
+        self._backoff.reset()
+
     def _fail(self, now: float) -> None:
         self.healthy = False
         if now - self._since >= self._timing.forgiven:
@@ -111,6 +116,10 @@ class AppHealth:
     def has_answered(self) -> bool:
         """Whether the app has given a good answer since this process began."""
         return self._answered
+
+    def forgive(self) -> None:
+        """Somebody says that the app is fit again: its next good answer counts, however often it has failed."""
+        self._judge.forgive()
 
     async def run(self) -> None:
         """Probe until cancelled."""

@@ -38,7 +38,7 @@ def test_without_the_extra(missing: str) -> None:
     done = run("list", before=f"sys.modules['{missing}'] = None")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"leasehold: kubectl leasehold needs {missing}: install it with pip install 'leasehold[operator]'.\n"
+        f"leasehold: kubectl leasehold needs {missing}: install it with pip install 'leasehold[plugin]'.\n"
     )
 
 

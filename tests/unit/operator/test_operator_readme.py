@@ -43,7 +43,7 @@ def test_every_condition_is_documented() -> None:
 def test_every_event_is_documented() -> None:
     told = {word for row in table("event | when", PAGE) for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
-    own = {name for name, *_ in calls("Event") if name}
+    own = {name for kind in ("Event", "Ending") for name, *_ in calls(kind) if name}
     assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # EtcdUnavailable is its event
 
 
