@@ -28,12 +28,12 @@ from tests.support.http_client import until
 from tests.support.sidecars import Sidecar
 
 PREFIX = "/leasehold/locks/shop/"
-TTL = 5
+TTL = 15
 LEADERS = 50
 
 
 def client_of(server: EtcdServer, files: Certificate) -> EtcdClient:
-    return EtcdClient([server.url], clock=now, tls=TLSFiles(files.ca, files.cert, files.key))
+    return EtcdClient([server.url], clock=now, tls=TLSFiles(files.ca, files.cert, files.key), timeout=30)
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_fifty_leaders_keep_their_terms(
             await asyncio.to_thread(wait_for, lambda: names(server) == {tenants.user_of("shop")}, "the new name in all")
             await until(lambda: {client.connects for client in clients} == {connections})  # noqa: B023  # as above
         await asyncio.to_thread(server.ctl.run, "user", "delete", tenants.OPERATOR)
-        await asyncio.sleep(1.5 * TTL)
+        await asyncio.sleep(1.2 * TTL)
         assert changes == []
         assert [board.snapshot.token for board in boards] == terms
         assert all(board.snapshot.is_holding(now()) for board in boards)

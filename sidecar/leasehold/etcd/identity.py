@@ -7,7 +7,6 @@ certificate had, whatever the files hold by now.
 from __future__ import annotations
 
 import binascii
-import hashlib
 import ssl
 from collections.abc import Iterator
 from typing import Final
@@ -27,9 +26,12 @@ _SUBJECT: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the files of a certificate and its key held. All of it is empty without a certificate."""
+    """What the files of a certificate and its key held. All of it is empty without a certificate.
 
-    digest: bytes = b""
+    `digest` differs if they held something else. It means nothing to another process.
+    """
+
+    digest: int = 0
     common_name: str = ""
 
 
@@ -37,16 +39,13 @@ def read_identity(files: TLSFiles) -> Identity:
     """Read the files. Raises BadSetting if one of them cannot be read. What is in them is not checked."""
     if files.cert is None:
         return Identity()
-    digest, content = hashlib.sha256(), b""
-    for path in (files.key, files.cert):
-        if path is None:
-            continue
+    contents = []
+    for path in (files.key or files.cert, files.cert):
         try:
-            content = path.read_bytes()
+            contents.append(path.read_bytes())
         except OSError as error:
             raise BadSetting(f"the certificate's file {path} cannot be read: {error.strerror}") from error
-        digest.update(b"%d:" % len(content) + content)
-    return Identity(digest.digest(), common_name(content))
+    return Identity(hash(tuple(contents)), common_name(contents[-1]))
 
 
 def load(files: TLSFiles) -> tuple[ssl.SSLContext, Identity]:
