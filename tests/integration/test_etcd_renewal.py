@@ -153,12 +153,14 @@ async def test_fifty_leaders_keep_their_terms(
             board.listen(lambda before, after: changes.append(after) if after.state is not State.HOLDING else None)
 
         await asyncio.to_thread(wait_for, lambda: names(server) == {tenants.OPERATOR}, "the shared name in all")
-        for connections in (2, 3):
+        for _ in range(2):
+            before = [client.connects for client in clients]
             certs.client(tenants.user_of("shop"), name="sidecar")
             await asyncio.to_thread(wait_for, lambda: names(server) == {tenants.user_of("shop")}, "the new name in all")
-            await until(lambda: {client.connects for client in clients} == {connections})  # noqa: B023  # as above
+            # more than once, where the machine is so busy that a connection was given up
+            await until(lambda: all(client.connects > n for client, n in zip(clients, before, strict=True)))  # noqa: B023  # as above
         await asyncio.to_thread(server.ctl.run, "user", "delete", tenants.OPERATOR)
-        await asyncio.sleep(1.2 * TTL)
+        await asyncio.sleep(1.1 * TTL)
         assert changes == []
         assert [board.snapshot.token for board in boards] == terms
         assert all(board.snapshot.is_holding(now()) for board in boards)

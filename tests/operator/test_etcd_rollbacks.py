@@ -49,7 +49,7 @@ def test_a_wiped_etcd(own: OwnEtcd) -> None:
     for name, seen in {"db": before, "other": other}.items():
         own.wait_spec(name, uid=seen["metadata"]["uid"], handoverUpToToken=None)
         own.wait_ready(name)
-    own.wait_degraded("AsExpected", "other")
+    own.wait_degraded("NobodyQueued", "other")
     seen = own.wait(lambda now: is_held(now) and now["status"]["fencingToken"] < token, "held anew")
     assert condition(seen, "Degraded")["reason"] == "StoreRolledBack"
     fresh = seen["status"]["fencingToken"]

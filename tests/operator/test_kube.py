@@ -45,6 +45,7 @@ class Said:
     reason: str = "LockAcquired"
     message: str = "pod-a holds the lock with token 17"
     warning: bool = False
+    key: str = ""
 
 
 @asynccontextmanager
@@ -80,7 +81,9 @@ async def test_lists_are_paged_and_trimmed(api: ControlPlane, namespace: str, mo
     async with opened(api.kubeconfig()) as kube:
         found = [body["metadata"] for body in await kube.list_locks()]
     assert {each["name"] for each in found if each["namespace"] == namespace} == names
-    assert all("managedFields" not in each and each["uid"] and each["resourceVersion"] for each in found)
+    assert all(each["uid"] and each["resourceVersion"] for each in found)
+    managed = [one for each in found for one in each.get("managedFields", ())]
+    assert all(one["fieldsV1"].keys() == {"f:spec"} for one in managed), "who set which field of the spec, and no more"
 
 
 async def test_every_watched_kind_is_listed(api: ControlPlane, namespace: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.reason import Code
 from leasehold.lock.record import Entry
 
 from .cluster import Cluster, Member
@@ -89,7 +90,9 @@ class Service:
     def _apply(self, request: Request) -> ev.Event | None:
         command = request.command
         full = self.refuses and isinstance(command, (cmd.Grant, cmd.Join, cmd.Write))
-        no_space = ev.Failed(command.op, "etcdserver: mvcc: database space exceeded") if full else None
+        no_space = (
+            ev.Failed(command.op, "etcdserver: mvcc: database space exceeded", code=Code.ETCD_FULL) if full else None
+        )
         if no_space is not None and self.cluster.rng.random() < 0.8:
             return no_space  # etcd does the write that crosses its quota, and then says that it has no space
         before = self.cluster.store.revision
@@ -97,7 +100,9 @@ class Service:
             event = self._handlers[type(command)](command, request.member, request.sent)
         except LeaseNotFound:
             gone = "etcdserver: requested lease not found"
-            return None if isinstance(command, cmd.Revoke) else ev.Failed(command.op, gone, True, True)
+            return (
+                None if isinstance(command, cmd.Revoke) else ev.Failed(command.op, gone, True, True, code=Code.KEY_LOST)
+            )
         if self.cluster.store.revision != before:
             self.cluster.on_commit()
         return no_space or event

@@ -166,6 +166,7 @@ def test_a_taken_over_key() -> None:
         (translate(RpcError(Status.PERMISSION_DENIED, "etcdserver: permission denied"), "e"), Code.ETCD_LOGIN),
         (translate(RpcError(Status.INVALID_ARGUMENT, "etcdserver: user name is empty"), "e"), Code.ETCD_LOGIN),
         (Refused("no", Status.FAILED_PRECONDITION), Code.ETCD_REFUSES),
+        (translate(RpcError(Status.NOT_FOUND, "etcdserver: requested lease not found"), "e"), Code.KEY_LOST),
         (
             translate(RpcError(Status.RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"), "e"),
             Code.ETCD_FULL,

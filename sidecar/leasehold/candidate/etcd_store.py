@@ -272,6 +272,8 @@ def code_of(error: EtcdError) -> Code:
     """The kind of this failure, for whoever asks why a sidecar does not lead."""
     if error.concerns_login:
         return Code.ETCD_LOGIN
+    if _is_lease_gone(error):
+        return Code.KEY_LOST
     if isinstance(error, Refused):
         return Code.ETCD_REFUSES
     full = isinstance(error, OutcomeUnknown) and error.no_space

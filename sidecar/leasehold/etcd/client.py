@@ -8,10 +8,10 @@ request twice: only the caller knows whether a failed call may be repeated.
 
 from __future__ import annotations
 
-import os
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Final, Unpack
 
 from leasehold.etcd import codec, methods
 from leasehold.etcd import rpc_pb2 as pb
@@ -43,10 +43,9 @@ from leasehold.etcd.session import Session
 from leasehold.etcd.tls import TLSFiles, client_context
 from leasehold.etcd.watch import Watcher
 
+LARGEST_LEASE_ID: Final = 2**63 - 1
 
-def _random_id() -> int:
-    """63 bits that nobody can guess, not all of them 0. (The module `secrets` would cost memory.)"""
-    return int.from_bytes(os.urandom(8), "big") >> 1 or 1
+_system_random: Final = random.SystemRandom()  # as `secrets` has it, which would take 0.6 MiB
 
 
 class EtcdClient:
@@ -122,7 +121,7 @@ class EtcdClient:
         renew, revoke and use it, so nobody must be able to guess its id: those that etcd chooses follow each other.
         Refused if there is a lease of that id.
         """
-        request = pb.LeaseGrantRequest(TTL=ttl, ID=lease or _random_id())
+        request = pb.LeaseGrantRequest(TTL=ttl, ID=lease or 1 + _system_random.randrange(LARGEST_LEASE_ID))
         answer, sent = await self._session.call(methods.LEASE_GRANT, request, timeout)
         if answer.error:
             raise Refused(f"etcd granted no lease: {answer.error}", Code.UNKNOWN, answer.error)

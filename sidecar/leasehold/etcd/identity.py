@@ -26,12 +26,9 @@ _SUBJECT: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the files of a certificate and its key held. All of it is empty without a certificate.
+    """What the files of a certificate and its key held. All of it is empty without a certificate."""
 
-    `digest` differs if they held something else. It means nothing to another process.
-    """
-
-    digest: int = 0
+    digest: bytes = b""
     common_name: str = ""
 
 
@@ -39,13 +36,17 @@ def read_identity(files: TLSFiles) -> Identity:
     """Read the files. Raises BadSetting if one of them cannot be read. What is in them is not checked."""
     if files.cert is None:
         return Identity()
-    contents = []
-    for path in (files.key or files.cert, files.cert):
+    contents, content = [], b""
+    for path in (files.key, files.cert):
+        if path is None:
+            continue
         try:
-            contents.append(path.read_bytes())
+            content = path.read_bytes()
         except OSError as error:
             raise BadSetting(f"the certificate's file {path} cannot be read: {error.strerror}") from error
-    return Identity(hash(tuple(contents)), common_name(contents[-1]))
+        contents.append(content)
+    # Python's own hash of 64 bits, with a secret of this process in it; hashlib would take 0.6 MiB.
+    return Identity(hash(tuple(contents)).to_bytes(8, "big", signed=True), common_name(content))
 
 
 def load(files: TLSFiles) -> tuple[ssl.SSLContext, Identity]:

@@ -53,7 +53,7 @@ class Rotation:
         self._files = files
         self._task: asyncio.Task[None] | None = None
         self._pause = Backoff(LOOK_SECONDS, _LONGEST_PAUSE_SECONDS)
-        self._failed: tuple[int, str] | None = None
+        self._failed: tuple[bytes, str] | None = None
         """The files that could not be taken up, as a digest, and why."""
         if files.cert is not None:
             session.dialer.on_connected = self._begin
@@ -76,7 +76,7 @@ class Rotation:
 
     async def _look(self, connection: Connection) -> None:
         """Take up the files if they have changed since this connection was made."""
-        digest = 0
+        digest = b""
         try:
             async with asyncio.timeout(_DISK_SECONDS):
                 digest = (await run_in_daemon_thread(lambda: read_identity(self._files), "certificates")).digest
@@ -86,7 +86,7 @@ class Rotation:
         except (BadSetting, Unreachable, EtcdError, OSError) as error:  # TimeoutError is an OSError
             self._tell(digest, _text(error))
 
-    def _tell(self, digest: int, why: str) -> None:
+    def _tell(self, digest: bytes, why: str) -> None:
         """Log once why these files are not used. Other files are tried soon, the same ones less and less often."""
         if self._failed is None or self._failed[0] != digest:
             self._pause.reset()

@@ -28,6 +28,9 @@ FORCE_DELETE: Final = f"{PREFIX}force-delete"
 CANARY_VALUE: Final = f"{PREFIX}canary"
 """The annotation that the operator changes to see whether its watch delivers."""
 
+CANARY: Final = "leasehold-operator-canary"
+"""The Lock, in the operator's own namespace, whose annotation the operator changes every 20 seconds."""
+
 # --- on pods and namespaces ---
 
 LEADER_LABEL: Final = f"{PREFIX}leader"

@@ -122,6 +122,14 @@ COMMANDS: Final = (
         "all waiters. The history is the Lock's Events, which the API server usually keeps for an hour.",
     ),
     Command(
+        "history",
+        "the last ten terms: who, when, why each ended, and who asked for that",
+        "NAME",
+        CLUSTER,
+        "From the Lock's status: it lasts as long as the Lock. GAP is how long nobody held the lock before a term; "
+        "REQUESTED BY is the field manager that last set the field of spec which asked for its end.",
+    ),
+    Command(
         "handover",
         "ask the present holder to hand over, or prefer another",
         "NAME",

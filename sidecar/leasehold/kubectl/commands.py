@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from leasehold.kube.api import QUALIFIED
-from leasehold.kubectl import change, describe, printing, waiting
+from leasehold.kubectl import change, describe, freshness, history, printing, waiting
 from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
-from leasehold.kubectl.lock import LockView, named, text, who_holds
+from leasehold.kubectl.lock import LockView, items, named, text, who_holds
 from leasehold.kubectl.times import age
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
@@ -47,7 +47,8 @@ def list_locks(cluster: Cluster, given: Arguments) -> int:
         where = f" in {namespace} namespace" if namespace else ""
         sys.stderr.write(f"No resources found{where}.\n")
         return DONE
-    sys.stdout.write(printing.many(found, given.output, now(), namespaces=given.all_namespaces))
+    old = bool(_notify_if_stale(cluster))
+    sys.stdout.write(printing.many(found, given.output, now(), namespaces=given.all_namespaces, is_stale=old))
     while given.watch:
         sys.stdout.flush()
         time.sleep(_PAUSE_SECONDS)
@@ -64,6 +65,14 @@ def _shown(view: LockView | None) -> object:
     return (view.held, view.holders, view.holder_count, view.waiter_count) if view else None
 
 
+def _notify_if_stale(cluster: Cluster) -> str:
+    """Say so if no operator reports; since when, empty if one does."""
+    old = freshness.staleness(freshness.last_report(cluster.canaries()), now())
+    if old:
+        notify(f"No operator reports: what is shown is the last known, {old}. The sidecars work without it.")
+    return old
+
+
 def describe_lock(cluster: Cluster, given: Arguments) -> int:
     """`describe`. If Events or etcd cannot be read, the rest is shown, with the reason in their place."""
     view = _read(cluster, given)
@@ -77,6 +86,7 @@ def describe_lock(cluster: Cluster, given: Arguments) -> int:
             notify(error)
     else:
         sys.stdout.write(describe.as_text(description, now()))
+    _notify_if_stale(cluster)
     return NOT_DONE if description.queue_error else DONE
 
 
@@ -114,6 +124,18 @@ def root_of(view: LockView) -> str:
     return (
         key.removesuffix(default) if key.startswith("/") and key.endswith(default) and key != default else DEFAULT_ROOT
     )
+
+
+def show_history(cluster: Cluster, given: Arguments) -> int:
+    """`history`."""
+    view = _read(cluster, given)
+    if given.output in ("json", "yaml"):
+        terms = {"recentTerms": [dict(term) for term in items(view.status, "recentTerms")]}
+        sys.stdout.write(printing.as_data(terms, given.output))
+    else:
+        sys.stdout.write(history.as_table(view, now()))
+    _notify_if_stale(cluster)
+    return DONE
 
 
 def handover(cluster: Cluster, given: Arguments) -> int:
@@ -248,6 +270,7 @@ FUNCTIONS: Final[dict[str, Callable[[Cluster, Arguments], int]]] = {
     "check": check,
     "list": list_locks,
     "describe": describe_lock,
+    "history": show_history,
     "handover": handover,
     "suspend": suspend,
     "resume": resume,

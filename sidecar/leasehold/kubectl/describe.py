@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from leasehold.kubectl.change import HANDOVER, PREFERRED, REVOKE
-from leasehold.kubectl.lock import Holder, LockView, number, table, text
+from leasehold.kubectl.lock import Holder, LockView, items, number, table, text
 from leasehold.kubectl.printing import GAP, manifest
 from leasehold.kubectl.times import age, parse_time, since
 from leasehold.terminal import Row, aligned, one_line
@@ -44,7 +44,14 @@ def as_text(description: Description, now: datetime) -> str:
     """The description for people."""
     view = description.view
     parts = [aligned([(f"{name}:", value) for name, value in _facts(view, now)], gap=GAP)]
-    parts += [_section("Holders", _holders(view, now), "none"), _section("Conditions", _conditions(view, now), "none")]
+    parts += [
+        _section("Holders", _holders(view.holders, now), "none"),
+        _section("Waiters", _holders(view.waiters, now), "none"),
+    ]
+    parts += [
+        _section("Not in the queue", _absent(view, now), "nobody"),
+        _section("Conditions", _conditions(view, now), "none"),
+    ]
     if description.queue is not None or description.queue_error:
         parts.append("Queue in etcd:\n" + _indented(description.queue_error or description.queue or ""))
     nothing = description.events_error or "none that the API server still has"
@@ -96,8 +103,18 @@ def _instant(written: str, now: datetime) -> str:
     return f"{since(written, now)} ago ({written})" if parse_time(written) else "-"
 
 
-def _holders(view: LockView, now: datetime) -> list[Row]:
-    rows = [_holder(holder, now) for holder in view.holders]
+def _absent(view: LockView, now: datetime) -> list[Row]:
+    """The pods that name the lock and are not in its queue."""
+    rows = [
+        [one_line(cell) or "-" for cell in (text(one, "podName"), text(one, "reason"), since(text(one, "since"), now))]
+        + [one_line(text(one, "message"))]
+        for one in items(view.status, "absent")
+    ]
+    return [("POD", "REASON", "SINCE", "MESSAGE"), *rows] if rows else []
+
+
+def _holders(holders: Sequence[Holder], now: datetime) -> list[Row]:
+    rows = [_holder(holder, now) for holder in holders]
     return [("IDENTITY", "TOKEN", "SINCE", "POD", "NODE", "GROUP", "LEASE"), *rows] if rows else []
 
 

@@ -103,8 +103,13 @@ class LockView:
     @property
     def holders(self) -> tuple[Holder, ...]:
         """The holders by their tokens; at most the 32 that a status lists."""
-        found = [_holder(item) for item in _items(self.status, "holders")]
+        found = [_holder(item) for item in items(self.status, "holders")]
         return tuple(sorted(found, key=lambda holder: holder.token))
+
+    @property
+    def waiters(self) -> tuple[Holder, ...]:
+        """The waiters in the order of the queue; at most the 32 that a status lists."""
+        return tuple(_holder(item) for item in items(self.status, "waiters"))
 
     @property
     def holder_count(self) -> int:
@@ -127,7 +132,7 @@ class LockView:
                 text(item, "message"),
                 text(item, "lastTransitionTime"),
             )
-            for item in _items(self.status, "conditions")
+            for item in items(self.status, "conditions")
         )
 
     def condition(self, kind: str) -> Condition:
@@ -165,7 +170,8 @@ def table(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _items(body: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
+def items(body: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
+    """The field's objects; none if it is no list."""
     value = body.get(name)
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else ()
 

@@ -21,18 +21,20 @@ _COLUMNS: Final = ("NAME", "HELD", "HOLDER", "HOLDERS", "WAITERS", "SINCE", "AGE
 _WIDE: Final = ("TOKEN", "KEY", "REASON")
 
 
-def locks_table(views: Sequence[LockView], now: datetime, *, wide: bool, namespaces: bool) -> str:
-    """Locks in the columns of `kubectl get locks`, one per line."""
+def locks_table(
+    views: Sequence[LockView], now: datetime, *, wide: bool, namespaces: bool, is_stale: bool = False
+) -> str:
+    """Locks in the columns of `kubectl get locks`, one per line. If the statuses are stale, nobody is said to hold."""
     head = (*(("NAMESPACE",) if namespaces else ()), *_COLUMNS, *(_WIDE if wide else ()))
-    rows = [_lock_row(view, now, wide=wide, namespaces=namespaces) for view in views]
+    rows = [_lock_row(view, now, wide=wide, namespaces=namespaces, is_stale=is_stale) for view in views]
     return aligned([head, *rows], gap=GAP)
 
 
-def _lock_row(view: LockView, now: datetime, *, wide: bool, namespaces: bool) -> Row:
+def _lock_row(view: LockView, now: datetime, *, wide: bool, namespaces: bool, is_stale: bool) -> Row:
     status = view.status
     others = f" +{view.holder_count - 1}" if view.holder_count > 1 else ""
     row = [text(view.metadata, "namespace")] if namespaces else []
-    row += [text(view.metadata, "name"), view.held, text(status, "holderIdentity") + others]
+    row += [text(view.metadata, "name"), "Unknown" if is_stale else view.held, text(status, "holderIdentity") + others]
     row += [str(view.holder_count), str(view.waiter_count)]
     row.append(since(text(status, "acquireTime"), now) if text(status, "acquireTime") else "")
     row.append(since(text(view.metadata, "creationTimestamp"), now))
@@ -67,13 +69,13 @@ def names(views: Iterable[LockView]) -> str:
     return "".join(f"{QUALIFIED}/{one_line(text(view.metadata, 'name'))}\n" for view in views)
 
 
-def many(views: Sequence[LockView], output: str, now: datetime, *, namespaces: bool) -> str:
+def many(views: Sequence[LockView], output: str, now: datetime, *, namespaces: bool, is_stale: bool = False) -> str:
     """The output of `list`."""
     if output in ("json", "yaml"):
         return as_data({"apiVersion": "v1", "kind": "List", "items": [manifest(view) for view in views]}, output)
     if output == "name":
         return names(views)
-    return locks_table(views, now, wide=output == "wide", namespaces=namespaces)
+    return locks_table(views, now, wide=output == "wide", namespaces=namespaces, is_stale=is_stale)
 
 
 def one(view: LockView, output: str, now: datetime) -> str:

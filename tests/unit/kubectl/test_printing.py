@@ -69,6 +69,8 @@ def test_a_description() -> None:
         "  IDENTITY   TOKEN   SINCE   POD   NODE   GROUP   LEASE",
         "  a          217     -       -     -      -       d9",
         "  b          230     -       -     -      -       e6",
+        "Waiters:   none",
+        "Not in the queue:   nobody",
         "Conditions:",
         "  TYPE   STATUS   SINCE       REASON   MESSAGE",
         "  Held   True     <unknown>   Seen     etcd is away.",

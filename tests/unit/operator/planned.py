@@ -136,7 +136,8 @@ def _check_object(path: str, value: Mapping[str, Any], schema: Mapping[str, Any]
 
 def _check_array(path: str, value: list[Any], schema: Mapping[str, Any]) -> None:
     assert len(value) <= schema["maxItems"], f"{path} is too long"
-    keys = [tuple(item[key] for key in schema["x-kubernetes-list-map-keys"]) for item in value]
+    names = schema.get("x-kubernetes-list-map-keys")  # an atomic list has none
+    keys = [tuple(item[key] for key in names) for item in value] if names else []
     assert len(set(keys)) == len(keys), f"{path} holds a key twice"
     for item in value:
         _check(f"{path}[]", item, schema["items"])

@@ -81,12 +81,14 @@ def test_the_status_has_no_bounds() -> None:
     """A bound on a field of the status could refuse the operator's report of what etcd holds."""
     bounded = {"minimum", "maximum", "maxLength", "pattern", "enum", "maxItems"}
     found = {path for path, node in NODES if path.startswith("lock.status") and bounded & node.keys()}
-    assert found == {"lock.status.holders", "lock.status.conditions"} | {
+    lists = {"lock.status.holders", "lock.status.waiters", "lock.status.absent", "lock.status.conditions"}
+    lists |= {"lock.status.recentTerms"}
+    assert found == lists | {
         f"lock.status.conditions[].{name}" for name in ("type", "status", "observedGeneration", "reason", "message")
     }
 
 
 def test_tokens_are_64_bits_wide() -> None:
     tokens = [node for path, node in NODES if path.endswith("Token")]
-    assert len(tokens) == 4
+    assert len(tokens) == 6
     assert {(node["type"], node["format"]) for node in tokens} == {("integer", "int64")}

@@ -189,7 +189,7 @@ def test_limits_are_ignored_after_a_rollback(revision: int) -> None:
         assert later.status is None
     lowered = replace(told, spec=replace(told.spec, handover_up_to_token=39, revoke_up_to_token=39))
     healed = plan(situation(lowered, declared(), candidate(40), etcd=store, memory=decided.memory))
-    assert reason(healed, "Degraded") == ("False", "AsExpected")
+    assert reason(healed, "Degraded") == ("False", "NotReady"), "it is being declared"
     assert put(healed).handover_up_to_token == 39
 
 
@@ -211,7 +211,7 @@ def test_a_rollback_is_reported_until_outgrown() -> None:
     low = plan(situation(resource, declared(), etcd=EtcdState(True, 50, 0.0, "")))
     assert reason(low, "Degraded") == ("True", "StoreRolledBack")
     high = plan(situation(replace(resource, status=low.status or {}), declared(), memory=low.memory))
-    assert reason(high, "Degraded") == ("False", "AsExpected")
+    assert reason(high, "Degraded") == ("False", "NobodyQueued")
 
 
 def test_an_edited_token_is_no_rollback() -> None:

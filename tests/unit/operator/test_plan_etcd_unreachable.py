@@ -44,7 +44,8 @@ def test_an_outage_is_reported_after_a_while() -> None:
     assert decided.writes == ()
     assert reason(decided, "Ready") == ("False", "EtcdUnreachable")
     assert reason(decided, "Held") == ("Unknown", "EtcdUnreachable")
-    assert reason(decided, "Degraded") == ("False", "AsExpected")
+    assert reason(decided, "Degraded") == ("False", "NotReady")
+    assert decided.status["conditions"][1]["message"].endswith("is the last known, from 2026-01-01T11:59:49Z")
     assert decided.status["holders"] == resource.status["holders"]
     assert names(decided) == ["EtcdUnavailable"]
     assert is_idle(plan(away(shown(resource, decided), decided.memory)))

@@ -163,7 +163,7 @@ def end(world: World) -> tuple[object, ...]:
     return seen, value, [one.record.identity for one in world.queue], world.labels
 
 
-_FLEETING = ("acquireTime", "lastTransitionTime", "fencingToken", "leaseID")
+_FLEETING = ("recentTerms", "acquireTime", "lastTransitionTime", "fencingToken", "leaseID")
 
 
 def timeless(value: Any) -> Any:

@@ -228,4 +228,12 @@ def test_the_cache_does_not_grow() -> None:
         pods.apply("Pod", pod(f"p{number}", "one", leads="main"), deleted=False)
         pods.apply("Pod", pod(f"p{number}", "one", leads="main", version=2), deleted=True)
     pods.apply("ReplicaSet", replicaset("one", "deployment-5999", 1, "x"), deleted=True)
-    assert pods.sizes == {"pods": 0, "deleted": 4096, "replicasets": 0, "statefulsets": 0, "owned": 0, "labelled": 0}
+    assert pods.sizes == {
+        "pods": 0,
+        "deleted": 4096,
+        "replicasets": 0,
+        "statefulsets": 0,
+        "owned": 0,
+        "labelled": 0,
+        "naming": 0,
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from leasehold.operator.plan.absent import is_abandoned, nobody_can_come
 from leasehold.operator.plan.facts import Facts
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.status import FALSE, TRUE, Condition
@@ -22,7 +23,13 @@ PENDING_MESSAGES: Final[Mapping[str, str]] = {
 
 def evaluate(lock: Lock, facts: Facts, pending: str) -> tuple[Condition, Condition, Condition]:
     """All three conditions. `pending` is a key of `PENDING_MESSAGES`, or "" if the lock is fully declared."""
-    return _ready(lock, pending), _held(facts), _degraded(facts)
+    ready = _ready(lock, pending)
+    return ready, _held(facts), _degraded(facts, ready)
+
+
+def not_ready() -> Condition:
+    """Degraded while nothing but Ready is known to be wrong."""
+    return Condition("Degraded", FALSE, "NotReady", "the condition Ready is False, and says why")
 
 
 def _ready(lock: Lock, pending: str) -> Condition:
@@ -45,7 +52,7 @@ def _held(facts: Facts) -> Condition:
     return Condition("Held", FALSE, "Vacant", "nobody holds the lock")
 
 
-def _degraded(facts: Facts) -> Condition:
+def _degraded(facts: Facts, ready: Condition) -> Condition:
     if facts.rolled_back:
         text = (
             "etcd has lost data: its revision, or a candidate's token, is below a fencing token on record; "
@@ -62,4 +69,15 @@ def _degraded(facts: Facts) -> Condition:
     if any(one.record.foreign for one in facts.holding.holders):
         text = "a foreign candidate, not Leasehold's, holds the lock: it obeys neither suspend, preference nor capacity"
         return Condition("Degraded", TRUE, "ForeignHolder", text)
+    absent = facts.situation.absent
+    if is_abandoned(facts):
+        return Condition("Degraded", TRUE, "NoCandidate", nobody_can_come(absent))
+    if ready.status == FALSE:
+        return not_ready()
+    if not facts.situation.stored.queue:
+        text = "pods that name the lock have not joined its queue yet" if absent else "no pod names the lock"
+        return Condition("Degraded", FALSE, "NobodyQueued", f"nobody is in the queue: {text}")
+    if absent:
+        text = "somebody can hold the lock; status.absent names the pods that are not in its queue, and why"
+        return Condition("Degraded", FALSE, "SomeAbsent", text)
     return Condition("Degraded", FALSE, "AsExpected", "nothing needs attention")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from leasehold.lock.record import Entry
-from leasehold.lock.spec import Spec
+from leasehold.operator.plan.endings import ended_holders, ending_of
 from leasehold.operator.plan.facts import Facts
 from leasehold.operator.plan.model import EndedCandidate, Event, Memory
 
@@ -65,53 +65,26 @@ def keep_ended(facts: Facts, memory: Memory) -> Memory:
 def holder_events(facts: Facts) -> tuple[Event, ...]:
     """An event for each previous holder that is gone, and for each new holder."""
     memory = facts.situation.memory
-    ended = {one.entry.create_revision: one for one in (*memory.ended, *facts.situation.ended)}
     held = {*facts.previous_tokens, *memory.leaving}
-    events = [_ended_event(one, facts) for token, one in ended.items() if token in held]
+    events = [_ended_event(one, facts) for one in ended_holders(facts)]
     for entry in facts.holding.holders if _knows_all_previous(facts) else ():
         if entry.create_revision not in held and entry.create_revision not in memory.first_seen:
             text = f"{entry.record.identity} holds the lock with fencing token {entry.create_revision}"
-            events.append(Event("LockAcquired", text))
+            events.append(Event("LockAcquired", text, key=_key(entry, 1)))
     return tuple(events)
+
+
+def _ended_event(ended: EndedCandidate, facts: Facts) -> Event:
+    ending = ending_of(ended, facts)
+    is_warning = ending.event in ("HolderRevoked", "LockExpired")
+    return Event(ending.event, ending.text, warning=is_warning, key=_key(ended.entry, 2))
+
+
+def _key(entry: Entry, step: int) -> str:
+    """The same for the same change, whoever reports it, and in the order in which the changes happen."""
+    return f"{entry.create_revision:016x}.{step}.{entry.lease:x}"
 
 
 def _knows_all_previous(facts: Facts) -> bool:
     """Whether a holder that is not among the previous ones is new: the status lists only the first 32."""
     return facts.situation.memory.tokens is not None or facts.recorded.holder_count <= len(facts.previous_tokens)
-
-
-def _ended_event(ended: EndedCandidate, facts: Facts) -> Event:
-    token = ended.entry.create_revision
-    who = f"{ended.entry.record.identity} (fencing token {token})"
-    if token in facts.situation.memory.evicted:
-        return Event("HolderRevoked", f"{who} was revoked", warning=True)
-    if ended.released is False:
-        return Event("LockExpired", f"the lease of {who} has expired", warning=True)
-    how = _handover(ended.entry, facts)
-    if how:
-        return Event("HandedOver", f"{who} handed the lock over{how}")
-    unless = "" if ended.released else ", unless its lease has expired"  # etcd was asked too late to know
-    return Event("LockReleased", f"{who} released the lock{unless}")
-
-
-def _handover(entry: Entry, facts: Facts) -> str:
-    """To whom, or why, a holder handed over; "" if it resigned without a handover.
-
-    A holder that hands over to the next candidate skips nobody and so writes no `yieldTo`. Then the present holder
-    tells.
-    """
-    record, spec = entry.record, facts.declared or Spec()
-    if record.yield_to:
-        return f" to {record.yield_to}"
-    if entry.create_revision <= spec.handover_up_to_token:
-        return ", as spec.handoverUpToToken asks"
-    later = (one.record for one in facts.holding.holders if one.create_revision > entry.create_revision)
-    successor = next(later, None)
-    if successor is None:
-        return ""
-    if spec.preferred_holder:
-        is_preferred = successor.identity == spec.preferred_holder != record.identity
-        return f" to {successor.identity}, as spec.preferredHolder asks" if is_preferred else ""
-    if spec.preferred_group and successor.group == spec.preferred_group != record.group:
-        return f" to {successor.identity}, of the current revision"
-    return ""

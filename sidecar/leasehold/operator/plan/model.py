@@ -29,6 +29,20 @@ class EndedCandidate:
 
 
 @dataclass(frozen=True, slots=True)
+class AbsentPod:
+    """A pod of the lock's namespace that names the lock and is not in its queue.
+
+    `code` and `message` say why. `until` is when that passes by itself, as Kubernetes writes a time, or empty.
+    """
+
+    name: str
+    uid: str
+    code: str
+    message: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EtcdState:
     """The state of etcd as a whole.
 
@@ -88,6 +102,7 @@ class Memory:
     - `tokens`: the holders' at the last reconcile; None unless this replica was the active one then.
     - `first_seen`: when each of them was first seen to hold. `token_on_record`: the last first holder's token.
     - `transitions`: how often the first holder has changed.
+    - `terms`: the last ones that ended, as the status lists them.
     - `ended`: candidates that are gone and that no event has reported yet.
     - `leaving`: tokens of holders that must stop because the capacity was lowered, while their keys exist.
     - `evicted`: tokens that this replica revoked.
@@ -96,6 +111,7 @@ class Memory:
     About reports:
     - `reported_outage`: the outage of etcd that the status reports: when it began, and the message.
     - `reported`: the reasons that an event has reported, for as long as they last.
+    - `nobody_since`: since when nobody has been in the queue, though pods name the lock.
     """
 
     uid: str = ""
@@ -107,6 +123,7 @@ class Memory:
     first_seen: Mapping[int, str] = field(default_factory=dict)
     token_on_record: int = 0
     transitions: int = 0
+    terms: tuple[Mapping[str, Any], ...] = ()
     ended: tuple[EndedCandidate, ...] = ()
     leaving: frozenset[int] = frozenset()
     evicted: frozenset[int] = frozenset()
@@ -114,6 +131,7 @@ class Memory:
     releasing_since: float = 0.0
     reported_outage: tuple[float, str] | None = None
     reported: frozenset[str] = frozenset()
+    nobody_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +140,9 @@ class Situation:
 
     `ended` are the candidates that are gone since the last reconcile. `ended_pods` are the UIDs of candidates' pods
     that have certainly ended. `labelled` are the pods (namespace, name, UID) that carry the leader's label for this
-    lock. `cluster` is the UID of the namespace kube-system, and `own_lock` the one that the operator's replicas elect
-    with. `now` is in seconds of a monotonic clock, `wall` the time of day in UTC.
+    lock. `absent` are the pods that name it and are not in its queue. `cluster` is the UID of the namespace
+    kube-system, and `own_lock` the one that the operator's replicas elect with. `now` is in seconds of a monotonic
+    clock, `wall` the time of day in UTC.
     """
 
     lock: Lock | None
@@ -140,6 +159,7 @@ class Situation:
     memory: Memory
     now: float
     wall: datetime
+    absent: tuple[AbsentPod, ...] = ()
 
 
 # --- the plan -------------------------------------------------------------------------------------------------------
@@ -157,11 +177,15 @@ class LabelPod:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event to emit on the Lock, once."""
+    """An event to emit on the Lock, once.
+
+    `key` is the same whoever emits it, and sorts as the changes happened; "" for an event that may come again.
+    """
 
     reason: str
     message: str
     warning: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,19 @@ from dataclasses import replace
 from typing import Any, Final
 
 from leasehold.lock.keys import Keys
+from leasehold.operator.plan.absent import look_again_in, nobody_since, render_absent
 from leasehold.operator.plan.conditions import evaluate
 from leasehold.operator.plan.declaration import declare, note_capacity
 from leasehold.operator.plan.deletion import deletion_step, sweep_step
 from leasehold.operator.plan.etcd_unreachable import report_unreachable
 from leasehold.operator.plan.evictions import evictions
 from leasehold.operator.plan.facts import Facts, gather
+from leasehold.operator.plan.history import remember_terms
 from leasehold.operator.plan.holders import holder_events, remember_holders, standby_memory
 from leasehold.operator.plan.labels import label_changes, remove_labels
 from leasehold.operator.plan.model import Event, Evict, Memory, ReconcilePlan, Situation
 from leasehold.operator.plan.resource import FINALIZER, Lock
-from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, render_conditions, render_holders
+from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, render_conditions, render_holders, render_waiters
 
 TRANSIENT_REASONS: Final = ("Declaring", "CapacityHeldBack", "Deleting")
 """Reasons that need no event: they pass without anybody's help."""
@@ -122,7 +124,7 @@ def _serve(lock: Lock, facts: Facts) -> ReconcilePlan | None:
         status=_status(lock, facts, memory, conditions),
         events=(*holder_events(facts), *_warnings(conditions, facts, memory)),
         labels=label_changes(lock, facts),
-        again_in=declaration.again_in,
+        again_in=_sooner(declaration.again_in, look_again_in(facts)),
         memory=_reported(conditions, memory),
     )
 
@@ -136,9 +138,19 @@ RULES: Final[tuple[Rule, ...]] = (_force_delete, _etcd_unreachable, _standby, _r
 
 
 def _next_memory(facts: Facts, evicted: Sequence[Evict]) -> Memory:
-    memory = remember_holders(note_capacity(facts), facts)
+    memory = remember_terms(remember_holders(note_capacity(facts), facts), facts)
     tokens = memory.evicted | {one.entry.create_revision for one in evicted}
-    return replace(memory, evicted=tokens, rolled_back=facts.rolled_back, reported_outage=None)
+    return replace(
+        memory,
+        evicted=tokens,
+        rolled_back=facts.rolled_back,
+        reported_outage=None,
+        nobody_since=nobody_since(facts),
+    )
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((delay for delay in (one, other) if delay is not None), default=None)
 
 
 def _status(lock: Lock, facts: Facts, memory: Memory, conditions: Sequence[Condition]) -> dict[str, Any] | None:
@@ -150,6 +162,10 @@ def _status(lock: Lock, facts: Facts, memory: Memory, conditions: Sequence[Condi
         "waiterCount": len(holding.waiters),
         "transitionCount": memory.transitions,
         "holders": render_holders(holding.holders, memory.first_seen),
+        "waiters": render_waiters(holding.waiters),
+        "absentCount": len(facts.situation.absent),
+        "absent": render_absent(facts.situation.absent, facts.recorded, facts.timestamp),
+        "recentTerms": [dict(term) for term in memory.terms],
     }
     if holding.holders:
         status["holderIdentity"] = holding.holders[0].record.identity

@@ -47,6 +47,8 @@ class Lock:
     status: Mapping[str, Any] = field(hash=False)
     mistakes: tuple[str, ...] = ()
     force_delete: bool = False
+    managers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Who set each field of the spec last, by its field manager, such as `kubectl-leasehold`."""
 
 
 def parse(body: Mapping[str, Any]) -> Lock:
@@ -67,7 +69,20 @@ def parse(body: Mapping[str, Any]) -> Lock:
         status=status if isinstance(status, Mapping) else {},
         mistakes=mistakes,
         force_delete=(metadata.get("annotations") or {}).get(FORCE_DELETE) == "true",
+        managers=_managers(metadata.get("managedFields")),
     )
+
+
+def _managers(entries: object) -> dict[str, str]:
+    """The newest manager of each field of the spec."""
+    found: dict[str, str] = {}
+    listed = [one for one in entries if isinstance(one, Mapping)] if isinstance(entries, list) else []
+    for one in sorted(listed, key=lambda entry: str(entry.get("time", ""))):
+        fields = one.get("fieldsV1")
+        spec = fields.get("f:spec") if isinstance(fields, Mapping) else None
+        for name in spec if isinstance(spec, Mapping) else ():
+            found[str(name).removeprefix("f:")] = sanitise(str(one.get("manager", "")))
+    return found
 
 
 def _spec(fields: object) -> tuple[LockSpec, tuple[str, ...]]:

@@ -48,6 +48,9 @@ class RecordedStatus:
     holder_count: int
     fencing_token: int
     transition_count: int
+    absent: tuple[Mapping[str, Any], ...] = ()
+    terms: tuple[Mapping[str, Any], ...] = ()
+    holders: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def read(cls, status: Mapping[str, Any]) -> Self:
@@ -59,6 +62,9 @@ class RecordedStatus:
             holder_count=_count(status, "holderCount"),
             fencing_token=_count(status, "fencingToken"),
             transition_count=_count(status, "transitionCount"),
+            absent=_objects(status, "absent"),
+            holders=tuple(one for one in _objects(status, "holders") if _is_holder(one)),
+            terms=tuple(dict(one) for one in _objects(status, "recentTerms") if _is_term(one)),
         )
 
     def condition(self, kind: str) -> Mapping[str, Any]:
@@ -77,6 +83,24 @@ def _holder_times(status: Mapping[str, Any]) -> dict[int, str]:
         for one in _objects(status, "holders")
         if isinstance(one.get("fencingToken"), int) and _is_time(one.get("acquireTime"))
     }
+
+
+def _is_holder(one: Mapping[str, Any]) -> bool:
+    token = one.get("fencingToken")
+    is_token = isinstance(token, int) and not isinstance(token, bool)
+    return is_token and isinstance(one.get("identity"), str) and _is_time(one.get("acquireTime"))
+
+
+def _is_term(term: Mapping[str, Any]) -> bool:
+    """Whether the API server would take this term back: somebody may have edited the status."""
+    texts = ("identity", "podUID", "from", "until", "reason", "message", "podReason", "requestedBy")
+    numbers = [term.get(name, 0) for name in ("fencingToken", "gapSeconds")]
+    return (
+        all(isinstance(term.get(name, ""), str) for name in texts)
+        and all(isinstance(value, int) and not isinstance(value, bool) for value in numbers)
+        and all(_is_time(term.get(name)) for name in ("from", "until"))
+        and {"fencingToken", "identity", "reason", "message"} <= term.keys()
+    )
 
 
 def _is_time(value: object) -> bool:
@@ -123,6 +147,14 @@ def render_holders(entries: Sequence[Entry], first_seen: Mapping[int, str]) -> l
     found: dict[str, dict[str, Any]] = {}
     for entry in entries:
         found.setdefault(f"{entry.lease:x}", _holder(entry, first_seen.get(entry.create_revision, "")))
+    return list(found.values())[:MAX_LISTED_HOLDERS]
+
+
+def render_waiters(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The list for the status, in the order of the queue: the first 32, one per lease."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        found.setdefault(f"{entry.lease:x}", _holder(entry, ""))
     return list(found.values())[:MAX_LISTED_HOLDERS]
 
 

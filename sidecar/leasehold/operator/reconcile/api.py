@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from leasehold.kube.access import Access, AccessError
-from leasehold.kube.api import API_VERSION, CANARY_VALUE, KIND, locks_path
+from leasehold.kube.api import API_VERSION, CANARY, CANARY_VALUE, KIND, locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure, KubeUnknown
 from leasehold.lock.names import LockName
 from leasehold.logs import escape
@@ -21,10 +21,7 @@ from leasehold.operator.reconcile.ratelimit import RateLimiter
 from leasehold.operator.watch.pod_facts import label_patch
 from leasehold.operator.watch.transform import Kind, trim
 
-__all__ = ["Access", "AccessError", "Kube", "KubeError", "KubeFailure", "KubeUnknown"]
-
-CANARY: Final = "leasehold-operator-canary"
-"""The annotation of the Lock CANARY, in the operator's own namespace. It is changed to see the watch deliver it."""
+__all__ = ["CANARY", "Access", "AccessError", "Kube", "KubeError", "KubeFailure", "KubeUnknown"]
 
 _PATHS: Final[Mapping[Kind, str]] = {
     "Lock": locks_path(),
@@ -73,6 +70,8 @@ class EventText(Protocol):
     def message(self) -> str: ...
     @property
     def warning(self) -> bool: ...
+    @property
+    def key(self) -> str: ...
 
 
 class Kube:
@@ -104,6 +103,11 @@ class Kube:
     async def close(self) -> None:
         """Close the connections."""
         await self._call.close()
+
+    @property
+    def call(self) -> KubeCall:
+        """The calls themselves, for parts that have objects of their own."""
+        return self._call
 
     # --- reads ---------------------------------------------------------------------------------------------
 
@@ -189,7 +193,11 @@ class Kube:
             self.events_dropped += 1
             return False
         path = f"/api/v1/namespaces/{lock.name.namespace}/events"
-        await self._call.create(path, self._event(lock, event))
+        try:
+            await self._call.create(path, self._event(lock, event))
+        except KubeError as error:
+            if error.status != 409 or not event.key:
+                raise  # another replica, or this one before a restart, has emitted the same event
         return True
 
     async def touch_canary(self, namespace: str, value: str) -> None:
@@ -209,8 +217,7 @@ class Kube:
         name = lock.name
         now = self._wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {
-            # Every attempt has its own name: an event that is sent again after a missing answer becomes two events.
-            "metadata": {"name": f"{name.name[:220].rstrip('-.')}.{uuid.uuid4().hex}", "namespace": name.namespace},
+            "metadata": {"name": _event_name(lock, event), "namespace": name.namespace},
             "involvedObject": {
                 "apiVersion": API_VERSION,
                 "kind": KIND,
@@ -227,6 +234,12 @@ class Kube:
             "lastTimestamp": now,
             "count": 1,
         }
+
+
+def _event_name(lock: Subject, event: EventText) -> str:
+    """An event with a key has the same name whoever emits it, so there is one of it; names sort as things happened."""
+    key = f"{event.key}.{lock.uid[:8]}" if event.key else uuid.uuid4().hex
+    return f"{lock.name.name[:180].rstrip('-.')}.{key}"
 
 
 def _lock(name: LockName) -> str:

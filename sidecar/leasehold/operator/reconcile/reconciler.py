@@ -37,6 +37,7 @@ from leasehold.operator.reconcile.api import KubeError, KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.reconcile.etcd_writer import Conflict, NotActive, Writer
 from leasehold.operator.reconcile.reports import OUTDATED, WARN_DELAY_SECONDS, DesiredStatus, Reports
+from leasehold.operator.reconcile.sidecar_answers import SidecarAnswers
 from leasehold.operator.reconcile.workqueue import WorkQueue
 from leasehold.operator.watch.caches import Caches
 
@@ -82,6 +83,11 @@ class Reconciler:
         self._reports = reports
         self._api = api
         self._memories: dict[LockName, Memory] = {}
+        self._absent = SidecarAnswers(context.clock, queue.add)
+
+    async def ask_absent(self) -> None:
+        """Ask the sidecars that are missing from their queues why, until cancelled."""
+        await self._absent.work()
 
     async def work(self) -> None:
         """Reconcile one lock after the other until cancelled. Several of these may run at once."""
@@ -163,6 +169,7 @@ class Reconciler:
             memory=self._memories.get(name) or Memory(),
             now=context.clock(),
             wall=datetime.now(UTC),
+            absent=self._absent.absent(name, caches.pods.absent(name, stored.queue) if context.active() else ()),
         )
 
     def _preferred_group(self, stored: StoredLock) -> str:
@@ -186,6 +193,7 @@ class Reconciler:
         self._caches.mirror.take_ended(name)
         self._caches.locks.forget(name)
         self._reports.forget(name)
+        self._absent.absent(name, ())
 
     # --- carrying out a plan ------------------------------------------------------------------------------------
 

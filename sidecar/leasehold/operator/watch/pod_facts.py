@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leasehold.lock.names import LockName
+from leasehold.operator.watch.pod_request import PodRequest, read_request
 from leasehold.operator.watch.transform import LEADER_LABEL, LEADER_OF, REPLICASET_GROUP, REVISION
 
 
@@ -24,6 +25,8 @@ class Pod:
     ended: bool = False
     leader_of: tuple[str, ...] = ()
     version: int = field(default=0, compare=False)
+    request: PodRequest | None = None
+    """What it has to do with a lock; None if it names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def read_pod(body: Mapping[str, Any]) -> Pod:
         ended=has_ended(body),
         leader_of=leader_of(metadata) if labelled else (),
         version=_number(metadata.get("resourceVersion")),
+        request=read_request(body),
     )
 
 

@@ -58,6 +58,7 @@ class Pods:
         self._statefulsets: dict[str, StatefulSet] = {}
         self._owned: dict[str, set[str]] = {}  # a controller's UID: the UIDs of its pods or ReplicaSets
         self._labelled: dict[LockName, set[str]] = {}
+        self._naming: dict[LockName, set[str]] = {}
         self.complete = False
         """Whether full lists of all kinds were ever taken. Until then, a pod or owner missing here may exist."""
 
@@ -71,6 +72,7 @@ class Pods:
             "statefulsets": len(self._statefulsets),
             "owned": len(self._owned),
             "labelled": len(self._labelled),
+            "naming": len(self._naming),
         }
 
     def apply(self, kind: Kind, body: Mapping[str, Any], deleted: bool) -> ChangedPod:
@@ -120,6 +122,12 @@ class Pods:
         pods = (self._pods[uid] for uid in self._labelled.get(lock, ()))
         return frozenset((pod.namespace, pod.name, pod.uid) for pod in pods)
 
+    def absent(self, lock: LockName, queue: Iterable[Entry]) -> tuple[Pod, ...]:
+        """The pods that name the lock and are not in its queue, by name."""
+        queued = {entry.record.pod_uid for entry in queue}
+        pods = (self._pods[uid] for uid in self._naming.get(lock, ()) if uid not in queued)
+        return tuple(sorted(pods, key=lambda pod: pod.name))
+
     def exists(self, namespace: str, name: str, uid: str) -> bool:
         """Whether there is a pod with this namespace, name and UID: only that one can be labelled."""
         pod = self._pods.get(uid)
@@ -154,8 +162,10 @@ class Pods:
             self._unlabel(before)
         self._pods[pod.uid] = pod
         self._link(pod.owner, pod.uid)
-        for lock in _locks_of(pod):
+        for lock in _labelled_for(pod):
             self._labelled.setdefault(lock, set()).add(pod.uid)
+        for lock in _named_by(pod):
+            self._naming.setdefault(lock, set()).add(pod.uid)
         return _NOTHING if pod == before else ChangedPod(frozenset({pod.uid}), _locks_of(before) | _locks_of(pod))
 
     def _delete_pod(self, pod: Pod) -> ChangedPod:
@@ -213,15 +223,24 @@ class Pods:
                 del self._owned[owner]
 
     def _unlabel(self, pod: Pod) -> None:
-        for lock in _locks_of(pod):
-            self._labelled[lock].discard(pod.uid)
-            if not self._labelled[lock]:
-                del self._labelled[lock]
+        for index, locks in ((self._labelled, _labelled_for(pod)), (self._naming, _named_by(pod))):
+            for lock in locks:
+                index[lock].discard(pod.uid)
+                if not index[lock]:
+                    del index[lock]
 
 
 def _is_older(now: Pod | ReplicaSet | StatefulSet | None, before: Pod | ReplicaSet | StatefulSet | None) -> bool:
     return now is not None and before is not None and now.version < before.version
 
 
+def _labelled_for(pod: Pod) -> frozenset[LockName]:
+    return frozenset(LockName(pod.namespace, name) for name in pod.leader_of)
+
+
+def _named_by(pod: Pod) -> frozenset[LockName]:
+    return frozenset({LockName(pod.namespace, pod.request.lock)} if pod.request else ())
+
+
 def _locks_of(pod: Pod | None) -> frozenset[LockName]:
-    return frozenset(LockName(pod.namespace, name) for name in pod.leader_of) if pod else frozenset()
+    return _labelled_for(pod) | _named_by(pod) if pod else frozenset()

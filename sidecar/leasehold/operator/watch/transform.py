@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from leasehold.kube.api import LEADER_LABEL as LEADER_LABEL
 from leasehold.kube.api import LEADER_OF as LEADER_OF
 from leasehold.kube.api import PREFIX
+from leasehold.operator.watch.pod_request import is_sidecar, trim_container
 
 Kind = Literal["Lock", "Pod", "ReplicaSet", "StatefulSet"]
 """The kinds that are watched."""
@@ -33,7 +34,7 @@ def trim(kind: Kind, body: Mapping[str, Any]) -> Body:
     if kind == "Lock":
         return _lock(body)
     metadata = body.get("metadata") or {}
-    kept = _metadata(metadata, _IDENTITY)
+    kept = _metadata(metadata, (*_IDENTITY, "deletionTimestamp"))
     kept["ownerReferences"] = [
         {"uid": owner.get("uid"), "controller": True}
         for owner in metadata.get("ownerReferences") or ()
@@ -49,7 +50,20 @@ def trim(kind: Kind, body: Mapping[str, Any]) -> Body:
 
 def _lock(body: Mapping[str, Any]) -> Body:
     metadata = _metadata(body.get("metadata") or {}, _LOCK)
+    if managers := _managers(body):
+        metadata["managedFields"] = managers
     return {"metadata": metadata, **_copy(_pick(body, ("spec", "status")))}
+
+
+def _managers(body: Mapping[str, Any]) -> list[Body]:
+    """Who set which field of a Lock's spec: of each manager only that."""
+    entries: Iterable[Mapping[str, Any]] = (body.get("metadata") or {}).get("managedFields") or ()
+    specs = ((one, (one.get("fieldsV1") or {}).get("f:spec")) for one in entries)
+    return [
+        {**_pick(one, ("manager", "time")), "fieldsV1": {"f:spec": {name: {} for name in spec}}}
+        for one, spec in specs
+        if spec
+    ]
 
 
 def _metadata(metadata: Mapping[str, Any], names: Iterable[str]) -> Body:
@@ -64,11 +78,26 @@ def _ending(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Body:
     """The phase; if the pod may have ended, also its containers and their states."""
     phase = _PHASES.get(status.get("phase", ""), "")
     if phase not in ("Succeeded", "Failed"):
-        return {"status": {"phase": phase}}
+        return _request(spec, status, phase)
     return {
         "spec": {name: [{"name": each.get("name")} for each in spec.get(name) or ()] for name in _CONTAINERS},
         "status": {"phase": phase, **{name: _states(status.get(name) or ()) for name in _STATUSES}},
     }
+
+
+def _request(spec: Mapping[str, Any], status: Mapping[str, Any], phase: str) -> Body:
+    """The containers that stand for a lock, where they answer, and what keeps the pod from running."""
+    kinds = ("initContainers", "containers")
+    sidecars = {kind: [trim_container(one) for one in spec.get(kind) or () if is_sidecar(one)] for kind in kinds}
+    kept: Body = {"phase": phase, **_copy(_pick(status, ("podIP",)))}
+    for name in ("initContainerStatuses", "containerStatuses"):
+        waiting = ((one.get("name"), (one.get("state") or {}).get("waiting")) for one in status.get(name) or ())
+        kept[name] = [
+            {"name": who, "state": {"waiting": _pick(how, ("reason", "message"))}} for who, how in waiting if how
+        ]
+    conditions = [one for one in status.get("conditions") or () if one.get("type") == "PodScheduled"]
+    kept["conditions"] = [_pick(one, ("type", "status", "reason", "message")) for one in conditions]
+    return {"spec": sidecars, "status": kept}
 
 
 def _states(statuses: Iterable[Mapping[str, Any]]) -> list[Body]:
