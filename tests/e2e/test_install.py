@@ -1,6 +1,7 @@
 """From nothing to a leader: the chart is installed, a Lock declared, and exactly one pod works."""
 
 import base64
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.first_steps import FirstSteps
-from tests.e2e.installation import APPS, CLIENT, Installation, ready
+from tests.e2e.installation import CLIENT, Installation, common_name, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
-from tests.servers import wait_for
+from tests.servers import Process, program, wait_for
+from tests.support.sidecars import request
 
 Make = Callable[..., Workload]
 
@@ -36,16 +38,24 @@ def test_chart_gets_ready(installed: Installation) -> None:
     assert [ready(pod) for pod in installed.pods("etcd")] == [True]
 
 
-def test_namespace_gets_one_certificate(installed: Installation) -> None:
-    """A namespace of sidecars has the clients' certificate and no other."""
-    cluster = installed.cluster
-    assert cluster.get("secrets", CLIENT, APPS) is not None
-    assert cluster.get("secrets", CLIENT, "default") is None
-    ca = cluster.get("secrets", "leasehold-etcd-ca", installed.namespace)
-    given = cluster.get("secrets", CLIENT, APPS)
-    assert ca is not None
+def test_a_new_namespace_leads_at_once(installed: Installation, workload: Make, own: str) -> None:
+    """Nothing is prepared: the Lock comes with the workload, and the pod finds the namespace's own certificate.
+
+    The authority's key stays where it is.
+    """
+    one = workload()
+    with PodWitness(installed.cluster, own, one.labels) as witness:
+        one.install()
+        (name,) = one.wait_ready()
+        witness.wait_leads(name)
+    given = installed.cluster.get("secrets", CLIENT, own)
+    ca = installed.cluster.get("secrets", "leasehold-etcd-ca", installed.namespace)
     assert given is not None
+    assert ca is not None
+    assert common_name(given) == f"leasehold:ns/{own}"
     assert ca["data"]["tls.key"] not in given["data"].values()
+    assert installed.cluster.get("secrets", CLIENT, "kube-public") is None
+    wait_for(lambda: installed.isolation()["reason"] in ("SharedCertificateInUse", "Isolated"), "authentication")
 
 
 # Asks a member for its peers, as another member would; prints the HTTP status, or that TLS was refused.
@@ -64,7 +74,7 @@ except (ssl.SSLError, ConnectionError):
 """
 
 
-@pytest.mark.parametrize(("secret", "answer"), [(CLIENT, "refused"), ("leasehold-etcd-server", "200")])
+@pytest.mark.parametrize(("secret", "answer"), [("leasehold-etcd-admin", "refused"), ("leasehold-etcd-server", "200")])
 def test_etcds_peer_port_admits_members_only(secret: str, answer: str, installed: Installation, tmp_path: Path) -> None:
     """Clients and members have one authority; the peer port has no users, so a client there could do anything."""
     found = installed.cluster.get("secrets", secret, installed.namespace)
@@ -85,6 +95,20 @@ def test_helm_test(installed: Installation) -> None:
     printed = installed.test()
     assert "was declared, and is held with token" in printed, printed
     wait_for(lambda: installed.cluster.get("locks", "leasehold-test", installed.namespace) is None, "the Lock to go")
+
+
+def test_page_through_a_forwarded_port(workload: Make, installed: Installation) -> None:
+    """`kubectl leasehold ui` forwards a port to the page's pod, whose loopback has it; it shows the workload's lock."""
+    one = workload()
+    one.install()
+    (name,) = one.wait_ready()
+    kubectl = program("kubectl")
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(kubectl.parent), "/usr/bin", "/bin"))
+    env = {"PATH": path, "KUBECONFIG": str(installed.cluster.kubeconfig())}
+    with Process([kubectl, "leasehold", "ui", "--no-open"], name="kubectl-ui", env=env, lines=True) as plugin:
+        url = plugin.read_line().partition(" at ")[2].partition(" ")[0]
+        lock = f"{url}lock?name={one.namespace}/{one.name}"
+        wait_for(lambda: f'"identity": "{name}"' in request("GET", lock)[1], "the page to show who leads")
 
 
 def test_one_pod_is_ready_and_routed_to(workload: Make, cluster: Cluster) -> None:
