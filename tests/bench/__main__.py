@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import cluster, crash, handover, idle, load, machine, operators, start, traffic, ui
+from tests.bench import cluster, crash, crowd, handover, idle, load, machine, operators, start, traffic, ui
 from tests.bench.processes import as_installed
 from tests.bench.samples import Table, say
 from tests.bench.scale import QUICK, Bench, Scale
@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "start": start.run,
     "crash": crash.run,
     "idle": idle.run,
+    "crowd": crowd.run,
     "traffic": traffic.run,
     "load": load.run,
     "operator": operators.run,
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to this file, too")
     parser.add_argument("--quiet", type=float, metavar="SECONDS", help="watch the idle operator for so long (300)")
     parser.add_argument(
-        "--before", metavar="PYTHON", help="an interpreter with an older build, to hand over in turn with"
+        "--before", metavar="PYTHON", help="an interpreter with an older build installed, to measure in turn with"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables to this file as JSON, too")
     given = parser.parse_args(arguments)

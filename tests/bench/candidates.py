@@ -51,13 +51,13 @@ class Sidecar(Candidate):
     """`leasehold run`, as it is by default but for its TTL and its ports."""
 
     prefix = "/leasehold/locks/default/{lock}/queue/"
-    python = sys.executable
+    command: Sequence[str] = (sys.executable, "-m", "leasehold")
 
     def __init__(
         self, etcd: EtcdServer, lock: str, name: str, env: Mapping[str, str], ttl: int = LONG, flags: Sequence[str] = ()
     ) -> None:
         self.port, self.control = reserve_port(), reserve_port()
-        words = [self.python, "-m", "leasehold", "run", "--etcd", etcd.url, "--lock", lock, "--identity", name]
+        words = [*self.command, "run", "--etcd", etcd.url, "--lock", lock, "--identity", name]
         words += ["--ttl", str(ttl), "--listen", f"127.0.0.1:{self.port}", "--control", f"127.0.0.1:{self.control}"]
         self.process = Process([*words, *flags], name=name, env=env)
         self._gains: Gains | None = None
@@ -109,7 +109,8 @@ class Sidecar(Candidate):
 
 def sidecar_of(python: str | None) -> type[Sidecar]:
     """`leasehold run` as this interpreter has it installed: another build, to compare with in the same run."""
-    return type("OtherSidecar", (Sidecar,), {"python": python}) if python else Sidecar
+    command = (python, str(Path(python).with_name("leasehold"))) if python else ()
+    return type("OtherSidecar", (Sidecar,), {"command": command}) if python else Sidecar
 
 
 class Etcdctl(Candidate):

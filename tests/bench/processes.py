@@ -10,10 +10,14 @@ _CPU_CLOCK = 2  # the kernel's CPUCLOCK_SCHED: run time in nanoseconds, of all t
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident bytes: `rss` with what is shared, `pss` with each shared page divided among those who share it."""
+    """Resident bytes: `rss` with what is shared, `pss` with each shared page divided among those who share it.
+
+    `anonymous` is what no file backs: no other process shares it, and the kernel cannot drop it.
+    """
 
     rss: int
     pss: int
+    anonymous: int
 
 
 def memory(pid: int) -> Memory:
@@ -22,7 +26,7 @@ def memory(pid: int) -> Memory:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, _, rest = line.partition(":")
         fields[name] = int(rest.split()[0]) * 1024
-    return Memory(fields["Rss"], fields["Pss"])
+    return Memory(fields["Rss"], fields["Pss"], fields["Anonymous"])
 
 
 def cpu_seconds(pid: int) -> float:

@@ -34,6 +34,20 @@ class Sample:
         return [self.name, *map(show, figures), str(len(self.values))]
 
 
+@dataclass
+class Figure:
+    """What a picture shows of a table: per contender its middle value, and the p10 and p90 if there are many."""
+
+    title: str
+    unit: str
+    bars: list[tuple[str, float, float, float]] = field(default_factory=list)
+
+    def add(self, sample: Sample, unit: float = 1.0) -> None:
+        """One bar; `unit` is how much of a sample's values one of the figure's unit is."""
+        middle, low, high = (sample.percentile(part) / unit for part in (50, 10, 90))
+        self.bars.append((sample.name, middle, low, high))
+
+
 PERCENTILES = ("p50", "p99", "min", "max", "n")
 
 
@@ -45,6 +59,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    figure: Figure | None = None
 
     def __str__(self) -> str:
         lines = [_line(["", *self.columns]), _line(["---", *["---:"] * len(self.columns)])]
@@ -58,8 +73,12 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def percentiles(title: str, samples: Sequence[Sample], show: Callable[[float], str], notes: Sequence[str]) -> Table:
-    """One row per sample."""
-    return Table(title, PERCENTILES, [sample.cells(show) for sample in samples], notes)
+    """One row per sample. The figure is in milliseconds, if `show` is."""
+    figure = Figure(title, "ms") if show is milliseconds else None
+    if figure is not None:
+        for sample in samples:
+            figure.add(sample, 0.001)
+    return Table(title, PERCENTILES, [sample.cells(show) for sample in samples], notes, figure)
 
 
 def ratios(title: str, samples: Sequence[Sample]) -> Table:
@@ -82,6 +101,11 @@ def milliseconds(seconds: float) -> str:
 def whole_seconds(seconds: float) -> str:
     """As in `4.21 s`."""
     return f"{seconds:.2f} s"
+
+
+def mebibytes(size: float) -> str:
+    """As in `4.2 MiB`."""
+    return f"{size / 2**20:.1f} MiB"
 
 
 def megabytes(size: float) -> str:

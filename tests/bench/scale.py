@@ -14,6 +14,11 @@ class Scale:
     starts: int = 20
     crashes: int = 10
     idle_seconds: float = 60.0
+    node: int = 8
+    """Holders of one kind on one node, as PSS divides what they share."""
+    crowd: int = 200
+    """Idle candidates whose load on etcd is measured, in pairs and in one queue."""
+    crowd_seconds: float = 60.0
     traffic_seconds: float = 15.0
     traffic_queue: int = 4
     load_seconds: float = 30.0
@@ -41,6 +46,9 @@ QUICK = Scale(
     starts=1,
     crashes=1,
     idle_seconds=2.0,
+    node=2,
+    crowd=4,
+    crowd_seconds=2.0,
     traffic_seconds=1.0,
     traffic_queue=2,
     load_seconds=1.0,

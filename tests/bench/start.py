@@ -1,39 +1,74 @@
 """Start: from the start of a process until it leads, where nobody else stands for the lock."""
 
+import random
 import sys
 import time
 from collections.abc import Callable, Mapping
 
-from tests.bench.candidates import Candidate, Etcdctl, GoElection, Sidecar
-from tests.bench.samples import Sample, Table, milliseconds, percentiles, say
+from tests.bench.candidates import Candidate, Etcdctl, GoElection, Sidecar, sidecar_of
+from tests.bench.processes import cpu_seconds
+from tests.bench.samples import Sample, Table, milliseconds, percentiles, ratios, say
 from tests.bench.scale import Bench
 from tests.servers import Process
 
 LOCK = "start"
 
 
+class Kind:
+    """One contender: how long it takes, and the CPU time of that."""
+
+    def __init__(self, name: str, make: Callable[[], Candidate]) -> None:
+        self.wall = Sample(name)
+        self.cpu = Sample(name)
+        self._make = make
+
+    def measure(self) -> None:
+        """Start one, and end it when it leads."""
+        candidate = self._make()
+        try:
+            begun = time.monotonic()
+            candidate.start()
+            self.wall.add(candidate.led_at() - begun)
+            self.cpu.add(cpu_seconds(candidate.process.pid))
+            candidate.process.terminate()
+        finally:
+            candidate.close()
+
+
 def run(bench: Bench) -> list[Table]:
-    """Ours with its parts, and the others, in turn."""
-    interpreter = Sample("of that, the interpreter alone (`python -c pass`)")
-    listens, leads = Sample("of that, until it listens"), Sample("leasehold")
-    others: dict[str, Callable[[], Candidate]] = {
-        "etcdctl elect": lambda: Etcdctl(bench.etcd, LOCK, LOCK),
-        "Go concurrency.Election": lambda: GoElection(bench.etcd, LOCK, LOCK),
-    }
-    samples = {name: Sample(name) for name in others}
-    _start_ours(bench, Sample("the first, which compiles"), Sample("the same"))
+    """All in each round, in any order."""
+    kinds = _kinds(bench)
+    for kind in kinds:  # the first of each compiles
+        kind.measure()
+        kind.wall.values.clear()
+        kind.cpu.values.clear()
+    interpreter = Sample("of leasehold's, the interpreter alone (`python -c pass`)")
     for turn in range(bench.scale.starts):
         interpreter.add(_interpreter(bench.env))
-        _start_ours(bench, listens, leads)
-        for name, make in others.items():
-            samples[name].add(_start(make()))
+        for kind in random.sample(kinds, len(kinds)):
+            kind.measure()
         if turn % 10 == 9:
             say(f"start: {turn + 1} of {bench.scale.starts} rounds")
-    rows = [leads, interpreter, listens, *samples.values()]
+    walls, cpus = [kind.wall for kind in kinds], [kind.cpu for kind in kinds]
     notes = [
         "From the start of the process until its own word that it leads. Byte code is cached, as after an install."
     ]
-    return [percentiles("Start until it leads, on an empty lock", rows, milliseconds, notes)]
+    return [
+        percentiles("Start until it leads, on an empty lock", [*walls, interpreter], milliseconds, notes),
+        percentiles("CPU time until it leads", cpus, milliseconds, ["Of all threads of the process."]),
+        ratios("CPU time until it leads, in ratios", cpus),
+    ]
+
+
+def _kinds(bench: Bench) -> list[Kind]:
+    etcd, env, other = bench.etcd, bench.env, sidecar_of(bench.before)
+    before = Kind("leasehold before", lambda: other(etcd, LOCK, LOCK, env))
+    return [
+        Kind("leasehold", lambda: Sidecar(etcd, LOCK, LOCK, env)),
+        *([before] if bench.before else []),
+        Kind("etcdctl elect", lambda: Etcdctl(etcd, LOCK, LOCK)),
+        Kind("Go concurrency.Election", lambda: GoElection(etcd, LOCK, LOCK)),
+    ]
 
 
 def _interpreter(env: Mapping[str, str]) -> float:
@@ -41,26 +76,3 @@ def _interpreter(env: Mapping[str, str]) -> float:
     with Process([sys.executable, "-c", "pass"], name="interpreter", env=env) as process:
         process.wait()
         return time.monotonic() - begun
-
-
-def _start_ours(bench: Bench, listens: Sample, leads: Sample) -> None:
-    sidecar = Sidecar(bench.etcd, LOCK, LOCK, bench.env)
-    try:
-        begun = time.monotonic()
-        sidecar.process.start()
-        listens.add(sidecar.listen() - begun)
-        leads.add(sidecar.led_at() - begun)
-        sidecar.process.terminate()
-    finally:
-        sidecar.close()
-
-
-def _start(candidate: Candidate) -> float:
-    try:
-        begun = time.monotonic()
-        candidate.start()
-        taken = candidate.led_at() - begun
-        candidate.process.terminate()
-        return taken
-    finally:
-        candidate.close()

@@ -1,11 +1,14 @@
 """That each benchmark can be run, and tells what it measured on. The figures are for people to judge."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
+from tests.bench import picture
 from tests.bench.__main__ import BENCHMARKS, main
 from tests.bench.samples import MeasurementFailed, Sample
 from tests.cluster import why_unavailable
@@ -15,6 +18,7 @@ TITLES = {
     "start": "### Start until it leads",
     "crash": "### Crash of the leader",
     "idle": "### An idle holder",
+    "crowd": "### What etcd spends on an idle candidate",
     "traffic": "### Requests to etcd",
     "load": "### Keep-alives under that load",
     "operator": "### The operator's cold start",
@@ -29,11 +33,17 @@ def bench(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the run below writes its tables as JSON."""
+    return tmp_path_factory.mktemp("bench") / "figures.json"
+
+
+@pytest.fixture(scope="module")
+def report(figures: Path) -> str:
     """What a run of all of them prints, at the smallest scale."""
-    written = tmp_path_factory.mktemp("bench") / "figures.md"
+    written = figures.with_suffix(".md")
     names = [name for name in BENCHMARKS if name != "cluster" or not why_unavailable()]
-    result = bench("--quick", "--markdown", written, *names)
+    result = bench("--quick", "--markdown", written, "--json", figures, *names)
     assert result.returncode == 0, result.stderr
     assert written.read_text() == result.stdout
     return result.stdout
@@ -50,6 +60,23 @@ def test_each_benchmark_measures_ours(report: str, name: str, title: str) -> Non
         pytest.skip(reason)
     table = report.partition(title)[2].partition("###")[0]
     assert any(line.startswith(("| leasehold", "| 500 a second")) for line in table.splitlines()), name
+
+
+@pytest.mark.usefixtures("report")
+def test_the_picture_shows_each_figure(figures: Path) -> None:
+    """Drawn from the run's JSON alone; well-formed, in both colour schemes, with every contender's name and value."""
+    drawn = picture.draw(json.loads(figures.read_text()))
+    words = [element.text for element in ElementTree.fromstring(drawn).iter() if element.text]
+    assert "prefers-color-scheme: dark" in drawn
+    for title in ("Handover when the leader is stopped (SIGTERM)", "CPU time until it leads"):
+        assert title in words
+    assert words.count("leasehold") >= 4
+
+
+def test_a_picture_needs_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        picture.main(["/nowhere.json"])
+    assert "/nowhere.json" in capsys.readouterr().err
 
 
 def test_none_is_left_out_above() -> None:

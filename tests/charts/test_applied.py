@@ -14,7 +14,6 @@ from tests.charts.rendered import LEASEHOLD, NAMESPACE, SINGLETON, objects, rend
 from tests.cluster import ControlPlane, HelmFailed, KubectlFailed, Object, run_helm
 from tests.servers import Process, release_port, reserve_port, wait_for
 
-CLIENT = "leasehold-etcd-client"
 PROGRAM = "leasehold-certificates"
 OWN = {"etcd.enabled": True, "crds.enabled": False}  # the API server has the CRD already
 ALL_FILES = [(chart, file) for chart in (LEASEHOLD, SINGLETON) for file in value_files(chart)]
@@ -91,19 +90,14 @@ def remove_volumes(api: ControlPlane) -> None:
         api.wait_gone("persistentvolumeclaims", name, NAMESPACE)
 
 
-def secrets(api: ControlPlane, *more: str) -> dict[str, Object]:
-    names = ("leasehold-etcd-ca", "leasehold-etcd-server", "leasehold-etcd-client")
+def contents(api: ControlPlane) -> dict[str, dict[str, str]]:
+    """What the Secrets of etcd hold, by name."""
+    names = [f"leasehold-etcd-{part}" for part in ("ca", "server", "operator", "admin")]
     found = {name: api.get("secrets", name, NAMESPACE) for name in names}
-    found |= {f"{each}/{CLIENT}": api.get("secrets", CLIENT, each) for each in more}
-    return {name: secret for name, secret in found.items() if secret is not None}
+    return {name: secret.get("data") or {} for name, secret in found.items() if secret is not None}
 
 
-def contents(api: ControlPlane, *more: str) -> dict[str, dict[str, str]]:
-    """What the Secrets of etcd hold, by name; `more` namespaces have the clients', too."""
-    return {name: secret.get("data") or {} for name, secret in secrets(api, *more).items()}
-
-
-def keep_certificates(api: ControlPlane, *namespaces: str) -> None:
+def keep_certificates(api: ControlPlane) -> None:
     """What the chart's Deployment does, by its arguments and with its rights, until all certificates are there."""
     (found,) = (each for each in api.list("deployments", NAMESPACE) if each["metadata"]["name"] == PROGRAM)
     (container,) = found["spec"]["template"]["spec"]["containers"]
@@ -112,13 +106,13 @@ def keep_certificates(api: ControlPlane, *namespaces: str) -> None:
     flags = [*container["args"], f"--kubeconfig={api.kubeconfig(user)}", f"--listen=127.0.0.1:{port}"]
     words = [sys.executable, "-m", "leasehold.operator.certificates", *flags]
     with Process(words, name="certificates", env={**os.environ, "POD_NAMESPACE": NAMESPACE}) as program:
-        wait_for(lambda: all_there(api, *namespaces) or not program.running, "the certificates to be there")
+        wait_for(lambda: all_there(api) or not program.running, "the certificates to be there")
         assert program.running, program.log_tail()
     release_port(port)
 
 
-def all_there(api: ControlPlane, *more: str) -> bool:
-    return all("tls.key" in data for data in contents(api, *more).values())
+def all_there(api: ControlPlane) -> bool:
+    return all("tls.key" in data for data in contents(api).values())
 
 
 def test_upgrades_keep_certificates(api: ControlPlane, helm: Callable[..., str]) -> None:
@@ -128,14 +122,14 @@ def test_upgrades_keep_certificates(api: ControlPlane, helm: Callable[..., str])
     assert set(map(str, contents(api).values())) == {"{}"}
     keep_certificates(api)
     before = contents(api)
-    assert len(before) == 3
+    assert len(before) == 4
     ca = before["leasehold-etcd-ca"]
     bundle = {"webhooks": [{"name": "inject.leasehold.dev", "clientConfig": {"caBundle": ca["tls.crt"]}}]}
     configuration = ["mutatingwebhookconfiguration", "leasehold-injector"]
     api.kubectl("patch", *configuration, "--type=strategic", f"--patch={json.dumps(bundle)}")
     api.patch("secrets", "leasehold-injector-tls", {"data": {"tls.crt": ca["tls.crt"]}}, NAMESPACE)
-    helm("upgrade", "leasehold", LEASEHOLD, *own, *values(**{"sidecar.namespaces": ["apps"], "operator.replicas": 3}))
-    keep_certificates(api, "apps")
+    helm("upgrade", "leasehold", LEASEHOLD, *own, *values(**{"operator.replicas": 3}))
+    keep_certificates(api)
     assert contents(api) == before
     api.kubectl("apply", "-f", "-", stdin=render(LEASEHOLD, *own, "--show-only=templates/certificates.yaml"))
     assert contents(api) == before, "as tools do that ask no cluster while they render"
@@ -195,8 +189,9 @@ def test_missing_requirements_are_said(api: ControlPlane, helm: Callable[..., st
     external = {"etcd.endpoints": ["https://etcd:2379"], "etcd.tls.secretName": "etcd-tls"}
     with pytest.raises(HelmFailed, match=f"there is no Secret etcd-tls in the namespace {NAMESPACE}: make it first"):
         helm("install", "leasehold", LEASEHOLD, *values(**external))
+    issuer = {"certificates.source": "cert-manager", "certificates.issuerRef": {"name": "ca", "kind": "ClusterIssuer"}}
     with pytest.raises(HelmFailed, match=r"sidecar\.namespaces has nowhere, which does not exist"):
-        helm("install", "leasehold", LEASEHOLD, *values(**{**OWN, "sidecar.namespaces": ["nowhere"]}))
+        helm("install", "leasehold", LEASEHOLD, *values(**OWN, **issuer, **{"sidecar.namespaces": ["nowhere"]}))
     helm("install", "leasehold", LEASEHOLD, *values(**OWN))
     with pytest.raises(HelmFailed, match=r"etcd\.replicas cannot be changed from 1 to 3 by an upgrade"):
         helm("upgrade", "leasehold", LEASEHOLD, *values(**{**OWN, "etcd.replicas": 3}))

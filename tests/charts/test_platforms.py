@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import yaml
+
 from tests.charts.rendered import LEASEHOLD, objects, render, values
 
 OWN = {"etcd.enabled": True}
@@ -113,3 +115,28 @@ def test_etcd_that_is_not_named() -> None:
     assert text == render(LEASEHOLD) == render(LEASEHOLD, *values(**OWN))
     assert not [each for each in objects(text) if each["kind"] == "Secret" and each.get("data")]
     assert "StatefulSet" not in render(LEASEHOLD, *values(**{"etcd.endpoints": ["http://etcd:2379"]}))
+
+
+def test_metadata_for_artifact_hub() -> None:
+    """The images are those that are rendered, the example is a Lock, the CRD is the one that is there."""
+    notes = yaml.safe_load((LEASEHOLD / "Chart.yaml").read_text())["annotations"]
+    listed = {each["image"] for each in yaml.safe_load(notes["artifacthub.io/images"])}
+    assert listed == images(render(LEASEHOLD))
+    (example,) = yaml.safe_load(notes["artifacthub.io/crdsExamples"])
+    (crd,) = yaml.safe_load(notes["artifacthub.io/crds"])
+    there = yaml.safe_load((LEASEHOLD / "files" / "crd.yaml").read_text())
+    assert crd["name"] == there["metadata"]["name"]
+    assert example["apiVersion"] == f"{there['spec']['group']}/{crd['version']}"
+    kinds = {each["kind"] for each in yaml.safe_load(notes["artifacthub.io/changes"])}
+    assert kinds <= {"added", "changed", "deprecated", "removed", "fixed", "security"}
+
+
+def test_alerts_name_their_runbooks() -> None:
+    """And the etcd of this release, wherever the runbooks can be read."""
+    chosen = {"prometheusRule": {"enabled": True, "runbookUrl": "https://docs.example/books"}, "fullnameOverride": "lh"}
+    (rule,) = (each for each in objects(render(LEASEHOLD, *values(**chosen))) if each["kind"] == "PrometheusRule")
+    rules = [each for group in rule["spec"]["groups"] for each in group["rules"]]
+    assert len(rules) > 10
+    assert all(each["annotations"]["runbook_url"].startswith("https://docs.example/books#") for each in rules)
+    jobs = {job for each in rules for job in re.findall(r'job="([^"]*)"', each["expr"])}
+    assert jobs == {"lh-etcd"}

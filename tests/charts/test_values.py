@@ -23,6 +23,8 @@ from tests.charts.rendered import (
 from tests.cluster import HelmFailed, run_helm
 
 OWN = {"etcd.enabled": True}
+TLS = {"etcd.endpoints": ["https://etcd:2379"], "etcd.tls.secretName": "mine"}
+ENROLMENT = {"etcd.enrolment.caSecretName": "ca", "etcd.enrolment.adminSecretName": "admin"}
 APP = {"app.image": "reports:1.0", "leasehold.etcd.endpoints": ["http://etcd:2379"]}
 ALL_FILES = [(chart, file) for chart in (LEASEHOLD, SINGLETON) for file in value_files(chart)]
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -68,6 +70,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "certificates.issuerRef.kind must be ClusterIssuer",
     ),
     ({**OWN, "sidecar.namespaces": ["Apps"]}, "does not match pattern"),
+    ({**OWN, "sidecar.namespaces": ["apps"]}, "label others leasehold.dev/injection=enabled, and leave the value out"),
+    ({**OWN, "etcd.enrolment.caSecretName": "mine"}, "are for an etcd of yours: leave them empty"),
+    ({**OWN, "etcd.enrolment.days": 0}, "minimum: got 0, want 1"),
+    ({**TLS, "etcd.enrolment.caSecretName": "ca"}, "etcd.enrolment needs both: caSecretName"),
+    ({**TLS, "etcd.enrolment.adminUser": "me"}, "name a Secret with the key password"),
+    ({**TLS, **ENROLMENT, "etcd.tls.serverTlsOnly": True}, "etcd.tls.serverTlsOnly says that etcd asks for none"),
+    ({"etcd.endpoints": ["http://etcd:2379"], **ENROLMENT}, "etcd.enrolment is for an etcd with TLS"),
     ({**OWN, "operator.replicas": 0}, "minimum: got 0, want 1"),
     ({**OWN, "operator.ttl": 2}, "minimum: got 2, want 3"),
     ({**OWN, "operator.resources.limits.memory": "lots"}, "'anyOf' failed"),

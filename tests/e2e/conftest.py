@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster import Cluster, images, run_helm, why_unavailable
 from tests.e2e.first_steps import FirstSteps
-from tests.e2e.installation import APPS, CHARTS, Installation
+from tests.e2e.installation import CHARTS, Installation
 from tests.e2e.workload import Workload
 
 
@@ -37,8 +37,7 @@ def first(bare: Cluster) -> FirstSteps:
 @pytest.fixture(scope="session")
 def installed(first: FirstSteps) -> Installation:
     """The chart on that cluster, with one member of its own etcd."""
-    first.installation.cluster.create("namespaces", {"metadata": {"name": APPS}})
-    first.installation.upgrade([APPS])
+    first.installation.upgrade()
     return first.installation
 
 
@@ -50,9 +49,8 @@ def cluster(installed: Installation) -> Cluster:
 
 @pytest.fixture
 def own(installed: Installation) -> Iterator[str]:
-    """A namespace of the test's own, with the Secret by which sidecars reach etcd."""
+    """A namespace of the test's own, in which nothing is prepared."""
     name = installed.cluster.make_namespace()
-    installed.share_secret(name)
     yield name
     installed.cluster.remove_namespace(name)
 

@@ -1,18 +1,21 @@
 """Leasehold installed on a cluster as its users install it: helm, the chart, its own etcd."""
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from cryptography import x509
+
+from leasehold.operator.reconcile.api import CANARY
 from tests.cluster import Cluster, Object
 from tests.cluster.node import Node
+from tests.operator.lock_objects import condition
 
 CHARTS: Final = Path(__file__).parents[2] / "charts"
 NAMESPACE: Final = "leasehold-system"
 RELEASE: Final = "leasehold"
-APPS: Final = "apps"
-"""A namespace that the chart itself gives a client's certificate."""
 CLIENT: Final = "leasehold-etcd-client"
 _CLASS: Final[Object] = {
     "apiVersion": "storage.k8s.io/v1",
@@ -32,11 +35,11 @@ class Installation:
         self.release = release
         self._volumes: list[str] = []
 
-    def install(self, namespaces: list[str], **values: Any) -> str:
-        """Install it, with clients' certificates for those namespaces, and wait until all of it is ready; its notes."""
+    def install(self, **values: Any) -> str:
+        """Install it, and wait until all of it is ready; its notes."""
         self._make_volumes(values.get("etcd.replicas", 1))
         self.cluster.create("namespaces", {"metadata": {"name": self.namespace, "labels": _RESTRICTED}})
-        return self._helm("install", namespaces, values)
+        return self._helm("install", values)
 
     def install_as_documented(self) -> str:
         """Install it by the documentation's one command, without a value, where nothing is; its notes."""
@@ -44,22 +47,18 @@ class Installation:
         words: list[str | Path] = ["install", self.release, CHARTS / "leasehold", f"--namespace={self.namespace}"]
         return self.cluster.helm(*words, "--create-namespace", "--wait", "--timeout=8m")
 
-    def install_again(self, namespaces: list[str], **values: Any) -> str:
+    def install_again(self, **values: Any) -> str:
         """Install it where it was before; etcd finds its old data."""
         for name in self._volumes:  # a retained volume is not given out again by itself
             self.cluster.kubectl("patch", "pv", name, '--patch={"spec": {"claimRef": null}}')
-        return self._helm("install", namespaces, values)
+        return self._helm("install", values)
 
-    def upgrade(self, namespaces: list[str], **values: Any) -> str:
+    def upgrade(self, **values: Any) -> str:
         """Upgrade it to the chart as it is now, with these values."""
-        return self._helm("upgrade", namespaces, values)
+        return self._helm("upgrade", values)
 
-    def _helm(self, verb: str, namespaces: list[str], values: Mapping[str, Any], *, wait: bool = True) -> str:
-        chosen = {
-            "sidecar.namespaces": namespaces,
-            **values,
-        }
-        flags = [f"--set-json={name}={json.dumps(value)}" for name, value in chosen.items()]
+    def _helm(self, verb: str, values: Mapping[str, Any], *, wait: bool = True) -> str:
+        flags = [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]
         words: list[str | Path] = [verb, self.release, CHARTS / "leasehold", f"--namespace={self.namespace}"]
         words += ["--wait", "--timeout=8m"] if wait else []
         return self.cluster.helm(*words, *flags)
@@ -69,12 +68,9 @@ class Installation:
         name = f"{self.release}-etcd"
         return [f"https://{name}-{number}.{name}.{self.namespace}.svc:2379" for number in range(members)]
 
-    def share_secret(self, namespace: str) -> None:
-        """Copy the clients' certificate there, as an administrator may: the chart does so for `sidecar.namespaces`."""
-        secret = self.cluster.get("secrets", CLIENT, self.namespace)
-        assert secret is not None
-        copy = {"metadata": {"name": CLIENT}, "type": secret["type"], "data": secret["data"]}
-        self.cluster.create("secrets", copy, namespace)
+    def isolation(self) -> Object:
+        """The operator's condition NamespacesIsolated."""
+        return condition(self.cluster.get("locks", CANARY, self.namespace) or {}, "NamespacesIsolated")
 
     def uninstall(self) -> str:
         """Uninstall it; what stays is up to its values."""
@@ -127,6 +123,12 @@ def _volume(name: str, node: Node) -> Object:
 
 
 _RESTRICTED: Final = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+
+
+def common_name(secret: Object) -> str:
+    """That of the certificate in a Secret."""
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"]))
+    return certificate.subject.rfc4514_string().removeprefix("CN=")
 
 
 def ready(pod: Object) -> bool:

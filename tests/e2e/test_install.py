@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.e2e.first_steps import FirstSteps
-from tests.e2e.installation import APPS, CLIENT, Installation, ready
+from tests.e2e.installation import CLIENT, Installation, common_name, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
 from tests.servers import wait_for
@@ -36,16 +36,24 @@ def test_chart_gets_ready(installed: Installation) -> None:
     assert [ready(pod) for pod in installed.pods("etcd")] == [True]
 
 
-def test_namespace_gets_one_certificate(installed: Installation) -> None:
-    """A namespace of sidecars has the clients' certificate and no other."""
-    cluster = installed.cluster
-    assert cluster.get("secrets", CLIENT, APPS) is not None
-    assert cluster.get("secrets", CLIENT, "default") is None
-    ca = cluster.get("secrets", "leasehold-etcd-ca", installed.namespace)
-    given = cluster.get("secrets", CLIENT, APPS)
-    assert ca is not None
+def test_a_new_namespace_leads_at_once(installed: Installation, workload: Make, own: str) -> None:
+    """Nothing is prepared: the Lock comes with the workload, and the pod finds the namespace's own certificate.
+
+    The authority's key stays where it is.
+    """
+    one = workload()
+    with PodWitness(installed.cluster, own, one.labels) as witness:
+        one.install()
+        (name,) = one.wait_ready()
+        witness.wait_leads(name)
+    given = installed.cluster.get("secrets", CLIENT, own)
+    ca = installed.cluster.get("secrets", "leasehold-etcd-ca", installed.namespace)
     assert given is not None
+    assert ca is not None
+    assert common_name(given) == f"leasehold:ns/{own}"
     assert ca["data"]["tls.key"] not in given["data"].values()
+    assert installed.cluster.get("secrets", CLIENT, "kube-public") is None
+    wait_for(lambda: installed.isolation()["reason"] in ("SharedCertificateInUse", "Isolated"), "authentication")
 
 
 # Asks a member for its peers, as another member would; prints the HTTP status, or that TLS was refused.
@@ -64,7 +72,7 @@ except (ssl.SSLError, ConnectionError):
 """
 
 
-@pytest.mark.parametrize(("secret", "answer"), [(CLIENT, "refused"), ("leasehold-etcd-server", "200")])
+@pytest.mark.parametrize(("secret", "answer"), [("leasehold-etcd-admin", "refused"), ("leasehold-etcd-server", "200")])
 def test_etcds_peer_port_admits_members_only(secret: str, answer: str, installed: Installation, tmp_path: Path) -> None:
     """Clients and members have one authority; the peer port has no users, so a client there could do anything."""
     found = installed.cluster.get("secrets", secret, installed.namespace)

@@ -33,14 +33,14 @@ def test_upgrade_and_uninstall(another: Cluster) -> None:
     """An upgrade under load changes no leader; uninstalling keeps the Locks, or not, as it was told."""
     installation = Installation(another)
     own = another.make_namespace()
-    installation.install([own])
+    installation.install()
     one = Workload(another, own)
     with PodWitness(another, own, one.labels) as witness:
         one.install()
         (name,) = one.wait_ready()
         token = witness.wait_leads(name).answer.token
         operators = {pod["metadata"]["uid"] for pod in installation.pods("operator")}
-        installation.upgrade([own], **{"operator.podAnnotations": {"example.com/upgraded": "yes"}})
+        installation.upgrade(**{"operator.podAnnotations": {"example.com/upgraded": "yes"}})
         wait_for(lambda: not operators & {pod["metadata"]["uid"] for pod in installation.pods("operator")}, "new ones")
         witness.wait_leads(name)
         assert witness.tokens() == [token]
@@ -52,7 +52,7 @@ def test_upgrade_and_uninstall(another: Cluster) -> None:
     assert another.list("pods", own, labels=LEADER) == [], "nobody would move the label any more"
     lock = another.get("locks", "one", own)
     assert lock is not None
-    installation.install_again([own], **{"crds.keep": False})
+    installation.install_again(**{"crds.keep": False})
     wait_for(lambda: one.lock().get("observedGeneration"), "the Lock to be looked at again")
     # Not kept: all Locks are released and deleted while the operator is still there.
     installation.uninstall()
@@ -63,7 +63,7 @@ def test_etcd_members_are_replaced(another: Cluster) -> None:
     """Restarted one after the other; and one that lost its volume, by what the chart's page says then."""
     installation = Installation(another, "leasehold-three")
     own = another.make_namespace()
-    installation.install([own], **{"etcd.replicas": 3})
+    installation.install(**{"etcd.replicas": 3})
     one = Workload(another, own)
     # Long enough a lease that a busy machine may take its time over a member's restart.
     values: dict[str, Any] = {"leasehold.etcd.endpoints": installation.etcd_urls(3), "lock.leaseDurationSeconds": 15}

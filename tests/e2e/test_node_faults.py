@@ -29,7 +29,7 @@ def two() -> Iterator[Installation]:
         images.load_all(made)
         run_helm("dependency", "build", CHARTS / "singleton")
         installation = Installation(made)
-        installation.install([], **{"etcd.nodeSelector": {HOSTNAME: "node-1"}})
+        installation.install(**{"etcd.nodeSelector": {HOSTNAME: "node-1"}})
         yield installation
 
 
@@ -38,7 +38,6 @@ def led(two: Installation) -> Iterator[tuple[Workload, PodWitness, Node]]:
     """Two label-gated replicas, one a node, of which that on node-2 leads; the witness; and that node, healed after."""
     cluster, node = two.cluster, two.cluster.nodes[1]
     own = cluster.make_namespace()
-    two.share_secret(own)
     pair = Workload(cluster, own, "pair", replicas=2, **{"leasehold.gate": "label", "affinity": _APART})
     try:
         with PodWitness(cluster, own, pair.labels) as witness:
@@ -123,7 +122,6 @@ def test_singleton_moves_to_the_other_node(two: Installation) -> None:
     """Its node is dead: nobody confirms that its pod has ended, so its lease runs out, and a new pod leads."""
     cluster, node = two.cluster, two.cluster.nodes[1]
     own = cluster.make_namespace()
-    two.share_secret(own)
     one = Workload(cluster, own, "one", affinity=_SECOND_IF_IT_CAN)
     try:
         with PodWitness(cluster, own, one.labels) as witness:

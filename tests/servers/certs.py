@@ -30,6 +30,8 @@ class CertificateAuthority:
         self._ca: trustme.CA = parent._ca.create_child_ca() if parent else trustme.CA()
         self.path = self.directory / "ca.pem"
         self._ca.cert_pem.write_to_path(str(self.path))
+        self.key = self.directory / "ca.key"
+        self._ca.private_key_pem.write_to_path(str(self.key))
 
     def server(
         self, name: str = "server", *more: str, common_name: str | None = None, not_after: datetime | None = None

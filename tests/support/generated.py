@@ -13,10 +13,11 @@ import yaml
 from leasehold.injector import config as injector
 from leasehold.kubectl import arguments as plugin
 from leasehold.operator import config as operator
-from leasehold.settings import flags
+from leasehold.settings import enrolment, flags
 from leasehold.settings.options import Group, Option
 from leasehold.ui import config as ui
-from tests.support.documentation import pages, text
+from tests.support import chart_values
+from tests.support.documentation import ROOT, pages, text
 
 _BLOCK: Final = re.compile(r"(<!-- generated: ([^>]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _CRD: Final = "manifests/crd.yaml"
@@ -97,15 +98,23 @@ def _status() -> str:
     return _table(("field of `status`", "what it says"), rows)
 
 
+def _values(chart: str) -> str:
+    found = chart_values.rows(ROOT / "charts" / chart)
+    return _table(("value", "default", "meaning"), ((f"`{name}`", *rest) for name, *rest in found))
+
+
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "settings of run": lambda: _settings_by_group(flags.RUN),
     "settings of exec": lambda: _settings(flags.EXEC, flags.RUN),
-    "settings of the operator": lambda: _settings(operator.GROUPS, flags.RUN),
+    "settings of the operator": lambda: _settings(operator.GROUPS, flags.RUN, [enrolment.GROUP]),
+    "settings of the enrolment": lambda: _settings([enrolment.GROUP]),
     "settings of the injector": lambda: _settings(injector.GROUPS, flags.RUN, operator.GROUPS),
     "settings of the page": lambda: _settings(ui.GROUPS, flags.RUN),
     "commands of the plugin": _plugin,
     "fields of spec": _spec,
     "fields of status": _status,
+    "values of leasehold": lambda: _values("leasehold"),
+    "values of singleton": lambda: _values("singleton"),
 }
 
 

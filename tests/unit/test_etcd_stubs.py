@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
-GENERATED = ("rpc_pb2.py", "rpc_pb2.pyi")
+PROTOS = ("rpc", "admin")
 
 
 def test_the_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
     """Apart from the version of the compiler, which stands in them."""
     outputs = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi")]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-Isidecar", *outputs, "leasehold/etcd/rpc.proto"]
+    files = [f"leasehold/etcd/{name}.proto" for name in PROTOS]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-Isidecar", *outputs, *files]
     subprocess.run(command, cwd=REPOSITORY, check=True, timeout=600)
-    for name in GENERATED:
+    for name in (f"{proto}_pb2.{kind}" for proto in PROTOS for kind in ("py", "pyi")):
         made = (tmp_path / "leasehold/etcd" / name).read_text()
         kept = (REPOSITORY / "sidecar/leasehold/etcd" / name).read_text()
-        assert _without_version(made) == _without_version(kept), f"{name} is stale: see the head of rpc.proto"
+        assert _without_version(made) == _without_version(kept), f"{name} is stale: see the head of the .proto"
 
 
 def _without_version(code: str) -> str:
@@ -36,4 +37,5 @@ def test_importing_the_client_stays_small() -> None:
     )
     modules = set(result.stdout.split())
     assert not result.stderr
+    assert "leasehold.etcd.admin_pb2" not in modules, "only the operator administers users"
     assert not modules & {"grpclib", "h2", "grpc", "aiohttp", "requests", "google.rpc", "google.api"}

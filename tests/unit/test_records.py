@@ -161,7 +161,9 @@ def test_replace_copy_and_pickle(module: Any) -> None:
 def test_dataclasses_knows_them() -> None:
     """For whoever inspects them with the standard library's functions."""
     for name in ("Point", "Deep", "Named", "Mutable", "Nothing"):
-        ours, theirs = getattr(OURS, name), getattr(THEIRS, name)
+        ours: Any = getattr(OURS, name)
+        theirs: Any = getattr(THEIRS, name)
+        assert ours.__dataclass_params__.frozen == theirs.__dataclass_params__.frozen
         assert dataclasses.is_dataclass(ours)
         assert records.is_dataclass(ours)
         shown = [(f.name, f.type, f.default, f.kw_only, f.compare, f.repr) for f in dataclasses.fields(ours)]

@@ -190,14 +190,31 @@ data:
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret with which clients in the chart's own namespace reach etcd; empty without TLS. */}}
+{{/* Whether the operator gives each namespace an etcd user and a certificate of its own. */}}
+{{- define "leasehold.enrols" -}}
+{{- if or (and (include "leasehold.ownEtcd" .) (eq .Values.certificates.source "chart")) .Values.etcd.enrolment.caSecretName -}}true{{- end -}}
+{{- end -}}
+
+{{/* The Secret that the operator uses to reach etcd; empty without TLS. */}}
+{{- define "leasehold.operatorSecret" -}}
+{{- if and (include "leasehold.ownEtcd" .) (include "leasehold.enrols" .) -}}
+{{ include "leasehold.fullname" . }}-etcd-operator
+{{- else if include "leasehold.ownEtcd" . -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
+{{- end -}}
+
+{{/* The etcd user whose password sidecars log in with: none if each namespace has a user of its own. */}}
+{{- define "leasehold.sidecarUser" -}}
+{{- if not (include "leasehold.enrols" .) -}}{{ .Values.etcd.auth.user }}{{- end -}}
+{{- end -}}
+
+{{/* The Secret that sidecars use to reach etcd, in their own namespace; empty without TLS. */}}
 {{- define "leasehold.etcdSecret" -}}
-{{- if include "leasehold.ownEtcd" . -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
+{{- if or (include "leasehold.ownEtcd" .) (include "leasehold.enrols" .) -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
 {{- end -}}
 
 {{/* Whether etcd is shown a client's certificate: unless told that it wants none, if the Secret holds one. Rendered without a cluster, a Secret of others' is believed to. */}}
 {{- define "leasehold.etcdMutual" -}}
-{{- $found := lookup "v1" "Secret" .Release.Namespace (include "leasehold.etcdSecret" . | default "none") -}}
+{{- $found := lookup "v1" "Secret" .Release.Namespace (include "leasehold.operatorSecret" . | default "none") -}}
 {{- if .Values.etcd.tls.serverTlsOnly -}}{{- else if or (include "leasehold.ownEtcd" .) (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
 {{- end -}}
 
@@ -206,54 +223,55 @@ data:
 items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]
 {{- end -}}
 
-{{/* The settings of etcd for a container of the chart's, and below its volumes and their mounts. */}}
+{{/* The settings of etcd for a container of the chart's, and below its volumes and their mounts: (list . secret user) */}}
 {{- define "leasehold.etcdEnv" -}}
+{{- $root := index . 0 -}}
 - name: LEASEHOLD_ETCD  # comma-separated addresses of etcd, those that the sidecars use
-  value: {{ include "leasehold.etcdUrls" . | quote }}
-{{- if ne .Values.etcd.root "/leasehold" }}
+  value: {{ include "leasehold.etcdUrls" $root | quote }}
+{{- if ne $root.Values.etcd.root "/leasehold" }}
 - name: LEASEHOLD_ROOT
-  value: {{ .Values.etcd.root | quote }}
+  value: {{ $root.Values.etcd.root | quote }}
 {{- end }}
-{{- if include "leasehold.etcdSecret" . }}
+{{- if index . 1 }}
 - name: LEASEHOLD_ETCD_CA
   value: /etcd-tls/ca.crt
-{{- if include "leasehold.etcdMutual" . }}
+{{- if or (eq (index . 1) "leasehold-etcd-client") (include "leasehold.etcdMutual" $root) }}
 - name: LEASEHOLD_ETCD_CERT
   value: /etcd-tls/tls.crt
 - name: LEASEHOLD_ETCD_KEY
   value: /etcd-tls/tls.key
 {{- end }}
 {{- end }}
-{{- if .Values.etcd.auth.user }}
+{{- if index . 2 }}
 - name: LEASEHOLD_ETCD_USER
-  value: {{ .Values.etcd.auth.user | quote }}
+  value: {{ index . 2 | quote }}
 - name: LEASEHOLD_ETCD_PASSWORD_FILE
   value: /etcd-auth/password
 {{- end }}
 {{- end -}}
 
 {{- define "leasehold.etcdMounts" -}}
-{{- if include "leasehold.etcdSecret" . }}
+{{- if index . 1 }}
 - {name: etcd-tls, mountPath: /etcd-tls, readOnly: true}
 {{- end }}
-{{- if .Values.etcd.auth.user }}
+{{- if index . 2 }}
 - {name: etcd-auth, mountPath: /etcd-auth, readOnly: true}
 {{- end }}
 {{- end -}}
 
 {{- define "leasehold.etcdVolumes" -}}
-{{- if include "leasehold.etcdSecret" . }}
+{{- if index . 1 }}
 - name: etcd-tls
   secret:
-    secretName: {{ include "leasehold.etcdSecret" . }}
+    secretName: {{ index . 1 }}
     defaultMode: 0444
-    {{- if include "leasehold.ownEtcd" . }}
-    {{- include "leasehold.wholeCertificate" . | nindent 4 }}
+    {{- if include "leasehold.ownEtcd" (index . 0) }}
+    {{- include "leasehold.wholeCertificate" (index . 0) | nindent 4 }}
     {{- end }}
 {{- end }}
-{{- if .Values.etcd.auth.user }}
+{{- if index . 2 }}
 - name: etcd-auth
-  secret: {secretName: {{ .Values.etcd.auth.secretName }}, defaultMode: 0444}
+  secret: {secretName: {{ (index . 0).Values.etcd.auth.secretName }}, defaultMode: 0444}
 {{- end }}
 {{- end -}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TypeVar
 
 from leasehold import clock
 from leasehold.etcd.client import EtcdClient
@@ -11,17 +12,24 @@ from leasehold.etcd.tls import TLSFiles
 from leasehold.settings.etcd import EtcdConfig
 from leasehold.settings.options import ConfigError
 
+C = TypeVar("C", bound=EtcdClient)
+
 
 def client_for(etcd: EtcdConfig) -> EtcdClient:
     """A client that is not connected yet and tries a random endpoint first; the caller closes it.
 
     Raises ConfigError.
     """
+    return open_client(EtcdClient, etcd)
+
+
+def open_client(kind: type[C], etcd: EtcdConfig) -> C:
+    """The same, of a class of its own."""
     first = random.randrange(len(etcd.endpoints))  # else all sidecars would be on the first member
     endpoints = etcd.endpoints[first:] + etcd.endpoints[:first]
     secured = etcd.endpoints[0].startswith("https://")
     tls = TLSFiles(etcd.ca, etcd.cert, etcd.key) if secured else None
     try:
-        return EtcdClient(endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
+        return kind(endpoints, clock=clock.now, tls=tls, user=etcd.user, password_file=etcd.password_file)
     except BadSetting as error:
         raise ConfigError([str(error)]) from None

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from leasehold.candidate.first_step import begin
 from leasehold.candidate.metrics import Observer
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import Recorder
@@ -35,6 +37,10 @@ LAST_REVOCATIONS_SECONDS: Final = 2.0
 LEASE_LINGER_SECONDS: Final = 0.2
 """How long a lease outlives its deleted key, so that an observer can tell a deletion from an expiry."""
 _REVOKE_ATTEMPTS: Final = 3
+_LONG_LEASE: Final = (
+    "etcd grants leases of %d s, not of the %d s asked for, because of its --election-timeout: "
+    "a dead leader is replaced after %d s"
+)
 _WARNINGS: Final = {"lost", "usurped", "rolled-back", "unsure", "spec-broken", "left-to-expire", "not-resumed"}
 
 
@@ -125,10 +131,9 @@ class Runner:
             self._keyless = self.election.lease_id  # our watch is often faster than the answer to our deletion
         self._report()
         commands = self._handle(event, now)
-        snapshot = self._board.snapshot
-        self._unreported = partial(self.recorder.handled, event, now, commands, snapshot)
-        # The snapshot says no already. A deletion goes out before anybody is told of that: its task was scheduled
-        # first. The next holder waits for the deletion, and for nothing that listeners or the recorder do.
+        self._unreported = partial(self.recorder.handled, event, now, commands, self._board.snapshot)
+        # The snapshot says no already. A deletion goes out before anybody is told of that: its task begins first. The
+        # next holder waits for the deletion, and for nothing that listeners or the recorder do.
         if any(isinstance(command, cmd.Resign) for command in commands):
             self._perform_all(commands)
             asyncio.get_running_loop().call_soon(self._report)
@@ -167,10 +172,8 @@ class Runner:
         if self._wake is not None:
             self._wake.cancel()
         due = self.election.deadline()
-        delay = LONGEST_SLEEP_SECONDS
-        if due is not None:
-            delay = min(delay, max(0.0, due - self._board.clock()))
-        self._wake = asyncio.get_running_loop().call_later(delay, self.submit, ev.Tick())
+        left = math.inf if due is None else max(0.0, due - self._board.clock())
+        self._wake = asyncio.get_running_loop().call_later(min(LONGEST_SLEEP_SECONDS, left), self.submit, ev.Tick())
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -189,6 +192,8 @@ class Runner:
                 self._rewatch(command)
             case cmd.Revoke(lease):
                 self._spawn(self._revoke(lease, LEASE_LINGER_SECONDS if lease == self._keyless else 0.0), "revoke")
+            case cmd.Resign():
+                self._keep(begin(self._ask(command), "election Resign"))
             case _:
                 self._spawn(self._ask(command), type(command).__name__)
 
@@ -200,7 +205,9 @@ class Runner:
             afterwards(partial(_log.info, "%s: %s", kind, text))
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, name=f"election {name}")
+        return self._keep(asyncio.create_task(work, name=f"election {name}"))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._tasks.add(task)
         task.add_done_callback(self._finished)
         return task
@@ -224,9 +231,7 @@ class Runner:
             self._observer.keep_alive(self._board.clock() - asked)
         elif isinstance(command, cmd.Grant) and isinstance(answer, ev.Granted):
             self._compare_ttl(command.ttl, answer.ttl)
-        elif (
-            isinstance(command, cmd.Resign) and isinstance(answer, ev.Written) and answer.done and not command.keep_own
-        ):
+        elif isinstance(command, cmd.Resign) and not command.keep_own and getattr(answer, "done", False):
             self._keyless = command.lease
         self.submit(answer)
 
@@ -234,13 +239,7 @@ class Runner:
         """Say once if etcd grants longer leases than were asked for."""
         if granted > asked and not self._long_lease_noted:
             self._long_lease_noted = True
-            _log.warning(
-                "etcd grants leases of %d s, not of the %d s asked for, because of its --election-timeout: "
-                "a dead leader is replaced after %d s",
-                granted,
-                asked,
-                granted,
-            )
+            _log.warning(_LONG_LEASE, granted, asked, granted)
 
     async def _warn_of_known_bug(self) -> None:
         bug = await self._store.known_bug(timeout_for(self.election.ttl))

@@ -158,7 +158,7 @@ def _secrets_of(namespace: str, secrets: Mapping[str, bool | str]) -> Iterator[R
         if isinstance(there, str):
             yield unasked(SECTION, "secret", there, about=about)
         elif not there:
-            cure = f"add {namespace} to the chart's sidecar.namespaces, or copy the Secret there"
+            cure = f"declare a Lock in {namespace}: the operator then makes it; if it is yours, copy it there"
             yield Row(SECTION, "secret", Level.FAILED, "is missing: sidecars here cannot start", cure, about)
         else:
             yield Row(SECTION, "secret", Level.OK, "is there", about=about)

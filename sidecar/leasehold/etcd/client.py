@@ -8,7 +8,7 @@ request twice: only the caller knows whether a failed call may be repeated.
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -44,6 +44,8 @@ from leasehold.etcd.tls import TLSFiles, client_context
 from leasehold.etcd.watch import Watcher
 
 LARGEST_LEASE_ID: Final = 2**63 - 1
+
+_system_random: Final = random.SystemRandom()  # as `secrets` has it, which would take 0.6 MiB
 
 
 class EtcdClient:
@@ -119,7 +121,7 @@ class EtcdClient:
         renew, revoke and use it, so nobody must be able to guess its id: those that etcd chooses follow each other.
         Refused if there is a lease of that id.
         """
-        request = pb.LeaseGrantRequest(TTL=ttl, ID=lease or 1 + secrets.randbelow(LARGEST_LEASE_ID))
+        request = pb.LeaseGrantRequest(TTL=ttl, ID=lease or 1 + _system_random.randrange(LARGEST_LEASE_ID))
         answer, sent = await self._session.call(methods.LEASE_GRANT, request, timeout)
         if answer.error:
             raise Refused(f"etcd granted no lease: {answer.error}", Code.UNKNOWN, answer.error)

@@ -16,7 +16,6 @@ The time is the API server's, because the API server verifies the certificates: 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,14 +26,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from leasehold.pki import CLOCK_SKEW, RENEW_AT, key_usage, named, split_pem
 
 SETTLE_SECONDS: Final = 15.0
 """From the time a CA is in the webhook's configuration until its certificate is served."""
-CLOCK_SKEW: Final = timedelta(minutes=5)
-"""API servers' clocks may be this much behind: certificates become valid so long before they are made."""
-_RENEW_AT: Final = 2 / 3
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class Pair:
     @property
     def authority(self) -> bytes:
         """The certificate of its CA."""
-        return _certificates(self.chain)[-1]
+        return split_pem(self.chain)[-1]
 
     @property
     def made(self) -> datetime:
@@ -66,7 +63,7 @@ class Pair:
     @property
     def renewal(self) -> datetime:
         """When the next one is due."""
-        return self.made + (self.expires - self.made) * _RENEW_AT
+        return self.made + (self.expires - self.made) * RENEW_AT
 
     def due(self, now: datetime) -> bool:
         """Whether the next one is due, or overdue."""
@@ -99,7 +96,7 @@ def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
     """A certificate for the DNS name `host`, with its own CA, valid until `lifetime` after `now`."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     # A unique name for each CA: verifiers that know several tell them apart by name.
-    name = _name(f"leasehold-injector {now:%Y-%m-%dT%H:%M:%S.%f}")
+    name = named(f"leasehold-injector {now:%Y-%m-%dT%H:%M:%S.%f}")
     common = x509.CertificateBuilder().not_valid_before(now - CLOCK_SKEW).not_valid_after(now + lifetime)
     identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (
@@ -108,18 +105,18 @@ def make(host: str, now: datetime, lifetime: timedelta) -> Pair:
         .public_key(authority_key.public_key())
         .serial_number(x509.random_serial_number())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(identifier, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     serving = (
-        common.subject_name(_name("leasehold-injector"))
+        common.subject_name(named("leasehold-injector"))
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(authority_key, hashes.SHA256())
@@ -156,7 +153,7 @@ def _may_be_served(kept: Kept, trusted: bytes, now: datetime) -> bool:
 def _unexpired(authorities: bytes, pairs: Sequence[Pair], now: datetime) -> bytes:
     """The CAs of these pairs, and all others that have not expired."""
     needed = [pair.authority for pair in pairs]
-    living = [each for each in _certificates(authorities) if each in needed or _is_unexpired(each, now)]
+    living = [each for each in split_pem(authorities) if each in needed or _is_unexpired(each, now)]
     return _joined(b"".join(living), *needed)
 
 
@@ -180,33 +177,10 @@ def _pair(data: Mapping[str, bytes], name: str, host: str) -> Pair | None:
         _load(pair.authority)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound):  # TypeError: the key is encrypted
         return None
-    fits = host in names.get_values_for_type(x509.DNSName) and len(_certificates(pair.chain)) == 2
+    fits = host in names.get_values_for_type(x509.DNSName) and len(split_pem(pair.chain)) == 2
     return pair if fits and certificate.public_key() == key.public_key() else None
-
-
-def _certificates(pem: bytes) -> list[bytes]:
-    return [each.strip() + b"\n" for each in _PEM.findall(pem)]
 
 
 def _load(pem: bytes) -> x509.Certificate:
     """The first certificate in it. Raises ValueError."""
     return x509.load_pem_x509_certificate(pem)
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    """The key's usage: strict verifiers, such as Python's from 3.13 on, require it."""
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])

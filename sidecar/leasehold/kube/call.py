@@ -81,9 +81,11 @@ class KubeCall:
         """POST."""
         return await self._call("POST", path, body, "application/json")
 
-    async def delete(self, path: str) -> Body:
-        """DELETE; an object with finalizers goes only after these."""
-        return await self._call("DELETE", path)
+    async def delete(self, path: str, uid: str = "") -> Body:
+        """DELETE; an object with finalizers goes only after these. KubeError 409 if it has another UID than given."""
+        if not uid:
+            return await self._call("DELETE", path)
+        return await self._call("DELETE", path, {"preconditions": {"uid": uid}}, "application/json")
 
     async def merge(self, path: str, body: Mapping[str, Any]) -> Body:
         """PATCH with a JSON merge patch: None removes a field, lists are replaced."""

@@ -16,7 +16,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from leasehold import clock
-from leasehold.candidate.connect import client_for
+from leasehold.candidate.connect import client_for, open_client
+from leasehold.etcd.admin import AdminClient
 from leasehold.http.listener import ListenError, listen
 from leasehold.http.probes import make_app
 from leasehold.kube.access import access_at_start
@@ -38,6 +39,10 @@ def run(config: OperatorConfig) -> int:
 
 
 async def _run(config: OperatorConfig) -> int:
+    if config.enrolment:
+        from leasehold.operator.enrolment.start import setup_of  # cryptography takes some megabytes
+
+        setup_of(config, config.enrolment, cluster="")  # only to find mistakes now
     async with AsyncExitStack() as stack:
         access = await access_at_start(config.kubeconfig)
         registry = CollectorRegistry()
@@ -71,8 +76,10 @@ async def _until_the_end(stack: AsyncExitStack, controller: Controller, informer
 
 def _clients(config: OperatorConfig, stack: AsyncExitStack) -> Clients:
     """Separate connections, so that one purpose does not fail with another: any failure closes its connection."""
-    clients = Clients(*(client_for(config.etcd) for _ in range(3)))
-    for client in clients:
+    admin = open_client(AdminClient, config.enrolment.etcd) if config.enrolment else None
+    election, mirror, writes = (client_for(config.etcd) for _ in range(3))
+    clients = Clients(election, mirror, writes, admin)
+    for client in filter(None, clients):
         stack.push_async_callback(client.close)
     return clients
 

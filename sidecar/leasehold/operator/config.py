@@ -13,8 +13,9 @@ from typing import Final
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
 from leasehold.records import dataclass
-from leasehold.settings import flags, parsers
+from leasehold.settings import enrolment, flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common, read_record
+from leasehold.settings.enrolment import EnrolmentConfig, read_enrolment
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
@@ -69,6 +70,7 @@ COMPARE_EVERY: Final = Option[float](
 
 GROUPS: Final = (
     flags.ETCD_GROUP,
+    enrolment.GROUP,
     Group("kubernetes", (KUBECONFIG, API_WRITES, COMPARE_EVERY)),
     Group("the operator's replicas", (NAMESPACE, flags.ROOT, IDENTITY, TTL, flags.MAX_DRIFT)),
     Group("listener", (LISTEN,)),
@@ -82,9 +84,13 @@ _SUMMARY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig(CommonConfig):
-    """All settings of an operator. Durations are in seconds. `kubeconfig` None: use the pod's service account."""
+    """All settings of an operator. Durations are in seconds. `kubeconfig` None: use the pod's service account.
+
+    `enrolment` None: etcd's users are not the operator's concern.
+    """
 
     etcd: EtcdConfig
+    enrolment: EnrolmentConfig | None
     lock: LockName
     record: Record
     kubeconfig: Path | None
@@ -99,8 +105,10 @@ class OperatorConfig(CommonConfig):
 def operator_config(arguments: Sequence[str], environ: Mapping[str, str]) -> OperatorConfig:
     """Read the settings of `leasehold operator`. Raises ConfigError with all mistakes."""
     settings = open_settings("operator", _SUMMARY, GROUPS, arguments, environ)
+    etcd = read_etcd(settings)
     config = OperatorConfig(
-        etcd=read_etcd(settings),
+        etcd=etcd,
+        enrolment=read_enrolment(settings, etcd),
         lock=_own_lock(settings),
         record=read_record(settings, environ),
         kubeconfig=read_kubeconfig(settings),

@@ -9,11 +9,12 @@ import asyncio
 import logging
 import math
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
 from leasehold import clock
+from leasehold.etcd.admin import AdminClient
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.lock.names import LockName
@@ -21,6 +22,7 @@ from leasehold.logs import RepeatedFailureLog
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.leader import Fence, LeaderElection
+from leasehold.operator.plan.attention import needing_attention
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
@@ -41,6 +43,9 @@ from leasehold.operator.watch.mirror_feed import FeedConfig, FeedListener, Mirro
 from leasehold.operator.watch.pod_index import PodIndex
 from leasehold.operator.watch.pods import Pods
 
+if TYPE_CHECKING:
+    from leasehold.operator.enrolment.controller import Enrolment
+
 _log = logging.getLogger("leasehold.operator.controller")
 
 RECONCILE_WORKERS: Final = 16
@@ -54,11 +59,15 @@ _TAKEOVER_RETRY_SECONDS: Final = 0.1
 
 
 class Clients(NamedTuple):
-    """One connection to etcd each for the replicas' election, the mirror and the writes."""
+    """One connection to etcd each for the replicas' election, the mirror and the writes.
+
+    `admin` is for etcd's users, if they are administered; it has a certificate of its own.
+    """
 
     election: EtcdClient
     mirror: EtcdClient
     writes: EtcdClient
+    admin: AdminClient | None = None
 
 
 class Controller:
@@ -66,6 +75,9 @@ class Controller:
 
     def __init__(self, config: OperatorConfig, registry: CollectorRegistry, clients: Clients, kube: Kube) -> None:
         self._config = config
+        self._registry = registry
+        self._clients = clients
+        self._enrolment: Enrolment | None = None
         self._canary_name = LockName(config.lock.namespace, CANARY)
         self._canary = health.WatchCanary()
         self._queue: WorkQueue[LockName] = WorkQueue(clock.now)
@@ -90,6 +102,7 @@ class Controller:
     def works(self) -> dict[str, Coroutine[Any, Any, None]]:
         """All tasks by name. The first one ends after `election.stop`; none of the others may end."""
         namespace, identity = self._config.lock.namespace, self._config.record.identity
+        works = {"enrolment": self._enrol()} if self._config.enrolment else {}
         return {
             "election": self.election.run(),
             "mirror": self._feed.run(),
@@ -99,7 +112,20 @@ class Controller:
             "canary": health.write_canaries(self._canary, self._api, namespace, identity),
             "reports": _all(self._reports.work() for _ in range(REPORT_WORKERS)),
             "events": self._reports.work_events(),
+            **works,
         }
+
+    async def _enrol(self) -> None:
+        """Administer etcd's users."""
+        from leasehold.operator.enrolment.start import Surroundings, setup_of, start  # for those who use it: megabytes
+
+        config, admin = self._config.enrolment, self._clients.admin
+        assert config is not None, "works has seen to it"
+        assert admin is not None, "the app opens it with these settings"
+        around = Surroundings(self._caches, self._canary_name, lambda: self._active, clock.now, self._registry)
+        setup = setup_of(self._config, config, await self._cluster())
+        self._enrolment = start(self._config, config, setup, (admin, self._api.kube.call), around)
+        await self._enrolment.run()
 
     async def _reconcile(self) -> None:
         context = ReconcileContext(
@@ -179,8 +205,11 @@ class Controller:
                 self._resync.request()
             return
         name = self._caches.locks.seen(event.body, event.deleted)
-        if name is not None:
-            self._queue.add(name)
+        if name is None:
+            return
+        self._queue.add(name)
+        if self._enrolment:
+            self._enrolment.lock_seen(name.namespace)
 
     def _keys_changed(self, name: LockName) -> None:
         self._caches.pod_index.update(name, self._caches.mirror.get(name).queue)
@@ -228,6 +257,7 @@ class Controller:
             active=self._active,
             etcd_reachable=self._feed.etcd_state.reachable,
             mirror_age=math.nan if age is None else age,
+            attention=needing_attention(self._caches.locks.snapshot().values()) if self._active else (),
         )
 
 

@@ -47,9 +47,20 @@ def field(*, default: Any = MISSING, default_factory: Any = MISSING, repr: bool 
 class Layout:
     """The fields of one class, and how to read and set them."""
 
-    __slots__ = ("compared", "defaults", "fields", "names", "positional", "post_init", "puts", "real", "shown")
+    __slots__ = (
+        "compared",
+        "defaults",
+        "fields",
+        "frozen",
+        "names",
+        "positional",
+        "post_init",
+        "puts",
+        "real",
+        "shown",
+    )
 
-    def __init__(self, fields: Mapping[str, Field], post_init: bool) -> None:
+    def __init__(self, fields: Mapping[str, Field], post_init: bool, frozen: bool) -> None:
         ordered = sorted(fields.values(), key=lambda one: one.kw_only)
         self.fields = tuple(fields.values())
         self.names = tuple(one.name for one in ordered)
@@ -59,6 +70,8 @@ class Layout:
         self.shown = tuple(one.name for one in self.fields if one.repr)
         self.compared = getter([one.name for one in self.fields if one.compare])
         self.post_init = post_init
+        self.frozen = frozen
+        """Also by the name that it has in `__dataclass_params__`."""
         self.puts: tuple[Callable[[Any, Any], None], ...] = ()
         """Set the fields of an instance, frozen or not, in the order of `names`; known once the class is made."""
         self.real: Mapping[str, Any] | None = None

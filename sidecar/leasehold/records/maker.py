@@ -47,8 +47,8 @@ def _layout(record: Any) -> Layout:
 
 def _make(cls: type, frozen: bool, kw_only: bool) -> type:
     inherited = {one.name: one for base in reversed(cls.__mro__[1:]) for one in _own_fields(base)}
-    layout = Layout(collect(cls, inherited, kw_only), hasattr(cls, "__post_init__"))
-    body = _body(cls, layout, frozen)
+    layout = Layout(collect(cls, inherited, kw_only), hasattr(cls, "__post_init__"), frozen)
+    body = _body(cls, layout)
     body["__slots__"] = tuple(name for name in layout.names if name not in inherited)
     made = type(cls)(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
@@ -61,15 +61,15 @@ def _own_fields(base: type) -> tuple[Field, ...]:
     return layout.fields if layout else ()
 
 
-def _body(cls: type, layout: Layout, frozen: bool) -> dict[str, Any]:
+def _body(cls: type, layout: Layout) -> dict[str, Any]:
     """The body of the class to be, with the shared methods that it does not define itself."""
     dropped = ("__dict__", "__weakref__", *layout.names)
     own = {name: value for name, value in cls.__dict__.items() if name not in dropped}
     if own.get("__hash__") is None:  # which is how a class with its own __eq__ begins, too
-        own["__hash__"] = _hash if frozen else None
-    own["__layout__"] = layout
+        own["__hash__"] = _hash if layout.frozen else None
+    own["__layout__"] = own["__dataclass_params__"] = layout
     own["__match_args__"] = layout.names[: layout.positional]
-    return _SHARED | (_FROZEN if frozen else {}) | own
+    return _SHARED | (_FROZEN if layout.frozen else {}) | own
 
 
 # --- the methods -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from leasehold.operator.plan import plan as planning
 from tests.support.documentation import ROOT, table
 
 PAGE = "manifests/README.md"
+ENROLMENT = "sidecar/leasehold/operator/enrolment/README.md"
 
 
 def calls(name: str) -> Iterator[list[str]]:
@@ -48,3 +49,14 @@ def test_every_event_is_documented() -> None:
 
 
 _TROUBLE = (("Ready", "False"), ("Degraded", "True"))
+
+
+def test_every_isolation_is_documented() -> None:
+    """Each reason of NamespacesIsolated, and its status."""
+    told = {(row[0], row[1].strip("`")) for row in table("status | reason | meaning", ENROLMENT)}
+    made = {(status, reason) for status, reason, *_ in calls("Isolation") if reason}
+    tree = ast.parse((ROOT / "sidecar/leasehold/operator/enrolment/report.py").read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            made |= {("False", reason) for reason in [_word(node.value.elts[0])] if reason}
+    assert told == made

@@ -45,18 +45,23 @@ class CertificatesProblem(Exception):
     """Something that only a person can mend. The text is one sentence."""
 
 
+def renewal_metric(registry: CollectorRegistry) -> Gauge:
+    """When the renewal of each certificate is due, by its Secret, as NAMESPACE/NAME."""
+    return Gauge(
+        "leasehold_etcd_certificate_renewal_timestamp_seconds",
+        "When the renewal of a certificate of the chart's etcd is due, by its Secret.",
+        ["secret"],
+        registry=registry,
+    )
+
+
 class Keeper:
     """The Secrets of one etcd."""
 
     def __init__(self, kube: Calls, config: CertificatesConfig, registry: CollectorRegistry) -> None:
         self._kube = kube
         self._config = config
-        self._renewals = Gauge(
-            "leasehold_etcd_certificate_renewal_timestamp_seconds",
-            "When the renewal of a certificate of the chart's etcd is due, by its Secret",
-            ["secret"],
-            registry=registry,
-        )
+        self._renewals = renewal_metric(registry)
         self.ready = False
         """Whether all certificates were good at the last check."""
 

@@ -104,6 +104,11 @@ class Kube:
         """Close the connections."""
         await self._call.close()
 
+    @property
+    def call(self) -> KubeCall:
+        """The calls themselves, for parts that have objects of their own."""
+        return self._call
+
     # --- reads ---------------------------------------------------------------------------------------------
 
     async def cluster_uid(self) -> str:

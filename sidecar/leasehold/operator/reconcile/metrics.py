@@ -1,13 +1,13 @@
 """The operator's Prometheus metrics.
 
 The election of its replicas has the sidecar's metrics, labelled with the operator's lock. The metrics here concern the
-Locks of the whole cluster. No metric has a Lock as a label: there may be ten thousand. Gauges are read from the
-operator's state at the scrape.
+Locks of the whole cluster. There may be ten thousand, so only those that need attention are named, and of these only a
+hundred. Gauges are read from the operator's state at the scrape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,11 @@ class Gauges:
     active: bool
     etcd_reachable: bool
     mirror_age: float
+    attention: Sequence[tuple[str, str]] = ()
+    """Locks that need attention, and the reason of each: of the condition that says so."""
+
+
+MAX_NAMED_LOCKS: Final = 100
 
 
 class OperatorMetrics:
@@ -112,6 +117,14 @@ class _GaugeCollector(Collector):
             ("mirror_age_seconds", "Time since the mirror of etcd was last known to be current.", now.mirror_age),
         ):
             yield GaugeMetricFamily(f"leasehold_operator_{name}", text, value=float(value))
+        named = GaugeMetricFamily(
+            "leasehold_operator_lock_attention",
+            "1 for a Lock that is not Ready, is Degraded, or has nobody who holds it, by reason; 100 of them at most.",
+            labels=["lock", "reason"],
+        )
+        for lock, reason in now.attention[:MAX_NAMED_LOCKS]:
+            named.add_metric([lock, reason], 1.0)
+        yield named
 
     def describe(self) -> list[Metric]:
         # A registry would otherwise call `collect` at registration, before the operator's state exists.

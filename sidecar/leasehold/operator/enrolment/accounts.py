@@ -1,0 +1,140 @@
+"""The accounts in etcd: read, and changed one action at a time. A cache that follows its own changes.
+
+A complete reading asks for every role of every user, and so finds what somebody changed by hand. A short one asks for
+the names alone: what is missing or new is found at once, at the cost of two calls.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from leasehold.etcd.admin import AdminClient, Permission
+from leasehold.lock.json_fields import json_object
+from leasehold.lock.keys import prefix_end
+from leasehold.operator.enrolment import model as m
+from leasehold.operator.enrolment.names import NAMESPACE_PREFIX, record_key, records_prefix
+
+_PAGE_KEYS: Final = 500
+
+
+class AccountStore:
+    """Reads and changes the accounts that are the operator's to keep; others are not looked at.
+
+    All calls raise EtcdError. After one, what is cached may be behind: read again.
+    """
+
+    def __init__(self, client: AdminClient, setup: m.Setup) -> None:
+        """The client is the caller's to close."""
+        self._client = client
+        self._setup = setup
+        self._own = {m.ROOT, *setup.administrators, setup.operator, setup.shared} if setup.own_etcd else set()
+        self.accounts = m.Accounts()
+
+    async def read(self) -> None:
+        """Read everything."""
+        self.accounts = m.Accounts()
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the names, the records, and what is not known yet of the rest."""
+        known = self.accounts
+        read = m.Accounts(await self._client.auth_enabled(), records=await self._records())
+        for user in filter(self._is_ours, await self._client.users()):
+            roles = known.users.get(user) or await self._client.roles_of(user)
+            if roles is not None:
+                read.users[user] = roles
+        for role in filter(self._is_ours, await self._client.roles()):
+            if role in known.roles:
+                read.roles[role] = known.roles[role]
+            elif (permissions := await self._client.permissions_of(role)) is not None:
+                read.roles[role] = frozenset(map(_access, permissions))
+        self.accounts = read
+
+    def _is_ours(self, name: str) -> bool:
+        return name in self._own or name.startswith(NAMESPACE_PREFIX)
+
+    async def _records(self) -> dict[str, dict[str, m.Enrolled]]:
+        found: dict[str, dict[str, m.Enrolled]] = {}
+        prefix = records_prefix(self._setup.root)
+        key, end = prefix.encode(), prefix_end(prefix)
+        while True:
+            page = await self._client.range(key, end=end, limit=_PAGE_KEYS)
+            for kv in page.kvs:
+                namespace, _, cluster = kv.key.decode(errors="replace").removeprefix(prefix).partition("/")
+                found.setdefault(namespace, {})[cluster] = _decoded(kv.value)
+            if not page.more:
+                return found
+            key = page.kvs[-1].key + b"\0"
+
+    async def act(self, action: m.Action) -> None:
+        """Carry out an action on etcd, and note it. The actions on Secrets are not for here."""
+        match action:
+            case m.AddRole() | m.Permit() | m.Forbid() | m.DeleteRole():
+                await self._change_role(action)
+            case m.AddUser() | m.Grant() | m.Revoke() | m.DeleteUser():
+                await self._change_user(action)
+            case m.PutRecord() | m.DeleteRecord():
+                await self._change_record(action)
+            case m.EnableAuth():
+                await self._client.enable_auth()
+                self.accounts.auth_enabled = True
+            case _:
+                raise TypeError(f"{action} is not an action on etcd")
+
+    async def _change_role(self, action: m.AddRole | m.Permit | m.Forbid | m.DeleteRole) -> None:
+        roles, role = self.accounts.roles, action.role
+        match action:
+            case m.AddRole():
+                await self._client.add_role(role)
+                roles.setdefault(role, frozenset())
+            case m.Permit(access=access):
+                await self._client.permit(role, access.key, access.end)
+                same = {each for each in roles[role] if (each.key, each.end) == (access.key, access.end)}
+                roles[role] = roles[role] - same | {access}
+            case m.Forbid(access=access):
+                await self._client.forbid(role, Permission(access.key, access.end))
+                roles[role] -= {access}
+            case m.DeleteRole():
+                await self._client.delete_role(role)
+                roles.pop(role, None)
+                users = self.accounts.users
+                users.update({user: held - {role} for user, held in users.items() if role in held})  # as etcd does
+
+    async def _change_user(self, action: m.AddUser | m.Grant | m.Revoke | m.DeleteUser) -> None:
+        users, user = self.accounts.users, action.user
+        match action:
+            case m.AddUser():
+                await self._client.add_user(user)
+                users.setdefault(user, frozenset())
+            case m.Grant(role=role):
+                await self._client.grant_role(user, role)
+                users[user] |= {role}
+            case m.Revoke(role=role):
+                await self._client.revoke_role(user, role)
+                users[user] -= {role}
+            case m.DeleteUser():
+                await self._client.delete_user(user)
+                users.pop(user, None)
+
+    async def _change_record(self, action: m.PutRecord | m.DeleteRecord) -> None:
+        records, cluster = self.accounts.records, self._setup.cluster
+        key = record_key(self._setup.root, action.namespace, cluster)
+        if isinstance(action, m.PutRecord):
+            fields = {"user": action.record.user, "authority": action.record.authority}
+            await self._client.put(key, json.dumps(fields).encode())
+            records.setdefault(action.namespace, {})[cluster] = action.record
+        else:
+            await self._client.delete(key)
+            records.get(action.namespace, {}).pop(cluster, None)
+
+
+def _access(permission: Permission) -> m.Access:
+    return m.Access(permission.key, permission.end, permission.read and permission.write)
+
+
+def _decoded(value: bytes) -> m.Enrolled:
+    """A record as it is stored; what is not ours in every detail reads as one of nobody."""
+    fields = json_object(value) or {}
+    user, authority = fields.get("user"), fields.get("authority")
+    return m.Enrolled(user if isinstance(user, str) else "", authority if isinstance(authority, str) else "")

@@ -1,0 +1,251 @@
+"""What the enrolment knows and what it can do, as plain values. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from leasehold.lock.keys import prefix_end
+
+ROOT: str = "root"
+"""The user without whom etcd does not turn authentication on, and the role that may administer. Nobody comes as it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A role's permission on the keys from `key` up to `end`; `complete` if it is to read and to write."""
+
+    key: bytes
+    end: bytes
+    complete: bool = True
+
+    @classmethod
+    def below(cls, prefix: str) -> Access:
+        """To read and write every key with this prefix."""
+        return cls(prefix.encode(), prefix_end(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and its role. If it is `exact`, no other role of the user and no other access of the role may remain."""
+
+    user: str
+    role: str
+    access: frozenset[Access] = frozenset()
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One cluster's record of a namespace: the user it made, and the fingerprint of the authority it issues by."""
+
+    user: str
+    authority: str
+
+
+@dataclass(slots=True)
+class Accounts:
+    """What etcd has: `users` with their roles, `roles` with their access, and by namespace the clusters' records.
+
+    The part that acts keeps it up to date with what it has done.
+    """
+
+    auth_enabled: bool = False
+    users: dict[str, frozenset[str]] = field(default_factory=dict)
+    roles: dict[str, frozenset[Access]] = field(default_factory=dict)
+    records: dict[str, dict[str, Enrolled]] = field(default_factory=dict)
+
+
+class Owner(Enum):
+    """Whose a Secret of our name is: ours, a release's that gave all the same certificate, or somebody else's."""
+
+    OURS = "ours"
+    SHARED = "shared"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFact:
+    """A Secret of our name. `version` is its resourceVersion, `flaw` why it must be written, "" if it is good."""
+
+    owner: Owner
+    uid: str
+    version: str
+    flaw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What does not change while the operator runs.
+
+    `cluster`: its UID. `administrators`: users who get the role root. `operator`: the reconciler's user. `shared`: the
+    user of the certificate that earlier releases gave to all sidecars. With `own_etcd` false, etcd is somebody else's:
+    only namespaces get accounts there, and authentication is not turned on.
+    """
+
+    root: str
+    cluster: str
+    own_etcd: bool = False
+    administrators: tuple[str, ...] = ()
+    operator: str = ""
+    shared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a plan depends on.
+
+    `wanted`: namespaces in use. `unused`: enrolled ones that have been out of use for long enough. `authority`: the
+    fingerprint of the authority, "" while no certificate can be issued. `fresh`: all of `accounts` has just been read.
+    `shared_unused`: nobody has used the shared certificate for long enough.
+    """
+
+    accounts: Accounts
+    secrets: Mapping[str, SecretFact]
+    wanted: frozenset[str]
+    unused: frozenset[str] = frozenset()
+    authority: str = ""
+    fresh: bool = False
+    shared_unused: bool = False
+
+
+# --- what can be done ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AddRole:
+    """Add a role without access."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Give a role this access."""
+
+    role: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Forbid:
+    """Take this access from a role."""
+
+    role: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class AddUser:
+    """Add a user without password."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Give a user a role."""
+
+    user: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Take a role from a user."""
+
+    user: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteUser:
+    """Delete a user; its certificate is worth nothing from then on."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRole:
+    """Delete a role."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnableAuth:
+    """Have etcd ask for a user from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """Note that this cluster has enrolled the namespace."""
+
+    namespace: str
+    record: Enrolled
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRecord:
+    """Delete this cluster's note."""
+
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSecret:
+    """Issue a certificate for the user, into the namespace's Secret. `replaces`: the Secret that is there."""
+
+    namespace: str
+    user: str
+    replaces: SecretFact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSecret:
+    """Delete the namespace's Secret, if it is still this one."""
+
+    namespace: str
+    fact: SecretFact
+
+
+Action = (
+    AddRole
+    | Permit
+    | Forbid
+    | AddUser
+    | Grant
+    | Revoke
+    | DeleteUser
+    | DeleteRole
+    | EnableAuth
+    | PutRecord
+    | DeleteRecord
+    | WriteSecret
+    | DeleteSecret
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Actions in their order, for one namespace, or with `namespace` "" for all. If one fails, the rest is left out."""
+
+    namespace: str
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What only a person can mend, in a sentence; `namespace` "" if it concerns all."""
+
+    namespace: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps in their order, and problems."""
+
+    steps: tuple[Step, ...] = ()
+    problems: tuple[Problem, ...] = ()
