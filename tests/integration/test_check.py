@@ -28,7 +28,14 @@ def check(url: str, *arguments: str) -> tuple[int, Checks]:
     assert done.stderr == ""
     rows = json.loads(done.stdout)["rows"]
     assert all(row["cure"] for row in rows if row["level"] in ("warning", "failed"))
-    return done.returncode, {row["check"]: row for row in rows if row["level"] != "ok"}
+    assert done.returncode == _code(rows)
+    # Slow answers are told as they are, and a busy machine is slow: a test that looks for others does not see them.
+    rows = [row for row in rows if "answers a linearizable read in" not in row["found"]]
+    return _code(rows), {row["check"]: row for row in rows if row["level"] != "ok"}
+
+
+def _code(rows: list[dict[str, Any]]) -> int:
+    return int(any(row["level"] in ("failed", "unknown") for row in rows))
 
 
 @pytest.fixture
@@ -99,8 +106,9 @@ def test_members_that_are_away(cluster_factory: Callable[..., EtcdCluster]) -> N
     assert (code, set(found)) == (0, {"etcd-members"})
     assert third.url in found["etcd-members"]["cure"]
     third.kill()
-    code, found = check(cluster.endpoints)
-    assert (code, set(found)) == (1, {"etcd-member", "etcd-members"})
+    code, found = check(cluster.endpoints)  # if it led, the others may not have elected yet
+    assert code == 1
+    assert {"etcd-member", "etcd-members"} <= set(found)
     assert third.name in found["etcd-members"]["found"]
     second.kill()
     code, found = check(cluster.endpoints)

@@ -25,7 +25,7 @@ from leasehold.lock.names import LockName
 from leasehold.settings.etcd import EtcdConfig
 from leasehold.threads.daemon_thread import run_in_daemon_thread
 
-WHOLE_SECONDS: Final = 8.0
+WHOLE_SECONDS: Final = 7.0
 _QUESTION_SECONDS: Final = 3.0
 _READS: Final = 3
 _LATE: Final = "it did not answer in time"

@@ -40,8 +40,8 @@ class Row:
 
 
 def unasked(section: str, check: str, why: str, cure: str = "", about: str = "") -> Row:
-    """A row for what could not be asked, and why."""
-    return Row(section, check, Level.UNKNOWN, f"could not be asked: {why.rstrip('.')}", cure, about)
+    """A row for what could not be asked, and why. It is about what `check` names unless `about` says more."""
+    return Row(section, check, Level.UNKNOWN, f"could not be asked: {why.rstrip('.')}", cure, about or check)
 
 
 def exit_code(rows: Iterable[Row]) -> int:

@@ -23,7 +23,7 @@ from leasehold.lock.keys import DEFAULT_ROOT
 from leasehold.lock.names import LockName
 
 _PAUSE_SECONDS: Final = 2.0
-_WHOLE_SECONDS: Final = 9.5
+_WHOLE_SECONDS: Final = 7.5
 """The rest of the ten that are promised is for the start."""
 
 

@@ -24,8 +24,8 @@ from leasehold.kube.api import locks_path
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.parallel import LATE, ask_all
 
-WHOLE_SECONDS: Final = 9.0
-_FIRST_SECONDS: Final = 5.0
+WHOLE_SECONDS: Final = 7.0
+_FIRST_SECONDS: Final = 4.0
 """For the lists; what is asked because of them has the rest."""
 _MOST_SIDECARS: Final = 50
 _OURS: Final = "app.kubernetes.io/name=leasehold"
