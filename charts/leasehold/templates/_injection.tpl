@@ -46,8 +46,8 @@ webhook
   "pullPolicy" $root.Values.sidecar.image.pullPolicy
   "etcd" (uniq $urls)
   "etcdSecret" (include "leasehold.etcdSecret" $root)
-  "serverTlsOnly" (empty (include "leasehold.etcdMutual" $root))
-  "etcdUser" ($root.Values.etcd.auth.user | default "")
+  "serverTlsOnly" (not (or (include "leasehold.enrols" $root) (include "leasehold.etcdMutual" $root)))
+  "etcdUser" (include "leasehold.sidecarUser" $root)
   "passwordSecret" ($root.Values.etcd.auth.secretName | default "")
   "root" $root.Values.etcd.root
   "requireLockByDefault" $root.Values.injector.requireLock
