@@ -41,6 +41,14 @@ def installed(first: FirstSteps) -> Installation:
     return first.installation
 
 
+@pytest.fixture(params=["policy", "webhook"], scope="session")
+def mode(request: pytest.FixtureRequest, installed: Installation) -> str:
+    """What injects, for the tests of injection: all in one mode, then all in the other."""
+    chosen: str = request.param
+    installed.switch(chosen)
+    return chosen
+
+
 @pytest.fixture
 def cluster(installed: Installation) -> Cluster:
     """The cluster on which Leasehold is installed."""
