@@ -3,8 +3,9 @@
 It makes a virtual environment for each supported Python that the machine has (.venv for the main one,
 .venvs/3.12 and so on for the others; kept while pyproject.toml stays the same), builds the servers that the
 tests run against, and then runs the linters, the types, the import contracts, and side by side all tests on the
-main interpreter, and the unit and simulation tests on the others. Each build and each step says how long it took, each
-pytest run which ten tests took longest. `--quick` runs the unit tests on the main interpreter alone.
+main interpreter, and the unit and simulation tests on the others; and some once more under -OO, as the image runs.
+Each build and each step says how long it took, each pytest run which ten tests took longest. `--quick` runs the unit
+tests on the main interpreter alone.
 
 The exit code is 0 when everything passed. Only the standard library is used here, since nothing is installed
 yet.
@@ -34,6 +35,21 @@ _COMPUTES = {_SCHEDULES, _PLANTED_BUGS}
 _STARVED = ["--timeout", "7200"]
 """Seconds: a few of work, at a hundredth of a processor, are not yet a hang."""
 _PYTEST = ["-m", "pytest", "-q", "--durations", "10"]
+
+
+def _unit_tests(kind: str) -> "list[Path]":
+    return sorted((_ROOT / "tests" / "unit").glob(f"test_{kind}*.py"))
+
+
+_AS_IN_THE_IMAGE = {"PYTHONOPTIMIZE": "2"}
+"""As -OO, and every sidecar that a test starts inherits it. Asserts in tests still count: pytest rewrites them."""
+_OPTIMISED = [
+    *(str(file.relative_to(_ROOT)) for kind in ("guarantee", "election", "record") for file in _unit_tests(kind)),
+    "tests/unit/test_lease.py",
+    "tests/interop/test_etcdctl.py",
+    "tests/integration/test_run_app.py",
+]
+_NO_WARNING = ["-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning"]
 _FEWER = {"SIMULATION_SCHEDULES": "1000"}  # the main interpreter runs all schedules, and the planted bugs
 
 
@@ -149,7 +165,9 @@ def _main_streams(python: Path) -> "list[Stream]":
     chosen = [path for paths in _STREAMS.values() for path in paths]
     rest = ["tests", *(f"--ignore={path}" for path in chosen)]
     streams = {**_STREAMS, "sidecars and all else": rest}
-    return [Stream(name, [_pytest(f"tests: {name}", python, *words)], _ROOT) for name, words in streams.items()]
+    made = [Stream(name, [_pytest(f"tests: {name}", python, *words)], _ROOT) for name, words in streams.items()]
+    optimised = _pytest("tests under -OO", python, *_OPTIMISED, *_NO_WARNING, env=_AS_IN_THE_IMAGE)
+    return [*made, Stream("under -OO", [optimised], _ROOT)]
 
 
 def _pytest(name: str, python: Path, *words: str, env: "dict[str, str] | None" = None) -> Command:

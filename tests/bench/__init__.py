@@ -12,6 +12,7 @@ crowd     what etcd spends on idle candidates, in pairs and in one long queue
 traffic   what the members of a queue ask of etcd, counted by etcd
 load      `/leader` under 500 requests a second, and whether keep-alives suffer
 ui        the page with ten thousand locks in a browser, and what fifty browsers cost its process
+admission how long the API server takes to create a pod that is injected, by the policy and by the webhook
 operator  the operator with thousands of Locks on a real API server: cold start, idleness, changes, takeover
 
 machine.py           what it is measured on

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import cluster, crash, crowd, handover, idle, load, machine, operators, start, traffic, ui
+from tests.bench import admission, cluster, crash, crowd, handover, idle, load, machine, operators, start, traffic, ui
 from tests.bench.processes import as_installed
 from tests.bench.samples import Table, say
 from tests.bench.scale import QUICK, Bench, Scale
@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "load": load.run,
     "operator": operators.run,
     "ui": ui.run,
+    "admission": admission.run,
     "cluster": cluster.run,
 }
 

@@ -43,7 +43,7 @@ def run(bench: Bench) -> list[Table]:
         run_helm("dependency", "build", CHARTS / "singleton")
         installation = Installation(cluster)
         own = cluster.make_namespace()
-        installation.install()
+        installation.install(**{"injector.mode": "webhook"})
         return [
             _updates(cluster, own, bench.scale.updates),
             _label(cluster, own, bench.scale.labels),

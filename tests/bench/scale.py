@@ -36,6 +36,7 @@ class Scale:
     ui_loads: int = 10
     ui_failovers: int = 20
     ui_seconds: float = 30.0
+    pods: int = 2000
     updates: int = 20
     labels: int = 20
     injected_seconds: float = 20.0
@@ -63,6 +64,7 @@ QUICK = Scale(
     ui_loads=1,
     ui_failovers=1,
     ui_seconds=1.0,
+    pods=20,
     updates=1,
     labels=1,
     injected_seconds=0.2,

@@ -23,6 +23,7 @@ TITLES = {
     "load": "### Keep-alives under that load",
     "operator": "### The operator's cold start",
     "ui": "### The page's process",
+    "admission": "### Creation of a pod",
     "cluster": "### Rolling updates on a real node",
 }
 

@@ -117,7 +117,7 @@ def all_there(api: ControlPlane) -> bool:
 
 def test_upgrades_keep_certificates(api: ControlPlane, helm: Callable[..., str]) -> None:
     """They are made once, with the rights that the chart gives; no upgrade and no rollback changes one."""
-    own = values(**OWN)
+    own = values(**OWN, **{"injector.mode": "webhook"})
     helm("install", "leasehold", LEASEHOLD, *own)
     assert set(map(str, contents(api).values())) == {"{}"}
     keep_certificates(api)

@@ -80,6 +80,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**OWN, "operator.replicas": 0}, "minimum: got 0, want 1"),
     ({**OWN, "operator.ttl": 2}, "minimum: got 2, want 3"),
     ({**OWN, "operator.resources.limits.memory": "lots"}, "'anyOf' failed"),
+    ({**OWN, "injector.mode": "cel"}, "value must be one of 'auto', 'webhook', 'policy'"),
+    ({**OWN, "injector.mode": None}, "missing property 'mode'"),
     ({**OWN, "injector.requirelock": True}, "additional properties 'requirelock' not allowed"),
     ({**OWN, "image.repository": "https://registry.example/leasehold"}, "does not match pattern"),
     ({**OWN, "image.digest": "sha256:0"}, "does not match pattern"),
@@ -143,6 +145,25 @@ def test_no_part_of_the_values_is_open(chart: str) -> None:
             check(each, f"{path}.{name}")
 
     check(schema, chart)
+
+
+@pytest.mark.parametrize(
+    ("mode", "served", "kind"),
+    [
+        ("auto", False, "MutatingWebhookConfiguration"),
+        ("auto", True, "MutatingAdmissionPolicy"),
+        ("webhook", True, "MutatingWebhookConfiguration"),
+        ("policy", False, "MutatingAdmissionPolicy"),
+    ],
+)
+def test_what_injects(mode: str, served: bool, kind: str) -> None:
+    """By what the API server serves, unless the values say it; and only one of the two."""
+    words = ["--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"] if served else []
+    everything = objects(render(LEASEHOLD, *values(**OWN, **{"injector.mode": mode}), *words))
+    assert next(each["kind"] for each in everything if each["kind"].startswith("Mutating")) == kind
+    assert len({each["kind"].removesuffix("Binding") for each in everything if each["kind"].startswith("Mut")}) == 1
+    names = {each["metadata"]["name"] for each in everything if not each["kind"].startswith("Mutating")}
+    assert any("injector" in name for name in names) == (kind == "MutatingWebhookConfiguration")
 
 
 def test_old_kubernetes_is_refused() -> None:

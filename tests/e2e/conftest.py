@@ -36,9 +36,17 @@ def first(bare: Cluster) -> FirstSteps:
 
 @pytest.fixture(scope="session")
 def installed(first: FirstSteps) -> Installation:
-    """The chart on that cluster, with one member of its own etcd."""
-    first.installation.upgrade()
+    """The chart on that cluster, with one member of its own etcd, and the page."""
+    first.installation.upgrade(**{"ui.enabled": True})
     return first.installation
+
+
+@pytest.fixture(params=["policy", "webhook"], scope="session")
+def mode(request: pytest.FixtureRequest, installed: Installation) -> str:
+    """What injects, for the tests of injection: all in one mode, then all in the other."""
+    chosen: str = request.param
+    installed.switch(chosen)
+    return chosen
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ class Installation:
         self.cluster = cluster
         self.namespace = namespace
         self.release = release
+        self.mode = "policy"
+        """What injects: by default what the API server can do itself."""
         self._volumes: list[str] = []
 
     def install(self, **values: Any) -> str:
@@ -56,6 +58,12 @@ class Installation:
     def upgrade(self, **values: Any) -> str:
         """Upgrade it to the chart as it is now, with these values."""
         return self._helm("upgrade", values)
+
+    def switch(self, mode: str) -> None:
+        """Have pods injected in that mode. The first upgrade adds it, the second takes the other one away."""
+        for _ in range(2 if mode != self.mode else 0):
+            self.upgrade(**{"injector.mode": mode})
+        self.mode = mode
 
     def _helm(self, verb: str, values: Mapping[str, Any], *, wait: bool = True) -> str:
         flags = [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]

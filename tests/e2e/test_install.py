@@ -1,6 +1,7 @@
 """From nothing to a leader: the chart is installed, a Lock declared, and exactly one pod works."""
 
 import base64
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ from tests.e2e.first_steps import FirstSteps
 from tests.e2e.installation import CLIENT, Installation, common_name, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
-from tests.servers import wait_for
+from tests.servers import Process, program, wait_for
+from tests.support.sidecars import request
 
 Make = Callable[..., Workload]
 
@@ -93,6 +95,20 @@ def test_helm_test(installed: Installation) -> None:
     printed = installed.test()
     assert "was declared, and is held with token" in printed, printed
     wait_for(lambda: installed.cluster.get("locks", "leasehold-test", installed.namespace) is None, "the Lock to go")
+
+
+def test_page_through_a_forwarded_port(workload: Make, installed: Installation) -> None:
+    """`kubectl leasehold ui` forwards a port to the page's pod, whose loopback has it; it shows the workload's lock."""
+    one = workload()
+    one.install()
+    (name,) = one.wait_ready()
+    kubectl = program("kubectl")
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(kubectl.parent), "/usr/bin", "/bin"))
+    env = {"PATH": path, "KUBECONFIG": str(installed.cluster.kubeconfig())}
+    with Process([kubectl, "leasehold", "ui", "--no-open"], name="kubectl-ui", env=env, lines=True) as plugin:
+        url = plugin.read_line().partition(" at ")[2].partition(" ")[0]
+        lock = f"{url}lock?name={one.namespace}/{one.name}"
+        wait_for(lambda: f'"identity": "{name}"' in request("GET", lock)[1], "the page to show who leads")
 
 
 def test_one_pod_is_ready_and_routed_to(workload: Make, cluster: Cluster) -> None:

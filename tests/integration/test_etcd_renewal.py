@@ -33,7 +33,7 @@ LEADERS = 50
 
 
 def client_of(server: EtcdServer, files: Certificate) -> EtcdClient:
-    return EtcdClient([server.url], clock=now, tls=TLSFiles(files.ca, files.cert, files.key))
+    return EtcdClient([server.url], clock=now, tls=TLSFiles(files.ca, files.cert, files.key), timeout=30)
 
 
 @pytest.fixture

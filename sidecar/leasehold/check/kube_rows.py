@@ -93,7 +93,12 @@ def _canary(facts: KubeFacts, now: datetime) -> Iterator[Row]:
 
 def _injector(facts: KubeFacts, deployments: Objects, now: datetime) -> Iterator[Row]:
     if not _of(deployments, "injector"):
-        yield Row(SECTION, "injector", Level.OK, "there is no injector: pods bring their sidecars themselves")
+        yield Row(
+            SECTION,
+            "injector",
+            Level.OK,
+            "no injector runs: the API server gives pods their sidecars, or they bring them",
+        )
         return
     yield _part(deployments, "injector")
     if isinstance(facts.webhooks, str):

@@ -125,7 +125,7 @@ class Wait:
             raise _NotYet(f"{self._url} does not answer as a Leasehold sidecar does") from None
         if status == http.client.OK and leading is True and isinstance(token, int):
             return token
-        raise _NotYet(f"{leader!r} leads" if leader else "nobody is known to lead")
+        raise _NotYet(f"{leader!r} leads" if leader else str(fields.get("reason") or "nobody is known to lead"))
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._host, self._port, timeout=_positive(timeout))

@@ -139,7 +139,8 @@ def _lock(given: Mapping[str, str], namespace: str) -> LockName:
     try:
         return LockName(namespace, name)
     except ValueError as error:
-        raise RequestRefused(f"{PREFIX}lock is {_cut(name)}: {error}") from None
+        sentence = str(error).replace(repr(name), _cut(name))
+        raise RequestRefused(f"{PREFIX}lock is {_cut(name)}: {sentence}") from None
 
 
 def _value(given: Mapping[str, str], name: str, read: Callable[[str], T], default: T) -> T:

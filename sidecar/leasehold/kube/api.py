@@ -41,6 +41,8 @@ INJECT_LABEL: Final = f"{PREFIX}inject"
 """A pod with this label set to `true` gets its sidecar from the injector."""
 INJECTED: Final = f"{PREFIX}injected"
 """Annotation set by the injector: the injector's version."""
+REFUSED: Final = f"{PREFIX}refused"
+"""Annotation that never lasts: one admission policy tells another by it why a pod is refused."""
 OPT_IN_LABEL: Final = f"{PREFIX}injection"
 """A namespace with this label set to `enabled` has opted in to injection."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 from leasehold.kube.api import KUBECTL_NAMES
@@ -99,6 +99,12 @@ WATCH: Final = Flag(("-w", "--watch"), "", "print it again when it has changed, 
 FOR: Final = Flag(("--for",), "STATE", "held, free or holder=IDENTITY (default: held)", values.goal, "held", "goals")
 YES: Final = Flag(("-y", "--yes"), "", "do not ask for confirmation", default=False)
 
+PAGE_NAMESPACE: Final = replace(NAMESPACE, help="the namespace that Leasehold is installed in (default: look in all)")
+PORT: Final = Flag(
+    ("--port",), "PORT", "port of this machine to serve the page on (default: any free one)", values.port, 0
+)
+NO_OPEN: Final = Flag(("--no-open",), "", "print the page's address, and open no browser", default=False)
+
 CLUSTER: Final = (NAMESPACE, CONTEXT, KUBECONFIG, REQUEST_TIMEOUT, OUTPUT)
 _ETCD_OPTIONS: Final = (*shared.ETCD_GROUP.options, shared.ROOT)
 
@@ -154,6 +160,14 @@ COMMANDS: Final = (
         (FOR, TIMEOUT, *CLUSTER),
     ),
     Command(
+        "ui",
+        "open the page of all locks, live, until Ctrl-C",
+        "",
+        (PORT, NO_OPEN, PAGE_NAMESPACE, CONTEXT, KUBECONFIG, REQUEST_TIMEOUT),
+        "Forwards a port of this machine to the page in the cluster, which the chart has with ui.enabled=true. Needs "
+        "the rights to list pods and to create pods/portforward there.",
+    ),
+    Command(
         "check",
         "what is wrong on the cluster or with one Lock, why, and what to do",
         "[NAME]",
@@ -184,6 +198,8 @@ class Arguments:
     yes: bool = False
     watch: bool = False
     shell: str = ""
+    port: int = 0
+    no_open: bool = False
     etcd: EtcdConfig | None = None
     root: str = ""
     """The root of the keys in etcd; empty if it was not given."""

@@ -19,6 +19,7 @@ from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import LockView, items, named, text, who_holds
 from leasehold.kubectl.times import age
+from leasehold.kubectl.ui import show_page
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
 from leasehold.terminal import one_line
@@ -276,4 +277,5 @@ FUNCTIONS: Final[dict[str, Callable[[Cluster, Arguments], int]]] = {
     "resume": resume,
     "revoke": revoke,
     "wait": wait,
+    "ui": show_page,
 }

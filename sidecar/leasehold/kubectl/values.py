@@ -8,6 +8,7 @@ from leasehold.kubectl.times import parse_duration
 from leasehold.lock.names import MAX_IDENTITY, LockName, sanitise
 from leasehold.lock.spec import MAX_LEASE
 
+MAX_PORT: Final = 65535
 WEEK_SECONDS: Final = 7 * 86400.0
 
 
@@ -62,3 +63,10 @@ def timeout(given: str) -> float:
     """Seconds to wait; a negative duration is a week, as with kubectl wait."""
     seconds = parse_duration(given)
     return seconds if seconds >= 0 else WEEK_SECONDS
+
+
+def port(given: str) -> int:
+    """A port of this machine; 0 is any free one."""
+    if not (given.isascii() and given.isdigit() and int(given) <= MAX_PORT):
+        raise ValueError(f"use a port from 0 to {MAX_PORT}; 0 is any free one")
+    return int(given)

@@ -48,7 +48,7 @@ def _is_unseen(holder: Mapping[str, Any], terms: Sequence[Mapping[str, Any]], fa
     """Whether this holder of the status is gone, and ended while no operator looked on."""
     token = holder.get("fencingToken")
     queued = any(one.create_revision == token for one in facts.situation.stored.queue)
-    return facts.situation.memory.tokens is None and not queued and not _has(terms, token)
+    return not queued and not _has(terms, token)
 
 
 def _unseen(holder: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
