@@ -10,6 +10,7 @@ from tests.e2e.installation import CHARTS, Installation, ready
 from tests.servers import wait_for
 
 _EXAMPLE: Final = CHARTS.parent / "manifests" / "examples" / "hello.yaml"
+_NAMESPACE: Final = "default"
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,18 @@ class FirstSteps:
 
     @classmethod
     def take(cls, cluster: Cluster) -> Self:
-        """Install the chart, then the example beside it, and wait until its pod is Ready."""
+        """Install the chart, then the example where nothing is prepared for it, and wait until its pod is Ready."""
         installation, began = Installation(cluster), time.monotonic()
         notes = installation.install_as_documented()
         example = _EXAMPLE.read_text().replace("registry.example/leasehold:0.1.0", images.SIDECAR)
-        cluster.kubectl("apply", f"--namespace={installation.namespace}", "-f", "-", stdin=example)
+        cluster.kubectl("apply", f"--namespace={_NAMESPACE}", "-f", "-", stdin=example)
         found: list[Object] = []
 
         def one_is_ready() -> bool:
-            found[:] = cluster.list("pods", installation.namespace, labels="app=hello")
+            found[:] = cluster.list("pods", _NAMESPACE, labels="app=hello")
             return len(found) == 1 and ready(found[0])
 
         wait_for(one_is_ready, "the example's pod to be Ready", PATIENCE)
         seconds = time.monotonic() - began
-        cluster.kubectl("delete", f"--namespace={installation.namespace}", "--wait=false", "-f", "-", stdin=example)
+        cluster.kubectl("delete", f"--namespace={_NAMESPACE}", "--wait=false", "-f", "-", stdin=example)
         return cls(installation, notes, found[0], seconds)
