@@ -24,8 +24,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, TextIO, cast
 
+from leasehold.base.threads.background_stream import BackgroundStream
 from leasehold.settings.config import LogConfig
-from leasehold.threads.background_stream import BackgroundStream
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 

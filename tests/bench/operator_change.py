@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Keys, prefix_end

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused, WatchLost
 from tests.servers import EtcdServer

@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.model import Compare, Delete, DeleteAnswer, Get, Put, RangeAnswer, SortBy

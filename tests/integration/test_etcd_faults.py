@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
 from leasehold.etcd.model import Put

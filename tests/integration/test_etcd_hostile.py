@@ -20,7 +20,7 @@ import h2.exceptions
 import h2.settings
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, WatchLost
 from leasehold.etcd.rpc_pb2 import LeaseKeepAliveResponse, RangeResponse, ResponseHeader, WatchResponse

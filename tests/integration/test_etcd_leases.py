@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
 from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for

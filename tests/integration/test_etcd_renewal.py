@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from leasehold.base.clock import now
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
-from leasehold.clock import now
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd import rotation

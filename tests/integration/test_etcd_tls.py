@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, Refused
 from leasehold.etcd.tls import TLSFiles

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd import watch as watch_module
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, WatchLost

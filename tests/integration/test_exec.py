@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.clock import now as clock
+from leasehold.base.clock import now as clock
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, wait_for

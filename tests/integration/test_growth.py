@@ -10,7 +10,7 @@ WARM_UP, CALLS, GROWTH_MIB = 4_000, 20_000, 0.3
 
 PROGRAM = """
 import asyncio, gc, sys
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Compare, Get
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from leasehold.run.work_end import DOUBT_SECONDS, ENDING
-from leasehold.settings import flags
+from leasehold.settings import commands
 from tests.servers import CertificateAuthority, EtcdServer, reserve_port, wait_for
 from tests.support.http_asker import ask
 from tests.support.run_bench import App, Bench, Way
@@ -357,7 +357,7 @@ def test_setting(
 
 
 def test_every_setting_has_a_case() -> None:
-    given = {option.flag for group in flags.RUN for option in group.options}
+    given = {option.flag for group in commands.RUN for option in group.options}
     assert given == {name for names in CASES for name in names}
 
 

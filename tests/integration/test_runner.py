@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner

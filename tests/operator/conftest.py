@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.kube.api import CANARY
 from tests.cluster import ControlPlane

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from leasehold.base.clock import now
 from leasehold.candidate import runner
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
-from leasehold.clock import now
 from leasehold.election import events as ev
 from leasehold.election import yielding
 from leasehold.election.election import ElectionConfig

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from leasehold.base.clock import now
 from leasehold.candidate import lock_reading
-from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import Compare, Op, Put, RangeAnswer

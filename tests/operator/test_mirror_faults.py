@@ -6,8 +6,8 @@ from itertools import groupby
 
 import pytest
 
+from leasehold.base.clock import now
 from leasehold.candidate import lock_reading
-from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import RangeAnswer

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.kube.access import Access
 from leasehold.kube.api import LEADER_LABEL, LEADER_OF
 from leasehold.kube.call import KubeCall

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from leasehold.base.clock import now
 from leasehold.candidate.etcd_store import entry_of
-from leasehold.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
 from leasehold.etcd.model import KeyValue

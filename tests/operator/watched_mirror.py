@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Key, KeyValue, WatchBatch
 from leasehold.etcd.watch import Watcher

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.etcd_store import EtcdStore as RealStore
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev

@@ -13,7 +13,7 @@ import yaml
 from leasehold.injector import config as injector
 from leasehold.kubectl import arguments as plugin
 from leasehold.operator import config as operator
-from leasehold.settings import enrolment, flags
+from leasehold.settings import commands, enrolment
 from leasehold.settings.options import Group, Option
 from leasehold.ui import config as ui
 from tests.support import chart_values
@@ -104,12 +104,12 @@ def _values(chart: str) -> str:
 
 
 TABLES: Final[Mapping[str, Callable[[], str]]] = {
-    "settings of run": lambda: _settings_by_group(flags.RUN),
-    "settings of exec": lambda: _settings(flags.EXEC, flags.RUN),
-    "settings of the operator": lambda: _settings(operator.GROUPS, flags.RUN, [enrolment.GROUP]),
+    "settings of run": lambda: _settings_by_group(commands.RUN),
+    "settings of exec": lambda: _settings(commands.EXEC, commands.RUN),
+    "settings of the operator": lambda: _settings(operator.GROUPS, commands.RUN, [enrolment.GROUP]),
     "settings of the enrolment": lambda: _settings([enrolment.GROUP]),
-    "settings of the injector": lambda: _settings(injector.GROUPS, flags.RUN, operator.GROUPS),
-    "settings of the page": lambda: _settings(ui.GROUPS, flags.RUN),
+    "settings of the injector": lambda: _settings(injector.GROUPS, commands.RUN, operator.GROUPS),
+    "settings of the page": lambda: _settings(ui.GROUPS, commands.RUN),
     "commands of the plugin": _plugin,
     "fields of spec": _spec,
     "fields of status": _status,

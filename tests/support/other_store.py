@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.store import Question
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.model import Put
 from leasehold.lock.keys import Keys

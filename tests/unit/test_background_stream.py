@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.threads.background_stream import MAX_WAITING_BYTES, BackgroundStream
+from leasehold.base.threads.background_stream import MAX_WAITING_BYTES, BackgroundStream
 from tests.support.paused_log import PausedLog
 
 LINES = 5000

@@ -2,7 +2,7 @@
 
 import random
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 
 
 def test_pauses_double_up_to_the_longest() -> None:

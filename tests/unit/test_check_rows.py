@@ -73,7 +73,7 @@ def test_every_check_is_documented() -> None:
         name for row in re.findall(r"^\| (`[a-z-]+`.*?) \|", page, re.MULTILINE) for name in re.findall("`(.*?)`", row)
     }
     folder = Path(rows.__file__).parent
-    calls = re.compile(r"(?:Row|unasked|certificate_row)\(\s*[A-Z]+, \"([a-z-]+)\"")
+    calls = re.compile(r"(?:Row|unasked|certificate_row)\(\s*[A-Z]+,\s*\"([a-z-]+)\"")
     assert told == {name for path in folder.glob("*_rows.py") for name in calls.findall(path.read_text())}
 
 

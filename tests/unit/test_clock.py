@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from leasehold import clock
+from leasehold.base import clock
 
 
 def test_it_never_goes_back() -> None:

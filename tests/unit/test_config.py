@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from leasehold.exec.stop_schedule import can_start
 from leasehold.lock.names import LockName
-from leasehold.settings import flags
+from leasehold.settings import commands
 from leasehold.settings.config import (
     Address,
     Config,
@@ -102,7 +102,7 @@ def test_each_flag_is_taken(tmp_path: Path) -> None:
     assert config.etcd.endpoints == ("http://a:2379", "http://[::1]:1")
 
 
-@pytest.mark.parametrize("option", flags.ALL, ids=lambda option: option.flag)
+@pytest.mark.parametrize("option", commands.ALL, ids=lambda option: option.flag)
 def test_no_variable_looks_like_a_service_variable(option: Option[object]) -> None:
     """A Service named `leasehold…` makes Kubernetes set variables that end so; none may be taken for a setting."""
     assert option.variable == "LEASEHOLD_" + option.flag[2:].upper().replace("-", "_")
@@ -372,7 +372,7 @@ def test_a_drift_that_leaves_no_time_to_stop() -> None:
         exec_config([*LOCK, "--ttl", "3", "--max-drift", "0.4", "--", "true"], {})
 
 
-@given(st.text(max_size=40), st.sampled_from([option for option in flags.ALL if not option.switch]))
+@given(st.text(max_size=40), st.sampled_from([option for option in commands.ALL if not option.switch]))
 def test_any_text_is_a_value_or_a_sentence(text: str, option: Option[object]) -> None:
     """Whatever is typed, nothing but ConfigError comes of it, and each sentence is one line."""
     said: tuple[str, ...] = ()

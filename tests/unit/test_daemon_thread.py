@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from leasehold.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 
 
 async def test_the_result_and_the_error_come_back() -> None:
@@ -41,7 +41,7 @@ async def test_no_thread_left_is_an_os_error(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_hung_call_does_not_hold_up_the_end() -> None:
     code = (
-        "import asyncio, threading; from leasehold.threads.daemon_thread import run_in_daemon_thread\n"
+        "import asyncio, threading; from leasehold.base.threads.daemon_thread import run_in_daemon_thread\n"
         "async def main(): run_in_daemon_thread(threading.Event().wait, 'hung')\n"
         "asyncio.run(main())"
     )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.base.threads.resolver import Address
 from leasehold.etcd.endpoints import (
     LONGEST_PAUSE_SECONDS,
     LONGEST_UNFIT_PAUSE_SECONDS,
@@ -15,7 +16,6 @@ from leasehold.etcd.endpoints import (
     parse_endpoints,
 )
 from leasehold.etcd.errors import BadSetting
-from leasehold.threads.resolver import Address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.etcd_store import EtcdStore, declared_of, entry_of, known_bug_of
 from leasehold.candidate.store import timeout_for
 from leasehold.election import commands as cmd

@@ -7,7 +7,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
-from leasehold.clock import now
+from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import BadSetting
 from leasehold.etcd.tls import TLSFiles

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.clock import now as clock
+from leasehold.base.clock import now as clock
 from leasehold.exec import guardian_link
 from leasehold.exec.stop_schedule import StopSchedule
 from tests.servers import wait_for
@@ -419,7 +419,7 @@ def test_it_imports_next_to_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("leasehold")}
     few = ("boot_timer", "guardian", "guardian_process", "job_control", "process_tree", "stop_schedule", "kill_tree")
-    assert ours == {"leasehold", "leasehold.clock", "leasehold.exec", *(f"leasehold.exec.{name}" for name in few)}
+    assert ours == {"leasehold", "leasehold.base.clock", "leasehold.exec", *(f"leasehold.exec.{name}" for name in few)}
     assert not {"asyncio", "logging", "socket", "subprocess", "threading"} & set(done.stdout.split())
 
 

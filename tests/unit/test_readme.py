@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
 from leasehold.cli import main

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from leasehold import records
+from leasehold.base import records
 
 SOURCE = """
 from __future__ import annotations
@@ -191,7 +191,7 @@ def test_mistakes_are_noticed(body: str, word: str) -> None:
 def test_they_take_no_inspect() -> None:
     """What they are for: neither `dataclasses` nor `inspect` is loaded to make, compare, show or replace them."""
     program = (
-        "import sys\nfrom leasehold.records import dataclass, fields, replace\n"
+        "import sys\nfrom leasehold.base.records import dataclass, fields, replace\n"
         "@dataclass(frozen=True, slots=True)\nclass A:\n    a: int\n"
         "assert repr(replace(A(1), a=2)) == 'A(a=2)' and fields(A)[0].name == 'a'\n"
         "print({'dataclasses', 'inspect'} & set(sys.modules))"

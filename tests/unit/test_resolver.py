@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from leasehold.base.threads import resolver
+from leasehold.base.threads.resolver import Address, Resolver
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import NotSent
-from leasehold.threads import resolver
-from leasehold.threads.resolver import Address, Resolver
 
 LOCAL = Address("127.0.0.1", socket.AF_INET)
 
@@ -83,7 +83,7 @@ async def test_a_lookup_without_a_thread_can_be_retried(monkeypatch: pytest.Monk
 def test_a_process_ends_while_its_resolver_hangs() -> None:
     script = """
 import asyncio, socket, time
-from leasehold.threads.resolver import Resolver
+from leasehold.base.threads.resolver import Resolver
 socket.getaddrinfo = lambda *a, **k: time.sleep(600)
 async def main():
     try:

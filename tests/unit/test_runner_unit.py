@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate import runner
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.metrics import Observer

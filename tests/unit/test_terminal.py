@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leasehold.terminal import aligned, one_line, printable
+from leasehold.base.terminal import aligned, one_line, printable
 
 
 def test_nothing_moves_the_cursor_or_turns_the_text() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from leasehold.base.clock import now as clock
 from leasehold.cli import wait
-from leasehold.clock import now as clock
 
 LEADING = {"leading": True, "token": 7, "leader": "me"}
 Serve = Callable[[Callable[[str], bytes | None]], str]

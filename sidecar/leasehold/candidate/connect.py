@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TypeVar
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import BadSetting
 from leasehold.etcd.tls import TLSFiles

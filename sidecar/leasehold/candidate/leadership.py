@@ -15,10 +15,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from leasehold.base.records import dataclass, replace
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Snapshot, State
-from leasehold.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from leasehold.base.records import dataclass, replace
 from leasehold.candidate.etcd_store import entry_of
 from leasehold.etcd.model import KeyValue
 from leasehold.lock.keys import locks_prefix
@@ -19,7 +20,6 @@ from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import StoredLock, StoredSpec
-from leasehold.records import dataclass, replace
 
 _MAX_SHARED_STRINGS: Final = 100_000
 

@@ -6,12 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from leasehold.base.terminal import aligned, printable
 from leasehold.candidate.listing import Listing
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import StoredLock, holds
-from leasehold.terminal import aligned, printable
 
 _COLUMNS: Final = ("LOCK", "HELD BY", "TOKEN", "WAITING", "DECLARED")
 

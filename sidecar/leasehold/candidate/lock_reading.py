@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.candidate.listing import Listing
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import WatchLost
 from leasehold.lock.keys import locks_prefix, prefix_end
 from leasehold.lock.names import LockName
-from leasehold.records import dataclass
 
 PAGE_KEYS: Final = 500
 """Keys per request of a reading: etcd answers it in milliseconds and serves others in between."""

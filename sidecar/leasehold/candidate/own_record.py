@@ -8,13 +8,13 @@ sees its own record change, as it does when a process takes up the term of the o
 
 from __future__ import annotations
 
+from leasehold.base.records import replace
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import Compare, KeyValue, Put
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import sanitise
 from leasehold.lock.record import Record
-from leasehold.records import replace
 
 
 class OwnRecord:

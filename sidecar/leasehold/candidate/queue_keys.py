@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
+from leasehold.base.records import dataclass
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.queue_status import QueueUnreadable
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import Compare, Delete
 from leasehold.lock.keys import locks_prefix, prefix_end
-from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
 T = TypeVar("T")

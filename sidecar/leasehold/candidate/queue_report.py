@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from leasehold.base.terminal import aligned, printable
 from leasehold.candidate.queue_status import Candidate, Queue
 from leasehold.lock.spec import DEFAULT_TTL
-from leasehold.terminal import aligned, printable
 
 
 def as_json(queue: Queue) -> str:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.listing import Listing
@@ -24,7 +25,6 @@ from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import holds
-from leasehold.records import dataclass
 from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16

@@ -17,9 +17,9 @@ from functools import cache, partial
 from operator import attrgetter
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
+from leasehold.base.records import MISSING, fields, is_dataclass
 from leasehold.election.commands import Command
 from leasehold.election.events import Event
-from leasehold.records import MISSING, fields, is_dataclass
 
 EVENTS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Event)}
 COMMANDS: Final[dict[str, type]] = {kind.__name__: kind for kind in get_args(Command)}

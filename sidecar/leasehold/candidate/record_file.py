@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.threads.without_signals import start_without_signals
 from leasehold.candidate.new_file import replace
 from leasehold.candidate.recorder import Recorder, Recording
-from leasehold.threads.without_signals import start_without_signals
 
 _log = logging.getLogger("leasehold.record_file")
 

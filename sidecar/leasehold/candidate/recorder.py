@@ -30,13 +30,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from leasehold import __version__
+from leasehold.base.records import dataclass
 from leasehold.candidate.record_codec import dumps, encode, encode_changes, values_of
 from leasehold.candidate.record_state import state_of
 from leasehold.election.commands import Command, Note
 from leasehold.election.election import Election, ElectionConfig
 from leasehold.election.events import Event, Tick
 from leasehold.election.snapshot import Snapshot
-from leasehold.records import dataclass
 
 _log = logging.getLogger("leasehold.recorder")
 

@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.election.commands import Command, KeepAlive, Note, Resign, Revoke, Stopped
 from leasehold.election.events import Answer, Event, Granted, KeptAlive, OwnRead, Unchanged
 from leasehold.election.snapshot import Snapshot, State
-from leasehold.records import dataclass
 
 _QUEUED: Final = frozenset({State.WAITING, State.HOLDING, State.UNSURE, State.YIELDING})
 _AFTER_YIELDING: Final = frozenset({State.YIELDING, State.IDLE, State.JOINING})

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Final
 
+from leasehold.base.records import MISSING, fields, is_dataclass
 from leasehold.candidate.record_codec import quoted
 from leasehold.candidate.replay import Replayed
-from leasehold.records import MISSING, fields, is_dataclass
 
 WIDTH: Final = 116
 

@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.election.events import Resumable
-from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 _log = logging.getLogger("leasehold.resume")
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import Protocol
 
+from leasehold.base.records import dataclass
 from leasehold.lock.json_fields import json_object
 from leasehold.lock.names import sanitise
-from leasehold.records import dataclass
 
 
 class RunLogError(Exception):

@@ -9,8 +9,8 @@ Another store is one class with these methods. The guarantees of the election re
 - Each answer carries one header, with the cluster, the member that gave it, that member's raft term and the revision.
   The keep-alive rule (`election/lease.py`) needs member and term: a renewal counts only once the member that made it
   has also answered a read in the same term. So a read after a keep-alive goes to the same member while it answers.
-- `Granted` and `KeptAlive` say when their request was *sent*, on the clock of `leasehold.clock`: a lease runs from the
-  moment when the store may have begun to count, not from the answer.
+- `Granted` and `KeptAlive` say when their request was *sent*, on the clock of `leasehold.base.clock`: a lease runs from
+  the moment when the store may have begun to count, not from the answer.
 - Every question gets exactly one answer: the event that its class names, or `Failed`. No exception stands for one.
 - `Failed.refused` is set only if it is certain that nothing was done and nothing will be. Without it the outcome is
   unknown: the request may have been done, or may be done later.

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from leasehold import clock
+from leasehold.base import clock
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.listing import Listing
 from leasehold.candidate.lock_reading import read_locks
@@ -23,7 +24,6 @@ from leasehold.etcd.model import ListedMember
 from leasehold.lock.keys import Keys, locks_prefix, prefix_end
 from leasehold.lock.names import LockName
 from leasehold.settings.etcd import EtcdConfig
-from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 WHOLE_SECONDS: Final = 7.0
 _QUESTION_SECONDS: Final = 3.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from leasehold.terminal import one_line
+from leasehold.base.terminal import one_line
 
 OK_CODE: Final = 0
 FOUND_CODE: Final = 1

@@ -14,7 +14,7 @@ from typing import Final
 from leasehold.check import etcd_ask, etcd_rows, lock_rows, rows
 from leasehold.cli.live import Look, show
 from leasehold.lock.names import LockName
-from leasehold.settings import flags
+from leasehold.settings import commands, flags
 from leasehold.settings.config import open_settings, read_lock
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 
@@ -26,7 +26,7 @@ _SUMMARY: Final = (
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold check`. Raises ConfigError."""
-    settings = open_settings("check", _SUMMARY, flags.CHECKING, arguments, environ)
+    settings = open_settings("check", _SUMMARY, commands.CHECKING, arguments, environ)
     etcd, root, output = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.OUTPUT)
     lock = read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
     watch = settings.get(flags.WATCH)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 
 PAUSE_SECONDS: Final = 1.0
 """Between two looks."""

@@ -9,8 +9,8 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.cli.lazy_modules import install_lazy_modules
-from leasehold.records import dataclass
 from leasehold.settings.command_line import Program
 
 Function = Callable[[Sequence[str], Mapping[str, str]], int]

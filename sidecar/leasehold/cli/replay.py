@@ -15,7 +15,7 @@ from leasehold.candidate.record_codec import RecordError, quoted
 from leasehold.candidate.replay import Head, Replayed, Truncation, lines_of, read_head, replay
 from leasehold.candidate.replay_text import StepText
 from leasehold.lock.keys import Keys
-from leasehold.settings import flags
+from leasehold.settings import commands
 from leasehold.settings.config import open_settings
 from leasehold.settings.options import ConfigError
 
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold replay`. Raises ConfigError."""
     files = [word for word in arguments if word == "-" or not word.startswith("-")]
     own = [word for word in arguments if word not in files]
-    settings = open_settings("replay", _SUMMARY, flags.REPLAY, own, environ, " FILE")
-    check = settings.get(flags.CHECK)
+    settings = open_settings("replay", _SUMMARY, commands.REPLAY, own, environ, " FILE")
+    check = settings.get(commands.CHECK)
     if len(files) != 1:
         settings.mistakes.append("Name one file to replay, or - for standard input.")
     settings.finish()

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from leasehold.base.terminal import aligned, printable
 from leasehold.candidate.queue_keys import QueueKey, QueueKeys, QueueKeyStore
 from leasehold.candidate.queue_status import QueueUnreadable, why
 from leasehold.lock.keys import locks_prefix
-from leasehold.settings import flags
+from leasehold.settings import commands, flags
 from leasehold.settings.config import open_settings
 from leasehold.settings.etcd import read_etcd
-from leasehold.terminal import aligned, printable
 
 FOUND: Final = 1
 _SUMMARY: Final = (
@@ -34,8 +34,8 @@ _COLUMNS: Final = ("LOCK", "KEYS", "WITH LEASE", "HIGHEST TOKEN", "BELOW REVISIO
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold restore-check`. Raises ConfigError."""
-    settings = open_settings("restore-check", _SUMMARY, flags.RESTORE_CHECK, arguments, environ)
-    etcd, root, delete = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.DELETE)
+    settings = open_settings("restore-check", _SUMMARY, commands.RESTORE_CHECK, arguments, environ)
+    etcd, root, delete = read_etcd(settings), settings.get(flags.ROOT), settings.get(commands.DELETE)
     settings.finish()
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # a failure is printed below, once
     try:

@@ -16,7 +16,7 @@ from leasehold.candidate.queue_status import QueueUnreadable, read_all, read_any
 from leasehold.cli.live import Look, show
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
-from leasehold.settings import flags
+from leasehold.settings import commands, flags
 from leasehold.settings.config import open_settings, read_lock
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 
@@ -29,7 +29,7 @@ _SUMMARY: Final = (
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold status`. Raises ConfigError."""
-    settings = open_settings("status", _SUMMARY, flags.STATUS, arguments, environ)
+    settings = open_settings("status", _SUMMARY, commands.STATUS, arguments, environ)
     etcd, root, output = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.OUTPUT)
     lock = read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
     watch = settings.get(flags.WATCH)

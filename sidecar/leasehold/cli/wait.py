@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from leasehold.clock import now as clock
-from leasehold.settings import flags
+from leasehold.base.clock import now as clock
+from leasehold.settings import commands, flags
 from leasehold.settings.config import open_settings
 
 TIMED_OUT: Final = 1
@@ -38,7 +38,7 @@ class _NotYet(Exception):
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold wait`. Raises ConfigError."""
-    settings = open_settings("wait", _SUMMARY, flags.WAIT, arguments, environ)
+    settings = open_settings("wait", _SUMMARY, commands.WAIT, arguments, environ)
     url, timeout = settings.get(flags.URL), settings.get(flags.TIMEOUT)
     settings.finish()
     waiting = Wait(url, float("inf") if timeout is None else clock() + timeout, _say)
@@ -56,7 +56,7 @@ def _say(why: str) -> None:
 
 
 class Wait:
-    """One wait until a time of `leasehold.clock`. `last` says why the pod did not lead at the last try."""
+    """One wait until a time of `leasehold.base.clock`. `last` says why the pod did not lead at the last try."""
 
     def __init__(self, url: str, until: float, begun: Callable[[str], None] = lambda _: None) -> None:
         """`begun` gets the reason if it has to wait at all."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.election import events as ev
 from leasehold.lock.record import Entry, Record
-from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

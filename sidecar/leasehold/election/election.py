@@ -58,6 +58,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from leasehold.base.records import fields, is_dataclass
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import joining, keep_alive, pod, queued, yielding
@@ -67,7 +68,6 @@ from leasehold.election.machine import MOVES, ElectionConfig, IllegalEvent, Mach
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.election.why_not import why_not
 from leasehold.lock.keys import Keys
-from leasehold.records import fields, is_dataclass
 
 __all__ = ["MOVES", "TRANSITIONS", "Election", "ElectionConfig", "IllegalEvent", "Transition"]
 

@@ -7,10 +7,10 @@ If that command is no longer pending, the answer is late and must be ignored.
 
 from __future__ import annotations
 
+from leasehold.base.records import dataclass
 from leasehold.election.reason import Code
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
-from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

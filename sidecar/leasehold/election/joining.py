@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from leasehold.base.records import replace
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import keep_alive, knowledge, lifecycle, queued
@@ -20,7 +21,6 @@ from leasehold.election.queue_view import QueueView
 from leasehold.election.reason import Code
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Entry
-from leasehold.records import replace
 
 UNDECLARED_RETRY_SECONDS: Final = 15.0
 """At most so long until a lock that must be declared is looked for again: its watch may have fallen silent."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from leasehold.base.records import replace
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import State
 from leasehold.lock.spec import DEFAULT_TTL, Spec
-from leasehold.records import replace
 
 
 def saw_revision(machine: Machine, revision: int) -> None:

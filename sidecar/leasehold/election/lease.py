@@ -18,8 +18,8 @@ A leader elected later restarts the lease's whole TTL, which is later than ours.
 
 from __future__ import annotations
 
+from leasehold.base.records import dataclass
 from leasehold.election.events import ResponseHeader
-from leasehold.records import dataclass
 
 
 @dataclass(slots=True)

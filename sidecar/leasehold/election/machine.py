@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+from leasehold.base.records import dataclass, field
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.intent import Intent
@@ -22,7 +23,6 @@ from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import DEFAULT_TTL, Spec
-from leasehold.records import dataclass, field
 
 MOVES: Final[dict[State, frozenset[State]]] = {
     State.IDLE: frozenset({State.JOINING}),

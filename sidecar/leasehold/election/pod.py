@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
+from leasehold.base.records import replace
 from leasehold.election import events as ev
 from leasehold.election import joining, keep_alive, lifecycle, queued, yielding
 from leasehold.election.machine import Machine
 from leasehold.election.snapshot import Cause, State
-from leasehold.records import replace
 
 
 def tick(machine: Machine, event: ev.Tick, now: float) -> None:

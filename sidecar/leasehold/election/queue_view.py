@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from leasehold.base.records import dataclass, replace
 from leasehold.lock.record import Entry
-from leasehold.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
-from leasehold.records import dataclass
 
 MAX_COMPARED: Final = 60
 """etcd takes at most 128 comparisons in a transaction by default: twice this and a few more fit."""

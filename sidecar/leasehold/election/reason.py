@@ -11,7 +11,7 @@ import math
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 
 
 class Code(StrEnum):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from leasehold.base.records import dataclass
 from leasehold.election.reason import Reason
 from leasehold.lock.names import LockName
-from leasehold.records import dataclass
 
 
 class State(StrEnum):

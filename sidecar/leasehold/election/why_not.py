@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from leasehold.base.records import replace
 from leasehold.election import queued
 from leasehold.election.machine import Machine
 from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
-from leasehold.records import replace
 
 WHY_LEAVING: Final[dict[Cause, str]] = {
     Cause.SHUTDOWN: "the sidecar is stopping",

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from leasehold.base.records import replace
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import knowledge, lifecycle, ranking
 from leasehold.election.machine import Handover, Machine
 from leasehold.election.snapshot import Cause, State
-from leasehold.records import replace
 
 STOP_TIMEOUT_SECONDS: Final = 10.0
 """For so long a stopping sidecar tries to delete its key; after that the lease is left to expire."""

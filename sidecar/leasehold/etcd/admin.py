@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.etcd import admin_pb2 as pb
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Refused
 from leasehold.etcd.methods import Method
 from leasehold.etcd.model import Delete
-from leasehold.records import dataclass
 
 _NO_USER: Final = "etcdserver: user name not found"
 _NO_ROLE: Final = "etcdserver: role name not found"

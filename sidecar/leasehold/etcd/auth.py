@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.errors import BadSetting, EtcdError, LoginRefused, NoPassword, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.methods import AUTHENTICATE
 from leasehold.etcd.rpc_pb2 import AuthenticateRequest
-from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 LOGIN_SECONDS: Final = 60.0
 """How long the first login may take: longer than most leases, since one that is given up helps nobody. Then its

@@ -13,13 +13,13 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 
+from leasehold.base.threads.resolver import Address
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.errors import RpcError
 from leasehold.etcd.frames import Broken
 from leasehold.etcd.grpc import GrpcConnection
 from leasehold.etcd.grpc_call import Call
 from leasehold.etcd.tls import handshake_failure
-from leasehold.threads.resolver import Address
 
 _SETTINGS_FRAME = 4
 _FRAME_HEADER = 9

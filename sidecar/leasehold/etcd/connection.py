@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from leasehold.base.threads.resolver import Address
 from leasehold.etcd.channel import Channel
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.errors import (
@@ -29,7 +30,6 @@ from leasehold.etcd.errors import (
 from leasehold.etcd.grpc_call import Call
 from leasehold.etcd.identity import Identity
 from leasehold.etcd.methods import Method
-from leasehold.threads.resolver import Address
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

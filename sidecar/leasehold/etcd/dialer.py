@@ -13,14 +13,14 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.threads.resolver import Address
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.endpoints import Endpoint, Target
 from leasehold.etcd.errors import BadSetting, NotSent
 from leasehold.etcd.identity import Identity, load
 from leasehold.etcd.tls import TLSFiles
-from leasehold.threads.daemon_thread import run_in_daemon_thread
-from leasehold.threads.resolver import Address
 
 _ATTEMPT_SECONDS: Final = 0.5
 """The least that an attempt gets, if there is that much time: a TLS handshake in a throttled container takes some.

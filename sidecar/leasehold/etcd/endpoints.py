@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
+from leasehold.base.records import dataclass, field
+from leasehold.base.threads.resolver import Address, Resolver
 from leasehold.etcd.errors import BadSetting
-from leasehold.records import dataclass, field
-from leasehold.threads.resolver import Address, Resolver
 
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 1.0

@@ -11,9 +11,9 @@ import ssl
 from collections.abc import Iterator
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.etcd.errors import BadSetting
 from leasehold.etcd.tls import TLSFiles, client_context
-from leasehold.records import dataclass
 
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----"
 _END: Final = b"-----END CERTIFICATE-----"

@@ -6,8 +6,8 @@ from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from leasehold.base.records import dataclass
 from leasehold.etcd import rpc_pb2 as pb
-from leasehold.records import dataclass
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal, TypedDict
 
-from leasehold.records import KW_ONLY, dataclass
+from leasehold.base.records import KW_ONLY, dataclass
 
 Key = str | bytes
 

@@ -16,7 +16,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.etcd import codec, methods
 from leasehold.etcd import rpc_pb2 as pb
 from leasehold.etcd.channel import Unreachable
@@ -27,7 +28,6 @@ from leasehold.etcd.lease import KeepAlives
 from leasehold.etcd.model import Compare, Key, Put
 from leasehold.etcd.session import Session
 from leasehold.etcd.tls import TLSFiles
-from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 LOOK_SECONDS: Final = 5.0
 """The kubelet itself brings a changed Secret into a pod only about once a minute."""

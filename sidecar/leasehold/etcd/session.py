@@ -8,12 +8,12 @@ from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.message import Message
 
+from leasehold.base.records import dataclass
 from leasehold.etcd.auth import Authenticator
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.errors import Refused
 from leasehold.etcd.methods import Method
-from leasehold.records import dataclass
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from leasehold.base.records import dataclass
 from leasehold.etcd.errors import BadSetting
-from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

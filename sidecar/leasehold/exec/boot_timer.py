@@ -28,7 +28,7 @@ def create() -> int | None:
 
 
 def arm(timer: int, until: float) -> None:
-    """Make the timer readable at this instant of `leasehold.clock`, at once if it has passed."""
+    """Make the timer readable at this instant of `leasehold.base.clock`, at once if it has passed."""
     seconds, fraction = divmod(max(until, 0.001), 1)
     spec = _TimerSpec(0, 0, int(seconds), int(fraction * 1e9))
     _libc.timerfd_settime(timer, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None)

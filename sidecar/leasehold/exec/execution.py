@@ -7,8 +7,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Final
 
+from leasehold.base.clock import now as clock
 from leasehold.candidate.store import timeout_for
-from leasehold.clock import now as clock
 from leasehold.election.events import Stop, WorkStopped
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.exec.guardian import ENDING

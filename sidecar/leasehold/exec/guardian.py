@@ -28,7 +28,7 @@ import signal
 from collections.abc import Iterable
 from typing import Final
 
-from leasehold.clock import now as clock
+from leasehold.base.clock import now as clock
 from leasehold.exec import boot_timer, kill_tree, process_tree
 from leasehold.exec.job_control import JobControl
 from leasehold.exec.stop_schedule import COMMAND_ENDED, LEASE_ENDS, LEASEHOLD_GONE, URGENT, StopSchedule

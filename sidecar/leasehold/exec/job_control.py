@@ -65,7 +65,7 @@ class JobControl:
             self._continue()
 
     def check_at(self, now: float) -> float:
-        """When to check, in seconds of `leasehold.clock`."""
+        """When to check, in seconds of `leasehold.base.clock`."""
         return now + _CHECK_SECONDS if self._waits_for_terminal else math.inf
 
     def _continue(self) -> None:

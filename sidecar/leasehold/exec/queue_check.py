@@ -6,11 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from leasehold.base.records import dataclass
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.lock.spec import Spec
-from leasehold.records import dataclass
 
 _log = logging.getLogger("leasehold.queue_check")
 

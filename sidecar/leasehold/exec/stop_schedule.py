@@ -1,6 +1,6 @@
 """When the guardian of `leasehold exec` stops its command: TERM, then KILL, by the last deadline it was sent.
 
-Pure: times are in seconds of `leasehold.clock`, and arguments.
+Pure: times are in seconds of `leasehold.base.clock`, and arguments.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from leasehold.base.records import dataclass
 from leasehold.injector.container import Sidecar
 from leasehold.injector.resources import quantity
 from leasehold.kube.api import INJECT_LABEL, OPT_IN_LABEL
-from leasehold.records import dataclass
-from leasehold.settings import flags, parsers
+from leasehold.settings import commands, flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
@@ -194,7 +194,7 @@ GROUPS: Final = (
     Group("its own certificate", (SERVICE, SECRET, CONFIGURATION, DAYS)),
     Group("a certificate in files", (TLS_CERT, TLS_KEY)),
     Group("listeners", (LISTEN, HEALTH_LISTEN)),
-    flags.LOG_GROUP,
+    commands.LOG_GROUP,
 )
 _SUMMARY: Final = f"Give pods with the label {INJECT_LABEL} their sidecar, as a mutating webhook. Run two replicas."
 _DEFAULT_RESOURCES: Final = {"requests": {"cpu": "20m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}

@@ -14,6 +14,7 @@ from leasehold.kube.api import KUBECTL_NAMES
 from leasehold.kubectl import values
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.lock.names import LockName
+from leasehold.settings import commands
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd
@@ -106,7 +107,7 @@ PORT: Final = Flag(
 NO_OPEN: Final = Flag(("--no-open",), "", "print the page's address, and open no browser", default=False)
 
 CLUSTER: Final = (NAMESPACE, CONTEXT, KUBECONFIG, REQUEST_TIMEOUT, OUTPUT)
-_ETCD_OPTIONS: Final = (*shared.ETCD_GROUP.options, shared.ROOT)
+_ETCD_OPTIONS: Final = (*commands.ETCD_GROUP.options, shared.ROOT)
 
 
 def _as_flag(option: Option[Any]) -> Flag:

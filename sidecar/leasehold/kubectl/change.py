@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
+from leasehold.base.terminal import one_line
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
 from leasehold.kubectl.lock import Holder, LockView, named, number, text, who_holds
 from leasehold.lock.names import LockName
-from leasehold.terminal import one_line
 
 HANDOVER: Final = "handoverUpToToken"
 REVOKE: Final = "revokeUpToToken"

@@ -19,13 +19,13 @@ from typing import Any, Final, Protocol, cast
 import urllib3.exceptions
 from kubernetes import client
 
+from leasehold.base.terminal import one_line
 from leasehold.kube.api import CANARY, locks_path
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import ClusterError, Doing, UnreachableError, explain
 from leasehold.kubectl.kubeconfig import configure
 from leasehold.kubectl.lock import LockView, number, table, text
 from leasehold.lock.names import LockName
-from leasehold.terminal import one_line
 
 _PAGE_ITEMS: Final = 500
 _MOST_EVENTS: Final = 500

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from leasehold.base.terminal import one_line
 from leasehold.kube.api import QUALIFIED
 from leasehold.kubectl import change, describe, freshness, history, printing, waiting
 from leasehold.kubectl.arguments import Arguments
@@ -22,7 +23,6 @@ from leasehold.kubectl.times import age
 from leasehold.kubectl.ui import show_page
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
-from leasehold.terminal import one_line
 
 DONE: Final = 0
 NOT_DONE: Final = 1

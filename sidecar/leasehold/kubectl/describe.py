@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from leasehold.base.terminal import Row, aligned, one_line
 from leasehold.kubectl.change import HANDOVER, PREFERRED, REVOKE
 from leasehold.kubectl.lock import Holder, LockView, items, number, table, text
 from leasehold.kubectl.printing import GAP, manifest
 from leasehold.kubectl.times import age, parse_time, since
-from leasehold.terminal import Row, aligned, one_line
 
 _INDENT: Final = "  "
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leasehold.base.terminal import one_line
 from leasehold.kubectl.lock import table, text
 from leasehold.lock.names import LockName
-from leasehold.terminal import one_line
 
 _SHOWN_CHARACTERS = 500
 

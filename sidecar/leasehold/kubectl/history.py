@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from leasehold.base.terminal import Row, aligned, one_line
 from leasehold.kubectl.lock import Holder, LockView, items, number, text
 from leasehold.kubectl.printing import GAP
 from leasehold.kubectl.times import age, parse_time, since
-from leasehold.terminal import Row, aligned, one_line
 
 _COLUMNS: Final = ("HOLDER", "TOKEN", "FROM", "UNTIL", "LASTED", "GAP", "ENDED", "REQUESTED BY", "WHY")
 

@@ -14,11 +14,11 @@ from kubernetes import client
 from kubernetes import config as untyped
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
+from leasehold.base.terminal import one_line
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import table, text
 from leasehold.lock.names import LockName
-from leasehold.terminal import one_line
 
 config: Any = untyped  # its functions have no annotations
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from leasehold.base.terminal import one_line
 from leasehold.lock.names import LockName
 from leasehold.lock.spec import DEFAULT_TTL
-from leasehold.terminal import one_line
 
 
 @dataclass(frozen=True, slots=True)

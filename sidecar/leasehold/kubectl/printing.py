@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from leasehold.base.terminal import Row, aligned, one_line
 from leasehold.kube.api import QUALIFIED
 from leasehold.kubectl.lock import LockView, number, text
 from leasehold.kubectl.times import since
-from leasehold.terminal import Row, aligned, one_line
 
 GAP: Final = 3
 """Spaces between two columns, as in kubectl's own tables."""

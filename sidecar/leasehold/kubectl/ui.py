@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO, Final, NamedTuple
 
+from leasehold.base.terminal import one_line
 from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
 from leasehold.kubectl.lock import table, text
-from leasehold.terminal import one_line
 
 PAGE_PORT: Final = 4042
 _FORWARDING: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 from leasehold.kubectl.change import Target, still
 from leasehold.kubectl.errors import OutdatedError, UnreachableError, not_there
 from leasehold.kubectl.lock import LockView

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.lock.names import LockName
-from leasehold.records import dataclass
 
 DEFAULT_ROOT: Final = "/leasehold"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 
 MAX_IDENTITY: Final = 253
 """Characters of an identity, at most."""

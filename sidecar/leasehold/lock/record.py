@@ -10,9 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from leasehold.base.records import dataclass
 from leasehold.lock.json_fields import is_integer, json_object
 from leasehold.lock.names import sanitise
-from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

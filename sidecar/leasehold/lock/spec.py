@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from leasehold.base.records import dataclass, field
 from leasehold.lock.json_fields import is_integer, json_object
 from leasehold.lock.names import MAX_IDENTITY, sanitise
-from leasehold.records import dataclass, field
 
 DEFAULT_TTL: Final = 15
 MIN_TTL, MAX_TTL = 3, 3600

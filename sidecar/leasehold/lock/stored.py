@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from leasehold.base.records import dataclass
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
-from leasehold.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.connect import client_for, open_client
 from leasehold.etcd.admin import AdminClient
 from leasehold.http.listener import ListenError, listen

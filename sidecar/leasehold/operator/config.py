@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
-from leasehold.records import dataclass
-from leasehold.settings import enrolment, flags, parsers
+from leasehold.settings import commands, enrolment, flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common, read_record
 from leasehold.settings.enrolment import EnrolmentConfig, read_enrolment
 from leasehold.settings.etcd import EtcdConfig, read_etcd
@@ -69,12 +69,12 @@ COMPARE_EVERY: Final = Option[float](
 )
 
 GROUPS: Final = (
-    flags.ETCD_GROUP,
+    commands.ETCD_GROUP,
     enrolment.GROUP,
     Group("kubernetes", (KUBECONFIG, API_WRITES, COMPARE_EVERY)),
     Group("the operator's replicas", (NAMESPACE, flags.ROOT, IDENTITY, TTL, flags.MAX_DRIFT)),
     Group("listener", (LISTEN,)),
-    flags.LOG_GROUP,
+    commands.LOG_GROUP,
 )
 _SUMMARY: Final = (
     "Turn Lock resources into etcd keys, and report in their status who holds them. Run two replicas: one is active, "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.etcd.admin import AdminClient
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError

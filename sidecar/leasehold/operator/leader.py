@@ -12,7 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics

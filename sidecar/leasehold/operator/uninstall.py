@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure

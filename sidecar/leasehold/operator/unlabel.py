@@ -12,7 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import LEADER_LABEL, LEADER_OF
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure

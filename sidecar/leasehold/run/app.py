@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from leasehold import clock
+from leasehold.base import clock
+from leasehold.base.records import dataclass
 from leasehold.candidate.connect import client_for
 from leasehold.candidate.etcd_run_log import EtcdRunLog
 from leasehold.candidate.etcd_store import EtcdStore
@@ -36,7 +37,6 @@ from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, ListenError, listen
 from leasehold.http.server import App
 from leasehold.lock.keys import Keys
-from leasehold.records import dataclass
 from leasehold.run import control, endpoint
 from leasehold.run.leader_label import LeaderLabel
 from leasehold.run.reaper import Reaper

@@ -21,12 +21,12 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 
-from leasehold import clock as our_clock
-from leasehold.backoff import Backoff
+from leasehold.base import clock as our_clock
+from leasehold.base.backoff import Backoff
+from leasehold.base.records import dataclass
+from leasehold.base.threads.resolver import Resolver
 from leasehold.election.events import Event, Health
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
-from leasehold.records import dataclass
-from leasehold.threads.resolver import Resolver
 
 log = logging.getLogger("leasehold.app_health")
 

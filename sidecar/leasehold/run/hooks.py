@@ -25,9 +25,9 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
 from leasehold.candidate.publisher import Publisher
-from leasehold.records import dataclass
 from leasehold.run.hook_output import OutputLog
 
 log = logging.getLogger("leasehold.hooks")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from leasehold.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 
 log = logging.getLogger("leasehold.leader_label")
 

@@ -13,7 +13,7 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any, Final
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 
 NEVER_USED: Final = (
     # 1.2, with http.client: types of uploaded files, dates in requests, proxies

@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from leasehold.base.records import dataclass
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.http.listener import is_loopback
-from leasehold.records import dataclass
-from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 KUBELET_MINIMUM_GRACE_SECONDS: Final = 2.0
 """What the kubelet gives a container after TERM at least, however little is left of the grace period."""

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
 
 from leasehold import __version__
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 from leasehold.settings.options import ConfigError
 
 USAGE_ERROR: Final = 2

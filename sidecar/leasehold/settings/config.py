@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from leasehold.base.records import dataclass, field
 from leasehold.lock.names import LockName, sanitise
 from leasehold.lock.record import Record
-from leasehold.records import dataclass, field
-from leasehold.settings import flags
+from leasehold.settings import commands, flags
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.options import (
     ConfigError,
@@ -85,8 +85,8 @@ class Common(TypedDict):
 
 
 def read_common(settings: SettingsReader, environ: Mapping[str, str], groups: Sequence[Group] = ()) -> Common:
-    """What every long-running command reads. `groups` hold options that `flags.ALL` does not."""
-    known = (*flags.ALL, *(option for group in groups for option in group.options))
+    """What every long-running command reads. `groups` hold options that `commands.ALL` does not."""
+    known = (*commands.ALL, *(option for group in groups for option in group.options))
     return Common(
         log=LogConfig(settings.get(flags.LOG_LEVEL), settings.get(flags.LOG_FORMAT)),
         warnings=tuple(unknown_variables(environ, known)),
@@ -123,7 +123,7 @@ class Config(CommonConfig):
 
 def run_config(arguments: Sequence[str], environ: Mapping[str, str]) -> Config:
     """The settings of `leasehold run`. Raises ConfigError with every mistake."""
-    settings = open_settings("run", "Queue for a lock and answer GET /leader.", flags.RUN, arguments, environ)
+    settings = open_settings("run", "Queue for a lock and answer GET /leader.", commands.RUN, arguments, environ)
     config = sidecar_config(settings, environ, app=True)
     settings.finish()
     return config

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.lock.names import LockName
-from leasehold.records import dataclass
 from leasehold.settings import parsers
 from leasehold.settings.etcd import EtcdConfig
 from leasehold.settings.options import Group, Option, SettingsReader

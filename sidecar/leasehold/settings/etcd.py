@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 from leasehold.settings import flags
 from leasehold.settings.options import Option, SettingsReader
 

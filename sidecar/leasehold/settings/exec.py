@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from leasehold.base.records import dataclass, replace
 from leasehold.lock.record import Record
-from leasehold.records import dataclass, replace
-from leasehold.settings import flags
+from leasehold.settings import commands, flags
 from leasehold.settings.config import Config, open_settings, sidecar_config
 from leasehold.settings.options import SettingsReader
 
@@ -62,7 +62,7 @@ def grace_mistake(grace: float | None, ttl: int, max_drift: float) -> tuple[str,
 def exec_config(arguments: Sequence[str], environ: Mapping[str, str]) -> ExecConfig:
     """The settings of `leasehold exec`. Raises ConfigError with every mistake."""
     own, command = _split_command(arguments)
-    settings = open_settings("exec", _EXEC_SUMMARY, flags.EXEC, own, environ, " -- CMD [ARG…]")
+    settings = open_settings("exec", _EXEC_SUMMARY, commands.EXEC, own, environ, " -- CMD [ARG…]")
     if not command:
         settings.mistakes.append("No command is given: write leasehold exec [options] -- CMD [ARG…].")
     config = sidecar_config(settings, environ, app=False)

@@ -12,7 +12,7 @@ from typing import Final
 from leasehold.lock.keys import DEFAULT_ROOT
 from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.settings import parsers
-from leasehold.settings.options import Group, Option
+from leasehold.settings.options import Option
 
 MAX_TERMINATION_GRACE_SECONDS: Final = 604_800
 """A week. The injector and the library chart give no more, whatever the pod has."""
@@ -285,61 +285,4 @@ WATCH: Final = Option[bool](
     parsers.switch,
     False,
     switch=True,
-)
-
-CHECK: Final = Option[bool](
-    "--check",
-    "",
-    "print no steps, but judge them; exit code 1 if they contradict the record or break a rule (default: print them)",
-    parsers.switch,
-    False,
-    switch=True,
-)
-
-DELETE: Final = Option[bool](
-    "--delete",
-    "",
-    "delete the keys that are found; only while no client is let in (default: print them)",
-    parsers.switch,
-    False,
-    switch=True,
-)
-
-ETCD_GROUP: Final = Group("etcd", (ETCD, ETCD_CA, ETCD_CERT, ETCD_KEY, ETCD_USER, ETCD_PASSWORD_FILE))
-PLACE_GROUP: Final = Group("the lock", (LOCK, NAMESPACE, ROOT))
-LOCK_GROUP: Final = Group(
-    "the lock and this candidate",
-    (LOCK, NAMESPACE, ROOT, IDENTITY, TTL, PRIORITY, GROUP, REQUIRE_LOCK, MAX_DRIFT),
-)
-EXEC_LOCK_GROUP: Final = Group(
-    LOCK_GROUP.title, tuple(EXEC_IDENTITY if option is IDENTITY else option for option in LOCK_GROUP.options)
-)
-LISTEN_GROUP: Final = Group("listeners", (LISTEN, CONTROL))
-EXEC_LISTEN_GROUP: Final = Group(LISTEN_GROUP.title, (EXEC_LISTEN, EXEC_CONTROL))
-APP_GROUP: Final = Group(
-    "the app",
-    (STATE_DIR, DRAIN, NATIVE_SIDECAR, TERMINATION_GRACE, INIT_WORK, APP_HEALTH, POD_LABELS, ON_GAINED, ON_LOST),
-)
-LOG_GROUP: Final = Group("logs", (LOG_LEVEL, LOG_FORMAT))
-EXEC_GROUP: Final = Group("the command", (EXEC_TIMEOUT, ONCE_PER, WAIT_FOR_ALL, GRACE))
-WAIT_GROUP: Final = Group("waiting", (URL, TIMEOUT))
-STATUS_GROUP: Final = Group("output", (OUTPUT, WATCH))
-
-REPLAY_GROUP: Final = Group("replaying", (CHECK,))
-RESTORE_GROUP: Final = Group("after a restore", (DELETE, ROOT))
-
-RUN: Final = (ETCD_GROUP, LOCK_GROUP, LISTEN_GROUP, APP_GROUP, LOG_GROUP)
-EXEC: Final = (EXEC_GROUP, ETCD_GROUP, EXEC_LOCK_GROUP, EXEC_LISTEN_GROUP, LOG_GROUP)
-STATUS: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
-CHECKING: Final = (STATUS_GROUP, PLACE_GROUP, ETCD_GROUP)
-WAIT: Final = (WAIT_GROUP,)
-REPLAY: Final = (REPLAY_GROUP,)
-RESTORE_CHECK: Final = (RESTORE_GROUP, ETCD_GROUP)
-
-ALL: Final = tuple(
-    {
-        option.flag: option
-        for group in (*RUN, *EXEC, *STATUS, *WAIT, *REPLAY, *RESTORE_CHECK)
-        for option in group.options
-    }.values()
 )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
 
-from leasehold.records import dataclass
+from leasehold.base.records import dataclass
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

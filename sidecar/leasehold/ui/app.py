@@ -11,7 +11,7 @@ import signal
 from contextlib import AsyncExitStack
 from typing import Any
 
-from leasehold import clock
+from leasehold.base import clock
 from leasehold.candidate.connect import client_for
 from leasehold.http.listener import ListenError, listen
 from leasehold.ui.config import UiConfig

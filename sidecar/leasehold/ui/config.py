@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from leasehold.records import dataclass
-from leasehold.settings import flags, parsers
+from leasehold.base.records import dataclass
+from leasehold.settings import commands, flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.options import Group, Option
@@ -29,10 +29,10 @@ TOKEN_FILE: Final = Option[Path | None](
 )
 
 GROUPS: Final = (
-    flags.ETCD_GROUP,
+    commands.ETCD_GROUP,
     Group("the locks", (flags.ROOT,)),
     Group("listener", (LISTEN, TOKEN_FILE)),
-    flags.LOG_GROUP,
+    commands.LOG_GROUP,
 )
 _SUMMARY: Final = "Serve a page that shows all locks of an etcd, live: holders, queues, leases. It only reads."
 

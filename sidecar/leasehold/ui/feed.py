@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 from leasehold.candidate.listing import owner_of
 from leasehold.candidate.lock_reading import read_locks
 from leasehold.etcd.client import EtcdClient

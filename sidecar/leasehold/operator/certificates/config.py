@@ -7,10 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.records import dataclass
 from leasehold.lock.names import LockName
 from leasehold.operator.certificates.subject import Leaf, Subject
-from leasehold.records import dataclass
-from leasehold.settings import flags, parsers
+from leasehold.settings import commands, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
@@ -67,7 +67,7 @@ GROUPS: Final = (
     Group("kubernetes", (KUBECONFIG, NAMESPACE)),
     Group("certificates", (AUTHORITY, SERVER, NAME, HOSTS, CLIENTS, DAYS)),
     Group("listener", (LISTEN,)),
-    flags.LOG_GROUP,
+    commands.LOG_GROUP,
 )
 
 

@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.etcd.errors import EtcdError, Refused
 from leasehold.kube.call import KubeCall, KubeError, KubeFailure
 from leasehold.logs import RepeatedFailureLog
@@ -32,7 +33,6 @@ from leasehold.operator.enrolment.secrets import Expected, NamespaceGone, Secret
 from leasehold.operator.enrolment.usage import Usage, Use
 from leasehold.operator.plan.status import TRUE, UNKNOWN
 from leasehold.settings.enrolment import EnrolmentConfig
-from leasehold.threads.daemon_thread import run_in_daemon_thread
 
 _log = logging.getLogger("leasehold.operator.enrolment.controller")
 

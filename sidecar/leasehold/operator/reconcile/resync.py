@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Set
 from typing import Final
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 from leasehold.lock.names import LockName
 from leasehold.logs import RepeatedFailureLog
 from leasehold.operator.reconcile.api import KubeFailure

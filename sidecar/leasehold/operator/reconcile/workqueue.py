@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Final, Generic, TypeVar
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 from leasehold.kube.access import Access
 from leasehold.operator.watch.kopf_watch import ObjectEvent, watch
 

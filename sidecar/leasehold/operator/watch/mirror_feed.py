@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from leasehold.backoff import Backoff
+from leasehold.base.backoff import Backoff
 from leasehold.candidate.listing import Listing
 from leasehold.candidate.lock_reading import read_locks
 from leasehold.etcd.client import EtcdClient

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.threads.without_signals import start_without_signals
+from leasehold.base.threads.without_signals import start_without_signals
 
 MAX_WAITING_BYTES: Final = 256 * 1024
 """What may wait to be written; what comes after it is dropped until all of it is written."""

@@ -9,8 +9,8 @@ import asyncio
 import ipaddress
 import socket
 
-from leasehold.records import dataclass
-from leasehold.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.records import dataclass
+from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from leasehold.records import dataclass, field
+from leasehold.base.records import dataclass, field
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dataclasses import KW_ONLY, MISSING, dataclass, field, fields, is_dataclass, replace
 else:
-    from leasehold.records.layout import KW_ONLY, MISSING, field
-    from leasehold.records.maker import dataclass, fields, is_dataclass, replace
+    from leasehold.base.records.layout import KW_ONLY, MISSING, field
+    from leasehold.base.records.maker import dataclass, fields, is_dataclass, replace
 
 __all__ = ["KW_ONLY", "MISSING", "dataclass", "field", "fields", "is_dataclass", "replace"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from leasehold.records.layout import MISSING, Field, Layout, collect, getter
+from leasehold.base.records.layout import MISSING, Field, Layout, collect, getter
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import errno
 from collections.abc import Callable
 from typing import TypeVar
 
-from leasehold.threads.without_signals import start_without_signals
+from leasehold.base.threads.without_signals import start_without_signals
 
 T = TypeVar("T")
 
