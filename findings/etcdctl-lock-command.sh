@@ -3,34 +3,7 @@
 # Guess: as without a command, etcdctl notices ("session expired"); it stops the command, or its exit code tells of it.
 # Behaviour: nobody watches the session while a command runs. The command works on beside that of the next holder, and
 #   the exit code is the command's own, 0.
-set -euo pipefail
-work=$(mktemp -d)
-trap '[ -z "$(jobs -p)" ] || { kill $(jobs -p) 2>/dev/null; wait || true; }; rm -rf "$work"' EXIT
-cd "$work"
-cat >go.mod <<'GO'
-module finding
-go 1.26.0
-require (
-	go.etcd.io/etcd/etcdctl/v3 v3.7.3
-	go.etcd.io/etcd/server/v3 v3.7.3
-)
-tool (
-	go.etcd.io/etcd/etcdctl/v3
-	go.etcd.io/etcd/server/v3
-)
-GO
-go mod tidy 2>/dev/null
-go build -trimpath -o etcd go.etcd.io/etcd/server/v3
-go build -trimpath -o etcdctl go.etcd.io/etcd/etcdctl/v3
-read -r client peer < <(python3 -c 'import socket
-s = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-print(*("127.0.0.1:%d" % x.getsockname()[1] for x in s))')
-./etcdctl version | sed -n 1p
-./etcd --data-dir data --listen-client-urls "http://$client" --advertise-client-urls "http://$client" \
-  --listen-peer-urls "http://$peer" --initial-advertise-peer-urls "http://$peer" \
-  --initial-cluster "default=http://$peer" >log 2>&1 &
-ctl() { ./etcdctl --endpoints "$client" "$@"; }
-for _ in $(seq 100); do ctl get ready >/dev/null 2>&1 && break; sleep 0.2; done
+source "$(dirname "$0")/etcd.bash"
 ctl lock --ttl 5 name -- bash -c 'for _ in $(seq 20); do date +%s.%N; sleep 0.5; done' >first 2>errors &
 first=$!
 until [ -s first ]; do sleep 0.1; done
