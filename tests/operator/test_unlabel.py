@@ -9,6 +9,7 @@ from leasehold.base import clock
 from leasehold.kube.access import Access
 from leasehold.kube.api import LEADER_LABEL, LEADER_OF
 from leasehold.kube.call import KubeCall
+from leasehold.kube.job import CALL_TIMEOUT_SECONDS
 from leasehold.operator import unlabel
 from tests.cluster import ControlPlane
 
@@ -33,7 +34,7 @@ def labels_of(api: ControlPlane, namespace: str) -> dict[str, dict[str, Any]]:
 
 
 async def remove(api: ControlPlane, timeout: float) -> bool:
-    call = KubeCall(await Access.load(api.kubeconfig()), unlabel.CALL_TIMEOUT_SECONDS)
+    call = KubeCall(await Access.load(api.kubeconfig()), CALL_TIMEOUT_SECONDS)
     try:
         return await unlabel.remove_labels(call, clock.now, timeout)
     finally:

@@ -13,13 +13,12 @@ from collections.abc import Callable
 from typing import Final
 
 from leasehold.base import clock
-from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import locks_path
-from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure
+from leasehold.kube.call import Body, KubeCall, KubeError
+from leasehold.kube.job import run_job
 
 TIMEOUT_SECONDS: Final = 200.0
 """For everything. If a holder is cut off, its lock is released when its lease has expired, by default after 15 s."""
-CALL_TIMEOUT_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 1.0
 _MAX_NAMED: Final = 5
 
@@ -59,31 +58,16 @@ async def _delete(call: KubeCall, lock: Body) -> None:
             raise
 
 
-async def _main() -> int:
-    access = await Access.load(None)
-    call = KubeCall(access, CALL_TIMEOUT_SECONDS)
-    try:
-        left = await remove_all(call, clock.now)
-    finally:
-        await call.close()
+async def _job(call: KubeCall) -> str:
+    left = await remove_all(call, clock.now)
     if not left:
-        return 0
+        return ""
     more = f" and {len(left) - _MAX_NAMED} more" if len(left) > _MAX_NAMED else ""
-    sys.stderr.write(
-        f"leasehold: These Locks are not released: {', '.join(left[:_MAX_NAMED])}{more}. `kubectl describe lock` says "
-        "why; uninstall again when that is mended.\n"
+    return (
+        f"These Locks are not released: {', '.join(left[:_MAX_NAMED])}{more}. `kubectl describe lock` says why; "
+        "uninstall again when that is mended."
     )
-    return 1
-
-
-def main() -> int:
-    """Delete all Locks with the pod's own service account; the exit code."""
-    try:
-        return asyncio.run(_main())
-    except (AccessError, KubeFailure) as error:
-        sys.stderr.write(f"leasehold: {error}\n")
-        return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_job(_job))

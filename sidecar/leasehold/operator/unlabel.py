@@ -13,12 +13,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from leasehold.base import clock
-from leasehold.kube.access import Access, AccessError
 from leasehold.kube.api import LEADER_LABEL, LEADER_OF
-from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure
+from leasehold.kube.call import Body, KubeCall, KubeError
+from leasehold.kube.job import run_job
 
 TIMEOUT_SECONDS: Final = 100.0
-CALL_TIMEOUT_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 5.0
 """Between two looks: an operator that is told to end has done so by then."""
 _PAGE: Final = "500"
@@ -63,28 +62,14 @@ async def _unlabel(call: KubeCall, pod: Body) -> None:
             raise
 
 
-async def _main() -> int:
-    call = KubeCall(await Access.load(None), CALL_TIMEOUT_SECONDS)
-    try:
-        if await remove_labels(call, clock.now):
-            return 0
-    finally:
-        await call.close()
-    sys.stderr.write(
-        f"leasehold: Some pods may still have the label {LEADER_LABEL}, since an operator goes on labelling them: "
-        f"`kubectl get pods -A -l {LEADER_LABEL}=true` names them.\n"
+async def _job(call: KubeCall) -> str:
+    if await remove_labels(call, clock.now):
+        return ""
+    return (
+        f"Some pods may still have the label {LEADER_LABEL}, since an operator goes on labelling them: "
+        f"`kubectl get pods -A -l {LEADER_LABEL}=true` names them."
     )
-    return 1
-
-
-def main() -> int:
-    """Take the labels off with the pod's own service account; the exit code."""
-    try:
-        return asyncio.run(_main())
-    except (AccessError, KubeFailure) as error:
-        sys.stderr.write(f"leasehold: {error}\n")
-        return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_job(_job))

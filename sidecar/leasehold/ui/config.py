@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from leasehold.base.records import dataclass
+from leasehold.http.listener import is_loopback
 from leasehold.settings import commands, flags, parsers
 from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
 from leasehold.settings.etcd import EtcdConfig, read_etcd
@@ -57,19 +58,8 @@ def ui_config(arguments: Sequence[str], environ: Mapping[str, str]) -> UiConfig:
         token_file=settings.get(TOKEN_FILE),
         **read_common(settings, environ, GROUPS),
     )
-    if config.token_file is None and not _is_loopback(config.listen.host):
+    if config.token_file is None and not is_loopback(config.listen.host):
         what = "others could read the page there; use 127.0.0.1, or give --token-file as well"
         settings.add(*settings.seen[LISTEN.dest], what)
     settings.finish()
     return config
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
