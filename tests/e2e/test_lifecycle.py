@@ -1,7 +1,9 @@
 """The chart's own life: upgraded and restarted under load under one leader, uninstalled with its Locks or not."""
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,12 @@ from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, Installation, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
-from tests.servers import wait_for
+from tests.servers import Process, program, wait_for
+from tests.support.documentation import ROOT, example
 
 LEADER = "leasehold.dev/leader=true"
+
+REGISTRY = images.DOCKER.rstrip("/")
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +32,29 @@ def another() -> Iterator[Cluster]:
         images.load_all(made)
         run_helm("dependency", "build", CHARTS / "singleton")
         yield made
+
+
+def test_quick_start(another: Cluster, spawn: Callable[..., Process], tmp_path: Path) -> None:
+    """The front door's, pasted as it stands: an app that exists leads, and `kubectl get locks` names its pod.
+
+    The nodes have the images already, so `docker` does nothing here, and the registry is where they have them from.
+    """
+    script = example("quick start, Kubernetes").replace(
+        "export REGISTRY=registry.example", f"export REGISTRY={REGISTRY}"
+    )
+    tools = os.pathsep.join(str(program(name).parent) for name in ("kubectl", "helm"))
+    environ = {"KUBECONFIG": str(another.kubeconfig()), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    environ |= {f"HELM_{name}_HOME": str(tmp_path / name) for name in ("CACHE", "CONFIG", "DATA")}
+    pasted = spawn(["bash", "-euc", f"docker() {{ :; }}\n{script}"], name="pasted", cwd=ROOT, env=environ)
+    assert pasted.wait(PATIENCE) == 0, pasted.log
+    head, line = pasted.log.splitlines()[-2:]
+    assert head.split()[:3] == ["NAME", "HELD", "HOLDER"]
+    name, held, holder = line.split()[:3]
+    assert (name, held) == ("hello", "True")
+    assert holder in {pod["metadata"]["name"] for pod in another.list("pods", "default", labels="app=hello")}
+    another.kubectl("--namespace=default", "delete", "deployment/hello", "lock/hello")
+    another.helm("uninstall", "leasehold", "--namespace=leasehold-system", "--wait")
+    another.kubectl("delete", "namespace", "leasehold-system", timeout=PATIENCE)
 
 
 def test_upgrade_and_uninstall(another: Cluster) -> None:
