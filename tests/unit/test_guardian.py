@@ -419,7 +419,13 @@ def test_it_imports_next_to_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     ours = {name for name in done.stdout.split() if name.startswith("leasehold")}
     few = ("boot_timer", "guardian", "guardian_process", "job_control", "process_tree", "stop_schedule", "kill_tree")
-    assert ours == {"leasehold", "leasehold.base.clock", "leasehold.exec", *(f"leasehold.exec.{name}" for name in few)}
+    assert ours == {
+        "leasehold",
+        "leasehold.base",
+        "leasehold.base.clock",
+        "leasehold.exec",
+        *(f"leasehold.exec.{name}" for name in few),
+    }
     assert not {"asyncio", "logging", "socket", "subprocess", "threading"} & set(done.stdout.split())
 
 
