@@ -92,7 +92,12 @@ def test_impossible_injection_is_refused(cluster: Cluster, own: str, mode: str) 
 
 
 def test_a_lock_after_its_workload(cluster: Cluster, own: str, mode: str) -> None:
-    """The pod is made at once, and waits for its Lock; it leads as soon as that is declared."""
+    """The pod is made at once, and waits for its Lock; it leads as soon as that is declared.
+
+    The namespace has asked for its Secret by its label: else its first Lock would bring it, and the kubelet tries to
+    mount what is missing after ever longer pauses.
+    """
+    cluster.patch("namespaces", own, {"metadata": {"labels": {"leasehold.dev/injection": "enabled"}}})
     place_app(cluster, own)
     cluster.apply(workload("Deployment", "reports", template("reports")), namespace=own)
     wait_for(lambda: cluster.list("pods", own, labels="app=reports"), "the pod to be made", PATIENCE)
