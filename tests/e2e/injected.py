@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from leasehold.kube.api import OPT_IN_LABEL
 from tests.cluster import Cluster, Object, images
 from tests.cluster.node import PATIENCE
 from tests.e2e.installation import ready
@@ -39,6 +40,11 @@ def declare(cluster: Cluster, own: str, name: str) -> None:
     place_app(cluster, own)
     lock = {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": name}}
     cluster.apply({**lock, "spec": {"leaseDurationSeconds": 5}}, namespace=own)
+
+
+def enrol(cluster: Cluster, own: str) -> None:
+    """Have the namespace's certificate made although it has no Lock yet."""
+    cluster.patch("namespaces", own, {"metadata": {"labels": {OPT_IN_LABEL: "enabled"}}})
 
 
 def workload(kind: str, name: str, pod: Body, **spec: Any) -> Body:

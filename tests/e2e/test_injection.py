@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster import Cluster, KubectlFailed
 from tests.cluster.node import PATIENCE
-from tests.e2e.injected import HEALTH, Body, batch, declare, job, template, wait_pod, workload
+from tests.e2e.injected import HEALTH, Body, batch, declare, enrol, job, template, wait_pod, workload
 from tests.e2e.installation import ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import place_app
@@ -97,7 +97,7 @@ def test_a_lock_after_its_workload(cluster: Cluster, own: str, mode: str) -> Non
     The namespace has asked for its Secret by its label: else its first Lock would bring it, and the kubelet tries to
     mount what is missing after ever longer pauses.
     """
-    cluster.patch("namespaces", own, {"metadata": {"labels": {"leasehold.dev/injection": "enabled"}}})
+    enrol(cluster, own)
     place_app(cluster, own)
     cluster.apply(workload("Deployment", "reports", template("reports")), namespace=own)
     wait_for(lambda: cluster.list("pods", own, labels="app=reports"), "the pod to be made", PATIENCE)

@@ -13,7 +13,7 @@ import pytest
 from leasehold.injector.certificate import Kept, make
 from tests.cluster import Cluster, KubectlFailed
 from tests.cluster.node import PATIENCE
-from tests.e2e.injected import Body, Creating, batch, declare, template, wait_pod, workload
+from tests.e2e.injected import Body, Creating, batch, declare, enrol, template, wait_pod, workload
 from tests.e2e.installation import Installation, ready
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import place_app
@@ -31,6 +31,7 @@ def test_lock_that_is_not_declared(installed: Installation, own: str, mode: str)
         assert "leasehold-injector" not in {
             each["metadata"]["name"] for each in cluster.list(kind, installed.namespace)
         }
+    enrol(cluster, own)
     place_app(cluster, own)
     cluster.apply(workload("Deployment", "late", template("late")), namespace=own)
 
