@@ -84,7 +84,8 @@ async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
 
 @pytest.fixture
 def plugin(api: ControlPlane, namespace: str) -> Plugin:
-    """`kubectl leasehold` in the test's namespace."""
+    """`kubectl leasehold` in the test's namespace; of an operator that a test before killed, nothing is left."""
+    _remove_canary(api, OPERATOR_NAMESPACE)
     return Plugin(api, namespace)
 
 

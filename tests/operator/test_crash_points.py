@@ -31,7 +31,18 @@ STEPS = {
 OLD = ("changed", "deleted", "orphaned", "swept", "revoked", "labelled")
 LEASE = 3
 """Seconds: of the lease duration, for which a deletion waits for a holder that does not go."""
-VARYING = ("fencingToken", "leaseID", "acquireTime", "lastTransitionTime", "message", "podUID", "uid", "cluster")
+# Of a term that ended while no operator was there, the history knows less.
+VARYING = (
+    "recentTerms",
+    "fencingToken",
+    "leaseID",
+    "acquireTime",
+    "lastTransitionTime",
+    "message",
+    "podUID",
+    "uid",
+    "cluster",
+)
 """Fields that are others each time."""
 
 

@@ -302,6 +302,7 @@ class WatchfulStore(OtherStore):
     async def perform(self, question: Question, timeout: float) -> ev.Event:
         if isinstance(question, cmd.Resign):
             self.order.append(f"deletes while {self.board.snapshot.state}")
+            await asyncio.sleep(0)  # no answer comes in the turn of its question
         return await super().perform(question, timeout)
 
 
