@@ -62,7 +62,7 @@ class Installation:
     def switch(self, mode: str) -> None:
         """Have pods injected in that mode. The first upgrade adds it, the second takes the other one away."""
         for _ in range(2 if mode != self.mode else 0):
-            self.upgrade(**{"injector.mode": mode})
+            self.upgrade(**{"injector.mode": mode, "ui.enabled": True})
         self.mode = mode
 
     def _helm(self, verb: str, values: Mapping[str, Any], *, wait: bool = True) -> str:

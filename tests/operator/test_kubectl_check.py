@@ -73,15 +73,13 @@ def test_workloads_that_cannot_work(plugin: Plugin) -> None:
 
 
 def test_pods_that_cannot_queue(plugin: Plugin, api: ControlPlane) -> None:
-    """One without a sidecar; one whose sidecar cannot start, for want of a Secret, and of a node."""
-    api.create("pods", {**template("naked", "one"), "metadata": {"name": "naked", **_noted("one")}}, plugin.namespace)
+    """One whose sidecar cannot start, for want of a Secret, and of a node."""
     sidecar = {"name": "leasehold", "image": IMAGE, "restartPolicy": "Always", "args": ["run", "--lock=one"]}
     volume = {"name": "leasehold-etcd", "secret": {"secretName": "leasehold-etcd-client"}}
     spec = {"initContainers": [sidecar], "containers": [{"name": "app", "image": IMAGE}], "volumes": [volume]}
     api.create("pods", {"metadata": {"name": "waits"}, "spec": spec}, plugin.namespace)
     code, found = check(plugin)
     assert code == 1
-    assert about(found["pod-unprotected"]) == ["naked"]
     assert about(found["pod-not-running"]) == ["waits"]
     assert about(found["secret"]) == ["leasehold-etcd-client"]
     secret = {"metadata": {"name": "leasehold-etcd-client"}, "data": {}}
