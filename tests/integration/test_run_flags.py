@@ -282,11 +282,12 @@ def pod_labels(place: Place) -> None:
     a, b = (place.bench.start(name, {"--pod-labels": str(labels)}) for name in ("a", "b"))
     leader = wait_leader([a, b])
     (other,) = {a, b} - {leader}
-    wait_for(lambda: other.get("/readyz")[0] == 503, "the label to count as wrong", PATIENCE)
-    assert "no operator has taken the label off" in other.get("/readyz")[1]
+    wrong = "no operator has taken the label off"
+    wait_for(lambda: wrong in other.get("/readyz")[1], "the label to count as wrong", PATIENCE)
+    assert other.get("/readyz")[0] == 503
     assert leader.get("/readyz")[0] == 200
     labels.write_text('app="x"')
-    assert other.get("/readyz")[0] == 200
+    wait_for(lambda: other.get("/readyz")[0] == 200, "the label to be gone", PATIENCE)
 
 
 @shows("--on-gained", "--on-lost")
