@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from leasehold.operator.enrolment.names import account_of
 from leasehold.operator.reconcile.api import CANARY
 from tests.charts.rendered import LEASEHOLD, render
-from tests.cluster import ApiError, ControlPlane
+from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.lock_objects import condition, is_ready, lock
-from tests.operator.operator_manifest import OPERATOR_NAMESPACE, may
+from tests.operator.operator_manifest import OPERATOR_NAMESPACE, is_refused_by_policy, may
 from tests.operator.operator_process import Operator
 from tests.servers import PATIENCE, Certificate, CertificateAuthority, EtcdServer, wait_for
 from tests.support.sidecars import Sidecar
@@ -56,11 +56,7 @@ def policy_is_in_force(api: ControlPlane, user: str) -> bool:
     """Whether the operator is kept from creating another Secret. The API server learns of a policy some time later."""
     path = f"/api/v1/namespaces/{OPERATOR_NAMESPACE}/secrets?dryRun=All"
     body = {"metadata": {"name": "another"}, "type": "kubernetes.io/tls", "data": {"tls.crt": "", "tls.key": ""}}
-    try:
-        api.as_user(user).rest.call("POST", path, body)
-    except ApiError as error:
-        return "ValidatingAdmissionPolicy" in error.message
-    return False
+    return is_refused_by_policy(lambda: api.as_user(user).rest.call("POST", path, body))
 
 
 class Enrolled:

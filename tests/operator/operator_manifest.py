@@ -1,5 +1,6 @@
 """The operator's manifest on a control plane of the tests, so that an operator can run with exactly its rights."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,15 @@ def _make_probe(api: ControlPlane) -> None:
 def _policy_is_in_force(api: ControlPlane, user: str) -> bool:
     """A policy takes effect some moments after its creation."""
     path = path_of("pods", _PROBE, OPERATOR_NAMESPACE, dryRun="All")
+    body = {"metadata": {"labels": {"any": "other"}}}
+    call = api.as_user(user).rest.call
+    return is_refused_by_policy(lambda: call("PATCH", path, body, content_type="application/merge-patch+json"))
+
+
+def is_refused_by_policy(request: Callable[[], object]) -> bool:
+    """Whether an admission policy, and not a role, refuses this request."""
     try:
-        api.as_user(user).rest.call(
-            "PATCH", path, {"metadata": {"labels": {"any": "other"}}}, content_type="application/merge-patch+json"
-        )
+        request()
     except ApiError as error:
         return "ValidatingAdmissionPolicy" in error.message
     return False

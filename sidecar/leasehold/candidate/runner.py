@@ -224,15 +224,16 @@ class Runner:
             return
         asked = self._board.clock()
         answer = await self._store.perform(command, timeout_for(self.election.ttl))
-        if isinstance(answer, ev.Failed):
-            _log.debug("%s failed: %s", type(command).__name__, answer.reason)
-            self._observer.error("request")
-        elif isinstance(answer, ev.KeptAlive):
-            self._observer.keep_alive(self._board.clock() - asked)
-        elif isinstance(command, cmd.Grant) and isinstance(answer, ev.Granted):
-            self._compare_ttl(command.ttl, answer.ttl)
-        elif isinstance(command, cmd.Resign) and not command.keep_own and getattr(answer, "done", False):
-            self._keyless = command.lease
+        match command, answer:
+            case _, ev.Failed(reason=reason):
+                _log.debug("%s failed: %s", type(command).__name__, reason)
+                self._observer.error("request")
+            case _, ev.KeptAlive():
+                self._observer.keep_alive(self._board.clock() - asked)
+            case cmd.Grant(ttl=wanted), ev.Granted(ttl=granted):
+                self._compare_ttl(wanted, granted)
+            case cmd.Resign(lease=lease, keep_own=False), ev.Written(done=True):
+                self._keyless = lease
         self.submit(answer)
 
     def _compare_ttl(self, asked: int, granted: int) -> None:
@@ -282,8 +283,6 @@ class Runner:
         if token is not None and lease is not None and token != self._saved:
             self._saved = token
             self._spawn(self._resume.save(ev.Resumable(lease, token, self._cluster)), "save")
-
-    # --- the end ------------------------------------------------------------------------------------------------
 
     async def _finish_revocations(self) -> None:
         """Wait, for a bounded time, for the revocations that are under way."""

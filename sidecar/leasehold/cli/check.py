@@ -15,7 +15,7 @@ from leasehold.check import etcd_ask, etcd_rows, lock_rows, rows
 from leasehold.cli.live import Look, show
 from leasehold.lock.names import LockName
 from leasehold.settings import commands, flags
-from leasehold.settings.config import open_settings, read_lock
+from leasehold.settings.config import open_settings, read_lock_if_named
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 
 _SUMMARY: Final = (
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold check`. Raises ConfigError."""
     settings = open_settings("check", _SUMMARY, commands.CHECKING, arguments, environ)
     etcd, root, output = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.OUTPUT)
-    lock = read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
+    lock = read_lock_if_named(settings)
     watch = settings.get(flags.WATCH)
     settings.finish()
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # failures are rows

@@ -17,7 +17,7 @@ from leasehold.cli.live import Look, show
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.settings import commands, flags
-from leasehold.settings.config import open_settings, read_lock
+from leasehold.settings.config import open_settings, read_lock_if_named
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 
 FAILED: Final = 1
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold status`. Raises ConfigError."""
     settings = open_settings("status", _SUMMARY, commands.STATUS, arguments, environ)
     etcd, root, output = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.OUTPUT)
-    lock = read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
+    lock = read_lock_if_named(settings)
     watch = settings.get(flags.WATCH)
     settings.finish()
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # a failure is printed below, once

@@ -121,7 +121,7 @@ class Dialer:
                 addresses = await target.addresses()
         except (OSError, TimeoutError, UnicodeError) as error:  # UnicodeError: a host name too long for IDNA
             target.failed(None, loop.time())
-            return f"the host name of {target.endpoint.url} was not found ({_text(error)})"
+            return f"the host name of {target.endpoint.url} was not found ({reason_of(error)})"
         failure = ""
         for tried, address in enumerate(addresses):
             limit = _share(loop.time(), until, len(addresses) - tried)
@@ -139,7 +139,7 @@ class Dialer:
             self._adopt(connection, target)
         except (Unreachable, BadSetting, OSError) as error:  # TimeoutError is an OSError
             target.failed(address, asyncio.get_running_loop().time())
-            return f"{connection}: {_text(error)}"
+            return f"{connection}: {reason_of(error)}"
         finally:
             self._limit = None
             if connection is not self._current:  # it may have come about in the very turn in which its caller gave up
@@ -234,7 +234,8 @@ def _share(now: float, end: float, parts: int) -> float:
     return min(end, now + max(_ATTEMPT_SECONDS, (end - now) / parts))
 
 
-def _text(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why connecting failed, in words."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

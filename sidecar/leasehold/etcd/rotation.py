@@ -22,6 +22,7 @@ from leasehold.etcd import codec, methods
 from leasehold.etcd import rpc_pb2 as pb
 from leasehold.etcd.channel import Unreachable
 from leasehold.etcd.connection import Connection
+from leasehold.etcd.dialer import reason_of
 from leasehold.etcd.errors import BadSetting, EtcdError
 from leasehold.etcd.identity import load, read_identity
 from leasehold.etcd.lease import KeepAlives
@@ -84,7 +85,7 @@ class Rotation:
                 await self._take_up(connection)
             self._failed = None
         except (BadSetting, Unreachable, EtcdError, OSError) as error:  # TimeoutError is an OSError
-            self._tell(digest, _text(error))
+            self._tell(digest, reason_of(error))
 
     def _tell(self, digest: bytes, why: str) -> None:
         """Log once why these files are not used. Other files are tried soon, the same ones less and less often."""
@@ -145,9 +146,3 @@ async def _until(condition: Callable[[], bool], limit: float) -> None:
     end = asyncio.get_running_loop().time() + limit
     while not condition() and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110  # once in days: no event
         await asyncio.sleep(_POLL_SECONDS)
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -168,6 +168,11 @@ def sidecar_config(settings: SettingsReader, environ: Mapping[str, str], *, app:
     )
 
 
+def read_lock_if_named(settings: SettingsReader) -> LockName | None:
+    """The lock's name, or None if no setting names one."""
+    return read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
+
+
 def read_lock(settings: SettingsReader) -> LockName:
     """The lock's name; a placeholder after a mistake, which `settings` has noted."""
     namespace, lock = settings.get(flags.NAMESPACE), settings.get(flags.LOCK)
