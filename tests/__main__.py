@@ -2,10 +2,11 @@
 
 It makes a virtual environment for each supported Python that the machine has (.venv for the main one,
 .venvs/3.12 and so on for the others; kept while pyproject.toml stays the same), builds the servers that the
-tests run against, and then runs the linters, the types, the import contracts, and side by side all tests on the
-main interpreter, and the unit and simulation tests on the others; and some once more under -OO, as the image runs.
-Each build and each step says how long it took, each pytest run which ten tests took longest. `--quick` runs the unit
-tests on the main interpreter alone.
+tests run against, and then runs side by side the linters, the types, the import contracts, all tests on the
+main interpreter, and the unit tests and a part of the simulation's schedules on the others. The image runs under -OO,
+and so do the unit tests on the image's interpreter, and all of `integration` and `interop`; what else has sidecars
+runs plainly. Each build and each step says how long it took, each pytest run which ten tests took longest, and the end
+where the processors' time went. `--quick` runs the unit tests on the main interpreter alone.
 
 The exit code is 0 when everything passed. Only the standard library is used here, since nothing is installed
 yet.
@@ -21,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.support.examples import ENVIRONMENT as _FEWER_EXAMPLES
 from tests.support.parallel_streams import Command, Stream, side_by_side
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -37,20 +39,12 @@ _STARVED = ["--timeout", "7200"]
 _PYTEST = ["-m", "pytest", "-q", "--durations", "10"]
 
 
-def _unit_tests(kind: str) -> "list[Path]":
-    return sorted((_ROOT / "tests" / "unit").glob(f"test_{kind}*.py"))
-
-
 _AS_IN_THE_IMAGE = {"PYTHONOPTIMIZE": "2"}
 """As -OO, and every sidecar that a test starts inherits it. Asserts in tests still count: pytest rewrites them."""
-_OPTIMISED = [
-    *(str(file.relative_to(_ROOT)) for kind in ("guarantee", "election", "record") for file in _unit_tests(kind)),
-    "tests/unit/test_lease.py",
-    "tests/interop/test_etcdctl.py",
-    "tests/integration/test_run_app.py",
-]
+_IMAGES_PYTHON = (3, 13)
 _NO_WARNING = ["-W", "ignore:assertions not in test modules:pytest.PytestConfigWarning"]
-_FEWER = {"SIMULATION_SCHEDULES": "1000"}  # the main interpreter runs all schedules, and the planted bugs
+_SEEDS, _SEEDS_OF_EACH_OTHER = 10_000, 1_000
+"""Schedules in all, and on each other interpreter: the main one runs the rest, and the planted bugs."""
 
 
 def _every_other(folder: str, first: int) -> "list[str]":
@@ -58,16 +52,21 @@ def _every_other(folder: str, first: int) -> "list[str]":
     return [str(file.relative_to(_ROOT)) for file in sorted((_ROOT / folder).glob("test_*.py"))[first::2]]
 
 
-# What runs side by side on the main interpreter; a last stream takes every other folder of tests there is. Those that
-# compute most of the time come first, so that none is left alone at the end.
+# What runs side by side on the main interpreter; a last stream takes every other folder of tests there is. The longest
+# come first, so that none is left alone at the end; those under -OO mostly wait, which goes well beside the others.
 _STREAMS = {
     "simulation": [_SCHEDULES, _PLANTED_BUGS],
-    "unit": ["tests/unit", "tests/simulation/test_model.py"],
-    "nemesis": ["tests/nemesis", "tests/interop", "tests/bench"],
+    # real nodes, one set after the other: two at a time on two processors starve each other's etcd for a lease's time
+    "cluster": ["tests/e2e", "tests/cluster"],
+    "under -OO, one half": [*_every_other("tests/integration", 0), "tests/interop"],
+    "under -OO, the other half": _every_other("tests/integration", 1),
     "operator, one half": _every_other("tests/operator", 0),
     "operator, the other half": _every_other("tests/operator", 1),
-    "cluster": ["tests/e2e", "tests/cluster", "tests/charts", "tests/injector"],
+    "charts": ["tests/charts", "tests/injector"],
+    "nemesis": ["tests/nemesis", "tests/bench"],
+    "unit": ["tests/unit", "tests/simulation/test_model.py"],
 }
+_OPTIMISED = {"under -OO, one half", "under -OO, the other half"}
 
 
 class Steps:
@@ -145,29 +144,45 @@ def environment(steps: Steps, place: Path, version: "tuple[int, int]", base: Pat
 
 
 def check_all(steps: Steps, python: Path, others: "dict[tuple[int, int], Path]") -> None:
-    """Everything: the servers and the checks first, then all tests, side by side."""
-    tools = python.parent
+    """Everything: the servers first, then the checks and all tests, side by side."""
     steps.run("servers", python, "-m", "tests.servers")
-    steps.run("ruff check", tools / "ruff", "check", ".")
-    steps.run("ruff format", tools / "ruff", "format", "--check", ".")
-    steps.run("mypy", tools / "mypy")
-    steps.run("import contracts", tools / "lint-imports", "--no-cache")
     started = time.monotonic()
-    failed, counts = side_by_side([*_main_streams(python), _other_interpreters(steps, others)])
+    elsewhere = _environments(steps, others)
+    checks = Stream("checks", _checks(python.parent), _ROOT)
+    streams = [*_main_streams(python, len(elsewhere)), *_other_interpreters(elsewhere), checks]
+    failed, counts = side_by_side(streams, (os.cpu_count() or 1) + 1)
     steps.failed += failed
     print(f"\n=== all tests took {time.monotonic() - started:.0f} s", flush=True)
     totals = [counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0), counts.get("skipped", 0)]
     print("tests: {} passed, {} failed, {} skipped".format(*totals), flush=True)
 
 
-def _main_streams(python: Path) -> "list[Stream]":
-    """All tests on the main interpreter."""
+def _checks(tools: Path) -> "list[Command]":
+    """What looks at the sources alone. Most of it is one process that computes."""
+    chosen = {
+        "ruff check": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "mypy": ["mypy"],
+        "import contracts": ["lint-imports", "--no-cache"],
+    }
+    return [Command(name, [tools / tool, *words], patient=True) for name, (tool, *words) in chosen.items()]
+
+
+def _main_streams(python: Path, others: int) -> "list[Stream]":
+    """All tests on the main interpreter, but for the schedules that the others run."""
     chosen = [path for paths in _STREAMS.values() for path in paths]
     rest = ["tests", *(f"--ignore={path}" for path in chosen)]
-    streams = {**_STREAMS, "sidecars and all else": rest}
-    made = [Stream(name, [_pytest(f"tests: {name}", python, *words)], _ROOT) for name, words in streams.items()]
-    optimised = _pytest("tests under -OO", python, *_OPTIMISED, *_NO_WARNING, env=_AS_IN_THE_IMAGE)
-    return [*made, Stream("under -OO", [optimised], _ROOT)]
+    seeds = _seeds(0, _SEEDS - others * _SEEDS_OF_EACH_OTHER)
+    made = []
+    for name, paths in {**_STREAMS, "all else": rest}.items():
+        words, env = ([*paths, *_NO_WARNING], _AS_IN_THE_IMAGE) if name in _OPTIMISED else (paths, seeds)
+        made.append(Stream(name, [_pytest(f"tests: {name}", python, *words, env=env)], _ROOT))
+    return made
+
+
+def _seeds(first: int, end: int) -> "dict[str, str]":
+    """The environment of those who run the schedules from the first seed to before the last one."""
+    return {"SIMULATION_SEEDS": f"{first}-{end}"}
 
 
 def _pytest(name: str, python: Path, *words: str, env: "dict[str, str] | None" = None) -> Command:
@@ -176,16 +191,36 @@ def _pytest(name: str, python: Path, *words: str, env: "dict[str, str] | None" =
     return Command(name, [python, *_PYTEST, *words, *(_STARVED if patient else [])], env or {}, patient)
 
 
-def _other_interpreters(steps: Steps, others: "dict[tuple[int, int], Path]") -> Stream:
-    """What is pure, on the other interpreters one after the other."""
-    commands = []
+def _unit_tests(label: str, python: Path, *, optimised: bool) -> Command:
+    """Where they only compute, with fewer examples."""
+    if not optimised:
+        return _pytest(f"unit tests on Python {label}", python, "tests/unit", env=_FEWER_EXAMPLES)
+    name, env = f"unit tests on Python {label}, -OO", {**_FEWER_EXAMPLES, **_AS_IN_THE_IMAGE}
+    return _pytest(name, python, "tests/unit", *_NO_WARNING, env=env)
+
+
+def _environments(steps: Steps, others: "dict[tuple[int, int], Path]") -> "dict[tuple[int, int], Path]":
+    """The Python of the environment of each other interpreter that has one."""
+    made = {}
     for version, base in others.items():
+        place = _ROOT / ".venvs" / f"{version[0]}.{version[1]}"
+        if python := environment(steps, place, version, base):
+            made[version] = python
+    return made
+
+
+def _other_interpreters(others: "dict[tuple[int, int], Path]") -> "list[Stream]":
+    """What is pure, on the other interpreters one after the other."""
+    tests, schedules = list[Command](), list[Command]()
+    like_the_image = _IMAGES_PYTHON if _IMAGES_PYTHON in others else max(others, default=_IMAGES_PYTHON)
+    end = _SEEDS
+    for version, python in others.items():
         label = f"{version[0]}.{version[1]}"
-        other = environment(steps, _ROOT / ".venvs" / label, version, base)
-        if other:
-            commands.append(_pytest(f"unit tests on Python {label}", other, "tests/unit"))
-            commands.append(_pytest(f"simulation on Python {label}", other, _SCHEDULES, env=_FEWER))
-    return Stream("other interpreters", commands, _ROOT)
+        tests.append(_unit_tests(label, python, optimised=version == like_the_image))
+        seeds = _seeds(end - _SEEDS_OF_EACH_OTHER, end)
+        schedules.append(_pytest(f"simulation on Python {label}", python, _SCHEDULES, env=seeds))
+        end -= _SEEDS_OF_EACH_OTHER
+    return [Stream("other interpreters", tests, _ROOT), Stream("their simulation", schedules, _ROOT)]
 
 
 def main() -> int:
@@ -193,6 +228,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests", description="Run all checks and tests.")
     parser.add_argument("--quick", action="store_true", help="only the unit tests, on one interpreter")
     quick = parser.parse_args().quick
+    # Else each of a thousand sidecars compiles all that it imports, for no file has what -OO makes of another package.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the streams are sessions of their own, and end by us
     found = interpreters()
     if not found:

@@ -12,6 +12,9 @@ from typing import Any, Protocol, TypeVar
 import hypothesis
 import pytest
 
+# ruff: noqa: E402  # Else their asserts, and what those call, would be gone under -OO: this comes before their import.
+pytest.register_assert_rewrite("tests.support", "tests.servers")
+
 from tests.cluster import ControlPlane
 from tests.servers import (
     CertificateAuthority,
@@ -27,6 +30,7 @@ from tests.servers import (
     program,
     running_processes,
 )
+from tests.support.examples import examples
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock
 
@@ -35,8 +39,23 @@ for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
+
+def _interrupt(*_: object) -> None:
+    """As Ctrl-C does, whatever that does now: in an async test it's the event loop's matter."""
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Have TERM end the run in order, also after a test that had TERM for itself and left the default."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+signal.signal(signal.SIGTERM, _interrupt)
+
 # A busy machine must not fail a property test by being slow; CI draws the same examples each time.
-hypothesis.settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
+_EXAMPLES = examples(100)
+hypothesis.settings.register_profile("suite", max_examples=_EXAMPLES, deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("suite")
 
 _numbers = itertools.count(1)

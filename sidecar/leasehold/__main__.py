@@ -4,7 +4,10 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; returns the exit code. Ctrl-C shows no traceback, from the first import on."""
+    """Run the command line; returns the exit code. A command that returns -n ends by signal n.
+
+    Ctrl-C ends it by SIGINT, without a traceback, from the first import on.
+    """
     try:
         import os
 
@@ -12,9 +15,14 @@ def main() -> int:
             _handle_term(sys.argv[1:2])
         from leasehold.cli import main as cli
 
-        return cli.main(sys.argv[1:], os.environ)
+        code = cli.main(sys.argv[1:], os.environ)
     except KeyboardInterrupt:
-        return 130
+        code = -2
+    if code >= 0:
+        return code
+    from leasehold.base.interrupted import die_of
+
+    return die_of(-code)
 
 
 def _handle_term(command: list[str]) -> None:

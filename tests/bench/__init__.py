@@ -5,12 +5,14 @@ measured in the same run, round by round in turn, on one real etcd that syncs to
 figure is only as good as the machine is idle. It exits with 1 when a measurement could not be made.
 
 handover  how long nobody leads when the leader is stopped, or asked to step down
+release   how long nobody leads when a pod's app has ended, and then its native sidecar is stopped
 start     from the start of a process until it leads, on an empty lock: time, and CPU time
 crash     from `kill -9` of the leader until the next one leads
 idle      memory and CPU of a holder that has nothing to do, and memory of eight on one node
 crowd     what etcd spends on idle candidates, in pairs and in one long queue
 traffic   what the members of a queue ask of etcd, counted by etcd
 load      `/leader` under 500 requests a second, and whether keep-alives suffer
+recorder  what the flight recorder adds to a keep-alive, and the memory of a full record
 ui        the page with ten thousand locks in a browser, and what fifty browsers cost its process
 admission how long the API server takes to create a pod that is injected, by the policy and by the webhook
 operator  the operator with thousands of Locks on a real API server: cold start, idleness, changes, takeover

@@ -11,7 +11,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench import admission, cluster, crash, crowd, handover, idle, load, machine, operators, start, traffic, ui
+from tests.bench import (
+    admission,
+    cluster,
+    crash,
+    crowd,
+    handover,
+    idle,
+    load,
+    machine,
+    operator_enrolment,
+    operators,
+    recorder,
+    release,
+    start,
+    traffic,
+    ui,
+)
 from tests.bench.processes import as_installed
 from tests.bench.samples import Table, say
 from tests.bench.scale import QUICK, Bench, Scale
@@ -19,13 +35,16 @@ from tests.servers import EtcdServer
 
 BENCHMARKS: Mapping[str, Callable[[Bench], list[Table]]] = {
     "handover": handover.run,
+    "release": release.run,
     "start": start.run,
     "crash": crash.run,
     "idle": idle.run,
     "crowd": crowd.run,
     "traffic": traffic.run,
     "load": load.run,
+    "recorder": recorder.run,
     "operator": operators.run,
+    "enrolment": operator_enrolment.run,
     "ui": ui.run,
     "admission": admission.run,
     "cluster": cluster.run,

@@ -4,6 +4,7 @@
 process, as a line on a pipe or as a server-sent event.
 """
 
+import socket
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -31,6 +32,9 @@ class Candidate(ABC):
     @abstractmethod
     def led_at(self) -> float:
         """Wait until it leads (again) and return since when, by `time.monotonic`. Raises MeasurementFailed."""
+
+    def get_ready(self) -> None:  # noqa: B027  # most kinds are asked over a pipe
+        """Before `step_down`: open the way by which it is asked."""
 
     def step_down(self) -> float:
         """Ask it to let another lead, and to queue again; returns when it was asked. Not every kind can."""
@@ -61,6 +65,7 @@ class Sidecar(Candidate):
         words += ["--ttl", str(ttl), "--listen", f"127.0.0.1:{self.port}", "--control", f"127.0.0.1:{self.control}"]
         self.process = Process([*words, *flags], name=name, env=env)
         self._gains: Gains | None = None
+        self._asker: socket.socket | None = None
 
     def start(self) -> None:
         self.process.start()
@@ -85,26 +90,54 @@ class Sidecar(Candidate):
             raise MeasurementFailed(f"{self.process.name} told that it leads, but /leader answers {status}")
         return at
 
+    def get_ready(self) -> None:
+        self._asker = socket.create_connection(("127.0.0.1", self.control), timeout=PATIENCE)
+
+    def step_down(self) -> float:
+        assert self._asker is not None, "call get_ready"
+        asked = time.monotonic()
+        self._asker.sendall(b"POST /handover HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        return asked
+
+    def close(self) -> None:
+        self.hang_up()
+        if self._asker is not None:
+            self._asker.close()
+        super().close()
+        for port in (self.port, self.control):
+            release_port(port)
+
+    def requeue(self) -> None:
+        self._check_answer()
+        self.listen()  # it queues by itself
+
+    def _check_answer(self) -> None:
+        if self._asker is None:
+            return
+        with self._asker as asker:
+            answer = asker.recv(65_536)
+        self._asker = None
+        if b" 202 " not in answer:
+            raise MeasurementFailed(f"{self.process.name} answers {answer!r} to POST /handover")
+
+    def hang_up(self) -> None:
+        if self._gains is not None:
+            self._gains.close()
+            self._gains = None
+
+
+class SidecarAskedAnew(Sidecar):
+    """Asked as a script asks: by a new connection, whose making counts."""
+
+    def get_ready(self) -> None:
+        pass
+
     def step_down(self) -> float:
         asked = time.monotonic()
         status, _ = request("POST", f"http://127.0.0.1:{self.control}/handover")
         if status != 202:
             raise MeasurementFailed(f"{self.process.name} answers {status} to POST /handover")
         return asked
-
-    def close(self) -> None:
-        self.hang_up()
-        super().close()
-        for port in (self.port, self.control):
-            release_port(port)
-
-    def requeue(self) -> None:
-        self.listen()  # it queues by itself
-
-    def hang_up(self) -> None:
-        if self._gains is not None:
-            self._gains.close()
-            self._gains = None
 
 
 def sidecar_of(python: str | None) -> type[Sidecar]:

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.bench.candidates import Candidate, GoElection, Sidecar, sidecar_of, wait_queue
 from tests.bench.processes import cpu_seconds
@@ -14,6 +15,7 @@ TTL = 15
 _SETTLE_TTLS = 1.4
 """After this many TTLs each candidate is in its rhythm."""
 _PARTS = 6
+_STARTERS = 4
 
 Make = Callable[[EtcdServer, str, str], Candidate]
 """A candidate for a lock, under a name."""
@@ -67,17 +69,23 @@ def _measure(
     everybody, seconds = bench.scale.crowd, bench.scale.crowd_seconds
     alone = _share(etcd, seconds / _PARTS)
     prefix = (GoElection if sample.name.startswith("Go") else Sidecar).prefix
-    for queue in range(everybody // size):
-        for place in range(size):
-            candidate = make(etcd, f"crowd{queue}", f"c{queue}-{place}")
-            stack.callback(candidate.close)
-            candidate.start()
-            candidate.hang_up()
+    queues = range(everybody // size)
+    candidates = [make(etcd, f"crowd{queue}", f"c{queue}-{place}") for queue in queues for place in range(size)]
+    for candidate in candidates:
+        stack.callback(candidate.close)
+    with ThreadPoolExecutor(_STARTERS) as starters:
+        list(starters.map(_start, candidates))
+    for queue in queues:
         wait_queue(etcd, prefix.format(lock=f"crowd{queue}"), size)
     time.sleep(min(TTL * _SETTLE_TTLS, seconds))
     for _ in range(_PARTS):
         sample.add((_share(etcd, seconds / _PARTS) - alone) / everybody * 1e6)
     return sample
+
+
+def _start(candidate: Candidate) -> None:
+    candidate.start()
+    candidate.hang_up()
 
 
 def _share(etcd: EtcdServer, seconds: float) -> float:

@@ -6,13 +6,23 @@ import signal
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tests.bench.candidates import Candidate, Etcd3Lock, Etcdctl, GoElection, Sidecar, sidecar_of, wait_queue
+from tests.bench.candidates import (
+    Candidate,
+    Etcd3Lock,
+    Etcdctl,
+    GoElection,
+    Sidecar,
+    SidecarAskedAnew,
+    sidecar_of,
+    wait_queue,
+)
 from tests.bench.samples import MeasurementFailed, Sample, Table, milliseconds, percentiles, ratios, say
 from tests.bench.scale import Bench
 
 Make = Callable[[str], Candidate]
+KEPT = "leasehold --state-dir"
 
 
 class Duel:
@@ -88,7 +98,16 @@ class ByTerm(Duel):
 
 
 class ByRequest(Duel):
-    """The leader is asked to step down, and queues again."""
+    """The leader is asked to step down, and queues again.
+
+    Go's is asked by a line on its standard input, which is open; a sidecar by a request on a connection that is open,
+    too, as an app has one that means to ask. Nobody waits for the answer.
+    """
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self._leader is not None:
+            self._leader.get_ready()
 
     def _hand_over(self, leader: Candidate) -> float:
         return leader.step_down()
@@ -108,17 +127,20 @@ class WithoutQueue(ByRequest):
 def run(bench: Bench) -> list[Table]:
     """Both ways, each contender in turn."""
     with tempfile.TemporaryDirectory(prefix="leasehold-bench-") as state:
-        stopped = _contest(bench, _by_term(bench, state))
-    asked = _contest(bench, _by_request(bench))
+        stopped = contest(bench, _by_term(bench, state))
+    asked = contest(bench, _by_request(bench))
+    kept = next(duel.sample for duel in stopped if duel.sample.name == KEPT)
+    others = [duel.sample for duel in stopped if "leasehold" not in duel.sample.name]
     return [
         _table("Handover when the leader is stopped (SIGTERM)", stopped),
         ratios("Handover by SIGTERM, in ratios", [duel.sample for duel in stopped]),
+        ratios("Handover by SIGTERM with --state-dir, in ratios", [kept, *others]),
         _table("Handover when the leader is asked to step down", asked),
         ratios("Handover on request, in ratios", [duel.sample for duel in asked]),
     ]
 
 
-def _contest(bench: Bench, duels: list[Duel]) -> list[Duel]:
+def contest(bench: Bench, duels: Sequence[Duel]) -> Sequence[Duel]:
     """Round by round, all in each, in any order: who is still busy shall not always disturb the same one."""
     with contextlib.ExitStack() as stack:
         for duel in duels:
@@ -148,7 +170,7 @@ def _by_term(bench: Bench, state: str) -> list[Duel]:
     return [
         ByTerm(bench, "leasehold", ours.format(lock="term"), lambda name: Sidecar(etcd, "term", name, env)),
         *([before] if bench.before else []),
-        ByTerm(bench, "leasehold --state-dir", ours.format(lock="kept"), kept),
+        ByTerm(bench, KEPT, ours.format(lock="kept"), kept),
         ByTerm(bench, "etcdctl elect", etcdctl.format(lock="term"), lambda name: Etcdctl(etcd, "term", name)),
         ByTerm(bench, "Go concurrency.Election", go.format(lock="term"), lambda name: GoElection(etcd, "term", name)),
     ]
@@ -157,13 +179,15 @@ def _by_term(bench: Bench, state: str) -> list[Duel]:
 def _by_request(bench: Bench) -> list[Duel]:
     etcd, env = bench.etcd, bench.env
     ours, go, other = (kind.prefix.format(lock="ask") for kind in (Sidecar, GoElection, Etcd3Lock))
+    new = SidecarAskedAnew.prefix.format(lock="new")
     return [
         ByRequest(bench, "leasehold, POST /handover", ours, lambda name: Sidecar(etcd, "ask", name, env)),
+        ByRequest(bench, "leasehold, on a new connection", new, lambda name: SidecarAskedAnew(etcd, "new", name, env)),
         ByRequest(bench, "Go concurrency.Election, Resign", go, lambda name: GoElection(etcd, "ask", name)),
         WithoutQueue(bench, "PyPI etcd3 Lock, release", other, lambda name: Etcd3Lock(etcd, "ask", name, env)),
     ]
 
 
-def _table(title: str, duels: list[Duel]) -> Table:
+def _table(title: str, duels: Sequence[Duel]) -> Table:
     notes = ["From the signal or the request until the successor's own word that it leads has reached the measurer."]
     return percentiles(title, [duel.sample for duel in duels], milliseconds, notes)

@@ -44,7 +44,7 @@ class World:
         kubeconfig = self.api.kubeconfig(self._user)
         flags = ["--log-level", "info"]
         settings = {"root": ROOT, "namespace": OPERATOR_NAMESPACE, "ttl": ttl, "flags": flags, "env": self.bench.env}
-        operator = Operator(self.etcd.url, kubeconfig, name, **settings)  # type: ignore[arg-type]
+        operator = Operator(self.etcd.url, kubeconfig, name, **settings)  # type: ignore[arg-type]  # values of several types
         try:
             yield operator
         finally:

@@ -48,13 +48,15 @@ def _figure(figure: Mapping[str, Any], top: int) -> str:
     scale = (WIDTH - LABELS - VALUES) / longest
     lines = [_text(0, top + 14, figure["title"], "title")]
     for place, bar in enumerate(bars):
-        lines += _bar(bar, figure["unit"], scale, top + _TITLE + _ROW * place)
+        name = bar[0]
+        ours = not figure.get("peers", True) or (name.startswith("leasehold") and "before" not in name)
+        kind = "ours" if ours else "other"
+        lines += _bar(bar, kind, figure["unit"], scale, top + _TITLE + _ROW * place)
     return "\n".join(lines)
 
 
-def _bar(bar: Sequence[Any], unit: str, scale: float, top: int) -> list[str]:
+def _bar(bar: Sequence[Any], kind: str, unit: str, scale: float, top: int) -> list[str]:
     name, middle, low, high = bar
-    kind = "ours" if name == "leasehold" or name.startswith("leasehold,") else "other"
     width, line = max(1.0, middle * scale), top + _BAR / 2
     left, right = LABELS + low * scale, LABELS + high * scale
     return [

@@ -10,23 +10,25 @@ from tests.servers import EtcdServer
 class Scale:
     """Rounds and seconds of each benchmark."""
 
-    handovers: int = 50
-    starts: int = 20
+    handovers: int = 60
+    starts: int = 60
     crashes: int = 10
     idle_seconds: float = 60.0
     node: int = 8
     """Holders of one kind on one node, as PSS divides what they share."""
     crowd: int = 200
     """Idle candidates whose load on etcd is measured, in pairs and in one queue."""
-    crowd_seconds: float = 60.0
+    crowd_seconds: float = 30.0
     traffic_seconds: float = 15.0
     traffic_queue: int = 4
     load_seconds: float = 30.0
-    settle_seconds: float = 0.3
+    settle_seconds: float = 0.2
     """Before each handover: a watch is made, and the traces of the last handover go, without anyone telling."""
     crash_ttl: int = 5
     operator_locks: int = 1000
     operator_crowd: int = 10_000
+    operator_namespaces: int = 1000
+    """Over which the crowd is spread where each gets an etcd user of its own."""
     operator_changes: int = 200
     operator_takeovers: int = 5
     operator_idle_seconds: float = 60.0
@@ -36,6 +38,7 @@ class Scale:
     ui_loads: int = 10
     ui_failovers: int = 20
     ui_seconds: float = 30.0
+    recorder_pairs: int = 60
     pods: int = 2000
     updates: int = 20
     labels: int = 20
@@ -56,6 +59,7 @@ QUICK = Scale(
     crash_ttl=3,
     operator_locks=20,
     operator_crowd=40,
+    operator_namespaces=4,
     operator_changes=2,
     operator_takeovers=1,
     operator_idle_seconds=1.0,
@@ -64,6 +68,7 @@ QUICK = Scale(
     ui_loads=1,
     ui_failovers=1,
     ui_seconds=1.0,
+    recorder_pairs=1,
     pods=20,
     updates=1,
     labels=1,

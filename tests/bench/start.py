@@ -42,7 +42,7 @@ def run(bench: Bench) -> list[Table]:
         kind.measure()
         kind.wall.values.clear()
         kind.cpu.values.clear()
-    interpreter = Sample("of leasehold's, the interpreter alone (`python -c pass`)")
+    interpreter = Sample("of that, Python alone (`-c pass`)")
     for turn in range(bench.scale.starts):
         interpreter.add(_interpreter(bench.env))
         for kind in random.sample(kinds, len(kinds)):

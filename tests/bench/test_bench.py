@@ -15,13 +15,16 @@ from tests.cluster import why_unavailable
 
 TITLES = {
     "handover": "### Handover when the leader is stopped",
+    "release": "### Release of a native sidecar after its app's end",
     "start": "### Start until it leads",
     "crash": "### Crash of the leader",
     "idle": "### An idle holder",
     "crowd": "### What etcd spends on an idle candidate",
     "traffic": "### Requests to etcd",
     "load": "### Keep-alives under that load",
+    "recorder": "### CPU that the flight recorder adds",
     "operator": "### The operator's cold start",
+    "enrolment": "### The operator's cold start with enrolment",
     "ui": "### The page's process",
     "admission": "### Creation of a pod",
     "cluster": "### Rolling updates on a real node",

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.charts.rendered import SINGLETON
-from tests.cluster import run_helm
+from tests.cluster.helm import build_dependencies
 from tests.servers import program
 
 
@@ -11,4 +11,4 @@ from tests.servers import program
 def dependencies() -> None:
     """The library chart in the chart that uses it, from this checkout."""
     program("helm")
-    run_helm("dependency", "build", SINGLETON)
+    build_dependencies(SINGLETON)

@@ -31,6 +31,8 @@ metadata:
 """
 
 Object = dict[str, Any]
+_Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where the package has it: ten times as fast."""
 
 
 def render(chart: Path, *flags: str | Path, release: str = "leasehold", namespace: str = NAMESPACE) -> str:
@@ -45,7 +47,7 @@ def values(**chosen: Any) -> list[str]:
 
 def objects(text: str) -> list[Object]:
     """The objects of a YAML stream."""
-    return [each for each in yaml.safe_load_all(text) if each]
+    return [each for each in yaml.load_all(text, Loader=_Loader) if each]
 
 
 def value_files(chart: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """The API server injects as the injector does, field by field, and refuses what it refuses, in the same sentences."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from tests.charts.injection import pods, refusals
 from tests.charts.rendered import LEASEHOLD, objects, render, values
 from tests.cluster import ApiError, ControlPlane
 from tests.servers import wait_for
+from tests.support.metrics import total
 from tests.unit.injector.pods import Pod, injected
 from tests.unit.injector.test_patch import SPOILT
 
@@ -224,43 +226,97 @@ def test_lock_that_need_not_be_declared(policies: Policies) -> None:
         assert ("--require-lock" in sidecar_of(wanted_pod(policies, pods.bare_pod()))["args"]) == required
 
 
-def test_later_changes_are_followed(policies: Policies) -> None:
-    """What another plugin adds after us is taken into account, as with a webhook: here an init container that works."""
+def test_is_done_at_the_second_look(policies: Policies) -> None:
+    """The API server asks again about each pod that a policy has changed; the usual one is not judged again."""
     policies.set(SETTINGS[0])
+    for pod, judged in ((pods.bare_pod(), 1), (unusual(), 2)):
+        before = judgements(policies)
+        wanted_pod(policies, pod)
+        assert judgements(policies) - before == judged
+
+
+def unusual() -> Pod:
+    pod = pods.bare_pod()
+    pod["metadata"]["annotations"]["leasehold.dev/ttl"] = "20"
+    return pod
+
+
+def judgements(policies: Policies) -> float:
+    """How often the policy has been evaluated, as the API server counts it."""
+    return total(policies.api.rest.text("/metrics"), "apiserver_mutating_admission_policy_check_total", INJECTOR)
+
+
+def test_later_init_containers_are_followed(policies: Policies) -> None:
+    """What another plugin adds after us is taken into account, as with a webhook: here an init container that works."""
     pod = pods.bare_pod()
     del pod["metadata"]["annotations"]["leasehold.dev/app-health"]
-    pod["metadata"]["labels"]["added"] = "later"
-    for each in _adding("{'name': 'later', 'image': 'app:1'}"):
-        policies.api.apply(each)
+    container = "{'name': 'later', 'image': 'app:1'}"
+    there = "object.spec.?initContainers.orValue([]).exists(c, c.name == 'later')"
+    at = "has(object.spec.initContainers) ? '/spec/initContainers/0' : '/spec/initContainers'"
+    value = f"has(object.spec.initContainers) ? dyn({container}) : dyn([{container}])"
+    expression = f"{there} ? [] : [JSONPatch{{op: 'add', path: {at}, value: {value}}}]"
+    with later(policies, expression):
+        wait_for(lambda: "later" in names_of(changed(policies, pod)), "the other policy to be in force")
+        made = changed(policies, pod)
+    assert sorted(names_of(made)) == ["later", "leasehold"]
+    (sidecar,) = (each for each in made["spec"]["initContainers"] if each["name"] == "leasehold")
+    assert "--init-work" in sidecar["args"]
+
+
+LATER: Final = {
+    "grace": ("'/spec/terminationGracePeriodSeconds'", "77"),
+    "arguments": ("'/spec/initContainers/0/args/2'", "'--lock=another'"),
+    "environment": ("'/spec/initContainers/0/env/0/value'", "'http://another:2379'"),
+    "annotation": ("'/metadata/annotations/leasehold.dev~1gate'", "'label'"),
+    "volume": ("'/spec/volumes/0'", "{'name': dyn('other'), 'emptyDir': dyn({})}"),
+}
+
+
+@pytest.mark.parametrize(("path", "value"), LATER.values(), ids=LATER)
+def test_later_changes_are_followed(policies: Policies, path: str, value: str) -> None:
+    """What another plugin changes after us: the sidecar is in the end the one that the pod asks for then."""
+    pod = pods.bare_pod()
+    injected_yet = "object.metadata.?annotations[?'leasehold.dev/injected'].hasValue()"
+    mark = "JSONPatch{op: 'add', path: '/metadata/annotations/later', value: 'yes'}"
+    once = f"{injected_yet} && !('later' in object.metadata.annotations)"
+    with later(policies, f"{once} ? [JSONPatch{{op: 'add', path: {path}, value: {value}}}, {mark}] : []"):
+        wait_for(lambda: "later" in changed(policies, pod)["metadata"]["annotations"], "the other policy")
+        made = changed(policies, pod)
+    again = {"metadata": {**made["metadata"], "name": pod["metadata"]["name"]}, "spec": made["spec"]}
+    assert policies.create(again) == made, "asked once more, nothing would be changed"
+    assert policies.differs(again) == ""
+
+
+def changed(policies: Policies, pod: Pod) -> Pod:
+    """What becomes of the pod where `later` has another policy change it."""
+    labels = {**pod["metadata"]["labels"], **ADDED}
+    return wanted_pod(policies, {**pod, "metadata": {**pod["metadata"], "labels": labels}})
+
+
+ADDED: Final = {"added": "later"}
+
+
+@contextlib.contextmanager
+def later(policies: Policies, expression: str) -> Iterator[None]:
+    """A policy of somebody else's, which has its turn after ours, in whichever order the API server has them."""
+    policies.set(SETTINGS[0])
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    spec = {
+        "matchConstraints": {"objectSelector": {"matchLabels": ADDED}, "resourceRules": [rule]},
+        "reinvocationPolicy": "IfNeeded",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
+    }
+    version = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "zz-later"}}
+    policies.api.apply({**version, "kind": "MutatingAdmissionPolicy", "spec": spec})
+    policies.api.apply({**version, "kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": "zz-later"}})
     try:
-        wait_for(lambda: "later" in names_of(wanted_pod(policies, pod)), "the other policy to be in force")
-        made = wanted_pod(policies, pod)
-        assert sorted(names_of(made)) == ["later", "leasehold"]
-        (sidecar,) = (each for each in made["spec"]["initContainers"] if each["name"] == "leasehold")
-        assert "--init-work" in sidecar["args"]
+        yield
     finally:
         policies.api.kubectl("delete", "mutatingadmissionpolicybinding/zz-later", "mutatingadmissionpolicy/zz-later")
 
 
 def names_of(pod: Pod) -> list[str]:
     return [each["name"] for each in pod["spec"].get("initContainers", ())]
-
-
-def _adding(container: str) -> Iterator[dict[str, Any]]:
-    """A policy of somebody else's that puts an init container first, if it is not there."""
-    there = "object.spec.?initContainers.orValue([]).exists(c, c.name == 'later')"
-    at = "has(object.spec.initContainers) ? '/spec/initContainers/0' : '/spec/initContainers'"
-    value = f"has(object.spec.initContainers) ? dyn({container}) : dyn([{container}])"
-    expression = f"{there} ? [] : [JSONPatch{{op: 'add', path: {at}, value: {value}}}]"
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    spec = {
-        "matchConstraints": {"objectSelector": {"matchLabels": {"added": "later"}}, "resourceRules": [rule]},
-        "reinvocationPolicy": "Never",
-        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
-    }
-    version = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "zz-later"}}
-    yield {**version, "kind": "MutatingAdmissionPolicy", "spec": spec}
-    yield {**version, "kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": "zz-later"}}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What the chart renders for other people's clusters: their images, names, users, networks."""
 
+import base64
 import re
 from typing import Any
 
@@ -86,9 +87,22 @@ def test_policies_for_what_goes_out() -> None:
         }
 
     api = {53, 5353, 443, 6443}
+    assert ports(**{"ui.enabled": True})["ui"] == api | {2379}
     assert ports() == {"operator": api | {2379}, "injector": api, "certificates": api, "etcd": {53, 5353, 2380}}
     external = {"etcd.endpoints": ["https://etcd:2390", "https://other"], "etcd.tls.secretName": "etcd"}
     assert ports(**external) == {"operator": api | {2390, 443}, "injector": api}
+
+
+def test_each_component_has_a_policy() -> None:
+    """What runs for as long as the release is there lets in only what it serves; the page, nobody."""
+    everything = objects(render(LEASEHOLD, *values(**{"ui.enabled": True, "injector.mode": "webhook"})))
+    policies = [each["spec"] for each in everything if each["kind"] == "NetworkPolicy"]
+    for each in everything:
+        if each["kind"] in ("Deployment", "StatefulSet"):
+            labels = each["spec"]["template"]["metadata"]["labels"].items()
+            chosen = [one for one in policies if one["podSelector"]["matchLabels"].items() <= labels]
+            assert len(chosen) == 1, each["metadata"]["name"]
+            assert bool(chosen[0]["ingress"]) == (not each["metadata"]["name"].endswith("-ui"))
 
 
 def test_names_labels_and_accounts() -> None:
@@ -106,6 +120,29 @@ def test_names_labels_and_accounts() -> None:
     assert "mine" in subjects
     assert "locks-operator" not in subjects
     assert "system:serviceaccount:leasehold-system:mine'" in text
+
+
+def test_certificates_of_somebody_else() -> None:
+    """The chart makes no Secret for them, and asks for no right to write them."""
+    file = LEASEHOLD / "ci" / "own-secrets-values.yaml"
+    everything = objects(render(LEASEHOLD, "--values", file))
+    by = {(each["kind"], each["metadata"]["name"]): each for each in everything}
+    secrets = {name for kind, name in by if kind == "Secret"}
+    assert secrets == {"leasehold-etcd-server", "leasehold-etcd-operator", "leasehold-etcd-admin"}
+    args = pod_specs(everything)["certificates"]["containers"][0]["args"]
+    assert {"--authority=my-etcd-ca", "--keep-authority"} <= set(args)
+    mounted = {
+        each["secret"]["secretName"] for each in pod_specs(everything)["operator"]["volumes"] if "secret" in each
+    }
+    assert "my-etcd-ca" in mounted
+    spec = pod_specs(everything)["injector"]
+    assert spec["volumes"][0]["secret"]["secretName"] == "my-webhook"
+    assert "--tls-cert=/tls/tls.crt" in spec["containers"][0]["args"]
+    webhooks = by["MutatingWebhookConfiguration", "leasehold-injector"]["webhooks"]
+    pem = yaml.safe_load(file.read_text())["injector"]["tls"]["caBundle"]
+    assert {base64.b64decode(each["clientConfig"]["caBundle"]).decode() for each in webhooks} == {pem}
+    assert ("Role", "leasehold-injector") not in by
+    assert "mutatingwebhookconfigurations" not in str(by["ClusterRole", "leasehold-injector"])
 
 
 def test_etcd_that_is_not_named() -> None:

@@ -127,7 +127,7 @@ def test_resources_of_a_namespace(api: ControlPlane, limits: dict[str, Any], ref
     """What a namespace demands of every container is met by its annotations, or by the pod's."""
     own = api.make_namespace()
     api.apply(limits, namespace=own)
-    hard = QUOTA["spec"]["hard"]  # type: ignore[index]
+    hard = QUOTA["spec"]["hard"]  # type: ignore[index]  # an object of JSON
     status = {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}
     if limits is QUOTA:
         api.kubectl(

@@ -175,8 +175,11 @@ class ControlPlane(Objects):
 
     def audited(self, user: str) -> list[Object]:
         """All that this user has asked for, as `audit.k8s.io/v1` events; only with `audit`."""
-        events = (json.loads(line) for line in self._audit_log.read_text().splitlines())
-        return [event for event in events if event["user"]["username"] == user]
+        return [event for event in self.audit_events() if event["user"]["username"] == user]
+
+    def audit_events(self) -> list[Object]:
+        """All that anybody has asked for; only with `audit`."""
+        return [json.loads(line) for line in self._audit_log.read_text().splitlines()]
 
     # --- users ----------------------------------------------------------------------------------------------
 

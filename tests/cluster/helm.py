@@ -1,5 +1,6 @@
 """The real helm, with a home of its own: nothing of the user's settings, and no network."""
 
+import fcntl
 import os
 import subprocess
 import tempfile
@@ -11,6 +12,13 @@ from tests.servers import program
 
 class HelmFailed(RuntimeError):
     """helm ended with an error; the message is what it wrote."""
+
+
+def build_dependencies(chart: Path) -> None:
+    """The charts that this one uses, in it. One at a time, whoever asks: helm moves their folder away and back."""
+    with (chart / "Chart.yaml").open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        run_helm("dependency", "build", chart)
 
 
 def run_helm(*words: str | Path, kubeconfig: Path | None = None, stdin: str = "", timeout: float = 120) -> str:

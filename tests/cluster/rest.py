@@ -59,6 +59,8 @@ class Rest:
     def __init__(self, url: str, token: str, ca: Path) -> None:
         self.url = url
         self.token = token
+        self.warnings: list[str] = []
+        """What the last answer warned of."""
         self._ssl = ssl.create_default_context(cafile=str(ca))
 
     def call(
@@ -96,6 +98,7 @@ class Rest:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
             text = answer.read().decode()
+            self.warnings = [_warning(each) for each in answer.headers.get_all("Warning", ())]
         except http.client.HTTPException as error:  # it was killed while it answered
             raise OSError(f"no answer from {self.url}: {error!r}") from error
         finally:
@@ -103,6 +106,11 @@ class Rest:
         if answer.status >= 300:
             raise _refusal(answer.status, text)
         return text
+
+
+def _warning(header: str) -> str:
+    """The text of `299 - "text"`."""
+    return header.partition('"')[2].rpartition('"')[0].replace('\\"', '"').replace("\\\\", "\\")
 
 
 def _refusal(status: int, text: str) -> ApiError:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster import Cluster, images, run_helm, why_unavailable
+from tests.cluster import Cluster, images, why_unavailable
+from tests.cluster.helm import build_dependencies
 from tests.e2e.first_steps import FirstSteps
 from tests.e2e.installation import CHARTS, Installation
 from tests.e2e.workload import Workload
@@ -21,7 +22,7 @@ def bare(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         made = Cluster(1, name="e2e")
         made.start()
         images.load_all(made)
-    run_helm("dependency", "build", CHARTS / "singleton")
+    build_dependencies(CHARTS / "singleton")
     try:
         yield made
     finally:

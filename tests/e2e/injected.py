@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from leasehold.kube.api import OPT_IN_LABEL
+from leasehold.lock.kube_names import OPT_IN_LABEL
 from tests.cluster import Cluster, Object, images
 from tests.cluster.node import PATIENCE
 from tests.e2e.installation import ready

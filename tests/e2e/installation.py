@@ -27,10 +27,11 @@ _CLASS: Final[Object] = {
 
 
 class Installation:
-    """The release of the chart on a cluster; made by `install`."""
+    """The release of the chart on a cluster; made by `install`. `charts` may be changed before an upgrade."""
 
     def __init__(self, cluster: Cluster, namespace: str = NAMESPACE, release: str = RELEASE) -> None:
         self.cluster = cluster
+        self.charts = CHARTS
         self.namespace = namespace
         self.release = release
         self.mode = "policy"
@@ -55,9 +56,9 @@ class Installation:
             self.cluster.kubectl("patch", "pv", name, '--patch={"spec": {"claimRef": null}}')
         return self._helm("install", values)
 
-    def upgrade(self, **values: Any) -> str:
-        """Upgrade it to the chart as it is now, with these values."""
-        return self._helm("upgrade", values)
+    def upgrade(self, *words: str, **values: Any) -> str:
+        """Upgrade it to the chart as it is now, with these values and flags of helm's."""
+        return self._helm("upgrade", values, *words)
 
     def switch(self, mode: str) -> None:
         """Have pods injected in that mode. The first upgrade adds it, the second takes the other one away."""
@@ -65,11 +66,10 @@ class Installation:
             self.upgrade(**{"injector.mode": mode, "ui.enabled": True})
         self.mode = mode
 
-    def _helm(self, verb: str, values: Mapping[str, Any], *, wait: bool = True) -> str:
+    def _helm(self, verb: str, values: Mapping[str, Any], *more: str) -> str:
         flags = [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]
-        words: list[str | Path] = [verb, self.release, CHARTS / "leasehold", f"--namespace={self.namespace}"]
-        words += ["--wait", "--timeout=8m"] if wait else []
-        return self.cluster.helm(*words, *flags)
+        words: list[str | Path] = [verb, self.release, self.charts / "leasehold", f"--namespace={self.namespace}"]
+        return self.cluster.helm(*words, "--wait", "--timeout=8m", *more, *flags)
 
     def etcd_urls(self, members: int = 1) -> list[str]:
         """The members' URLs, as the chart's notes give them."""

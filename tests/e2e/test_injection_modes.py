@@ -46,9 +46,8 @@ def test_lock_that_is_not_declared(installed: Installation, own: str, mode: str)
     wait_pod(cluster, own, "late")
 
 
-@BY_WEBHOOK
 def test_mistakes_are_warned_of(cluster: Cluster, own: str, mode: str) -> None:
-    """The API server prints what is wrong with a workload, as kubectl applies it."""
+    """The API server prints what is wrong with a workload, as kubectl applies it; of Locks only the injector knows."""
     place_app(cluster, own)
 
     def warned(body: Body) -> str:
@@ -56,12 +55,15 @@ def test_mistakes_are_warned_of(cluster: Cluster, own: str, mode: str) -> None:
             cluster.kubectl("-n", own, "apply", "--warnings-as-errors", "-f", "-", stdin=json.dumps(body))
         return str(failed.value)
 
-    text = warned(workload("Deployment", "reprots", template("reprots"), replicas=2))
-    assert f"Warning: leasehold: there is no Lock reprots in the namespace {own}" in text
-    assert "of 2 replicas only 1 will be Ready" in text
     bare = workload("StatefulSet", "other", {"metadata": {"labels": {"app": "other"}}, "spec": template("x")["spec"]})
     bare["metadata"]["labels"] = {"leasehold.dev/inject": "true"}
-    assert "leasehold.dev/inject is among the labels of the StatefulSet itself" in warned(bare)
+    assert "leasehold: leasehold.dev/inject is among the labels of the StatefulSet itself" in warned(bare)
+    text = warned(workload("Deployment", "reprots", template("reprots"), replicas=2))
+    if mode == "policy":
+        assert "leasehold: of 2 replicas no more will be Ready than its Lock has capacity" in text
+        return
+    assert f"Warning: leasehold: there is no Lock reprots in the namespace {own}" in text
+    assert "of 2 replicas only 1 will be Ready" in text
     cron: Body = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c", "annotations": {}}}
     cron["spec"] = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": batch()}}}
     cron["metadata"]["annotations"]["leasehold.dev/lock"] = "x"

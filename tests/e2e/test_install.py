@@ -1,9 +1,11 @@
 """From nothing to a leader: the chart is installed, a Lock declared, and exactly one pod works."""
 
 import base64
+import json
 import os
 import sys
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,8 @@ Make = Callable[..., Workload]
 def test_two_commands_from_nothing(first: FirstSteps, record_property: Callable[[str, object], None]) -> None:
     """Without a value: the chart becomes ready, with an etcd of its own, and the example's pod leads."""
     record_property("seconds", first.seconds)
-    print(f"from nothing to a singleton that is Ready: {first.seconds:.0f} s")  # noqa: T201  # the figure
+    lines = [f"{seconds:6.1f} s  {step}" for step, seconds in first.steps]
+    print("\n".join([*lines, f"{first.seconds:6.1f} s  both commands, until the pod is Ready"]))  # noqa: T201  # the figures
     assert "kind: Lock" in first.notes
     assert "kubectl get locks" in first.notes
     assert [each["name"] for each in first.pod["spec"]["initContainers"]] == ["leasehold"]
@@ -98,7 +101,10 @@ def test_helm_test(installed: Installation) -> None:
 
 
 def test_page_through_a_forwarded_port(workload: Make, installed: Installation) -> None:
-    """`kubectl leasehold ui` forwards a port to the page's pod, whose loopback has it; it shows the workload's lock."""
+    """`kubectl leasehold ui` forwards a port to the page's pod, whose loopback has it; it shows the workload's lock.
+
+    With the page's own account: it may read Locks, and nothing else. If its pod goes, the next one is forwarded to.
+    """
     one = workload()
     one.install()
     (name,) = one.wait_ready()
@@ -108,7 +114,21 @@ def test_page_through_a_forwarded_port(workload: Make, installed: Installation) 
     with Process([kubectl, "leasehold", "ui", "--no-open"], name="kubectl-ui", env=env, lines=True) as plugin:
         url = plugin.read_line().partition(" at ")[2].partition(" ")[0]
         lock = f"{url}lock?name={one.namespace}/{one.name}"
-        wait_for(lambda: f'"identity": "{name}"' in request("GET", lock)[1], "the page to show who leads")
+        wait_for(lambda: _leaders(lock) == [name], "the page to show who leads")
+        wait_for(lambda: json.loads(request("GET", lock)[1]).get("absent") == [], "the Lock's status to miss no pod")
+        (page,) = installed.pods("ui")
+        installed.cluster.kubectl("delete", "pod", page["metadata"]["name"], f"--namespace={installed.namespace}")
+        wait_for(lambda: _leaders(lock) == [name], "the next page to show who leads")
+    assert page["metadata"]["name"] not in [one["metadata"]["name"] for one in installed.pods("ui")]
+
+
+def _leaders(lock: str) -> list[str]:
+    """Who leads, as the page says; none while no page answers."""
+    try:
+        status, body = request("GET", lock)
+    except (OSError, HTTPException):
+        return []
+    return [str(one["identity"]) for one in json.loads(body)["holders"]] if status == 200 else []
 
 
 def test_one_pod_is_ready_and_routed_to(workload: Make, cluster: Cluster) -> None:

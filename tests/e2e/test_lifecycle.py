@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.cluster import Cluster, KubectlFailed, images, run_helm, why_unavailable
+from tests.cluster import Cluster, KubectlFailed, images, why_unavailable
+from tests.cluster.helm import build_dependencies
 from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, Installation, ready
 from tests.e2e.witness import PodWitness
@@ -30,7 +31,7 @@ def another() -> Iterator[Cluster]:
     with contextlib.closing(made):
         made.start()
         images.load_all(made)
-        run_helm("dependency", "build", CHARTS / "singleton")
+        build_dependencies(CHARTS / "singleton")
         yield made
 
 

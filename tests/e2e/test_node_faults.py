@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cluster import Cluster, Node, Object, images, run_helm, why_unavailable
+from tests.cluster import Cluster, Node, Object, images, why_unavailable
+from tests.cluster.helm import build_dependencies
 from tests.cluster.node import PATIENCE
 from tests.e2e.installation import CHARTS, Installation
 from tests.e2e.witness import PodWitness
@@ -27,7 +28,7 @@ def two() -> Iterator[Installation]:
     with contextlib.closing(made):
         made.start()
         images.load_all(made)
-        run_helm("dependency", "build", CHARTS / "singleton")
+        build_dependencies(CHARTS / "singleton")
         installation = Installation(made)
         installation.install(**{"etcd.nodeSelector": {HOSTNAME: "node-1"}})
         yield installation

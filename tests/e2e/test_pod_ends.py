@@ -2,13 +2,15 @@
 
 Each kind of end has a pod whose work trusts its first answer (`programs/worker.py`) and a second pod that queues for
 the same lock. The work writes to a store all the time, so its last write is when it ended; the second pod's sidecar is
-asked all the time, so its first 200 is when it led. LEASEHOLD_TEST_POD_ENDS says how often each kind is tried.
+asked all the time, so its first 200 is when it led. LEASEHOLD_TEST_POD_ENDS says how often each kind is tried; with
+`-rP`, pytest shows the table of all tries.
 """
 
 import os
 import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +66,8 @@ ENDS: Final = (
     End("no-health-hook-as-long", health=False, pre_stop=4),
     End("no-health-forced", health=False, grace=30, delete=(FORCED,)),
     End("init-container", health=False, init=True, grace=5),
-    End("closes-its-port-and-works-on", on_term="close", pre_stop=4),
+    # A node that starts the sidecar's hook 5 s late would let the old work overlap: a third of the period.
+    End("closes-its-port-and-works-on", on_term="close", grace=15, pre_stop=15),
     End("app-killed", kill="app"),
     # The TTL decides, and the work may go on for the grace period and the kubelet's two seconds.
     End("sidecar-killed", kill="leasehold", bound=6.0),
@@ -180,4 +183,16 @@ def test_no_successor_leads_beside_the_old_work(place: Callable[[End, int], Ende
         found = list(pool.map(lambda one: one[1].overlap(), tries))
     overlaps = {ended.lock: round(seconds, 2) for (_, ended), seconds in zip(tries, found, strict=True)}
     late = {ended.lock for (end, ended), seconds in zip(tries, found, strict=True) if seconds > end.bound}
+    sys.stdout.write(table([end.name for end, _ in tries], found))
     assert not late, overlaps
+
+
+def table(names: Sequence[str], overlaps: Sequence[float]) -> str:
+    """One row for each kind of end, in Markdown; all times in seconds."""
+    rows = ["", "| end | tries | old work beside the new leader | after the work's end, the next leads within |"]
+    rows.append("| --- | ---: | ---: | ---: |")
+    for name in dict.fromkeys(names):
+        mine = [overlap for one, overlap in zip(names, overlaps, strict=True) if one == name]
+        worst = max(0.0, *mine)
+        rows.append(f"| {name} | {len(mine)} | {worst:.2f} | {max(-one for one in mine):.2f} |")
+    return "\n".join([*rows, ""])

@@ -23,6 +23,8 @@ class Workload:
         self.namespace = namespace
         self.name = name
         self.labels = f"app.kubernetes.io/instance={name}"
+        self.charts = CHARTS
+        """Where the singleton chart is; it may be changed before an upgrade."""
         self._values = values
         self._env: dict[str, str] = {}
 
@@ -54,7 +56,7 @@ class Workload:
             **self._values,
         }
         flags = [f"--set-json={name}={json.dumps(value)}" for name, value in chosen.items()]
-        self.cluster.helm(verb, self.name, CHARTS / "singleton", f"--namespace={self.namespace}", *words, *flags)
+        self.cluster.helm(verb, self.name, self.charts / "singleton", f"--namespace={self.namespace}", *words, *flags)
 
     # --- what becomes of it -----------------------------------------------------------------------------------
 

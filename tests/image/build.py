@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,10 @@ from tests.servers.cache import cached
 from tests.servers.programs import MissingProgram, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "sidecar")
+CONTEXT = ("Dockerfile", ".dockerignore", "pyproject.toml", "sidecar")
+"""What of a checkout goes into an image."""
 _NAME = "localhost/leasehold"
-_KEPT = 4  # newest images: other checkouts and extras on this machine have theirs
+_KEPT = 6  # newest images: other checkouts and extras on this machine have theirs, and the earlier release
 _GLIBC = ("manylinux_2_39", "manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 
 
@@ -66,48 +67,48 @@ class Image:
             return _size(ours) - _size(base)
 
 
-def build_image(extras: str = "") -> Image:
-    """The image of this checkout, built if it isn't yet. Raises ImagesUnavailable, or MissingProgram with the log.
+def build_image(extras: str = "", checkout: Path = ROOT) -> Image:
+    """The image of a checkout, this one's unless told, built if it isn't yet.
 
-    `extras` are those of pyproject.toml that it holds too, such as "operator".
+    `extras` are those of pyproject.toml that it holds too, such as "operator". Raises ImagesUnavailable, or
+    MissingProgram with the log.
     """
     if reason := why_unavailable():
         raise ImagesUnavailable(reason)
     base = base_image()
-    wheels = _wheels(extras)
-    name = f"{_NAME}:{_digest(base, wheels.name, extras)}"
+    wheels = _wheels(checkout, extras)
+    name = f"{_NAME}:{_digest(checkout, base, wheels.name, extras)}"
     with exclusive_storage():
         if not image_exists(name):
             started = time.monotonic()
             print(f"image: building {name} …", file=sys.stderr, flush=True)
-            _build(name, base, wheels, extras)
+            _build(name, checkout, {"BASE": base, "EXTRAS": extras, "VERSION": __version__}, wheels)
             print(f"image: built {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
             _drop_old()
     return Image(name, base)
 
 
-def _build(name: str, base: str, wheels: Path, extras: str) -> None:
-    settings = {"BASE": base, "EXTRAS": extras, "VERSION": __version__}
+def _build(name: str, checkout: Path, arguments: Mapping[str, str], wheels: Path) -> None:
     with tempfile.NamedTemporaryFile("w", prefix="leasehold-pip-", suffix=".conf") as pip:
         pip.write("[global]\nno-index = true\nfind-links = /given\n")
         pip.flush()
         buildah(
             "bud",
             "--pull-never",
-            *(f"--build-arg={key}={value}" for key, value in settings.items()),
+            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
             *("--secret", f"id=pip,src={pip.name}", "--volume", f"{wheels}:/given:ro"),
-            *("--ignorefile", ROOT / ".dockerignore", "--file", ROOT / "Dockerfile", "--tag", name, ROOT),
+            *("--ignorefile", checkout / ".dockerignore", "--file", checkout / "Dockerfile", "--tag", name, checkout),
         )
 
 
-def _digest(*others: str) -> str:
+def _digest(checkout: Path, *others: str) -> str:
     """Changes with all that goes into the image."""
     digest = hashlib.sha256(repr((*others, __version__)).encode())
-    for name in _CONTEXT:
-        place = ROOT / name
+    for name in CONTEXT:
+        place = checkout / name
         for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+                digest.update(str(file.relative_to(checkout)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -121,12 +122,12 @@ def _drop_old() -> None:
 # --- wheels -------------------------------------------------------------------------------------------------
 
 
-def _wheels(extras: str) -> Path:
+def _wheels(checkout: Path, extras: str) -> Path:
     """The directory with all wheels that the build installs, for the base's Python and this machine's processor.
 
     They come from wherever this machine's pip is told to look, so that no build needs to know of that.
     """
-    wanted = _requirements(extras)
+    wanted = _requirements(checkout, extras)
     platforms = [f"{glibc}_{platform.machine()}" for glibc in _GLIBC]
 
     def download(directory: Path) -> None:
@@ -139,8 +140,8 @@ def _wheels(extras: str) -> Path:
     return cached(f"image-wheels-{hashlib.sha256(key.encode()).hexdigest()[:16]}", download)
 
 
-def _requirements(extras: str) -> list[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+def _requirements(checkout: Path, extras: str) -> list[str]:
+    project = tomllib.loads((checkout / "pyproject.toml").read_text())
     wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
     for extra in filter(None, extras.split(",")):
         wanted += project["project"]["optional-dependencies"][extra]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.injector.injectors import HOST, Injector, Start
+from tests.injector.injectors import HOST, Body, Injector, Start
 from tests.unit.injector.pods import pod
 
 LIMIT = 512 * 1024 * 1024
@@ -39,9 +39,9 @@ def silent_after_tls(injector: Injector, stack: contextlib.ExitStack) -> None:
         secured(injector, stack)
 
 
-def post(connection: ssl.SSLSocket, body: bytes, announced: int) -> None:
+def post(connection: ssl.SSLSocket, body: bytes, announced: int, path: bytes = b"/mutate") -> None:
     with contextlib.suppress(OSError):  # closed, to make room
-        connection.sendall(b"POST /mutate HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % announced + body)
+        connection.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (path, announced) + body)
 
 
 def bodies_that_stop_before_their_end(injector: Injector, stack: contextlib.ExitStack) -> None:
@@ -59,13 +59,24 @@ def bodies_of_tiny_objects(injector: Injector, stack: contextlib.ExitStack) -> N
 
 def reviews_that_wait_for_the_api_server(injector: Injector, stack: contextlib.ExitStack) -> None:
     """What is read into objects must not be kept meanwhile."""
-    request: dict[str, object] = {"uid": "u", "operation": "CREATE", "kind": {"kind": "Pod"}, "namespace": "default"}
-    request |= {"object": pod(require_lock="true"), "x": [{}] * 65_000}
+    many_reviews(injector, stack, "Pod", pod(require_lock="true"), b"/mutate")
+
+
+def workloads_that_wait_for_the_api_server(injector: Injector, stack: contextlib.ExitStack) -> None:
+    """As of pods."""
+    workload = {"metadata": {"name": "x"}, "spec": {"template": pod(require_lock="true")}}
+    many_reviews(injector, stack, "Deployment", workload, b"/advise")
+
+
+def many_reviews(injector: Injector, stack: contextlib.ExitStack, kind: str, subject: Body, path: bytes) -> None:
+    """Reviews that end in the same instant, each of 200 KB that are thirty times as much as objects."""
+    request: Body = {"uid": "u", "operation": "CREATE", "kind": {"kind": kind}, "namespace": "default"}
+    request |= {"object": subject, "x": [{}] * 65_000}
     body = json.dumps({"apiVersion": "admission.k8s.io/v1", "request": request}).encode().replace(b"{}, ", b"{},")
     assert len(body) < 256 * 1024
     connections = [secured(injector, stack) for _ in range(200)]
     for connection in connections:
-        post(connection, body[:-1], len(body))
+        post(connection, body[:-1], len(body), path)
     for connection in connections:
         with contextlib.suppress(OSError):
             connection.sendall(body[-1:])
@@ -84,6 +95,7 @@ def all_at_once(injector: Injector, stack: contextlib.ExitStack) -> None:
         bodies_that_stop_before_their_end,
         bodies_of_tiny_objects,
         reviews_that_wait_for_the_api_server,
+        workloads_that_wait_for_the_api_server,
         all_at_once,
     ],
 )

@@ -103,6 +103,20 @@ def test_certificate_with_another_key(certs: CertificateAuthority) -> None:
     assert "belongs to another certificate" in refusal("--etcd", "https://127.0.0.1:1", *pair)
 
 
+@pytest.mark.parametrize("files", [6, 8, 10])
+@pytest.mark.parametrize(
+    "command", [("run", "--lock", "job", *QUIET), ("exec", "--lock", "job", "--", "true")], ids=" ".join
+)
+def test_too_few_file_descriptors(command: tuple[str, ...], files: int, etcd: EtcdServer, root: str) -> None:
+    """However far a start gets, it is one sentence with the remedy; 75 says that another time it may work."""
+    words = [sys.executable, "-m", "leasehold", command[0], "--etcd", etcd.url, "--root", root, *command[1:]]
+    limited = ["prlimit", f"--nofile={files}", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    said = [line for line in done.stderr.splitlines() if "INFO" not in line]
+    assert done.returncode == 75, done.stderr
+    assert said == [f"leasehold: too many files are open: this process may have {files}: raise its limit (ulimit -n)."]
+
+
 # --- what can heal ---
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from leasehold.base.clock import now
+from leasehold.etcd.admin import AdminClient
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused, WatchLost
-from tests.servers import EtcdServer
+from tests.servers import PATIENCE, EtcdServer
 
 PREFIX = "/leasehold/"
 SHORT_TOKENS = ("--auth-token-ttl=1", "--bcrypt-cost=4")
@@ -32,7 +33,7 @@ def password(tmp_path: Path) -> Path:
 
 
 def app(server: EtcdServer, password: Path) -> EtcdClient:
-    return EtcdClient([server.url], clock=now, user="app", password_file=password)
+    return EtcdClient([server.url], clock=now, user="app", password_file=password, timeout=PATIENCE)
 
 
 async def renewed(client: EtcdClient, lease: int) -> int | None:
@@ -72,7 +73,7 @@ async def test_tokens_that_expire_between_calls(
         await asyncio.sleep(TOKENS_ARE_GONE)
         calls = zip(kinds, clients, leases, strict=True)
         await asyncio.gather(*(kind(client, lease) for kind, client, lease in calls))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert (await anext(watcher)).events[0].kv.value == b"1"
         assert [client.connects for client in clients] == [1] * len(clients)
 
@@ -105,12 +106,12 @@ async def test_a_watch_over_a_stream_with_an_expired_token(
             await old.add(f"{PREFIX}k", start_revision=revision + 1)
             await asyncio.sleep(TOKENS_ARE_GONE)
             await old.add(f"{PREFIX}k", start_revision=revision)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 with pytest.raises(WatchLost, match=r"invalid auth token|permission denied"):
                     await anext(old)
         async with client.watch() as new:
             await new.add(f"{PREFIX}k", start_revision=revision)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 assert (await anext(new)).events[0].kv.value == b"1"
 
 
@@ -122,7 +123,7 @@ async def test_a_restarted_etcd_has_forgotten_all_tokens(
     async with app(server, password) as client:
         lease = (await client.grant(60)).lease
         await asyncio.to_thread(server.restart)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await renewed(client, lease)) is None:
                 pass
         await client.put(f"{PREFIX}k", b"")
@@ -132,7 +133,7 @@ async def proposals(server: EtcdServer) -> float:
     """How many proposals the server has committed, by its metrics: they need no login, which would be one more."""
 
     def ask() -> str:
-        with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as answer:
+        with urllib.request.urlopen(f"{server.url}/metrics", timeout=PATIENCE) as answer:
             return str(answer.read(), "utf-8")
 
     found = re.search(r"^etcd_server_proposals_committed_total (\S+)$", await asyncio.to_thread(ask), re.MULTILINE)
@@ -166,7 +167,7 @@ async def test_a_changed_role_makes_tokens_old_and_calls_go_on(
         assert refused.value.code is Code.PERMISSION_DENIED
         async with client.watch() as watcher:
             await watcher.add("/elsewhere", start_revision=1)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 with pytest.raises(WatchLost, match="permission denied"):
                     await anext(watcher)
 
@@ -200,6 +201,27 @@ async def test_auth_is_enabled_and_disabled_meanwhile(etcd_factory: Callable[...
         await asyncio.to_thread(server.disable_auth)
         await client.put(f"{PREFIX}k", b"")
         await asyncio.to_thread(server.ctl.run, "auth", "enable")
-        async with EtcdClient([server.url], clock=now) as nobody:
+        async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as nobody:
             with pytest.raises(Refused, match="demands a user name and a password"):
                 await nobody.put(f"{PREFIX}k", b"")
+
+
+async def test_a_password_that_changes_under_a_leader(etcd_factory: Callable[..., EtcdServer], password: Path) -> None:
+    """A file with this password and the next one: etcd may have either, and no call is lost when it changes."""
+    server = etcd_factory(flags=["--bcrypt-cost=4"])
+    server.enable_auth({"app": "secret", "boss": "secret"}, PREFIX)
+    server.ctl.run("user", "grant-role", "boss", "root")
+    (bosses := password.with_name("boss")).write_text("secret")
+    boss = AdminClient([server.url], clock=now, user="boss", password_file=bosses, timeout=PATIENCE)
+    async with app(server, password) as client, boss:
+        lease = (await client.grant(60)).lease
+        password.write_text("secret\nthe-next\n")
+        await client.keep_alive(lease)
+        await boss.change_password("app", "the-next")
+        await client.keep_alive(lease)
+        await client.put(f"{PREFIX}k", b"1", lease=lease)
+        password.write_text("the-next\n")
+        await client.put(f"{PREFIX}k", b"2", lease=lease)
+        assert client.connects == 1
+    async with app(server, password) as later:
+        assert (await later.range(f"{PREFIX}k")).kvs[0].value == b"2"

@@ -1,6 +1,7 @@
 """Every call of the client, on every etcd it is to work with."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.model import Compare, Delete, DeleteAnswer, Get, Put, RangeAnswer, SortBy
 from leasehold.lock.keys import prefix_end
-from tests.servers import EtcdServer, Version
+from tests.servers import PATIENCE, EtcdServer, Version
 from tests.support.etcd_keys import delete
 
 
@@ -25,7 +26,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
 
 @pytest.fixture
 async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         yield client
 
 
@@ -90,6 +91,33 @@ async def test_a_transaction_does_one_branch_at_one_revision(client: EtcdClient,
     assert isinstance(gone, DeleteAnswer)
     assert isinstance(absent, RangeAnswer)
     assert (gone.deleted, absent.kvs) == (1, ())
+
+
+async def test_an_urgent_transaction(client: EtcdClient, root: str) -> None:
+    """It goes over the stream that was opened for it, and needs none; other calls leave that alone."""
+    put = client.prepared((), [Put(f"{root}/k", b"v")])
+    client.expect()
+    for expectations in (0, 1, 2, 1):  # the first time there is no connection yet
+        for _ in range(expectations):
+            client.expect()
+        await client.put(f"{root}/other", b"")
+        assert (await client.perform(put, urgent=True)).succeeded
+    found = (await client.range(f"{root}/k")).first
+    assert found is not None
+    assert (found.version, client.connects) == (4, 1)
+
+
+async def test_an_urgent_transaction_on_a_new_connection(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
+    server = etcd_factory()
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
+        await client.put(f"{root}/other", b"")
+        client.expect()
+        await asyncio.to_thread(server.restart)
+        put = client.prepared((), [Put(f"{root}/k", b"v")])
+        with contextlib.suppress(NotSent, OutcomeUnknown):  # it may be the first to meet the connection's end
+            await client.perform(put, urgent=True)
+        assert (await client.perform(put, urgent=True)).succeeded
+        assert client.connects == 2
 
 
 async def test_every_comparison(client: EtcdClient, root: str) -> None:
@@ -171,16 +199,16 @@ async def test_an_answer_larger_than_every_window(client: EtcdClient, root: str)
     value = os.urandom(8_000)
     for start in range(0, 1_000, 100):
         names = [f"{root}/{n:04}" for n in range(start, start + 100)]
-        await client.txn([], [Put(name, value) for name in names], timeout=10)
-    answer = await client.range(f"{root}/", end=prefix_end(f"{root}/"), timeout=20)
+        await client.txn([], [Put(name, value) for name in names])
+    answer = await client.range(f"{root}/", end=prefix_end(f"{root}/"))
     assert len(answer.kvs) == 1_000
     assert {kv.value for kv in answer.kvs} == {value}
-    await delete(client, f"{root}/", end=prefix_end(f"{root}/"), timeout=10)
+    await delete(client, f"{root}/", end=prefix_end(f"{root}/"))
 
 
 async def test_many_calls_at_once(client: EtcdClient, root: str) -> None:
-    await asyncio.gather(*(client.put(f"{root}/{n}", b"%d" % n, timeout=30) for n in range(400)))
-    answers = await asyncio.gather(*(client.range(f"{root}/{n}", timeout=30) for n in range(400)))
+    await asyncio.gather(*(client.put(f"{root}/{n}", b"%d" % n) for n in range(400)))
+    answers = await asyncio.gather(*(client.range(f"{root}/{n}") for n in range(400)))
     assert [answer.kvs[0].value for answer in answers] == [b"%d" % n for n in range(400)]
     assert client.connects == 1
 
@@ -206,7 +234,7 @@ async def test_calls_cancelled_at_any_moment_harm_no_other(client: EtcdClient, r
 
 
 async def test_closing_while_calls_are_under_way(server: EtcdServer, root: str) -> None:
-    client = EtcdClient([server.url], clock=now)
+    client = EtcdClient([server.url], clock=now, timeout=PATIENCE)
     lease = (await client.grant(30)).lease
     calls = [asyncio.create_task(client.put(f"{root}/{n}", b"")) for n in range(20)]
     renewal = asyncio.create_task(client.keep_alive(lease))
@@ -226,7 +254,7 @@ async def test_names_and_ipv6(etcd_factory: Callable[..., EtcdServer], host: str
     server.stop()
     server.flags += [f"--listen-client-urls=http://{host}:{server.port}"]
     server.start()
-    async with EtcdClient([f"http://{host}:{server.port}"], clock=now) as client:
+    async with EtcdClient([f"http://{host}:{server.port}"], clock=now, timeout=PATIENCE) as client:
         assert (await client.status()).version.startswith("3.7")
 
 
@@ -238,5 +266,5 @@ async def test_a_unix_socket(etcd_factory: Callable[..., EtcdServer], tmp_path: 
     server.process._cwd = tmp_path
     server.flags += [f"--listen-client-urls=unix://{name},{server.url}"]
     server.start()
-    async with EtcdClient([f"unix://{tmp_path}/{name}"], clock=now) as client:
+    async with EtcdClient([f"unix://{tmp_path}/{name}"], clock=now, timeout=PATIENCE) as client:
         assert (await client.status()).version.startswith("3.7")

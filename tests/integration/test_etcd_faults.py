@@ -4,8 +4,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -14,10 +13,9 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
 from leasehold.etcd.model import Put
 from tests.servers import EtcdCluster, EtcdServer, Toxiproxy, release_port, reserve_port
-from tests.support.etcd_keys import delete
+from tests.support.etcd_keys import delete, until_good
 from tests.support.loop_turns import turns
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 BOUND = 30.0
@@ -35,16 +33,6 @@ async def clients() -> AsyncIterator[Callable[..., EtcdClient]]:
     yield make
     for client in made:
         await client.close()
-
-
-async def until_good(call: Callable[[], Awaitable[T]]) -> T:
-    """Repeat a call, as a caller without any pause of its own would, until it succeeds."""
-    async with asyncio.timeout(BOUND):
-        while True:
-            try:
-                return await call()
-            except EtcdError:
-                continue
 
 
 async def test_a_frozen_etcd_costs_the_timeout_and_no_more(

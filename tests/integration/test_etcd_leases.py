@@ -8,7 +8,7 @@ import pytest
 from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown
-from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
+from tests.servers import PATIENCE, EtcdServer, Proxy, Toxiproxy, wait_for
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def proxy(toxiproxy: Toxiproxy, etcd: EtcdServer) -> Proxy:
 
 @pytest.fixture
 async def client(proxy: Proxy) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([proxy.url], clock=now) as client:
+    async with EtcdClient([proxy.url], clock=now, timeout=PATIENCE) as client:
         yield client
 
 
@@ -63,7 +63,7 @@ async def test_a_late_answer_never_arrives(client: EtcdClient, proxy: Proxy) -> 
     with pytest.raises(OutcomeUnknown, match="did not answer"):
         await client.keep_alive(lease, timeout=0.2)
     before = now()
-    answer = await client.keep_alive(lease, timeout=10)
+    answer = await client.keep_alive(lease)
     assert answer.sent >= before
     assert now() - answer.sent > 0.35, "answered sooner than the network allows"
     assert client.connects == 2
@@ -100,7 +100,7 @@ async def test_a_silent_network_costs_one_timeout(client: EtcdClient, proxy: Pro
     with pytest.raises(NotSent, match="no answer in time"):
         await client.keep_alive(lease, timeout=0.3)
     await asyncio.to_thread(proxy.heal)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 answer = await client.keep_alive(lease)
@@ -113,7 +113,7 @@ async def test_a_silent_network_costs_one_timeout(client: EtcdClient, proxy: Pro
 async def test_the_client_reads_the_given_clock(etcd: EtcdServer) -> None:
     """The time at which a request was sent comes from the `clock` argument."""
     ticks = iter(range(1_000, 2_000))
-    async with EtcdClient([etcd.url], clock=lambda: float(next(ticks))) as client:
+    async with EtcdClient([etcd.url], clock=lambda: float(next(ticks)), timeout=PATIENCE) as client:
         granted = await client.grant(60)
         renewed = await client.keep_alive(granted.lease)
         assert 1_000 <= granted.sent < renewed.sent < 2_000

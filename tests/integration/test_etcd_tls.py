@@ -13,7 +13,7 @@ from leasehold.base.clock import now
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, Refused
 from leasehold.etcd.tls import TLSFiles
-from tests.servers import Certificate, CertificateAuthority, EtcdServer
+from tests.servers import PATIENCE, Certificate, CertificateAuthority, EtcdServer
 from tests.support.etcd_keys import delete
 
 
@@ -22,7 +22,7 @@ def files(certificate: Certificate) -> TLSFiles:
 
 
 def client_of(url: str, tls: TLSFiles | None = None) -> EtcdClient:
-    return EtcdClient([url], clock=now, tls=tls)
+    return EtcdClient([url], clock=now, tls=tls, timeout=PATIENCE)
 
 
 async def why_not(url: str, tls: TLSFiles | None = None) -> str:
@@ -47,10 +47,10 @@ async def test_mutual_tls(
         async with client.watch() as watcher:
             await watcher.add(root, start_revision=(await client.range(root)).origin.revision + 1)
             await delete(client, root)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 assert (await anext(watcher)).events[0].deleted
         # Go's TLS listener allows 250 streams at once: the others must wait their turn, not fail.
-        await asyncio.gather(*(client.put(f"{root}/{n}", b"", timeout=30) for n in range(400)))
+        await asyncio.gather(*(client.put(f"{root}/{n}", b"") for n in range(400)))
         assert client.connects == 1
 
 
@@ -123,7 +123,7 @@ async def test_the_next_connection_reads_the_files_again(
 
 async def until_answered(client: EtcdClient, *, retry_all: bool = False) -> None:
     """Call until an answer, or, unless `retry_all`, an error that says something of certificates."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await client.status()
@@ -205,12 +205,12 @@ async def test_a_frozen_tls_server_is_left_in_time(
 ) -> None:
     """It accepts connections, by its kernel, and never shakes hands; nor does it say goodbye when we leave."""
     frozen, alive = etcd_factory(authority=certs), etcd_factory(authority=certs)
-    async with EtcdClient([frozen.url, alive.url], clock=now, tls=TLSFiles(ca=certs.path)) as client:
+    async with EtcdClient([frozen.url, alive.url], clock=now, tls=TLSFiles(ca=certs.path), timeout=10) as client:
         member = (await client.status()).origin.member
         frozen.pause()
         with pytest.raises(EtcdError, match="did not answer"):
             await client.status(timeout=0.5)
         assert (await client.status()).origin.member != member
-    async with EtcdClient([frozen.url, alive.url], clock=now, tls=TLSFiles(ca=certs.path)) as client:
+    async with EtcdClient([frozen.url, alive.url], clock=now, tls=TLSFiles(ca=certs.path), timeout=10) as client:
         assert (await client.status()).origin.member != member
     frozen.resume()

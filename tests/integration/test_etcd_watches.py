@@ -14,11 +14,9 @@ from leasehold.etcd.errors import EtcdError, WatchLost
 from leasehold.etcd.model import Put, WatchBatch, WatchEvent
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import prefix_end
-from tests.servers import EtcdCluster, EtcdServer, Version
+from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Version
 from tests.support.etcd_keys import delete
 from tests.support.http_client import until
-
-BOUND = 30.0
 
 
 @pytest.fixture(scope="module", params=get_args(Version))
@@ -29,14 +27,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
 
 @pytest.fixture
 async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         yield client
 
 
 async def take(watcher: Watcher, count: int) -> list[tuple[int, WatchEvent]]:
     """The next `count` events, each with the id of the watch that saw it."""
     events: list[tuple[int, WatchEvent]] = []
-    async with asyncio.timeout(BOUND):
+    async with asyncio.timeout(PATIENCE):
         while len(events) < count:
             batch = await anext(watcher)
             events += [(batch.watch_id, event) for event in batch.events]
@@ -45,7 +43,7 @@ async def take(watcher: Watcher, count: int) -> list[tuple[int, WatchEvent]]:
 
 async def lost(watcher: Watcher) -> WatchLost:
     """The loss that ends the watcher, past whatever batches came before it."""
-    async with asyncio.timeout(BOUND):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(WatchLost) as caught:
             async for _ in watcher:
                 pass
@@ -142,7 +140,7 @@ async def test_a_bug_of_a_listener_ends_its_watcher_alone(client: EtcdClient, ro
         await other.add(root, start_revision=start)
         for n in range(3):
             await client.put(root, b"%d" % n)
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(LookupError, match="a bug"):
                 await anext(watcher)
         assert len(await take(other, 3)) == 3
@@ -175,7 +173,7 @@ async def test_a_restart_of_etcd_ends_the_watcher(etcd_factory: Callable[..., Et
     A client that resumed the watch without saying so would lose the changes in between unnoticed.
     """
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         watcher = client.watch()
         start = await after_now(client, root)
         await watcher.add(root, start_revision=start)
@@ -184,7 +182,7 @@ async def test_a_restart_of_etcd_ends_the_watcher(etcd_factory: Callable[..., Et
         await asyncio.to_thread(server.restart)
         await asyncio.to_thread(server.ctl.put, root, "meanwhile")
         assert "the watch was lost" in (await lost(watcher)).reason
-        async with asyncio.timeout(BOUND):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     read = await client.range(root)
@@ -200,7 +198,7 @@ async def test_a_restart_of_etcd_ends_the_watcher(etcd_factory: Callable[..., Et
 async def test_a_lost_connection_ends_every_watcher(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
     """A frozen member's watch is merely silent: it is the call without an answer that unmasks it."""
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         watchers = [client.watch() for _ in range(3)]
         for watcher in watchers:
             await watcher.add(root, start_revision=await after_now(client, root))
@@ -214,7 +212,7 @@ async def test_a_lost_connection_ends_every_watcher(etcd_factory: Callable[..., 
 
 async def test_a_watch_that_is_never_made_is_lost(etcd_factory: Callable[..., EtcdServer], root: str) -> None:
     server = etcd_factory()
-    async with EtcdClient([server.url], clock=now) as client:
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
         start = await after_now(client, root)
         server.pause()
         watcher = client.watch(timeout=0.3)
@@ -229,7 +227,7 @@ async def test_a_member_without_a_leader_ends_its_watches(
     """Cut off from the others it would go on in silence; the whole connection is given up for another member."""
     cluster = cluster_factory()
     lonely = cluster.followers()[0]
-    async with EtcdClient([lonely.url], clock=now) as client:
+    async with EtcdClient([lonely.url], clock=now, timeout=PATIENCE) as client:
         watcher = client.watch()
         await watcher.add(root, start_revision=await after_now(client, root))
         for member in cluster.members:
@@ -244,8 +242,8 @@ async def test_events_larger_than_every_window(client: EtcdClient, root: str) ->
     value = os.urandom(1_000_000)
     start = await after_now(client, root)
     for n in range(12):
-        await client.put(f"{root}/{n}", value, timeout=10)
-    async with client.watch(timeout=20) as watcher:
+        await client.put(f"{root}/{n}", value)
+    async with client.watch() as watcher:
         await watcher.add(f"{root}/", end=prefix_end(f"{root}/"), start_revision=start)
         events = await take(watcher, 12)
     assert {event.kv.value for _, event in events} == {value}
@@ -273,7 +271,7 @@ async def test_the_end_of_a_watcher(client: EtcdClient, root: str) -> None:
     reading = asyncio.create_task(anext(watcher))
     await asyncio.sleep(0)
     await watcher.close()
-    async with asyncio.timeout(BOUND):
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(StopAsyncIteration):
             await reading
     with pytest.raises(WatchLost, match="closed"):

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.servers import Etcdctl, wait_for
 from tests.support.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
 
@@ -127,6 +129,20 @@ def test_lease_revoked_from_outside(sidecar_factory: Factory, etcdctl: Etcdctl, 
     leases = {kv.lease for kv in etcdctl.prefix(f"{root}/locks/{LOCK}/queue/")}
     assert first.lease not in leases
     assert len(leases) == 2
+
+
+@pytest.mark.parametrize("lease", ["none", "another"])
+def test_key_taken_off_its_lease(lease: str, sidecar_factory: Factory, etcdctl: Etcdctl, root: str) -> None:
+    """The leader's own record is put back by hand, without its lease: the key would stand after the leader's death."""
+    a, b = queued(sidecar_factory, "ab", ttl=5)
+    key = min(etcdctl.prefix(f"{root}/locks/{LOCK}/queue/"), key=lambda kv: kv.create_revision)
+    etcdctl.put(key.key, key.value, lease=etcdctl.grant(600) if lease == "another" else 0)
+    token = b.wait_leading().token
+    assert token > key.create_revision
+    a.wait_queued(1)
+    assert "somebody has taken our key off our lease" in a.log
+    b.kill()
+    assert a.wait_leading().token > token
 
 
 def test_pause_and_resume(sidecar_factory: Factory, etcdctl: Etcdctl, root: str) -> None:

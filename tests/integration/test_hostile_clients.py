@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.settings.config import Address
+from leasehold.base.address import Address
 from tests.servers import PATIENCE, EtcdServer, Process
 from tests.support import hostile_clients
 from tests.support.http_client import Client

@@ -13,8 +13,8 @@ from leasehold.base import clock
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.runner import Runner
-from leasehold.candidate.store import Question
 from leasehold.election import events as ev
+from leasehold.election.commands import Question
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd.client import EtcdClient
@@ -98,5 +98,5 @@ async def test_a_waiter_names_each_leader_in_turn(etcd: EtcdServer, root: str) -
     async with crowd(etcd.url, root, 32) as (first, second, third, fourth):
         for leaving, leads in ((first, second), (second, third), (third, fourth)):
             leaving.runner.submit(ev.Stop())
-            await until(lambda leads=leads: leads.board.snapshot.state is State.HOLDING)  # type: ignore[misc]
+            await until(lambda leads=leads: leads.board.snapshot.state is State.HOLDING)  # type: ignore[misc]  # no type for a lambda's default
         assert list(fourth.named)[-3:] == ["second", "third", "fourth"]

@@ -65,6 +65,15 @@ def test_second_term_changes_nothing(bench: Bench) -> None:
     assert bench.stored.entries() == []
 
 
+def test_ctrl_c_ends_it_by_the_signal(bench: Bench) -> None:
+    """In order, and then as a shell's script or loop has to see it."""
+    a = bench.start("a", {})
+    a.wait_leading()
+    a.signal(signal.SIGINT)
+    assert a.wait() == -signal.SIGINT
+    assert bench.stored.entries() == []
+
+
 _IGNORING = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.support.sidecars import Sidecar
 
 FORBIDDEN = {
     *("aiohttp.client", "aiohttp.connector", "aiohttp.http_websocket", "aiohttp.web", "aiohttp.web_app", "attr"),
-    *("dataclasses", "hashlib", "secrets"),
+    *("dataclasses", "hashlib", "secrets", "ssl", "_ssl"),
     *("bz2", "email.message", "email.parser", "gzip", "html.entities", "http.client"),
     *("http.server", "lzma", "tempfile", "urllib.request", "uuid"),
     *("cryptography", "grpc", "grpclib", "h2", "idna", "jh2.hpack.huffman_table", "kopf", "kubernetes"),
@@ -45,6 +46,25 @@ def test_a_leader_has_loaded_none_of_them(etcd: EtcdServer, root: str, tmp_path:
         sidecar.wait_leading()
         assert sidecar.get("/metrics")[0] == 200
         sidecar.terminate()
+    assert forbidden_in(path) == set()
+
+
+def test_an_outage_loads_none_of_them(etcd_factory: Callable[[], EtcdServer], root: str, tmp_path: Path) -> None:
+    """A connection that is refused or lost takes no TLS to explain."""
+    server, path = etcd_factory(), tmp_path / "modules.json"
+    command = [sys.executable, "-OO", "-c", PROGRAM.format(path=str(path)), "run"]
+    with Sidecar(server.url, "a", root=root, command=command) as sidecar:
+        sidecar.wait_leading()
+        server.stop()
+        sidecar.wait_not_leading()
+        server.start()
+        sidecar.wait_leading()
+        sidecar.terminate()
+    assert forbidden_in(path) == set()
+
+
+def forbidden_in(path: Path) -> set[str]:
+    """The modules in this file that ought not to be loaded."""
     loaded = set(json.loads(path.read_text()))
     assert "leasehold.run.app" in loaded
-    assert loaded & FORBIDDEN == set()
+    return loaded & FORBIDDEN

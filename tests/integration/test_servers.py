@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -120,6 +122,19 @@ def test_gos_election_hands_over(etcd: EtcdServer, root: str, peer_factory: Call
     assert second.leader() == "first"
     assert first.process.terminate() == 0
     assert second.expect("elected")["revision"] > elected["revision"]
+
+
+def test_etcdctl_is_patient(etcd_factory: Callable[..., EtcdServer]) -> None:
+    """An etcd that gets no CPU time for longer than etcdctl's own time limits has not failed."""
+    server = etcd_factory()
+    server.enable_auth({})  # each command logs in
+    server.pause()
+    with ThreadPoolExecutor(1) as pool:
+        put = pool.submit(server.ctl.put, "/a", "1")
+        time.sleep(6)
+        assert not put.done()
+        server.resume()
+        put.result()
 
 
 def test_proxy_cuts_and_heals(etcd: EtcdServer, root: str, toxiproxy: Toxiproxy) -> None:

@@ -177,12 +177,14 @@ def test_wait_gives_up(sidecars: Sidecars) -> None:
 
 
 def test_status_of_all_locks(sidecars: Sidecars, etcd: EtcdServer, root: str) -> None:
-    """If no lock is named, one line each; with `--watch`, again once it has changed."""
-    place = ("--etcd", etcd.url, "--root", root)
+    """If no lock is named, one line each; with `--watch`, again once etcd's watch tells of a change."""
+    place, watchers = ("--etcd", etcd.url, "--root", root), "etcd_debugging_mvcc_watcher_total"
+    before = etcd.metric(watchers)
     assert leasehold("status", *place).stdout == "No lock has a key here.\n"
     command = [sys.executable, "-m", "leasehold", "status", *place, "--watch"]
     with Process(command, name="status", lines=True) as watching:
         assert watching.read_line() == "No lock has a key here."
+        wait_for(lambda: etcd.metric(watchers) > before, "a watch")
         sidecars.start("a")
         assert watching.read_line() == ""
         assert watching.read_line().split() == ["LOCK", "HELD", "BY", "TOKEN", "WAITING", "DECLARED"]

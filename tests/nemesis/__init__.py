@@ -8,6 +8,8 @@
     history   all that was seen, with the instants between which it happened; can be saved   history.py
     record    etcd's own record of the queue, replayed; pure                                 queue_record.py
     checker   a history in, contradictions out; pure                                         checker.py
+    gap       how long nobody led, and what the lock waited for; pure                        gap.py
+    report    what many runs showed, as JSON; its picture                                    report.py, picture.py
 
 Nothing that a sidecar says of itself is believed but its claim to have given the lock up on purpose.
 `python -m tests.nemesis --minutes 10` runs fresh seeds; a failed one leaves its history and all logs behind.

@@ -1,21 +1,28 @@
 """`python -m tests.nemesis`: fresh seeds for so many minutes; or one seed again, as often as the time allows.
 
-It prints what it does and a summary. A run with a contradiction leaves its history and all logs in a folder that it
-names, and ends all with exit code 1. A seed draws the same faults again, not the same instants.
+It prints what it does and a summary; `--json FILE` writes the report, anew after each run. A run with a contradiction
+leaves its history and all logs in a folder that it names, and ends all with exit code 1; with `--keep FOLDER` every run
+does, in a folder of its seed. A seed draws the same faults again, not the same instants.
 """
 
 import argparse
+import json
+import os
+import platform
 import random
 import tempfile
 import time
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.nemesis.checker import Contradiction, check
-from tests.nemesis.cluster_world import Shape, World
-from tests.nemesis.history import History, Told
+from tests.nemesis.case import Contradiction
+from tests.nemesis.checker import check
+from tests.nemesis.cluster_world import TTL, Shape, World
+from tests.nemesis.etcd_gateway import Unanswered
+from tests.nemesis.history import History
 from tests.nemesis.nemesis import available, draw, torment
-from tests.servers import ProcessFailed, Version, disks_available
+from tests.nemesis.report import Report, spread
+from tests.servers import ProcessFailed, Version
 
 ACTS = 10
 
@@ -25,35 +32,26 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - a command-line tool
 
 
-def run(seed: int, version: Version, acts: int) -> list[Contradiction]:
-    """One world, one plan; what the checker finds."""
+def run(seed: int, version: Version, acts: int, keep: Path | None) -> tuple[History, list[Contradiction]]:
+    """One world, one plan; what was seen, and what the checker finds. `keep` is where every run leaves its logs."""
     say(f"seed {seed}, etcd {version}")
-    with_disk = version != "3.7" and disks_available()
-    with World(Shape(seed=seed, version=version, with_disk=with_disk)) as world:
+    with World(Shape.of(seed, version)) as world:
         names, missing = available(world)
         for sentence in missing:
             say(f"  {sentence}")
         void = []
         try:
             torment(world, draw(seed, names, acts), lambda text: say(f"  {text}"))
-        except ProcessFailed as error:
+        except (ProcessFailed, OSError, Unanswered) as error:
             void = [Contradiction("void", f"the run could not be finished: {error}")]
         found = void or check(world.history)
-        say(f"  {_summary(world.history)}: {len(found)} contradictions")
-        if found:
-            _keep(world, found)
-    return found
+        if found or keep:
+            _keep(world, found, keep)
+    return world.history, found
 
 
-def _summary(history: History) -> str:
-    told = history.all(Told)
-    yes = sorted((one for one in told if one.status == 200), key=lambda one: one.received)
-    vacant = max((later.received - earlier.sent for earlier, later in pairwise(yes)), default=0.0)
-    return f"{len(told)} answers, {len({one.token for one in yes})} terms, at most {vacant:.1f} s without a holder"
-
-
-def _keep(world: World, found: list[Contradiction]) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=f"leasehold-nemesis-{world.shape.seed}-"))
+def _keep(world: World, found: list[Contradiction], keep: Path | None) -> None:
+    folder = Path(tempfile.mkdtemp(prefix=f"leasehold-nemesis-{world.shape.seed}-", dir=keep))
     world.history.save(folder / "history.jsonl")
     world.save_logs(folder)
     (folder / "contradictions.txt").write_text("\n".join(map(str, found)) + "\n")
@@ -62,23 +60,56 @@ def _keep(world: World, found: list[Contradiction]) -> None:
     say(f"  history and logs: {folder}")
 
 
+def run_for(
+    seconds: float, seed: int, versions: Sequence[Version], acts: int, file: Path | None, keep: Path | None
+) -> Report:
+    """Runs from `seed` on, each with the next version, until so much time has passed; one at least."""
+    report = Report()
+    loads: list[float] = []
+    start = time.monotonic()
+    while not report.runs or time.monotonic() < start + seconds:
+        number = seed + report.runs
+        history, found = run(number, versions[report.runs % len(versions)], acts, keep)
+        loads.append(os.getloadavg()[1])
+        before = report.terms
+        report.add(number, history, found)
+        say(f"  {report.terms - before} terms, {len(found)} contradictions")
+        if file is not None:
+            told = report.as_json(_conditions(seed, versions, time.monotonic() - start, loads))
+            file.write_text(json.dumps(told, indent=1) + "\n")
+    return report
+
+
+def _conditions(seed: int, versions: Sequence[Version], seconds: float, loads: Sequence[float]) -> dict[str, object]:
+    return {
+        "firstSeed": seed,
+        "etcd": list(dict.fromkeys(versions)),
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+        "loadAverage": spread(loads),
+        "ttlSeconds": TTL,
+        "seconds": round(seconds),
+    }
+
+
 def main() -> int:
     """Run what the command line asks for; 1 when anything contradicts itself."""
     parser = argparse.ArgumentParser(prog="python -m tests.nemesis", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0, help="no new run begins after so long (5)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=5.0, help="no new run begins after so long (5)")
+    length.add_argument("--hours", type=float, help="the same in hours")
     parser.add_argument("--seed", type=int, help="the first run's seed; the next ones count on (random)")
-    parser.add_argument("--etcd", choices=["3.7", "3.5"], default="3.7", help="the version of etcd (3.7)")
+    parser.add_argument("--etcd", choices=["3.7", "3.5"], nargs="+", default=["3.7"], help="versions, in turn (3.7)")
     parser.add_argument("--acts", type=int, default=ACTS, help=f"acts a run ({ACTS})")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the report")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where every run leaves its history and all logs")
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
-    end = time.monotonic() + 60 * options.minutes
-    failed = []
-    runs = 0
-    while not runs or time.monotonic() < end:
-        if run(seed + runs, options.etcd, options.acts):
-            failed.append(seed + runs)
-        runs += 1
-    say(f"{runs} runs from seed {seed} on; " + (f"contradictions with {failed}" if failed else "no contradiction"))
+    seconds = 3600 * options.hours if options.hours is not None else 60 * options.minutes
+    report = run_for(seconds, seed, options.etcd, options.acts, options.json, options.keep)
+    failed = sorted({str(one["seed"]) for one in report.contradictions})
+    told = f"contradictions with {', '.join(failed)}" if failed else "no contradiction"
+    say(f"{report.runs} runs from seed {seed} on; {told}")
     return 1 if failed else 0
 
 

@@ -21,13 +21,17 @@ from tests.nemesis.checker import ill_settled
 from tests.nemesis.etcd_gateway import Gateway, Unanswered, padded
 from tests.nemesis.history import Asked, Broken, History, Released, Setup, Started, Step
 from tests.nemesis.history import Final as Finally
+from tests.nemesis.log_reader import LogReader
 from tests.nemesis.observer import Observer
 from tests.nemesis.queue_record import declared, identity_of
-from tests.servers import Disk, EtcdCluster, Proxy, Toxiproxy, Version, skewed_clock, wait_for
+from tests.servers import Disk, EtcdCluster, Proxy, Toxiproxy, Version, disks_available, skewed_clock, wait_for
+from tests.support.paused_log import PausedLog
 from tests.support.sidecars import LOCK, Sidecar
 
 TTL: Final = 3
 ROOT: Final = "/nemesis"
+USER: Final = "sidecars"
+PASSWORD: Final = "secret"
 PATIENCE: Final = 120.0
 """Seconds in which what was healed must be well again, and somebody must lead: only a fault of ours takes longer."""
 
@@ -47,6 +51,14 @@ class Shape:
     """What to start instead of `leasehold run`, for those named."""
     with_disk: bool = False
     """Whether the first member's disk can hang."""
+    with_users: bool = False
+    """Whether etcd wants to know who asks: passwords, and signed tokens that each change of users makes void."""
+
+    @classmethod
+    def of(cls, seed: int, version: Version = "3.7") -> Self:
+        """What a seed's world is made of: every other one has users, and only an old etcd a disk that can hang."""
+        new = version == "3.7"
+        return cls(seed, version, with_disk=not new and disks_available(), with_users=new and seed % 2 == 1)
 
 
 class Candidate(Sidecar):
@@ -55,14 +67,24 @@ class Candidate(Sidecar):
     def __init__(self, shape: Shape, name: str, proxies: list[Proxy], places: Path) -> None:
         self.proxies = proxies
         self.wanted = False
-        state = ["--state-dir", str(places / name)] if name in shape.keeping else []
-        if state:
-            (places / name).mkdir()
+        flags = list(_flags(shape, name, places))
         rate = shape.rates.get(name)
-        command = shape.commands.get(name, (sys.executable, "-m", "leasehold", "run"))
+        log = PausedLog(places / f"log of {name}")
+        command = log.command(*shape.commands.get(name, (sys.executable, "-m", "leasehold", "run")))
         env = skewed_clock(rate) if rate else None
         etcd = ",".join(proxy.url for proxy in proxies)
-        super().__init__(etcd, name, root=ROOT, ttl=TTL, flags=state, env=env, command=command)
+        super().__init__(etcd, name, root=ROOT, ttl=TTL, flags=flags, env=env, command=command)
+        self.log_reader = LogReader(log, self.log_path)
+
+    def start(self) -> None:
+        """Start it, for the first time or anew; what was logged before stands before it in the log."""
+        self.log_reader.catch_up()
+        super().start()
+
+    def close(self) -> None:
+        """End it, and whoever reads its log."""
+        self.log_reader.close()
+        super().close()
 
     def releases(self) -> Iterator[int]:
         """The tokens of which its log says that it led under them and gave the lock up itself."""
@@ -85,6 +107,21 @@ class Candidate(Sidecar):
         for line in self.log.splitlines():
             if '"exception"' in line or '"level": "error"' in line or "Traceback" in line:
                 yield f"{self.name} logged {line[:2000]}"
+
+
+def _flags(shape: Shape, name: str, places: Path) -> Iterator[str]:
+    if name in shape.keeping:
+        (places / name).mkdir()
+        yield from ("--state-dir", str(places / name))
+    if shape.with_users:
+        (places / "password").write_text(PASSWORD)
+        yield from ("--etcd-user", USER, "--etcd-password-file", str(places / "password"))
+
+
+def _auth_flags(places: Path) -> Iterator[str]:
+    (places / "key").write_text("a key for signatures")
+    yield f"--auth-token=jwt,priv-key={places}/key,sign-method=HS256,ttl=1h"
+    yield "--bcrypt-cost=8"  # each change of users means a dozen logins here, on processors that do all else, too
 
 
 class World:
@@ -119,10 +156,12 @@ class World:
         stack.callback(self._close_cluster)
         self.disk = stack.enter_context(Disk()) if shape.with_disk else None  # closed before the member on it
         directories = [self.disk.path / "etcd"] if self.disk else []
-        self.cluster = EtcdCluster(3, shape.version, directories=directories)
+        flags = list(_auth_flags(places)) if shape.with_users else []
+        self.cluster = EtcdCluster(3, shape.version, flags=flags, directories=directories)
         self.cluster.start()
         ports = [member.port for member in self.cluster.members]
-        self.gateway = Gateway(ports)
+        root = self._enable_auth() if shape.with_users else ""
+        self.gateway = Gateway(ports, root)
         stack.callback(self.gateway.close)
         self.gateway.put(self.history.setup.register, padded(0))
         proxies = stack.enter_context(Toxiproxy())
@@ -133,7 +172,14 @@ class World:
             self.candidates.append(one)
             self.start(one)
             one.wait_queued()  # so that they stand in the queue in this order
-        self.observer = stack.enter_context(Observer(self.history, self.candidates, ports, shape.seed))
+        self.observer = stack.enter_context(Observer(self.history, self.candidates, ports, root, shape.seed))
+
+    def _enable_auth(self) -> str:
+        """Turn authentication on; the harness's own name and password."""
+        first = self.cluster.members[0]
+        first.enable_auth({USER: PASSWORD}, f"{ROOT}/")
+        self.cluster.ctl.user = first.ctl.user
+        return first.ctl.user or ""
 
     def _close_cluster(self) -> None:
         if hasattr(self, "cluster"):
@@ -232,6 +278,7 @@ class World:
 
     def _note_logs(self) -> None:
         for one in self.candidates:
+            one.log_reader.catch_up()
             for token in sorted(set(one.releases())):
                 self.history.note(Released(one.name, token))
             for complaint in one.complaints():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import time
@@ -30,9 +31,14 @@ class Key:
 class Gateway:
     """Asks one member after another. For one thread at a time; connections are kept."""
 
-    def __init__(self, ports: Sequence[int], timeout: float = 1.0) -> None:
-        """`ports` are the members' client ports on 127.0.0.1; `timeout` is seconds a question."""
+    def __init__(self, ports: Sequence[int], user: str = "", timeout: float = 1.0) -> None:
+        """`ports` are the members' client ports on 127.0.0.1; `timeout` is seconds a question.
+
+        `user` is "name:password" where etcd wants to know; a token that has become void is replaced.
+        """
         self._ports = list(ports)
+        self._user = user
+        self._token = ""
         self._timeout = timeout
         self._open: dict[int, http.client.HTTPConnection] = {}
         self._turn = 0
@@ -47,10 +53,16 @@ class Gateway:
         """Ask the next member once; its answer, and what it shows. Raises Unanswered."""
         self._turn += 1
         port = self._ports[self._turn % len(self._ports)]
+        if self._user and not self._token:
+            name, _, password = self._user.partition(":")
+            self._token = self._post(port, "/v3/auth/authenticate", {"name": name, "password": password})[0]["token"]
+        return self._post(port, path, body)
+
+    def _post(self, port: int, path: str, body: Mapping[str, object]) -> tuple[Any, Seen]:
         connection = self._open.setdefault(port, http.client.HTTPConnection("127.0.0.1", port, timeout=self._timeout))
         try:
             sent = time.monotonic()
-            connection.request("POST", path, json.dumps(body))
+            connection.request("POST", path, json.dumps(body), self._headers())
             answer = connection.getresponse()
             text = answer.read().decode()
             received = time.monotonic()
@@ -58,6 +70,7 @@ class Gateway:
             self._open.pop(port).close()
             raise Unanswered(f"{path}: {error}") from None
         if answer.status != 200:
+            self._token = ""  # a change of users may have made it void
             raise Unanswered(f"{path}: {answer.status} {text}")
         fields = json.loads(text)
         fields = fields.get("result", fields)  # where a stream's first answer is all there is
@@ -110,11 +123,20 @@ class Gateway:
         self.persist("/v3/lease/revoke", {"ID": str(lease)})
 
     def changes(self, prefix: str, last: int) -> list[Changed]:
-        """Every change below this prefix from the beginning on, up to revision `last`, which must be one of them."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._ports[0], timeout=30)
+        """Every change below this prefix from the beginning on, up to revision `last`, which must be one of them.
+
+        Every member has them: the next one is asked if one is away. Raises OSError if all are.
+        """
+        for port in self._ports[:-1]:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return self._changes(port, prefix, last)
+        return self._changes(self._ports[-1], prefix, last)
+
+    def _changes(self, port: int, prefix: str, last: int) -> list[Changed]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         wanted = {"key": _b64(prefix), "range_end": _b64(_end(prefix)), "start_revision": "1"}
         try:
-            connection.request("POST", "/v3/watch", json.dumps({"create_request": wanted}))
+            connection.request("POST", "/v3/watch", json.dumps({"create_request": wanted}), self._headers())
             answer = connection.getresponse()
             found: list[Changed] = []
             while not found or found[-1].revision < last:
@@ -122,6 +144,9 @@ class Gateway:
             return found
         finally:
             connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": self._token} if self._token else {}
 
     def write_fenced(self, key: str, token: int) -> tuple[bool, Seen]:
         """Write the token unless a higher one is there; one transaction. Whether it was written. Raises Unanswered.

@@ -129,6 +129,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Injected:
+    """A fault of this name was done, and etcd answered where that needs etcd."""
+
+    name: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
     """After the faults of one step: when they were over, and when somebody led; None for never."""
 
@@ -155,7 +163,22 @@ class Final:
     positions: dict[str, int | None] = field(default_factory=dict)
 
 
-Fact = Told | Seen | Changed | Wrote | Ended | Forwarded | Asked | Started | Released | Step | Recovery | Broken | Final
+Fact = (
+    Told
+    | Seen
+    | Changed
+    | Wrote
+    | Ended
+    | Forwarded
+    | Asked
+    | Started
+    | Released
+    | Step
+    | Injected
+    | Recovery
+    | Broken
+    | Final
+)
 F = TypeVar("F")
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fact)}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tests.nemesis.cluster_world import TTL, World
 from tests.nemesis.etcd_gateway import Unanswered
 from tests.nemesis.faults import ALL, INNER, OUTER, Fault
-from tests.nemesis.history import Recovery
+from tests.nemesis.history import Injected, Recovery
 from tests.servers.etcdctl import EtcdctlFailed
 
 
@@ -74,6 +74,7 @@ def _inject(world: World, faults: Sequence[Fault], rng: random.Random, lasts: fl
         time.sleep(rng.uniform(0.0, 0.5))
         try:
             fault.inject()
+            world.history.note(Injected(fault.name, time.monotonic()))
         except (Unanswered, EtcdctlFailed) as error:
             world.say(f"{fault.name} was not answered, and may have been done: {error}")
     time.sleep(lasts)

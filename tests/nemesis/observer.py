@@ -31,12 +31,18 @@ SLEEPY: Final = 0.04
 class Observer:
     """Its threads run while it is entered; what they see goes into the history."""
 
-    def __init__(self, history: History, sidecars: Sequence[Sidecar], ports: Sequence[int], seed: int) -> None:
-        """`ports` are the members' client ports on 127.0.0.1; `seed` decides when clients sleep."""
+    def __init__(
+        self, history: History, sidecars: Sequence[Sidecar], ports: Sequence[int], user: str, seed: int
+    ) -> None:
+        """`ports` are the members' on 127.0.0.1; `user` as in Gateway; `seed` says when clients sleep."""
         self._history = history
+        self._user = user
         self._over = threading.Event()
         self.latest: dict[str, Told] = {}
-        self._writers = {one.name: _Writer(history, ports, self._over, f"{seed} {one.name}") for one in sidecars}
+        self._writers = {
+            one.name: _Writer(history, Gateway(ports, user, timeout=2.0), self._over, f"{seed} {one.name}")
+            for one in sidecars
+        }
         askers = [threading.Thread(target=self._ask_for_ever, args=(one,), daemon=True) for one in sidecars]
         lookers = [threading.Thread(target=self._look_for_ever, args=(port,), daemon=True) for port in ports]
         self._threads = [*askers, *lookers, *self._writers.values()]
@@ -81,7 +87,7 @@ class Observer:
                 self._writers[name].told(told)
 
     def _look_for_ever(self, port: int) -> None:
-        gateway = Gateway([port])
+        gateway = Gateway([port], self._user)
         while not self._over.wait(LOOK_EVERY):
             try:
                 self._history.note(gateway.look())
@@ -105,10 +111,10 @@ def _ask(connection: http.client.HTTPConnection, name: str) -> Told:
 class _Writer(threading.Thread):
     """The client beside one sidecar."""
 
-    def __init__(self, history: History, ports: Sequence[int], over: threading.Event, seed: str) -> None:
+    def __init__(self, history: History, gateway: Gateway, over: threading.Event, seed: str) -> None:
         super().__init__(daemon=True)
         self._history = history
-        self._gateway = Gateway(ports, timeout=2.0)
+        self._gateway = gateway
         self._over = over
         self._rng = random.Random(seed)
         self._newest: Told | None = None

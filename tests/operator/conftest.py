@@ -10,15 +10,16 @@ import pytest
 
 from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
-from leasehold.kube.api import CANARY
+from leasehold.lock.kube_names import CANARY
 from tests.cluster import ControlPlane
 from tests.cluster.rest import ApiError
+from tests.operator.crd_locks import Locks
 from tests.operator.kubectl_plugin import Plugin
 from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
 from tests.operator.operator_on_own_etcd import OwnEtcd
 from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
-from tests.servers import PATIENCE, EtcdServer
+from tests.servers import PATIENCE, EtcdServer, program
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock, stored_lock
 
@@ -83,7 +84,13 @@ async def client(etcd: EtcdServer) -> AsyncIterator[EtcdClient]:
 
 
 @pytest.fixture
-def plugin(api: ControlPlane, namespace: str) -> Plugin:
+def kubectl_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the plugin's parts in the tests' own process: the kubectl that all others use."""
+    monkeypatch.setenv("KUBECTL", str(program("kubectl")))
+
+
+@pytest.fixture
+def plugin(api: ControlPlane, namespace: str, kubectl_of_this_process: None) -> Plugin:
     """`kubectl leasehold` in the test's namespace; of an operator that a test before killed, nothing is left."""
     _remove_canary(api, OPERATOR_NAMESPACE)
     return Plugin(api, namespace)
@@ -115,3 +122,8 @@ def scene(
     operator.wait_active()
     yield Scene(api, namespace, operator, stored, sidecar_factory)
     assert operator.errors() == 0
+
+
+@pytest.fixture
+def crd_locks(api: ControlPlane, namespace: str) -> Locks:
+    return Locks(api, namespace)

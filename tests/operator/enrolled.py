@@ -4,10 +4,10 @@ import base64
 import json
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 from cryptography import x509
@@ -21,7 +21,7 @@ from tests.cluster.objects import Object
 from tests.operator.lock_objects import condition, is_ready, lock
 from tests.operator.operator_manifest import OPERATOR_NAMESPACE, is_refused_by_policy, may
 from tests.operator.operator_process import Operator
-from tests.servers import PATIENCE, Certificate, CertificateAuthority, EtcdServer, wait_for
+from tests.servers import PATIENCE, Certificate, CertificateAuthority, EtcdCluster, EtcdServer, wait_for
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock, stored_lock
 
@@ -31,24 +31,25 @@ HASTY: Final = (sys.executable, "-m", "tests.operator.hasty_operator", "operator
 
 
 _RELEASE: Final = "enrolling"
-_users: weakref.WeakKeyDictionary[ControlPlane, str] = weakref.WeakKeyDictionary()
+_users: weakref.WeakKeyDictionary[ControlPlane, dict[str, str]] = weakref.WeakKeyDictionary()
 
 
-def install_rights(api: ControlPlane) -> str:
+def install_rights(api: ControlPlane, release: str = _RELEASE, *values: str) -> str:
     """A service account with the chart's rights for an operator that enrols, all in force; its user name.
 
     It is not the manifest's: what that may do on the same API server is for other tests.
     """
-    if api in _users:
-        return _users[api]
+    known = _users.setdefault(api, {})
+    if release in known:
+        return known[release]
     files = [f"--show-only=templates/{name}.yaml" for name in ("operator-rbac", "enrolment")]
-    text = render(LEASEHOLD, f"--set=fullnameOverride={_RELEASE}", *files)
-    own = [each for each in yaml.safe_load_all(text) if each and _RELEASE in each["metadata"]["name"]]
+    text = render(LEASEHOLD, f"--set=fullnameOverride={release}", *values, *files)
+    own = [each for each in yaml.safe_load_all(text) if each and release in each["metadata"]["name"]]
     api.apply(yaml.safe_dump_all(own), namespace=OPERATOR_NAMESPACE)
-    user = api.service_account(f"{_RELEASE}-operator", OPERATOR_NAMESPACE)
+    user = api.service_account(f"{release}-operator", OPERATOR_NAMESPACE)
     wait_for(lambda: may(api, user, "list", "namespaces"), "the operator's roles to be in force")
     wait_for(lambda: policy_is_in_force(api, user), "the policy on the operator's Secrets to be in force")
-    _users[api] = user
+    known[release] = user
     return user
 
 
@@ -65,15 +66,15 @@ class Enrolled:
     def __init__(
         self,
         api: ControlPlane,
-        etcd: EtcdServer,
+        etcd: EtcdServer | EtcdCluster,
+        authority: CertificateAuthority,
         start_operator: Callable[..., Operator],
         start_sidecar: Callable[..., Sidecar],
         directory: Path,
     ) -> None:
-        assert etcd.authority is not None
         self.api = api
         self.etcd = etcd
-        self.certs: CertificateAuthority = etcd.authority
+        self.certs = authority
         self.directory = directory
         self.operators: list[Operator] = []
         self.kubeconfig = api.kubeconfig(install_rights(api))
@@ -86,16 +87,19 @@ class Enrolled:
 
     def start(self, *flags: str, name: str = "operator", ca: tuple[Path, Path] | None = None) -> Operator:
         """An operator that enrols, by the authority in these two files; active when it returns."""
+        started = self.join(*flags, name=name, ca=ca)
+        started.wait_active()
+        return started
+
+    def join(self, *flags: str, name: str, ca: tuple[Path, Path] | None = None, enrol: Sequence[str] = ()) -> Operator:
+        """The same, not active yet: perhaps another one is. `enrol`: other flags than those for an etcd of its own."""
         certificate, key = ca or (self.certs.path, self.certs.key)
-        own, admin = self.certs.client("leasehold-operator"), self.certs.client("leasehold-admin")
-        words = [*tls_flags(own), f"--enrol-ca-cert={certificate}", f"--enrol-ca-key={key}"]
-        words += [f"--enrol-cert={admin.cert}", f"--enrol-key={admin.key}", "--enrol-own-etcd"]
-        words += ["--enrol-shared-user=leasehold", "--compare-every=10", *flags]
+        own = tls_flags(self.certs.client("leasehold-operator"))
+        words = [*own, *(enrol or enrol_flags(self.certs, certificate, key)), "--compare-every=10", *flags]
         started = self._start_operator(
-            name, self.etcd.url, root=ROOT, flags=words, command=HASTY, kubeconfig=self.kubeconfig
+            name, self.etcd.endpoints, root=ROOT, flags=words, command=HASTY, kubeconfig=self.kubeconfig
         )
         self.operators.append(started)
-        started.wait_active()
         return started
 
     def wait_looked(self, operator: Operator, times: int = 4) -> None:
@@ -145,10 +149,10 @@ class Enrolled:
             unfinished.rename(place / key)
         return Certificate(place / "ca.crt", place / "tls.crt", place / "tls.key")
 
-    def sidecar(self, name: str, namespace: str, files: Certificate, lock_name: str = "db") -> Sidecar:
-        """A sidecar with these files."""
-        options = {"lock": f"{namespace}/{lock_name}", "root": ROOT, "ttl": None, "flags": tls_flags(files)}
-        return self._start_sidecar(name, self.etcd.url, **options)
+    def sidecar(self, name: str, namespace: str, files: Certificate, lock_name: str = "db", **more: Any) -> Sidecar:
+        """A sidecar with these files; more as Sidecar's."""
+        options = {"lock": f"{namespace}/{lock_name}", "root": ROOT, "ttl": None, "flags": tls_flags(files), **more}
+        return self._start_sidecar(name, self.etcd.endpoints, **options)
 
     def users(self) -> set[str]:
         """The names of etcd's users."""
@@ -175,6 +179,10 @@ class Enrolled:
         """The condition that the operator gives of it."""
         return condition(self.api.get("locks", CANARY, OPERATOR_NAMESPACE) or {}, "NamespacesIsolated")
 
+    def space(self) -> Object:
+        """The condition that the operator gives of etcd's space."""
+        return condition(self.api.get("locks", CANARY, OPERATOR_NAMESPACE) or {}, "EtcdHasSpace")
+
     def wait_reason(self, reason: str) -> str:
         """Return the condition's message once it has this reason."""
         wait_for(lambda: self.isolated()["reason"] == reason, reason, PATIENCE)
@@ -184,6 +192,13 @@ class Enrolled:
 def tls_flags(files: Certificate) -> list[str]:
     """The flags by which a program shows this certificate."""
     return [f"--etcd-ca={files.ca}", f"--etcd-cert={files.cert}", f"--etcd-key={files.key}"]
+
+
+def enrol_flags(certs: CertificateAuthority, ca_cert: Path, ca_key: Path) -> list[str]:
+    """The flags by which the operator enrols on an etcd of its own, as the chart gives them."""
+    admin = certs.client("leasehold-admin")
+    authority = [f"--enrol-ca-cert={ca_cert}", f"--enrol-ca-key={ca_key}", "--enrol-shared-user=leasehold"]
+    return [*authority, f"--enrol-cert={admin.cert}", f"--enrol-key={admin.key}", "--enrol-own-etcd"]
 
 
 def certificate_of(secret: Object) -> x509.Certificate:

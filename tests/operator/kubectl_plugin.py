@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from leasehold.kubectl.cluster_ref import ClusterRef
 from tests.cluster import ADMIN, ControlPlane
 from tests.servers import PATIENCE, program
 
@@ -65,13 +66,17 @@ class Plugin:
             self._configs[user] = self.api.kubeconfig(user, namespace=self.namespace)
         return self._configs[user]
 
+    def ref(self) -> ClusterRef:
+        """The cluster and the namespace, for this process."""
+        return ClusterRef((f"--kubeconfig={self.config()}",))
+
     def command(self, *words: str) -> list[str]:
         """The words to run."""
         return [str(program("kubectl")), *words]
 
     def environ(self, user: str = ADMIN) -> dict[str, str]:
         """What the plugin is found by and finds the cluster by."""
-        path = os.pathsep.join((str(SCRIPTS), "/usr/bin", "/bin"))
+        path = os.pathsep.join((str(SCRIPTS), str(program("kubectl").parent), "/usr/bin", "/bin"))
         return {"HOME": str(self.api.directory), "PATH": path, "KUBECONFIG": str(self.config(user))}
 
     def run(self, *words: str, user: str = ADMIN) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from leasehold.base import clock
 from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.tls import TLSFiles
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
@@ -24,9 +25,9 @@ _LEASE = 3600
 """Seconds that a holder's key outlives whoever made it: no run takes as long."""
 
 
-def names(first: int, end: int) -> list[LockName]:
-    """The locks from the number `first` to before `end`, spread over the namespaces."""
-    return [LockName(f"crowd-{number % NAMESPACES}", f"lock-{number:05}") for number in range(first, end)]
+def names(first: int, end: int, namespaces: int = NAMESPACES) -> list[LockName]:
+    """The locks from the number `first` to before `end`, spread over so many namespaces."""
+    return [LockName(f"crowd-{number % namespaces}", f"lock-{number:05}") for number in range(first, end)]
 
 
 def make_locks(api: ControlPlane, wanted: Sequence[LockName]) -> None:
@@ -97,14 +98,14 @@ def _is_right(name: LockName, one: Object, token: int | None) -> bool:
     return (one["status"]["fencingToken"], one["status"]["holderIdentity"]) == (token, holder_of(name))
 
 
-def declared_count(server: str, root: str) -> int:
+def declared_count(server: str, root: str, tls: TLSFiles | None = None) -> int:
     """How many locks under `root` have a spec key in etcd."""
-    return asyncio.run(_declared_count(server, root))
+    return asyncio.run(_declared_count(server, root, tls))
 
 
-async def _declared_count(server: str, root: str) -> int:
+async def _declared_count(server: str, root: str, tls: TLSFiles | None) -> int:
     prefix, found, start = f"{root}/locks/", 0, f"{root}/locks/".encode()
-    async with EtcdClient([server], clock=clock.now, timeout=PATIENCE) as client:
+    async with EtcdClient([server], clock=clock.now, tls=tls, timeout=PATIENCE) as client:
         while True:
             page = await client.range(start, end=prefix + "\x7f", limit=_PAGE, keys_only=True)
             found += sum(kv.key.endswith(b"/spec") for kv in page.kvs)

@@ -141,7 +141,7 @@ class Scene:
         """Return when these pods (`a_0` is the pod a-0) are labelled for these Locks, or not at all (None)."""
         for name, locks in pods.items():
             pod = name.replace("_", "-")
-            wait_for(lambda: self.leader_of(pod) == locks, f"{pod} to be labelled for {locks}", PATIENCE)  # noqa: B023
+            wait_for(lambda: self.leader_of(pod) == locks, f"{pod} to be labelled for {locks}", PATIENCE)  # noqa: B023  # it is called before the next one's turn
 
     def wait_seen(self) -> None:
         """Return when the operator has seen every pod as it is now, and has done all that follows from that.

@@ -18,7 +18,7 @@ from tests.support.run_bench import App
 def naming_pod(scene: Scene, name: str, port: int, **status: Any) -> Object:
     """A pod with a sidecar for the Lock `db`, on a node that does not exist."""
     sidecar = {"name": "leasehold", "image": "none", "restartPolicy": "Always"}
-    sidecar["args"] = ["run", "--lock=db", f"--listen=:{port}"]  # type: ignore[assignment]
+    sidecar["args"] = ["run", "--lock=db", f"--listen=:{port}"]  # type: ignore[assignment]  # an object of JSON
     app = {"name": "app", "image": "none"}
     spec = {"containers": [app], "initContainers": [sidecar], "nodeName": "nowhere"}
     scene.api.create("pods", {"metadata": {"name": name}, "spec": spec}, scene.namespace)

@@ -1,7 +1,7 @@
 """How a term ended, as an onlooker can tell: a lease outlives its key by a moment when the lock was given up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -15,9 +15,9 @@ from leasehold.election import events as ev
 from leasehold.election import yielding
 from leasehold.election.election import ElectionConfig
 from leasehold.election.snapshot import Snapshot, State
-from leasehold.etcd.client import EtcdClient
+from leasehold.etcd.client import EtcdClient, Transaction
 from leasehold.etcd.errors import OutcomeUnknown
-from leasehold.etcd.model import Compare, Delete, Op, TxnAnswer
+from leasehold.etcd.model import TxnAnswer
 from leasehold.lock.keys import Keys
 from leasehold.lock.record import Entry, Record
 from tests.operator.watched_mirror import LOCK, watching
@@ -51,17 +51,12 @@ async def holding(client: EtcdClient, board: Publisher, root: str) -> AsyncItera
 class Deaf(EtcdClient):
     """The real client, on a network that swallows every deletion on its way, so that nobody knows what became of it."""
 
-    async def txn(
-        self,
-        compares: Sequence[Compare] = (),
-        success: Sequence[Op] = (),
-        failure: Sequence[Op] = (),
-        *,
-        timeout: float | None = None,
+    async def perform(
+        self, transaction: Transaction, *, timeout: float | None = None, urgent: bool = False
     ) -> TxnAnswer:
-        if any(isinstance(op, Delete) for op in success):
+        if any(op.HasField("request_delete_range") for op in transaction.success):
             raise OutcomeUnknown("no answer")
-        return await super().txn(compares, success, failure, timeout=timeout)
+        return await super().perform(transaction, timeout=timeout)
 
 
 async def test_given_up_is_seen_as_released(

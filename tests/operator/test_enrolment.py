@@ -28,7 +28,7 @@ def enrolled(
     """An etcd that demands certificates, and nobody who administers it yet."""
     operator_user(api)  # makes the operator's namespace
     etcd = etcd_factory(authority=certs, mutual=True)
-    return Enrolled(api, etcd, operator_factory, sidecar_factory, tmp_path)
+    return Enrolled(api, etcd, certs, operator_factory, sidecar_factory, tmp_path)
 
 
 def test_a_namespace_is_enrolled(enrolled: Enrolled, namespace: str, api: ControlPlane) -> None:
@@ -99,7 +99,9 @@ def test_a_namespace_leaves(enrolled: Enrolled, namespace: str, api: ControlPlan
     user = account_of(namespace)
     assert user not in enrolled.users()
     assert user not in enrolled.etcd.ctl.run("role", "list").split()
-    assert enrolled.etcd.ctl.prefix("/leasehold/enrolled/") == []
+    wait_for(
+        lambda: enrolled.etcd.ctl.prefix("/leasehold/enrolled/") == [], "its note to be gone, last of all", PATIENCE
+    )
 
 
 def test_from_a_shared_certificate(enrolled: Enrolled, namespace: str) -> None:

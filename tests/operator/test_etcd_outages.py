@@ -39,15 +39,7 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
         own.wait_away(name)
         own.wait_event("EtcdUnavailable", name)
     assert own.wait_away("long")["status"]["fencingToken"] == token  # what was so is left standing
-    own.api.apply(lock("changed", leaseDurationSeconds=9), namespace=own.namespace)
-    own.api.apply(lock("new", leaseDurationSeconds=9), namespace=own.namespace)
-    own.wait_away("new")
-    for name in ("going", "forced"):
-        own.api.delete("locks", name, own.namespace)
-        seen = own.wait(lambda now: "force-delete" in condition(now, "Ready")["message"], "shown the way out", name)
-        assert condition(seen, "Ready")["status"] == "False"
-    own.api.kubectl("annotate", "lock", "forced", "leasehold.dev/force-delete=true", f"--namespace={own.namespace}")
-    own.api.wait_gone("locks", "forced", own.namespace)
+    change_meanwhile(own)
     short.wait_not_leading()
     wait_for(lambda: first.is_idle() and second.is_idle(), "the operators to have said all", PATIENCE)
     said = versions(own)
@@ -66,12 +58,30 @@ def test_two_minutes_without_etcd(own: OwnEtcd, operator_factory: Callable[..., 
     own.wait(lambda seen: is_ready(seen) and is_held(seen), "held", "short")
     short.wait_leading()
     assert own.wait_held("long-0", name="long")["status"]["fencingToken"] == long.ask().token == token
+    changed_as_declared(own, before["changed"]["metadata"]["uid"])
+    assert (first.errors(), second.errors()) == (0, 0)
+
+
+def change_meanwhile(own: OwnEtcd) -> None:
+    """While etcd is away: a Lock is changed, one created, one deleted, and one deleted by the way out that it names."""
+    own.api.apply(lock("changed", leaseDurationSeconds=9), namespace=own.namespace)
+    own.api.apply(lock("new", leaseDurationSeconds=9), namespace=own.namespace)
+    own.wait_away("new")
+    for name in ("going", "forced"):
+        own.api.delete("locks", name, own.namespace)
+        seen = own.wait(lambda now: "force-delete" in condition(now, "Ready")["message"], "shown the way out", name)
+        assert condition(seen, "Ready")["status"] == "False"
+    own.api.kubectl("annotate", "lock", "forced", "leasehold.dev/force-delete=true", f"--namespace={own.namespace}")
+    own.api.wait_gone("locks", "forced", own.namespace)
+
+
+def changed_as_declared(own: OwnEtcd, uid: str) -> None:
+    """What was asked for meanwhile has come about in etcd; `uid` is that of the Lock that was changed."""
     assert [declared(own.stored(name))["leaseDurationSeconds"] for name in ("changed", "new")] == [9, 9]
-    assert declared(own.stored("changed"))["uid"] == before["changed"]["metadata"]["uid"]
+    assert declared(own.stored("changed"))["uid"] == uid
     own.api.wait_gone("locks", "going", own.namespace)
     for name in ("going", "forced"):
-        wait_for(lambda: declared(own.stored(name)) == {}, f"what {name} left to be swept", PATIENCE)  # noqa: B023
-    assert (first.errors(), second.errors()) == (0, 0)
+        wait_for(lambda: declared(own.stored(name)) == {}, f"what {name} left to be swept", PATIENCE)  # noqa: B023  # it is called before the next one's turn
 
 
 def test_frozen_etcd_is_noticed(own: OwnEtcd) -> None:

@@ -131,7 +131,7 @@ async def test_group_of_a_real_deployment(api: ControlPlane, namespace: str) -> 
     async with watching(api.kubeconfig()) as (_, seen):
         for image in ("first", "second", "first"):
             api.apply(deployment("app", image), namespace=namespace)
-            await seen.until(lambda i=image: preferred() == hash_of(i) != "", f"{image} is preferred")  # type: ignore[misc]
+            await seen.until(lambda i=image: preferred() == hash_of(i) != "", f"{image} is preferred")  # type: ignore[misc]  # no type for a lambda's default
 
 
 async def test_group_of_a_real_statefulset(api: ControlPlane, namespace: str) -> None:
@@ -150,7 +150,7 @@ async def test_group_of_a_real_statefulset(api: ControlPlane, namespace: str) ->
                 namespace,
                 until=lambda s: s.get("status", {}).get("observedGeneration") == s["metadata"]["generation"],
             )["status"]["updateRevision"]
-            await seen.until(lambda r=revision: preferred() == r, f"{revision} is preferred")  # type: ignore[misc]
+            await seen.until(lambda r=revision: preferred() == r, f"{revision} is preferred")  # type: ignore[misc]  # no type for a lambda's default
 
 
 async def test_outlives_server_and_credentials(

@@ -1,28 +1,19 @@
 """The calls against a real API server, with the operator's own rights where it matters."""
 
 import asyncio
-import json
-import re
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
-from leasehold.kube import access as access_module
 from leasehold.lock.names import LockName
 from leasehold.operator.reconcile import api as kube_module
-from leasehold.operator.reconcile.api import CANARY, Access, AccessError, Kube, KubeError, KubeUnknown
+from leasehold.operator.reconcile.api import CANARY, Access, Kube, KubeError
 from leasehold.operator.watch.transform import Kind
 from tests.cluster import ControlPlane
+from tests.operator.kube_calls import Body, make_lock, opened, the_lock
 from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
-from tests.servers import reserve_port
-
-Body = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -46,27 +37,6 @@ class Said:
     message: str = "pod-a holds the lock with token 17"
     warning: bool = False
     key: str = ""
-
-
-@asynccontextmanager
-async def opened(config: Path, timeout: float = 120, **more: Any) -> AsyncIterator[Kube]:
-    access = await Access.load(config)
-    kube = Kube.open(access, clock=asyncio.get_running_loop().time, timeout=timeout, **more)
-    try:
-        yield kube
-    finally:
-        await kube.close()
-
-
-def make_lock(api: ControlPlane, namespace: str, name: str = "main", **spec: Any) -> Body:
-    body = {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": name}, "spec": spec}
-    return api.create("locks", body, namespace)
-
-
-def the_lock(api: ControlPlane, namespace: str, name: str = "main") -> Body:
-    body = api.get("locks", name, namespace)
-    assert body is not None
-    return body
 
 
 # --- reads ------------------------------------------------------------------------------------------------------
@@ -128,7 +98,7 @@ async def test_status_spares_a_namesake(api: ControlPlane, namespace: str) -> No
         with pytest.raises(KubeError) as refused:
             await kube.patch_status(LockName(namespace, "main"), old["metadata"]["uid"], {"holderCount": 1})
     assert refused.value.status == 409
-    assert "status" not in the_lock(api, namespace)
+    assert "holderCount" not in the_lock(api, namespace)["status"]
 
 
 async def test_invalid_status_is_no_namesake(api: ControlPlane, namespace: str) -> None:
@@ -271,137 +241,3 @@ async def test_rights_are_enough(api: ControlPlane, namespace: str) -> None:
         await kube.label_pod(name, Label(namespace, "a", uid, True))
         await kube.label_pod(name, Label(namespace, "a", uid, False))
         await kube.touch_canary(OPERATOR_NAMESPACE, "one")
-
-
-async def test_refusal_names_status_and_reason(api: ControlPlane, namespace: str) -> None:
-    """An error of the API server keeps its status and its reason."""
-    user = api.service_account("nobody", namespace)
-    async with opened(api.kubeconfig(user)) as kube:
-        with pytest.raises(KubeError, match=re.escape("answered 403")) as refused:
-            await kube.list_locks()
-    assert refused.value.retry_after == 0
-    assert "locks.leasehold.dev is forbidden" in refused.value.sentence
-
-
-async def test_rotated_token_is_taken_up(
-    api: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Kubernetes replaces a pod's token about once an hour; the old one then ends."""
-    token = tmp_path / "token"
-    token.write_text("wrong")
-    config = json.loads(api.kubeconfig().read_text())
-    config["users"][0]["user"] = {"tokenFile": str(token)}
-    path = tmp_path / "config"
-    path.write_text(json.dumps(config))
-    async with opened(path) as kube:
-        with pytest.raises(KubeError, match="401"):
-            await kube.cluster_uid()
-        token.write_text(api.token())
-        monkeypatch.setattr(access_module, "RENEW_INTERVAL_SECONDS", 0)
-        assert await kube.cluster_uid()
-        token.unlink()
-        assert await kube.cluster_uid(), "what was read last serves while nothing can be read"
-
-
-async def test_proxy_variables_are_ignored(api: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be set for all pods of a namespace, with a NO_PROXY that names networks, which Python does not know."""
-    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{reserve_port()}")
-    monkeypatch.setenv("NO_PROXY", "10.0.0.0/8")
-    async with opened(api.kubeconfig()) as kube:
-        assert await kube.cluster_uid()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "apiVersion: v1", "current-context: gone\ncontexts: []\nclusters: []\nusers: []", "\x00"]
-)
-async def test_unreadable_kubeconfig(tmp_path: Path, text: str) -> None:
-    """A kubeconfig that cannot be read is one sentence."""
-    path = tmp_path / "config"
-    path.write_text(text)
-    with pytest.raises(AccessError, match="cannot be read from the kubeconfig") as refused:
-        await Access.load(path)
-    assert "\n" not in str(refused.value)
-
-
-async def test_no_service_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a service account, the sentence says that there is none."""
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(AccessError, match="from the pod's service account"):
-        await Access.load(None)
-
-
-async def test_no_api_server(api: ControlPlane) -> None:
-    """An API server that is not there is an unknown outcome."""
-    config = api.kubeconfig(server=f"https://127.0.0.1:{reserve_port()}")
-    async with opened(config) as kube:
-        with pytest.raises(KubeUnknown, match="cannot be reached"):
-            await kube.cluster_uid()
-
-
-async def test_silent_api_server(api: ControlPlane) -> None:
-    """An API server that does not answer in time is an unknown outcome."""
-    with socket.create_server(("127.0.0.1", 0)) as deaf:
-        config = api.kubeconfig(server=f"https://127.0.0.1:{deaf.getsockname()[1]}")
-        async with opened(config, timeout=0.2) as kube:
-            with pytest.raises(KubeUnknown, match=r"did not answer within 0\.2 s"):
-                await kube.cluster_uid()
-
-
-@pytest.mark.parametrize(
-    ("status", "header", "body", "retry_after"),
-    [
-        (429, "Retry-After: 7", "", 7.0),
-        (503, "Retry-After: soon", "<html>", 0.0),
-        (500, "X: y", '{"details": {"retryAfterSeconds": 3}}', 3.0),
-        (500, "X: y", "{", 0.0),
-        (429, "Retry-After: -1", "[]", 0.0),
-    ],
-)
-async def test_retry_after_is_heard(tmp_path: Path, status: int, header: str, body: str, retry_after: float) -> None:
-    """A server may say how long it wants to be left alone: in its header, or in its body."""
-    answer = f"HTTP/1.1 {status} Sorry\r\n{header}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
-    async with broken_server(answer) as port, opened(plain_config(tmp_path, port)) as kube:
-        with pytest.raises(KubeError) as refused:
-            await kube.cluster_uid()
-    assert (refused.value.status, refused.value.retry_after) == (status, retry_after)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{",
-        b"no HTTP at all\r\n\r\n",
-        b"",
-    ],
-)
-async def test_answer_that_makes_no_sense(tmp_path: Path, answer: bytes) -> None:
-    """An answer that makes no sense is an unknown outcome."""
-    async with broken_server(answer) as port, opened(plain_config(tmp_path, port)) as kube:
-        with pytest.raises(KubeUnknown):
-            await kube.cluster_uid()
-
-
-@asynccontextmanager
-async def broken_server(answer: bytes) -> AsyncIterator[int]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
-def plain_config(directory: Path, port: int) -> Path:
-    path = directory / "config"
-    config = {
-        "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
-        "users": [{"name": "x", "user": {}}],
-        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
-        "current-context": "x",
-    }
-    path.write_text(json.dumps(config))
-    return path

@@ -3,11 +3,12 @@
 import json
 import socket
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import pytest
 
-from leasehold.kube.api import INJECT_LABEL, PREFIX
+from leasehold.lock.kube_names import INJECT_LABEL, PREFIX
 from tests.cluster import ADMIN, ControlPlane
 from tests.operator.kubectl_plugin import Plugin, condition, holder, running, status_of
 
@@ -21,7 +22,7 @@ def check(plugin: Plugin, *words: str, user: str = ADMIN) -> tuple[int, Found]:
     assert done.stderr == ""
     found: Found = {}
     for row in json.loads(done.stdout)["rows"]:
-        assert row["cure"] or row["level"] not in ("warning", "failed")
+        assert row["cure"] or row["level"] == "ok"
         if row["level"] != "ok":
             found.setdefault(row["check"], []).append(row)
     return done.returncode, found
@@ -165,3 +166,17 @@ def test_list_is_live(plugin: Plugin) -> None:
         plugin.set("db", status_of(holder("a", 5)))
         lines.append(watching.stdout.readline().split()[:3])
     assert lines == [["NAME", "HELD", "HOLDER"], ["db", "False", "-"], ["db", "True", "a"]]
+
+
+def test_check_is_live(plugin: Plugin) -> None:
+    """`check NAME --watch` prints all rows again once one of them differs, and not before."""
+    plugin.make("db", status_of())
+    with running(plugin, "check", "db", "--watch") as watching:
+        assert watching.stdout is not None
+        lines = iter(watching.stdout.readline, "")
+        first = list(takewhile(lambda line: not line.endswith(" ok.\n"), lines))
+        plugin.set("db", status_of(holder("a", 5)))
+        again = list(takewhile(lambda line: not line.endswith(" ok.\n"), lines))
+    assert any("/db: " in line for line in first)  # nobody holds it
+    assert again
+    assert not any("/db: " in line for line in again)

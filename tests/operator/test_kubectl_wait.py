@@ -8,7 +8,6 @@ import pytest
 
 from leasehold.kubectl import waiting
 from leasehold.kubectl.cluster import Cluster
-from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError
 from leasehold.kubectl.lock import LockView
 from leasehold.lock.names import LockName
@@ -47,7 +46,7 @@ class Watched(Cluster):
     """Tells when a watch begins, and can be made to begin one in the past."""
 
     def __init__(self, plugin: Plugin) -> None:
-        super().__init__(ClusterRef(kubeconfig=str(plugin.config())), 30)
+        super().__init__(plugin.ref(), 30)
         self.watches = 0
         self.version = ""
         self.outdated = 0
@@ -63,7 +62,9 @@ class Watched(Cluster):
 
 
 @pytest.fixture
-def waiter() -> Iterator[Callable[[Plugin, str], tuple[Watched, threading.Thread, list[Any]]]]:
+def waiter(
+    kubectl_of_this_process: None,
+) -> Iterator[Callable[[Plugin, str], tuple[Watched, threading.Thread, list[Any]]]]:
     """Begins a wait in a thread; its outcome comes into the list."""
     started: list[tuple[Watched, threading.Thread]] = []
 
@@ -117,8 +118,8 @@ def test_a_wait_outlives_the_api_server(
     own = control_plane_factory(name="restarted", controllers=False)
     plugin = Plugin(own, "default")
     plugin.make("db", status_of())
-    past = Watched(plugin).get(LockName("default", "db")).resource_version
-    _, thread, outcome = waiter(plugin, "held")
+    first, thread, outcome = waiter(plugin, "held")
+    past = first.get(LockName("default", "db")).resource_version
     own.apiserver.kill()
     own.apiserver.start()
     own.compact()

@@ -50,64 +50,78 @@ async def test_reads_and_follows(etcd: EtcdServer, client: EtcdClient, root: str
         assert not mirrored.states[-1].error
 
 
+class Counting(EtcdClient):
+    """Our own client, that counts the keys of each page that it reads."""
+
+    def __init__(self, urls: list[str], *, clock: Callable[[], float]) -> None:
+        super().__init__(urls, clock=clock)
+        self.pages: list[int] = []
+
+    async def range(self, *args: object, **options: object) -> RangeAnswer:
+        answer = await super().range(*args, **options)  # type: ignore[arg-type]  # whatever was asked
+        self.pages.append(len(answer.kvs))
+        return answer
+
+
+async def declare_many(writer: EtcdClient, root: str, names: list[LockName], spec: bytes) -> None:
+    """Declare all of them, with a candidate in every tenth queue."""
+    for start in range(0, len(names), 100):
+        puts: list[Op] = [Put(Keys(name, root).spec, spec) for name in names[start : start + 100]]
+        await writer.txn([], puts)
+    lease = (await writer.grant(600)).lease
+    for start in range(0, len(names), 1000):
+        entries = [Keys(name, root).entry(lease) for name in names[start : start + 1000 : 10]]
+        await writer.txn([], [Put(key, b"pod", lease) for key in entries])
+
+
+async def rewrite_for_ever(writer: EtcdClient, puts: list[Op]) -> None:
+    while True:
+        await writer.txn([], puts)
+
+
+def note_loads(mirrored: Watching, both: tuple[LockName, LockName]) -> list[tuple[int, ...]]:
+    """Of both locks, the revisions that the mirror has at each load, as they come."""
+    loaded: list[tuple[int, ...]] = []
+
+    def at_load() -> None:
+        stored = [mirrored.mirror.get(name).spec for name in both]
+        loaded.append(tuple(spec.mod_revision for spec in stored if spec))
+
+    mirrored.meddle = at_load
+    return loaded
+
+
 async def test_pages_are_of_one_revision(etcd_factory: Servers, root: str) -> None:
     """While it reads, somebody rewrites the first and the last lock in one transaction: it sees both or neither."""
     server = etcd_factory()
     spec = Spec(ttl=15, uid="u", generation=1).encode()
     names = [LockName(f"team-{n % 100:03}", f"lock-{n:05}") for n in range(10_000)]
-    first, last = min(names, key=str), max(names, key=str)
-    pages: list[int] = []
-
-    class Counting(EtcdClient):
-        async def range(self, *args: object, **options: object) -> RangeAnswer:
-            answer = await super().range(*args, **options)  # type: ignore[arg-type]  # whatever was asked
-            pages.append(len(answer.kvs))
-            return answer
-
-    async with (
-        EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer,
-        Counting([server.url], clock=now) as reader,
-    ):
-        for start in range(0, len(names), 100):
-            puts: list[Op] = [Put(Keys(name, root).spec, spec) for name in names[start : start + 100]]
-            await writer.txn([], puts)
-        lease = (await writer.grant(600)).lease
-        for start in range(0, len(names), 1000):
-            entries = [Keys(name, root).entry(lease) for name in names[start : start + 1000 : 10]]
-            await writer.txn([], [Put(key, b"pod", lease) for key in entries])
-
-        async def rewrite_both() -> None:
-            await writer.txn([], [Put(Keys(name, root).spec, spec) for name in (first, last)])
-
-        async def rewrite() -> None:
-            while True:
-                await rewrite_both()
-
-        await rewrite_both()  # as they were declared, in two transactions, they tell nothing
-
+    both = (min(names, key=str), max(names, key=str))
+    puts: list[Op] = [Put(Keys(name, root).spec, spec) for name in both]
+    counting = Counting([server.url], clock=now)
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as writer, counting as reader:
+        await declare_many(writer, root, names, spec)
+        await writer.txn([], puts)  # as they were declared, in two transactions, they tell nothing
         mirrored = Watching(reader, root, silence=30)
-        loaded: list[tuple[int, ...]] = []
-
-        def at_load() -> None:
-            stored = [mirrored.mirror.get(name).spec for name in (first, last)]
-            loaded.append(tuple(spec.mod_revision for spec in stored if spec))
-
-        mirrored.meddle = at_load
-        rewriting = asyncio.create_task(rewrite())
-        began = now()
+        loaded = note_loads(mirrored, both)
+        rewriting = asyncio.create_task(rewrite_for_ever(writer, puts))
         try:
             async with mirrored.running():
                 await mirrored.reachable()
-                print(f"10,000 locks, {sum(pages)} keys in {len(pages)} pages: {now() - began:.2f} s")  # noqa: T201
-                assert max(pages) <= lock_reading.PAGE_KEYS
-                assert sum(pages) >= 11_000
-                assert len(mirrored.mirror.names()) == len(mirrored.mirror.declared()) == 10_000
-                assert sum(len(mirrored.mirror.get(name).queue) for name in names) == 1_000
+                has_all(mirrored, names, counting.pages)
                 assert len(loaded) >= 10_000
                 assert len(loaded[0]) == 2
                 assert len(set(loaded[0])) == 1
         finally:
             rewriting.cancel()
+
+
+def has_all(mirrored: Watching, names: list[LockName], pages: list[int]) -> None:
+    """The mirror has them all, in pages that are not too long."""
+    assert max(pages) <= lock_reading.PAGE_KEYS
+    assert sum(pages) >= 11_000
+    assert len(mirrored.mirror.names()) == len(mirrored.mirror.declared()) == len(names)
+    assert sum(len(mirrored.mirror.get(name).queue) for name in names) == 1_000
 
 
 async def test_foreign_keys_and_values(etcd: EtcdServer, client: EtcdClient, root: str) -> None:
@@ -144,7 +158,7 @@ async def test_how_a_candidate_went(etcd: EtcdServer, client: EtcdClient, root: 
             before = len(mirrored.mirror.get(LOCK).queue)
             mirrored.changed.clear()
             await how
-            await until(lambda before=before: len(mirrored.mirror.get(LOCK).queue) < before)  # type: ignore[misc]
+            await until(lambda before=before: len(mirrored.mirror.get(LOCK).queue) < before)  # type: ignore[misc]  # no type for a lambda's default
             await mirrored.notified(LOCK)
         await mirrored.settled()
         went = {gone.entry.record.identity: gone.released for gone in mirrored.mirror.take_ended(LOCK)}

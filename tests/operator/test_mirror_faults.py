@@ -1,7 +1,7 @@
 """The mirror on a real etcd that fails: it becomes true again whatever befalls etcd or the way to it, and says so."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import groupby
 
 import pytest
@@ -15,22 +15,11 @@ from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from tests.operator.watched_mirror import LOCK, Client, Watching, join, watching
 from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Toxiproxy
-from tests.support.etcd_keys import delete
+from tests.support.etcd_keys import delete, until_good
 from tests.support.http_client import until
 
 Servers = Callable[..., EtcdServer]
 OTHER = LockName("shop", "other")
-
-
-async def in_time(call: Callable[[], Awaitable[object]]) -> None:
-    """Repeat a call until etcd answers it."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await call()
-                return
-            except EtcdError:
-                await asyncio.sleep(0.05)
 
 
 async def test_changes_during_a_cut_are_told(
@@ -297,7 +286,7 @@ async def test_frozen_member_is_left(cluster_factory: Callable[..., EtcdCluster]
         await mirrored.queue("a")
         await mirrored.reachable()
         frozen.pause()
-        await in_time(lambda: writer.put(Keys(LOCK, root).spec, b"{}"))
+        await until_good(lambda: writer.put(Keys(LOCK, root).spec, b"{}"))
         await until(lambda: mirrored.mirror.declared() == (LOCK,))
         await mirrored.reachable()
         frozen.resume()

@@ -3,32 +3,31 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from leasehold.candidate.connect import client_for
-from leasehold.operator.config import operator_config
-from leasehold.operator.leader import LeaderElection
+from leasehold.base import clock
+from leasehold.candidate.replica import Replica, ReplicaConfig
+from leasehold.etcd.client import EtcdClient
+from leasehold.lock.names import LockName
+from leasehold.lock.record import Record
 from tests.servers import EtcdServer
 from tests.support.http_client import until
 
-Start = Callable[..., Awaitable[LeaderElection]]
+Start = Callable[..., Awaitable[Replica]]
 
 
 @pytest.fixture
-async def start(etcd: EtcdServer, root: str, tmp_path: Path) -> AsyncIterator[Start]:
-    kubeconfig = tmp_path / "config"
-    kubeconfig.touch()
+async def start(etcd: EtcdServer, root: str) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def begin(name: str, server: EtcdServer = etcd) -> LeaderElection:
-            flags = ["--kubeconfig", str(kubeconfig), "--etcd", server.url, "--root", root]
-            config = operator_config([*flags, "--identity", name, "--ttl", "5"], {})
-            client = client_for(config.etcd)
+        async def begin(name: str, server: EtcdServer = etcd) -> Replica:
+            record = Record(name, incarnation=name)
+            config = ReplicaConfig(LockName("default", "leasehold-operator"), record, root, ttl=5, max_drift=0.01)
+            client = EtcdClient([server.url], clock=clock.now)
             stack.push_async_callback(client.close)
-            election = LeaderElection(config, client, CollectorRegistry(), lambda: None)
+            election = Replica(config, client, CollectorRegistry(), lambda: None)
             task = asyncio.create_task(election.run())
 
             async def end() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from leasehold.base import clock
 from leasehold.kube.access import Access
-from leasehold.kube.api import LEADER_LABEL, LEADER_OF
 from leasehold.kube.call import KubeCall
 from leasehold.kube.job import CALL_TIMEOUT_SECONDS
+from leasehold.lock.kube_names import LEADER_LABEL, LEADER_OF
 from leasehold.operator import unlabel
 from tests.cluster import ControlPlane
 

@@ -37,7 +37,8 @@ As fixtures (tests/conftest.py) they close themselves, and a failed test's repor
 from tests.servers.certs import Certificate, CertificateAuthority
 from tests.servers.clock import skewed_clock, wrong_date
 from tests.servers.disk import Disk, disks_available
-from tests.servers.etcd import EtcdCluster, EtcdServer, Version
+from tests.servers.etcd import EtcdServer, Version
+from tests.servers.etcd_cluster import EtcdCluster
 from tests.servers.etcdctl import Etcdctl, EtcdctlFailed, KeyValue
 from tests.servers.peer import Peer
 from tests.servers.ports import release_port, reserve_port

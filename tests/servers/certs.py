@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import trustme
+try:
+    import trustme
+except ModuleNotFoundError:  # by hand, in an environment that has no more than the demo
+    raise SystemExit("This needs the packages of the extras: .venv/bin/pip install '.[test,operator]'") from None
 
 
 @dataclass(frozen=True)

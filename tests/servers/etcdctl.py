@@ -13,6 +13,9 @@ from tests.servers.certs import Certificate
 from tests.servers.process import PATIENCE, Process
 from tests.servers.programs import program
 
+_PATIENT = tuple(f"--{kind}-timeout={PATIENCE:g}s" for kind in ("command", "dial", "keepalive"))
+"""Its own are 5 s, 2 s for a login, and 6 s for a sign of life: an etcd without CPU time is slower, not broken."""
+
 
 class EtcdctlFailed(RuntimeError):
     """etcdctl ended with an error; the message is what it wrote."""
@@ -54,7 +57,7 @@ class Etcdctl:
         """Run one command and return its output; EtcdctlFailed when it fails, or isn't done after `timeout`
         seconds.
         """
-        argv = self.argv(*arguments)
+        argv = self.argv(*_PATIENT, *arguments)
         try:
             result = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False

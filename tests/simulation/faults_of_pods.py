@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from leasehold.election import events as ev
 
 from .fault import Heal, cut_off, host_of, victim
-from .node import Host
+from .host import Host
 
 if TYPE_CHECKING:
     from .world import World

@@ -222,8 +222,8 @@ class ResumedLeaseTrusted(Mutant):
     faults = ("crash", "cut_all")
 
     @replaces(joining.resumed)
-    def resumed(original: Function, machine: Machine, own: Entry, revision: int, now: float) -> None:
-        original(machine, own, revision, now)
+    def resumed(original: Function, machine: Machine, own: Entry, granted: int, revision: int, now: float) -> None:
+        original(machine, own, granted, revision, now)
         lease = machine.candidate.lease
         lease.deadline = now + lease.ttl * lease.factor
         queued.reread(machine, now)

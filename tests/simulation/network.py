@@ -17,7 +17,8 @@ from .cluster import Member
 from .service import Request
 
 if TYPE_CHECKING:
-    from .node import Connection, Host, Process
+    from .host import Host
+    from .node import Connection, Process
     from .world import World
 
 LATE = 12.0

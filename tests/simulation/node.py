@@ -1,4 +1,4 @@
-"""One pod: its host's clock, its state directory, and the sidecar process in it, which does what the runner does.
+"""One life of a sidecar process, which does what the runner does.
 
 One event at a time; commands in order; exactly one answer or `Failed` for each question within its timeout, and after
 that perhaps a late or second answer, which the machine must not believe; a `Tick` when its deadline comes. Any failed
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from leasehold.candidate.replay_check import QuestionRate
@@ -22,51 +22,12 @@ from leasehold.election.snapshot import Snapshot, State
 from leasehold.lock.record import Entry
 
 from .cluster import Member
-from .disk import Disk
 from .service import Request
 from .store import KEYS, Change
 from .watches import Watcher
 
 if TYPE_CHECKING:
-    from .world import World
-
-
-class Host:
-    """A pod's place: what outlives its sidecar's process. `rate` is how fast its clock runs."""
-
-    def __init__(self, world: World, settings: ElectionConfig, rate: float) -> None:
-        self.world, self.settings, self.rate = world, settings, rate
-        self.name = settings.record.identity
-        self.offset = world.rng.uniform(0.0, 1e5)
-        self.disk = Disk(world.timeline, world.rng)
-        self.process: Process | None = None
-        self.connection = world.rng.randrange(len(world.cluster.members))
-
-    def clock(self) -> float:
-        return self.offset + self.rate * self.world.timeline.now
-
-    def true(self, local: float) -> float:
-        """The true instant at which this host's clock shows `local`."""
-        return (local - self.offset) / self.rate
-
-    def start(self, *, resume: bool) -> Process:
-        """Start a sidecar process; with `resume` it finds its state directory as the last one left it."""
-        if not resume:
-            self.disk = Disk(self.world.timeline, self.world.rng)
-        found = self.disk.found()
-        incarnation = f"{self.world.rng.getrandbits(32):08x}"
-        settings = replace(self.settings, record=replace(self.settings.record, incarnation=incarnation))
-        self.process = Process(self, settings, found)
-        self.world.trace.add(self.name, "starts", found or "afresh")
-        self.process.take(ev.Start(found))
-        return self.process
-
-    def crash(self) -> None:
-        if self.process is not None:
-            self.world.trace.add(self.name, "dies", "")
-            self.world.disturbed = self.world.timeline.now
-            self.process.end()
-            self.process = None
+    from .host import Host
 
 
 @dataclass(frozen=True, slots=True, eq=False)

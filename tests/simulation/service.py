@@ -8,7 +8,7 @@ from typing import Any
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.reason import Code
+from leasehold.lock.reason import Code
 from leasehold.lock.record import Entry
 
 from .cluster import Cluster, Member

@@ -31,6 +31,7 @@ def catch(mutant: type[Mutant]) -> Failure | None:
 
 
 @pytest.mark.timeout(7200)  # minutes of work for the rarest, and whatever else the machine does comes first
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("mutant", [*LISTED, *FURTHER], ids=lambda mutant: str(mutant.__name__))
 def test_a_planted_bug_is_caught(mutant: type[Mutant], record_property: Callable[[str, object], None]) -> None:
     """By an invariant, and not by a schedule that the real election fails as well."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from leasehold.election.election import ElectionConfig
 from leasehold.election.events import HandOver, Stop, WorkStopped
@@ -16,16 +16,18 @@ from leasehold.lock.spec import Spec
 
 from .cluster import Cluster
 from .fault import Fault, Heal
-from .faults import FAULTS, LOSSES, THEMES
-from .judge import CALM, Judge, Violation
+from .faults import FAULTS, LOSSES
+from .host import Host
+from .judge import Judge
+from .kind import DRIFT, draw
 from .network import Link, Network
-from .node import Host, Process
+from .node import Process
 from .service import Service
 from .store import Image
 from .timeline import Timeline, Trace
+from .violation import CALM, Violation
 from .watches import Hub
 
-DRIFT = 0.01
 MOST_STEPS = 10_000
 
 
@@ -38,41 +40,6 @@ class Failure(AssertionError):
         faults = f" --faults {','.join(only)}" if only else ""
         again = f"see it again: python -m tests.simulation --seed {seed}{faults} --verbose"
         super().__init__(f"seed {seed} breaks {self.invariant}: {cause}\n{trace}\n{again}")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What sort of schedule this is."""
-
-    members: int
-    hosts: int
-    ttl: int
-    faults: tuple[Fault, ...]
-    pace: float
-    """Mean number of faults in one TTL."""
-    length: float
-    """TTLs for which faults go on."""
-    clocks_hold: bool
-    brisk: bool
-    """Nothing but crashes: a dead holder must be replaced within its TTL and a second."""
-
-
-def draw(rng: random.Random) -> Kind:
-    """A sort of schedule. Few kinds of faults in one schedule find more than all of them in each."""
-    brisk, themed = rng.random() < 0.04, rng.random() < 0.25
-    chosen = [rng.choice(THEMES), rng.choice(FAULTS)] if themed else rng.sample(FAULTS, rng.randint(2, 8))
-    if rng.random() < 0.1:
-        chosen.append(rng.choice(LOSSES))
-    return Kind(
-        members=3 if themed else rng.choice((1, 3)),
-        hosts=rng.choice((2, 3, 3, 4)),
-        ttl=rng.choice((3, 4, 5, 8, 15)),
-        faults=tuple(fault for fault in FAULTS if fault.name == "crash") if brisk else tuple(chosen),
-        pace=rng.choice((1.0, 2.0, 4.0)),
-        length=rng.uniform(2.0, 5.0),
-        clocks_hold=rng.random() >= 0.04,
-        brisk=brisk,
-    )
 
 
 class World:
@@ -122,7 +89,7 @@ class World:
 
         self.cluster.on_commit = committed
         self.cluster.on_down = self.network.hang_up
-        self.service.on_give_up = self.judge.gives_up
+        self.service.on_give_up = self.judge.handovers.gives_up
         self.hub.on_told = self.judge.tells
         self.judge.clocks_hold = self.kind.clocks_hold
         self.judge.expects_data_loss = any(loss in self.kind.faults for loss in LOSSES)

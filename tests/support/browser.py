@@ -27,6 +27,10 @@ _ARGUMENTS = (
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's own name for a reference to an element
 
 
+def _properties(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {one["name"]: one["value"].get("value") for one in node.get("properties", ())}
+
+
 def why_no_browser() -> str | None:
     """Why there is no browser here, as a sentence; None when there is one. What lacks is installed first."""
     return why_missing("Tests in a browser", TOOLS)
@@ -93,7 +97,10 @@ class Browser:
     def wait_text(self, selector: str, text: str, timeout: float = 120.0) -> None:
         """Wait until the element's text has this in it."""
         self.wait(
-            "return (document.querySelector(arguments[0])?.innerText || '').includes(arguments[1])", selector, text
+            "return (document.querySelector(arguments[0])?.innerText || '').includes(arguments[1])",
+            selector,
+            text,
+            timeout=timeout,
         )
 
     def click(self, selector: str) -> None:
@@ -118,6 +125,15 @@ class Browser:
         """The addresses of all that the page has loaded."""
         return [str(one) for one in self.run("return performance.getEntriesByType('resource').map((one) => one.name)")]
 
+    def accessible(self) -> list[dict[str, Any]]:
+        """The accessibility tree, as a screen reader is given it: nodes with `role` and `name`, in their order."""
+        nodes = self._devtools("Accessibility.getFullAXTree", {})["nodes"]
+        return [
+            {"role": node["role"]["value"], "name": node.get("name", {}).get("value", ""), **_properties(node)}
+            for node in nodes
+            if not node["ignored"]
+        ]
+
     def picture(self, path: Path) -> None:
         """Take a picture of the window."""
         path.write_bytes(base64.b64decode(self._ask("GET", "/screenshot")))
@@ -126,8 +142,8 @@ class Browser:
         found = self._ask("POST", "/element", {"using": "css selector", "value": selector})
         return str(found[_ELEMENT])
 
-    def _devtools(self, command: str, parameters: Mapping[str, Any]) -> None:
-        self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": dict(parameters)})
+    def _devtools(self, command: str, parameters: Mapping[str, Any]) -> Any:
+        return self._ask("POST", "/goog/cdp/execute", {"cmd": command, "params": dict(parameters)})
 
     def _ask(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Any:
         body = None if fields is None else json.dumps(fields).encode()

@@ -75,6 +75,13 @@ class Signalled:
         """Send a signal to the program, not to its command."""
         os.kill(self._process.pid, number)
 
+    def stop_command(self, name: str) -> None:
+        """Stop the command, once its shell has become this program; return when it has stopped."""
+        wait_for(lambda: own_name(self.pid) == name, f"the shell, which ignores QUIT, to have become {name}")
+        os.kill(self.pid, signal.SIGSTOP)
+        # of two signals that are pending, the lower number is delivered first
+        wait_for(lambda: state(self.pid) == "T", "the command to stop")
+
     def line(self) -> str:
         """The next line that the command prints."""
         return self._process.read_line()
@@ -130,9 +137,9 @@ class Screen:
         """Type these keys."""
         os.write(self._master, keys)
 
-    def read_until(self, text: bytes, times: int = 1) -> None:
+    def read_until(self, text: bytes, times: int = 1, timeout: float = PATIENCE) -> None:
         """Return when it stands there so many times; anything may come in between."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + timeout
         while self.output.count(text) < times:
             left = end - time.monotonic()
             assert select.select([self._master], [], [], max(0.0, left))[0], self.output

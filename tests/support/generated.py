@@ -11,12 +11,12 @@ from typing import Any, Final
 import yaml
 
 from leasehold.injector import config as injector
-from leasehold.kubectl import arguments as plugin
+from leasehold.kubectl import command_table as plugin
 from leasehold.operator import config as operator
 from leasehold.settings import commands, enrolment
 from leasehold.settings.options import Group, Option
 from leasehold.ui import config as ui
-from tests.support import chart_values
+from tests.support import chart_values, figures
 from tests.support.documentation import ROOT, pages, text
 
 _BLOCK: Final = re.compile(r"(<!-- generated: ([^>]*) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -37,6 +37,10 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [list(head), *map(list, rows)]
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def _figures(rows: list[list[str]]) -> str:
+    return _table(rows[0], rows[1:]).replace("---", "---:").replace("| ---:", "| ---", 1)
 
 
 # --- settings ---
@@ -85,8 +89,12 @@ def _schema(part: str) -> Mapping[str, Any]:
 
 
 def _spec() -> str:
-    rows = [(f"`{name}` ({json.dumps(one['default'])})", one["description"]) for name, one in _schema("spec").items()]
+    rows = [(_with_default(name, one), one["description"]) for name, one in _schema("spec").items()]
     return _table(("field of `spec` (default)", "what it does, and its limits"), rows)
+
+
+def _with_default(name: str, field: Mapping[str, Any]) -> str:
+    return f"`{name}`" + (f" ({json.dumps(field['default'])})" if "default" in field else "")
 
 
 def _status() -> str:
@@ -114,6 +122,10 @@ TABLES: Final[Mapping[str, Callable[[], str]]] = {
     "fields of spec": _spec,
     "fields of status": _status,
     "values of leasehold": lambda: _values("leasehold"),
+    "figures": lambda: _figures(figures.in_full()),
+    "figures in ratios": lambda: _figures(figures.ratios()),
+    "figures in short": lambda: _figures(figures.in_short()),
+    "machine of the figures": figures.measured_on,
     "values of singleton": lambda: _values("singleton"),
 }
 

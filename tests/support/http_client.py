@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from leasehold.base.address import UnixAddress
 from leasehold.http.listener import Listener
-from leasehold.settings.config import UnixAddress
 
 PATIENCE = 600.0
 """Seconds after which a test that waits for an answer gives up; only a fault takes that long."""

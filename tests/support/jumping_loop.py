@@ -35,6 +35,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         """Seconds since the loop was made, all of them jumped over."""
         return self._jumps.passed
 
+    def jump(self, seconds: float) -> None:
+        """Let so many seconds pass at once, though there is something else to do."""
+        self._jumps.passed += seconds
+
 
 def run_jumping(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on such a loop."""

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from leasehold.base import clock
-from leasehold.candidate.store import Question
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.commands import Question
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
@@ -36,6 +36,9 @@ class OtherStore:
                 return ev.Written(op, HEADER, True)
             case _:
                 return ev.Failed(question.op, "not asked of this store")
+
+    def prepare(self, lease: int, token: int) -> None:
+        pass
 
     async def revoke(self, lease: int, timeout: float) -> str | None:
         self.revocations += 1

@@ -2,10 +2,13 @@
 
 Each command is a session of its own, since Linux shares the processors out among sessions: tests that measure time,
 and the servers that they start, must not wait for those that only compute. Those are `patient`: they get what is left
-over.
+over. Of the others only a few run at once, so that each finds a processor free at most moments: what it measures and
+waits for is then about the code, and not about its neighbours. They start in the order given.
 
 What a stream prints is shown whole when it is over, so that no two are mixed; which are still running is said once a
-minute. Only the standard library is used here: nothing is installed yet when this is imported.
+minute. Each command is told with its CPU time, which is that of all processes that it or a descendant waited for; a
+line at the end compares their sum with what the machine's processors did. Only the standard library is used here:
+nothing is installed yet when this is imported.
 """
 
 import contextlib
@@ -41,8 +44,14 @@ class Stream(threading.Thread):
     def __init__(self, name: str, commands: Sequence[Command], directory: Path) -> None:
         super().__init__(name=name)
         self.failed: list[str] = []
+        self.took = 0.0
+        """Seconds, of all commands together."""
+        self.cpu = 0.0
+        """Seconds of CPU time, likewise."""
+        self.patient = all(command.patient for command in commands)
+        """Whether it only takes what the others leave over, so that any number of such streams may run."""
         self._interrupted = False
-        self._process: subprocess.Popen[str] | None = None
+        self._pid: int | None = None
         self._commands = commands
         self._directory = directory
         self._output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed when it was shown
@@ -52,14 +61,15 @@ class Stream(threading.Thread):
         for command in self._commands:
             if self._interrupted:
                 break
-            started = time.monotonic()
             self._output.write(f"\n=== {command.name}\n")
             self._output.flush()
-            self._process = self._start(command)
-            code = self._process.wait()
+            started = time.monotonic()
+            code, cpu = self._end_of(self._start(command))
+            took = time.monotonic() - started
+            self.took, self.cpu = self.took + took, self.cpu + cpu
             self._output.seek(0, os.SEEK_END)
             outcome = f"FAILED with exit code {code}" if code else "ok"
-            self._output.write(f"=== {command.name}: {outcome} after {time.monotonic() - started:.1f} s\n")
+            self._output.write(f"=== {command.name}: {outcome} after {took:.1f} s, {cpu:.1f} s of CPU time\n")
             if code:
                 self.failed.append(command.name)
 
@@ -78,11 +88,20 @@ class Stream(threading.Thread):
             _make_patient(process.pid)
         return process
 
+    def _end_of(self, process: "subprocess.Popen[str]") -> "tuple[int, float]":
+        """Its exit code, and the seconds of CPU time that it and all its descendants used, once it has ended."""
+        self._pid = process.pid
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        self._pid = None  # before its number can be another's
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return process.returncode, usage.ru_utime + usage.ru_stime
+
     def interrupt(self) -> None:
         """Ask it to end in order, as Ctrl-C would if it were of our session."""
         self._interrupted = True
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+        if (pid := self._pid) is not None:
+            os.kill(pid, signal.SIGINT)
 
     def take_output(self) -> str:
         """All that it has printed; once, when it is over."""
@@ -91,26 +110,34 @@ class Stream(threading.Thread):
             return self._output.read()
 
 
-def side_by_side(streams: Sequence[Stream]) -> "tuple[list[str], dict[str, int]]":
-    """Run the streams and print what each prints; what failed, and pytest's counts over all of them."""
-    for stream in streams:
-        stream.start()
-    print(f"\n=== side by side: {_names(streams)}", flush=True)
+def side_by_side(streams: Sequence[Stream], at_once: int) -> "tuple[list[str], dict[str, int]]":
+    """Run the streams, `at_once` and the patient ones at a time; what failed, and pytest's counts over all of them.
+
+    What each prints is printed here.
+    """
+    before = _busy()
+    print(f"\n=== side by side, {at_once} at a time: {_names(streams)}", flush=True)
+    running: list[Stream] = []
     try:
-        counts = _watch(streams)
+        counts = _run_all(streams, running, at_once)
     except KeyboardInterrupt:
-        for stream in streams:
+        for stream in running:
             stream.interrupt()
         raise
+    _tell_costs(streams, _busy() - before)
     return [name for stream in streams for name in stream.failed], counts
 
 
-def _watch(streams: Sequence[Stream]) -> "dict[str, int]":
-    """Print what each stream prints as it ends, until all have; pytest's counts over all of them."""
-    running = list(streams)
+def _run_all(streams: Sequence[Stream], running: "list[Stream]", at_once: int) -> "dict[str, int]":
+    """Start each stream when there is room, print what it prints as it ends; pytest's counts over all of them.
+
+    `running` always says which have been started and have not ended.
+    """
+    waiting = list(streams)
     counts: dict[str, int] = {}
     heard = time.monotonic()
-    while running:
+    while waiting or running:
+        _start_those_with_room(waiting, running, at_once)
         running[0].join(0.5)
         for stream in [stream for stream in running if not stream.is_alive()]:
             running.remove(stream)
@@ -122,6 +149,33 @@ def _watch(streams: Sequence[Stream]) -> "dict[str, int]":
             print(f"=== still running: {_names(running)}", flush=True)
             heard = time.monotonic()
     return counts
+
+
+def _start_those_with_room(waiting: "list[Stream]", running: "list[Stream]", at_once: int) -> None:
+    """Move them from one list to the other."""
+    for stream in list(waiting):
+        if stream.patient or sum(not other.patient for other in running) < at_once:
+            waiting.remove(stream)
+            running.append(stream)
+            stream.start()
+
+
+def _tell_costs(streams: Sequence[Stream], busy: float) -> None:
+    """Where the time went: the longest stream first. `busy`: what the machine's processors did meanwhile, in seconds.
+
+    What it has beyond the sum is other programs', or of processes that nobody waited for, as those of pods are.
+    """
+    print("\n=== the streams, the longest first:", flush=True)
+    for stream in sorted(streams, key=lambda stream: -stream.took):
+        print(f"{stream.took:8.0f} s, {stream.cpu:6.0f} s of CPU time: {stream.name}", flush=True)
+    total = sum(stream.cpu for stream in streams)
+    print(f"{total:8.0f} s of CPU time in all; {os.cpu_count()} processors were busy for {busy:.0f} s", flush=True)
+
+
+def _busy() -> float:
+    """Seconds for which the machine's processors have worked since it started, all together."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def _make_patient(pid: int) -> None:

@@ -37,10 +37,17 @@ class PausedLog:
 
     def read(self) -> str:
         """Read what is there, and return all that was read so far."""
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._pipe, 1 << 20):
-                self.text += data.decode(errors="replace")
+        self.text += self.take(0.0).decode(errors="replace")
         return self.text
+
+    def take(self, timeout: float) -> bytes:
+        """What is there, after at most so many seconds of waiting for it."""
+        taken = b""
+        with contextlib.suppress(BlockingIOError):
+            if select.select([self._pipe], [], [], timeout)[0]:
+                while data := os.read(self._pipe, 1 << 20):
+                    taken += data
+        return taken
 
     def read_until(self, word: str, timeout: float = 60.0) -> str:
         """Read on until this was read. Raises TimeoutError."""

@@ -77,7 +77,7 @@ def _take_out(argv: list[str], flag: str) -> None:
 class App:
     """The app beside a sidecar, as its health check sees it: `status` is what it answers, `asked` how often it was."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, port: int = 0) -> None:
         self.status = status
         self.asked = 0
         app = self
@@ -91,7 +91,7 @@ class App:
             def log_message(self, *args: object) -> None:
                 pass  # else each request is a line in the output of the test run
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}/healthz"
 

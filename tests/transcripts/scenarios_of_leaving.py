@@ -19,7 +19,7 @@ def handover_on_request() -> Recorded:
     script.come(record("other"))
     script.say("POST /handover")
     script.feed(ev.HandOver())
-    script.settle()
+    script.rejoin()
     return script
 
 
@@ -83,7 +83,7 @@ def lock_suspended() -> Recorded:
     script = holding()
     script.say("The Lock is suspended.")
     script.declare(Spec(suspend=True))
-    script.settle()
+    script.rejoin()
     script.say("It is no longer.")
     script.declare(Spec(suspend=False))
     script.settle()
@@ -102,7 +102,7 @@ def capacity_lowered() -> Recorded:
     script.start()
     script.say("The Lock's capacity becomes 1.")
     script.declare(Spec(capacity=1))
-    script.settle()
+    script.rejoin()
     return script
 
 
@@ -114,7 +114,7 @@ def handed_over_up_to_a_token() -> Recorded:
     """
     script = holding()
     script.declare(Spec(handover_up_to_token=script.token))
-    script.settle()
+    script.rejoin()
     return script
 
 

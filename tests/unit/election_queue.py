@@ -32,11 +32,15 @@ class Queue:
     declared: ev.Declared = UNDECLARED
     history: list[tuple[int, Change]] = field(default_factory=list)
     next_lease: int = 0x70
+    last_header: ev.ResponseHeader | None = None
 
     @property
     def origin(self) -> ev.ResponseHeader:
-        """The header of an answer given now."""
-        return ev.ResponseHeader(self.cluster, self.member, self.term, self.revision)
+        """The header of an answer given now: the same object as long as it is equal, as the real store has it."""
+        header = ev.ResponseHeader(self.cluster, self.member, self.term, self.revision)
+        if header != self.last_header or self.last_header is None:
+            self.last_header = header
+        return self.last_header
 
     @property
     def order(self) -> tuple[Entry, ...]:
@@ -53,13 +57,13 @@ class Queue:
         """Another candidate enters the queue."""
         return self.put(who, self.grant(ttl))
 
-    def put(self, who: Record, lease: int) -> Entry:
-        """The key of this lease is written: created, or rewritten in its place."""
+    def put(self, who: Record, lease: int, attached: int | None = None) -> Entry:
+        """The key of this lease is written: created, or rewritten in its place; on another lease if one is given."""
         self.revision += 1
         key = KEYS.entry(lease)
         known = self.entries.get(key)
         created = known.create_revision if known else self.revision
-        entry = self.entries[key] = Entry(key, lease, created, self.revision, who)
+        entry = self.entries[key] = Entry(key, lease if attached is None else attached, created, self.revision, who)
         self.history.append((self.revision, ev.EntryPut(entry)))
         return entry
 

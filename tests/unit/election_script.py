@@ -11,6 +11,7 @@ import random
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from leasehold.candidate.record_state import state_of
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
@@ -88,17 +89,19 @@ class Script:
         return [command.lease for command in self.said if isinstance(command, cmd.Revoke)]
 
     def dump(self) -> dict[str, Any]:
-        """Everything that decides what the election does next."""
-        return {**self.election.dump(), "random": self.rng.getstate()}
+        """Everything that decides what the election does next, as a flight record has it."""
+        machine = _fields_of(state_of(self.election))["_machine"]
+        del machine["out"]  # what it asked for last is done
+        return {**machine, "random": self.rng.getstate()}
 
     def pending(self) -> list[int]:
         """The numbers of the questions under way."""
-        pending = self.election.dump()["pending"]
+        pending = self.dump()["pending"]
         return [request["command"]["op"] for request in (pending["step"], pending["keep_alive"]) if request]
 
     def last_op(self) -> int:
         """The number of the last question."""
-        return int(self.election.dump()["last_op"])
+        return int(self.dump()["last_op"])
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -154,6 +157,13 @@ class Script:
             else:
                 return
         raise AssertionError(f"it never comes to rest: {self.asked}, {self.said[-10:]}")
+
+    def rejoin(self) -> None:
+        """Come to rest once the moment has passed after which one that has handed over joins again."""
+        self.settle()
+        assert self.state() is State.JOINING, "it has not handed over"
+        self.doze()
+        self.settle()
 
     def wait(self, seconds: float) -> list[cmd.Command]:
         """Time passes, in silence."""
@@ -223,6 +233,12 @@ class Script:
     def declare(self, spec: Spec | None, broken: str = "") -> list[cmd.Command]:
         """The operator writes or deletes the spec, and the watch says so."""
         return self.feed(self.etcd.declare(spec, broken))
+
+
+def _fields_of(state: Any) -> Any:
+    if not isinstance(state, dict) or "fields" not in state:
+        return state
+    return {name: _fields_of(value) for name, value in state["fields"].items()}
 
 
 def held(spec: Spec | None = None, **changed: Any) -> Script:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -14,11 +15,11 @@ from aiohttp.web import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leasehold.base.address import Address
 from leasehold.election.events import Event, Health
 from leasehold.http.listener import listen
 from leasehold.http.server import App, answer
 from leasehold.run.app_health import AppHealth, Judge, ProbeTiming, _session, ask
-from leasehold.settings.config import Address
 from tests.support.http_client import until
 
 TIMING = ProbeTiming(interval=2.0, poll=1.0, threshold=3, backoff=5.0, longest=20.0, forgiven=600.0)
@@ -144,8 +145,8 @@ async def asked(serve: Serve, *, timeout: float = 600.0) -> str:
 
     server = await asyncio.start_server(tracked, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with _session(timeout) as session:
-        problem = await ask(session, f"http://127.0.0.1:{port}/healthz")
+    async with _session() as session:
+        problem = await ask(session, f"http://127.0.0.1:{port}/healthz", timeout)
     server.close()
     await until(lambda: not under_way)
     return problem
@@ -179,18 +180,31 @@ async def test_an_app_that_hangs_is_a_problem() -> None:
     assert (await asked(hang, timeout=0.05)).endswith("did not answer in time")
 
 
+async def test_a_busy_sidecar_does_not_hold_it_against_the_app() -> None:
+    """The app has answered in time; only this process has had no CPU time to read it."""
+
+    async def keep_busy() -> None:
+        while True:
+            time.sleep(0.15)  # noqa: ASYNC251  # the loop is busy
+            await asyncio.sleep(0)
+
+    busy = asyncio.create_task(keep_busy())
+    assert await asked(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), timeout=0.1) == ""
+    busy.cancel()
+
+
 async def test_nobody_listening_is_a_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
-    async with _session(600.0) as session:
-        assert (await ask(session, f"http://127.0.0.1:{port}/")).startswith("no connection to http://127.0.0.1:")
+    async with _session() as session:
+        assert (await ask(session, f"http://127.0.0.1:{port}/", 600.0)).startswith("no connection to http://127.0.0.1:")
 
 
 async def test_a_host_name_is_looked_up() -> None:
     listener = await listen(App(), Address("127.0.0.1", 0))
-    async with _session(600.0) as session:
-        assert (await ask(session, f"http://localhost:{listener.port}/")).endswith("answered 404")
-        assert await ask(session, f"http://{'a' * 64}:{listener.port}/") != ""  # no name can be that long
+    async with _session() as session:
+        assert (await ask(session, f"http://localhost:{listener.port}/", 600.0)).endswith("answered 404")
+        assert await ask(session, f"http://{'a' * 64}:{listener.port}/", 600.0) != ""  # no name can be that long
     await listener.close()
 
 
@@ -200,8 +214,8 @@ import asyncio, socket, time
 from leasehold.run.app_health import _session, ask
 socket.getaddrinfo = lambda *a, **k: time.sleep(600)
 async def main():
-    async with _session(0.05) as session:
-        print(await ask(session, "http://hangs:80/"))
+    async with _session() as session:
+        print(await ask(session, "http://hangs:80/", 0.05))
 asyncio.run(main())
 """
     result = subprocess.run(

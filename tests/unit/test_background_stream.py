@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from leasehold.base.threads import background_stream
 from leasehold.base.threads.background_stream import MAX_WAITING_BYTES, BackgroundStream
 from tests.support.paused_log import PausedLog
 
@@ -19,9 +20,8 @@ LINES = 5000
 
 LOGGER = """
 import asyncio, logging, sys
-from leasehold import logs
-from leasehold.settings.config import LogConfig
-logs.configure(LogConfig(format=sys.argv[1]))
+from leasehold.base import logs
+logs.configure(form=sys.argv[1])
 log = logging.getLogger("leasehold.runner")
 async def main():
     for number in range(int(sys.argv[2])):
@@ -51,6 +51,28 @@ def test_lines_come_in_their_order(log: PausedLog) -> None:
         stream.write(f"line {number}\n")
     stream.drain(60)
     assert log.read_until("line 199\n").split("\n")[:-1] == [f"line {number}" for number in range(200)]
+
+
+def test_an_empty_text_is_no_lost_line(log: PausedLog) -> None:
+    """A traceback is written in pieces, and some are empty."""
+    stream = opened(log)
+    for text in ("", "one\n", "", "two\n", ""):
+        stream.write(text)
+        stream.drain(60)
+    assert log.read_until("two\n") == "one\ntwo\n"
+
+
+def test_without_a_thread_the_end_is_told(log: PausedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is out of process ids: what was to be said is said as the process ends."""
+
+    def refuse(run: object, name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(background_stream, "start_without_signals", refuse)
+    stream = opened(log)
+    stream.write("no process could be started\n")
+    stream.drain(60)
+    assert log.read_until("started\n") == "no process could be started\n"
 
 
 def test_a_full_pipe_holds_nobody_up(log: PausedLog) -> None:

@@ -100,3 +100,19 @@ def test_what_nobody_could_ask_is_no_success() -> None:
     assert rows.exit_code([well, rows.unasked("a", "b", "no answer")]) == 1
     assert "\x1b" not in rows.as_text([Row("a", "b", Level.FAILED, "\x1b[2J", "\x1b[2J", "\x1b[2J")])
     assert rows.as_text([well]).endswith("All is well.\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("the operator last wrote its canary 61 s ago", "the operator last wrote its canary 63 s ago", True),
+        ("it asks again in 148.5 s", "it asks again in 9 s", True),
+        ("the store is 1.9 GiB of 2 GiB", "the store is 2 GiB of 2 GiB", True),
+        ("2 pods are not in the queue", "3 pods are not in the queue", False),
+        ("held by a", "held by b", False),
+    ],
+)
+def test_a_figure_that_goes_on_is_no_change(before: str, after: str, same: bool) -> None:
+    """Else `--watch` would print everything again each time, as long as it lasts."""
+    one, other = ([Row("s", "c", Level.FAILED, found, "cure")] for found in (before, after))
+    assert (rows.key(one) == rows.key(other)) == same

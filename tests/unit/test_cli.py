@@ -48,22 +48,28 @@ def test_mistakes_are_sentences_and_exit_code_2(arguments: Sequence[str]) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_a_mistake_needs_none_of_the_heavy_modules() -> None:
+@pytest.mark.parametrize("command", ["run", "operator", "injector", "ui"])
+def test_a_mistake_needs_none_of_the_heavy_modules(command: str) -> None:
     """`--help` and mistakes answer at once: they import neither asyncio nor aiohttp nor gRPC nor TLS."""
     code = (
-        "import sys; from leasehold.cli import main as cli; cli.main(['run', '--ttl', '0'], {});"
+        "import sys; from leasehold.cli import main as cli;"
+        f"cli.main([{command!r}, '--etcd', 'x', '--listen', 'y'], {{}});"
         "print([name for name in ('asyncio', 'aiohttp', 'jh2', 'ssl', 'logging') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_ctrl_c_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(arguments: Sequence[str], environ: object) -> int:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(main, "_load", lambda command: interrupted)
-    assert main.main(["run"], {}) == 128 + signal.SIGINT
+@pytest.mark.parametrize("when", ["cli.main", "importlib.import_module"])
+def test_ctrl_c_ends_it_by_the_signal(when: str) -> None:
+    """From the first import on, and without a traceback: a shell's script or loop ends, too."""
+    code = (
+        "import importlib, os, signal, sys; import leasehold.cli.main as cli\n"
+        f"{when} = lambda *_: (os.kill(os.getpid(), signal.SIGINT), signal.pause())\n"
+        "from leasehold.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "wait"], capture_output=True, timeout=600, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
 
 
 def test_a_reader_that_leaves_is_no_error() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from leasehold.base.address import Address, UnixAddress
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import FORMAT, Recorder
 from leasehold.election.election import Election, ElectionConfig
@@ -21,7 +22,6 @@ from leasehold.http.listener import Listener, listen
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
 from leasehold.run.control import make_app
-from leasehold.settings.config import Address, UnixAddress
 from tests.support.http_client import ask, connected
 from tests.support.sidecars import request
 

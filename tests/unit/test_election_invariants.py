@@ -13,8 +13,9 @@ from leasehold.election import knowledge, lifecycle, pod, queued, why_not, yield
 from leasehold.election.election import TRANSITIONS
 from leasehold.election.invariants import HELD_AGAIN, INVARIANTS, LEADS_ELSEWHERE, OTHER_TOKEN, InvariantBroken
 from leasehold.election.machine import Handover, Machine, PendingRequest
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
+from leasehold.lock.reason import Code, Reason
+from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from tests.simulation.plant import Function, Mutant, replaces
 from tests.unit.election_script import Script, held
@@ -176,7 +177,8 @@ class TokenChanges(Bug):
     invariant = OTHER_TOKEN
 
     @replaces(lifecycle.is_still_ours)
-    def is_still_ours(original: Function, *args: Any) -> bool:
+    def is_still_ours(original: Function, machine: Machine, own: Entry, now: float) -> bool:
+        lifecycle.learn_own(machine, own)
         return True
 
     @staticmethod

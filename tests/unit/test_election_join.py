@@ -79,7 +79,7 @@ def test_a_changed_ttl_applies_to_the_next_candidate() -> None:
     script.settle()
     assert (script.holding(), script.election.ttl) == (True, 15)
     script.feed(ev.HandOver())
-    script.settle()
+    script.rejoin()
     assert (script.holding(), script.election.ttl) == (True, 40)
 
 

@@ -52,8 +52,8 @@ def test_a_lowered_capacity_ends_the_youngest_holders() -> None:
         script.hear()
     assert [script.holding() for script in scripts] == [True, False, False]
     assert scripts[1].cause == "capacity"
-    for script in scripts:
-        script.settle()
+    for script in scripts[1:]:
+        script.rejoin()
     assert [script.state() for script in scripts] == [State.HOLDING, State.WAITING, State.WAITING]
 
 
@@ -79,7 +79,7 @@ def test_a_holder_of_a_suspended_lock_waits() -> None:
     script.declare(Spec(suspend=True))
     assert not script.holding()
     assert script.cause == "suspended"
-    script.settle()
+    script.rejoin()
     assert (script.state(), script.election.snapshot.position) == (State.WAITING, 0)
 
 

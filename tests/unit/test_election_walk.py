@@ -22,6 +22,7 @@ from leasehold.election.election import IllegalEvent
 from leasehold.election.snapshot import State
 from leasehold.lock.record import Record
 from leasehold.lock.spec import Spec
+from tests.support.examples import examples
 from tests.unit.election_queue import UNDECLARED, Queue
 from tests.unit.election_script import ME
 from tests.unit.walked_sidecar import Sidecar
@@ -270,7 +271,7 @@ class Walk(RuleBasedStateMachine):
 
 
 Walk.TestCase.settings = settings(
-    max_examples=100,
+    max_examples=examples(100),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],  # a busy machine must not fail a test

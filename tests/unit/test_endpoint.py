@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from leasehold.base.address import Address
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import State
 from leasehold.http.listener import Listener, listen
+from leasehold.lock.reason import Code, Reason
 from leasehold.run.endpoint import make_app
-from leasehold.settings.config import Address
 from tests.support.http_client import ask, connected
 from tests.support.snapshots import HOLDING, WAITING
 

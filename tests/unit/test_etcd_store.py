@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leasehold.base import clock
-from leasehold.candidate.etcd_store import EtcdStore, declared_of, entry_of, known_bug_of
+from leasehold.base.etcd_bugs import known_bug_of
+from leasehold.candidate.etcd_store import EtcdStore, declared_of, entry_of
 from leasehold.candidate.store import timeout_for
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.codec import txn_request
-from leasehold.etcd.model import Get, KeyValue, ResponseHeader, TxnAnswer, WatchEvent
+from leasehold.etcd.model import Get, KeyValue, RangeAnswer, ResponseHeader, TxnAnswer, WatchEvent
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
@@ -108,14 +109,19 @@ def test_a_deletion_has_the_revision_of_its_batch(store: EtcdStore) -> None:
 # --- the confirming read ---------------------------------------------------------------------------------------------
 
 
+HEADER = ResponseHeader(1, 2, 3, 9)
+
+
 class OneTransaction(EtcdClient):
     """Answers a transaction without an etcd, and keeps what was asked."""
 
     asked: tuple[Any, ...] = ()
+    answers: tuple[RangeAnswer, ...] = ()
+    header = HEADER
 
     async def txn(self, *asked: Any, timeout: float | None = None) -> TxnAnswer:
         self.asked = asked
-        return TxnAnswer(ResponseHeader(1, 2, 3, 9), True, ())
+        return TxnAnswer(self.header, True, self.answers)
 
 
 async def test_a_confirming_read_asks_the_quorum() -> None:
@@ -130,6 +136,44 @@ async def test_a_confirming_read_asks_the_quorum() -> None:
     assert all(isinstance(read, Get) for read in failure)
     sent = txn_request(compares, success, failure)
     assert not any(operation.request_range.serializable for operation in sent.failure)
+
+
+async def test_what_is_read_again_is_the_same_object() -> None:
+    """An entry as it was at the last confirming read is not made again; one that differs in anything is."""
+    client = OneTransaction(["http://127.0.0.1:1"], clock=clock.now)
+    store, key = EtcdStore(client, KEYS), KEYS.entry(0x71)
+
+    async def read(own: KeyValue, head: KeyValue) -> ev.OwnRead:
+        client.answers = tuple(RangeAnswer(HEADER, kvs, len(kvs), False) for kvs in ((own,), (), (head,)))
+        answer = await store.perform(cmd.ReadOwn(7, 0x71, None), 5.0)
+        assert isinstance(answer, ev.OwnRead)
+        return answer
+
+    first = await read(kv(key, ME.encode()), kv(key, ME.encode()))
+    again = await read(kv(key, ME.encode()), kv(KEYS.entry(0x70), ME.encode(), created=4))
+    assert first.own is first.head is again.own
+    assert again.head == entry_of(kv(KEYS.entry(0x70), ME.encode(), created=4))
+    for other in (kv(key, ME.encode(), modified=8), kv(key, ME.encode(), lease=0), kv(key, b"{}")):
+        assert (await read(other, other)).own == entry_of(other)
+
+
+async def test_headers_share_what_they_have_in_common() -> None:
+    """On a quiet etcd all answers have one header, on a busy one its parts; whatever differs is told."""
+    client = OneTransaction(["http://127.0.0.1:1"], clock=clock.now)
+    store, member = EtcdStore(client, KEYS), 10**18
+
+    async def header(*fields: int) -> ev.ResponseHeader:
+        client.header = ResponseHeader(*fields)
+        answer = await store.perform(cmd.ReadOwn(7, 0x71, None, cmd.Expected(5, 6, 4)), 5.0)
+        assert isinstance(answer, ev.Unchanged)
+        assert answer.origin == ev.ResponseHeader(*fields)
+        return answer.origin
+
+    first = await header(1, member, 3, 9)
+    assert await header(1, int(str(member)), 3, 9) is first
+    assert (await header(1, int(str(member)), 3, 10)).member is member
+    for fields in ((2, member, 3, 10), (2, 12, 3, 10), (2, 12, 4, 10), (2, 12, 4, 9)):
+        await header(*fields)
 
 
 # --- failures --------------------------------------------------------------------------------------------------------

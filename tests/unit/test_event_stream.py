@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
+from leasehold.base.address import Address
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.event_stream import EventStream
@@ -16,7 +17,6 @@ from leasehold.http.listener import Listener, listen
 from leasehold.lock.names import LockName
 from leasehold.run.endpoint import make_app
 from leasehold.run.event_stream import Streams
-from leasehold.settings.config import Address
 from tests.support.http_client import Client, ask, connected, until
 
 LOCK = LockName("prod", "billing")

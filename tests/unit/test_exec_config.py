@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from leasehold.settings.config import Address, ConfigError
+from leasehold.base.address import Address
+from leasehold.settings.config import ConfigError
 from leasehold.settings.exec import ExecConfig, exec_config
 
 

@@ -168,7 +168,7 @@ def test_an_old_confirming_read_says_nothing_new() -> None:
     script.feed(old)
     script.come(record("second"))
     assert script.holding()
-    assert script.election.dump()["etcd"]["spec"]["capacity"] == 2
+    assert script.dump()["etcd"]["spec"]["capacity"] == 2
 
 
 def test_a_new_holder_renews_its_lease_at_once() -> None:

@@ -32,10 +32,19 @@ def test_a_fresh_candidate_joins_after_a_handover() -> None:
     script.feed(ev.HandOver())
     script.answer(cmd.Resign)
     assert script.revoked() == [mine.lease]
-    script.settle()
+    script.rejoin()
     assert script.holding()
     assert script.token > mine.create_revision
     assert script.own.lease != mine.lease
+
+
+def test_etcd_is_the_successors_first() -> None:
+    """An old leader asks for nothing in the moment in which the next one hears of the deletion, and soon after."""
+    script = held()
+    script.feed(ev.HandOver())
+    script.answer(cmd.Resign)
+    assert script.asked == []
+    assert 0 < (script.election.deadline() or 0) - script.now <= 0.1
 
 
 def test_the_next_in_line_holds() -> None:
@@ -183,7 +192,7 @@ def test_an_unanswered_deletion_is_asked_for_again() -> None:
         script.answer(cmd.ReadQueue)
         assert (script.state(), script.token) == (State.YIELDING, token)
     script.answer(cmd.Resign)
-    script.settle()
+    script.rejoin()
     assert script.token > token
 
 
@@ -197,7 +206,7 @@ def test_a_read_finds_that_the_deletion_was_done() -> None:
     script.doze()
     script.answer(cmd.ReadQueue)
     assert script.revoked() == [mine.lease]
-    script.settle()
+    script.rejoin()
     assert script.token > mine.create_revision
 
 
@@ -210,7 +219,7 @@ def test_a_deletion_seen_by_the_watch_is_done() -> None:
     assert script.state() is State.JOINING
     script.feed(late)
     assert "lost" not in script.notes()
-    script.settle()
+    script.rejoin()
     assert script.holding()
 
 

@@ -148,6 +148,6 @@ def test_a_pod_back_too_soon_joins_again_at_the_end() -> None:
     token = script.token
     script.feed(ev.Pause())
     script.feed(ev.Resume())
-    script.settle()
+    script.rejoin()
     assert script.holding()
     assert script.token > token

@@ -9,11 +9,24 @@ import pytest
 
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.snapshot import State
+from leasehold.election.snapshot import Cause, State
 from leasehold.lock.record import Record
 from leasehold.lock.spec import Spec
 from tests.unit.election_queue import Queue
-from tests.unit.election_script import ME, Script, held, record
+from tests.unit.election_script import ME, Script, held, record, waiting_behind
+
+
+def sees_its_key(script: Script, how: str) -> None:
+    """The candidate learns what etcd has under its key, by its watch, a confirming read, or a read of the queue."""
+    if how == "watch":
+        script.hear()
+    elif how == "confirming read":
+        script.beat()
+    else:
+        script.feed(ev.WatchLost("cancelled"))
+        script.wait(0.0)
+        script.answer(cmd.ReadQueue)
+
 
 # --- lost ------------------------------------------------------------------------------------------------------------
 
@@ -60,14 +73,7 @@ def test_a_key_taken_over_is_left_to_the_other_process(other: Record, how: str) 
     script = held()
     mine = script.own
     script.etcd.put(other, mine.lease)
-    if how == "watch":
-        script.hear()
-    elif how == "confirming read":
-        script.beat()
-    else:
-        script.feed(ev.WatchLost("cancelled"))
-        script.wait(0.0)
-        script.answer(cmd.ReadQueue)
+    sees_its_key(script, how)
     assert not script.holding()
     assert "usurped" in script.notes()
     assert script.revoked() == []
@@ -75,6 +81,27 @@ def test_a_key_taken_over_is_left_to_the_other_process(other: Record, how: str) 
     script.settle()
     assert script.state() is State.WAITING
     assert script.etcd.order[0].record == other
+
+
+@pytest.mark.parametrize("lease", [0, 4711], ids=["no lease", "another lease"])
+@pytest.mark.parametrize("how", ["watch", "confirming read", "queue read"])
+@pytest.mark.parametrize("place", ["holder", "waiter"])
+def test_a_key_taken_off_its_lease_does_not_stay(place: str, how: str, lease: int) -> None:
+    """It would outlive its candidate, and everybody behind it would wait for ever. So it is deleted, and a fresh one
+    joins.
+    """
+    script = held() if place == "holder" else waiting_behind("other")[0]
+    mine = script.own
+    script.etcd.put(mine.record, mine.lease, attached=lease)
+    sees_its_key(script, how)
+    assert not script.holding()
+    assert script.cause is Cause.DETACHED
+    assert "detached" in script.notes()
+    script.settle()
+    script.wait(2.0)
+    script.settle()
+    assert mine.create_revision not in [entry.create_revision for entry in script.etcd.order]
+    assert script.own.lease not in (0, 4711, mine.lease)
 
 
 def test_a_key_that_keeps_going_is_put_back_slowly() -> None:

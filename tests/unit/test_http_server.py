@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web as aio
 
+from leasehold.base.address import Address
 from leasehold.http.listener import Listener, listen
 from leasehold.http.server import App, answer
-from leasehold.settings.config import Address
 from tests.support.http_client import Client, ask, connected, until
 
 HELLO = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

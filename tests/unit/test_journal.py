@@ -9,9 +9,9 @@ import pytest
 
 from leasehold.candidate.journal import QUIET_SECONDS, Journal
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, Snapshot, State
 from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code, Reason
 from tests.support.http_client import until
 
 IDLE = Snapshot(LockName("prod", "db"), "me", State.IDLE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from leasehold.kube.api import LEADER_LABEL
+from leasehold.lock.kube_names import LEADER_LABEL
 from leasehold.run.leader_label import PATIENCE_SECONDS, LeaderLabel
 
 

@@ -115,6 +115,18 @@ async def test_the_feed_begins_with_what_already_holds() -> None:
     assert told.heard == [(Change.GAINED, 17), (Change.LEADER, 17)]
 
 
+async def test_a_keep_alive_is_no_work_for_the_feed() -> None:
+    """It moves the deadline alone, every few seconds for weeks."""
+    done: list[Callable[[], None]] = []
+    told = Told(HOLDING, done.append)
+    told.feed.start()
+    told.board.publish(replace(HOLDING, deadline=115.0))
+    told.now = 116.0
+    told.board.publish(replace(HOLDING, deadline=115.0, position=1))
+    told.feed.stop()
+    assert len(done) == 2, "what held at the start, and that the deadline has passed"
+
+
 async def test_the_feed_reports_a_passed_deadline() -> None:
     """No newer snapshot is needed for it."""
     told = Told(replace(HOLDING, deadline=100.02))

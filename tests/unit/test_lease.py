@@ -45,7 +45,7 @@ def test_the_smaller_ttl_counts(asked: int, answered: int, believed: int) -> Non
 def test_a_resumed_lease_has_no_deadline() -> None:
     """A lease taken up is not believed before it is confirmed."""
     clock = LeaseClock(0.01)
-    clock.taken_up(15)
+    clock.ttl = 15
     assert clock.deadline is None
     assert not clock.is_valid(-math.inf)
     clock.begin(HERE)
@@ -133,9 +133,9 @@ def test_a_ttl_without_confirmation_is_noticed() -> None:
     for sent in (1005.0, 1010.0, 1015.0, 1020.0):
         clock.begin(HERE)
         clock.answered(HERE, sent, 15)
-        assert not clock.is_unconfirmed(sent)
+        assert not clock.is_unconfirmed
     clock.answered(HERE, 1020.5, 15)
-    assert clock.is_unconfirmed(1020.5)
+    assert clock.is_unconfirmed
 
 
 def test_a_confirmation_begins_that_time_anew() -> None:
@@ -143,7 +143,7 @@ def test_a_confirmation_begins_that_time_anew() -> None:
     for number in range(20):
         clock.begin(HERE)
         clock.answered(HERE, 1005.0 + 5 * number, 15)
-        assert not clock.is_unconfirmed(1005.0 + 5 * number)
+        assert not clock.is_unconfirmed
         if number % 2:
             assert clock.confirm(HERE)
 
@@ -154,7 +154,7 @@ def test_time_without_renewals_does_not_count() -> None:
     for sent in (1005.0, 1030.0):
         clock.begin(HERE)
         clock.answered(HERE, sent, 15)
-        assert not clock.is_unconfirmed(sent)
+        assert not clock.is_unconfirmed
 
 
 STEPS = ("begin", "answered", "confirm")

@@ -9,15 +9,16 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from leasehold.http.listener import Listener, ListenError, is_loopback, listen, within_descriptors
+from leasehold.base.address import Address, UnixAddress, is_loopback
+from leasehold.http.acceptor import RETRY_SECONDS
+from leasehold.http.listener import Listener, ListenError, listen, within_descriptors
 from leasehold.http.server import App, answer
-from leasehold.settings.config import Address, UnixAddress
 from tests.support.http_client import ask, connected
 
 
@@ -45,6 +46,42 @@ async def test_a_port_of_0_becomes_a_real_one() -> None:
         assert listener.port > 0
         assert str(listener.address) == f"127.0.0.1:{listener.port}"
         assert (await ask(listener, "GET", "/")).status == 200
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """Nothing can be opened here until the block ends."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 1, hard))
+    held: list[int] = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_descriptors_clients_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has one line for all tries, and who waits is answered once there are descriptors again."""
+    clients = [socket.socket() for _ in range(20)]
+    async with listening(Address("127.0.0.1", 0)) as listener:
+        with no_descriptors_left():
+            for client in clients:
+                client.connect(("127.0.0.1", listener.port))
+            await asyncio.sleep(2.5 * RETRY_SECONDS)
+        assert [record.getMessage() for record in caplog.records] == [
+            "connections cannot be accepted: Too many open files; trying again"
+        ]
+        loop = asyncio.get_running_loop()
+        for client in clients:
+            client.setblocking(False)
+            await loop.sock_sendall(client, b"GET / HTTP/1.0\r\n\r\n")
+            assert b"200 OK" in await loop.sock_recv(client, 1000)
+            client.close()
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")

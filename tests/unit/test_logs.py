@@ -13,8 +13,7 @@ from datetime import datetime
 
 import pytest
 
-from leasehold import logs
-from leasehold.settings.config import LogConfig
+from leasehold.base import logs
 
 
 @pytest.fixture(autouse=True)
@@ -29,15 +28,15 @@ def _restored() -> Iterator[None]:
     logging.raiseExceptions = raises
 
 
-def logged(log: LogConfig, message: str, *args: object, **fields: object) -> str:
+def logged(configured: dict[str, str], message: str, *args: object, **fields: object) -> str:
     stream = io.StringIO()
-    logs.configure(log, stream)
+    logs.configure(**configured, stream=stream)
     logging.getLogger("leasehold.runner").info(message, *args, extra={"fields": fields})
     return stream.getvalue()
 
 
 def test_text_names_time_level_module_and_fields() -> None:
-    line = logged(LogConfig(), "gained %s", "the lock", token=17, leader="a b")
+    line = logged({}, "gained %s", "the lock", token=17, leader="a b")
     time, rest = line.split(" ", 1)
     assert time.endswith("Z")
     assert len(time) == len("2026-11-22T22:15:00.123Z")
@@ -46,13 +45,13 @@ def test_text_names_time_level_module_and_fields() -> None:
 
 def test_foreign_text_starts_no_line() -> None:
     """Nor does it send escape sequences to a terminal."""
-    line = logged(LogConfig(), "leader is %s", "x\nFAKE\x1b[2J\u2028", leader="a\rb")
+    line = logged({}, "leader is %s", "x\nFAKE\x1b[2J\u2028", leader="a\rb")
     assert line.count("\n") == 1
     assert not any(bad in line for bad in "\x1b\r\u2028")
 
 
 def test_json_is_one_object_a_line() -> None:
-    line = logged(LogConfig(format="json"), "gained\n%s", "it", token=17, level="not the level", odd={1}.copy())
+    line = logged({"form": "json"}, "gained\n%s", "it", token=17, level="not the level", odd={1}.copy())
     record = json.loads(line)
     assert line.count("\n") == 1
     assert (record["message"], record["token"], record["level"]) == ("gained\nit", 17, "info")
@@ -62,7 +61,7 @@ def test_json_is_one_object_a_line() -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_an_exception_brings_its_traceback(form: str) -> None:
     stream = io.StringIO()
-    logs.configure(LogConfig(format=form), stream)
+    logs.configure(form=form, stream=stream)
     try:
         raise ValueError("broken")
     except ValueError:
@@ -73,14 +72,14 @@ def test_an_exception_brings_its_traceback(form: str) -> None:
 
 
 def test_the_level_holds_and_the_last_call_counts() -> None:
-    assert logged(LogConfig(level="warning"), "unheard") == ""
-    assert logged(LogConfig(level="info"), "heard").count("heard") == 1
+    assert logged({"level": "warning"}, "unheard") == ""
+    assert logged({"level": "info"}, "heard").count("heard") == 1
 
 
 def test_libraries_are_not_heard_below_warning() -> None:
     """hpack writes each header at debug, an etcd login token among them."""
     stream = io.StringIO()
-    logs.configure(LogConfig(level="debug"), stream)
+    logs.configure("debug", stream=stream)
     logging.getLogger("hpack.hpack").debug("a secret")
     logging.getLogger("leasehold.etcd").debug("ours")
     logging.getLogger("asyncio").warning("theirs")
@@ -104,7 +103,7 @@ class Heard(io.StringIO):
 async def test_a_warning_flushes_what_waits() -> None:
     """On a loop, a line of level INFO waits for a moment; a warning is written at once, after it."""
     stream = Heard()
-    logs.configure(LogConfig(), stream)
+    logs.configure(stream=stream)
     log = logging.getLogger("leasehold.runner")
     log.info("first")
     assert stream.getvalue() == ""
@@ -120,7 +119,7 @@ async def test_a_warning_flushes_what_waits() -> None:
 async def test_postponed_lines_keep_order_and_time() -> None:
     """A postponed line is formatted later, in its turn, with the time of the call."""
     stream = Heard()
-    logs.configure(LogConfig(format="json"), stream)
+    logs.configure(form="json", stream=stream)
     log = logging.getLogger("leasehold.runner")
     words = ["second"]
     log.info("first")
@@ -138,7 +137,7 @@ async def test_postponed_lines_keep_order_and_time() -> None:
 
 async def test_what_fails_afterwards_takes_no_other_line_along() -> None:
     stream = io.StringIO()
-    logs.configure(LogConfig(), stream)
+    logs.configure(stream=stream)
     logs.afterwards(lambda: [][0])
     logs.afterwards(lambda: logging.getLogger("leasehold.runner").info("the next line"))
     warn = threading.Thread(target=lambda: logging.getLogger("leasehold.state_file").warning("of a thread"))
@@ -156,7 +155,7 @@ async def test_what_fails_afterwards_takes_no_other_line_along() -> None:
 def test_without_a_loop_nothing_is_postponed() -> None:
     """If no loop runs, a postponed line is written at once."""
     stream = io.StringIO()
-    logs.configure(LogConfig(), stream)
+    logs.configure(stream=stream)
     logs.afterwards(lambda: logging.getLogger("leasehold.runner").info("without a loop"))
     assert "without a loop" in stream.getvalue()
 
@@ -172,7 +171,7 @@ def test_waiting_lines_are_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
         logging.getLogger("leasehold.runner").info(word)
 
     stream = io.StringIO()
-    logs.configure(LogConfig(), stream)
+    logs.configure(stream=stream)
     asyncio.run(tell("first"))
     assert stream.getvalue() == ""
     logging.getLogger().handlers[0].flush()

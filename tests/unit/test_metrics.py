@@ -8,11 +8,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from leasehold import __version__
-from leasehold.candidate.metrics import Metrics, Observer
+from leasehold.candidate.metrics import ERRORS, Metrics, Observer
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, Snapshot, State
 from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code, Reason
 
 LOCK = LockName("prod", "billing")
 WAITING = Snapshot(LOCK, "billing-0", State.WAITING, token=17, deadline=110.0, leader="billing-1", position=1)
@@ -66,6 +66,12 @@ def test_handovers_are_counted_by_cause() -> None:
     world.board.publish(replace(yielding, deadline=120.0, cause=Cause.SHUTDOWN))
     assert world.value("leasehold_handovers_total", cause="preferred") == 1
     assert world.value("leasehold_handovers_total", cause="shutdown") == 0
+
+
+def test_every_kind_of_error_starts_at_zero() -> None:
+    """One that appeared with its first error would hide it from rate()."""
+    world = World()
+    assert [world.value("leasehold_errors_total", kind=kind) for kind in ERRORS] == [0] * len(ERRORS)
 
 
 def test_a_waiter_that_leaves_hands_nothing_over() -> None:

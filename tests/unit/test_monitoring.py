@@ -13,10 +13,10 @@ from prometheus_client import CollectorRegistry
 
 from leasehold.candidate.metrics import Metrics
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code, Reason
 from leasehold.operator.certificates.keeper import renewal_metric
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
 
@@ -102,6 +102,8 @@ def test_dashboard_of_several_clusters() -> None:
             wanted = {"cluster"} if name.startswith("leasehold_operator_") else variables - {"datasource"}
             assert set(re.findall(r"\$(\w+)", selector)) == wanted, title
         assert len(re.findall(r"\bleasehold_\w+(?!\w|\{)", expression)) == 0, title
+        lists = re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression)
+        assert all("cluster" in one for one in lists if "lock" in one), f"{title}: two clusters may have the same lock"
 
 
 def test_alerts_of_several_clusters() -> None:

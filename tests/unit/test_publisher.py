@@ -29,6 +29,15 @@ def test_a_listener_hears_each_change_once() -> None:
     assert b.snapshot is not IDLE
 
 
+def test_whoever_is_waited_for_hears_first() -> None:
+    heard: list[str] = []
+    b = board()
+    b.listen(lambda before, after: heard.append("metrics"))
+    b.listen(lambda before, after: heard.append("stream"), first=True)
+    b.publish(WAITING)
+    assert heard == ["stream", "metrics"]
+
+
 def test_what_was_put_is_told_later_in_order() -> None:
     """The snapshot counts from when it was put; listeners hear each change once, also of two in a row."""
     heard: list[tuple[Snapshot, Snapshot]] = []

@@ -79,6 +79,6 @@ def test_a_state_too_deep_is_refused() -> None:
 
 def test_what_cannot_be_restored_raises() -> None:
     script = Script()
-    script.election.unheard = object()  # type: ignore[attr-defined]
+    script.election.unheard = object()  # type: ignore[attr-defined]  # what no election has
     with pytest.raises(TypeError, match="cannot be recorded"):
         state_of(script.election)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from leasehold.logs import RepeatedFailureLog
+from leasehold.base.logs import RepeatedFailureLog
 
 
 def test_a_lasting_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

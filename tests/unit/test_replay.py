@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from leasehold import __version__
 from leasehold.candidate import replay as replaying
 from leasehold.candidate.recorder import FORMAT
 from leasehold.cli import main
@@ -198,6 +199,13 @@ def edited(change: Callable[[list[Line]], object]) -> list[Line]:
     return record
 
 
+def naming_a_reason_as_before(record: list[Line]) -> None:
+    state = record[1]["state"]["fields"]["_machine"]["fields"]
+    state["reason"] = {"class": "leasehold.election.reason:Reason", "fields": {}}
+
+
+OURS = f"it is a record of version {FORMAT}"
+
 BAD: dict[str, tuple[bytes | list[Line], str]] = {
     "empty": (b"", "it is empty"),
     "blank": (b"\n\n", "it is empty"),
@@ -205,15 +213,14 @@ BAD: dict[str, tuple[bytes | list[Line], str]] = {
     "a text": (b"hello\n", "line 1 is not JSON"),
     "a number": (b"5\n", "line 1 is no JSON object"),
     "another file": (b'{"kind": "List", "items": []}\n', "its first line is not that of a flight record"),
-    "another version": (edited(lambda r: r[0].update(flightRecord=FORMAT + 1)), "it is a record of version 2"),
-    "another Leasehold": (
-        edited(lambda r: r[0].update(leasehold="9.9.9")),
-        "it is a record of version 1 by Leasehold 9.9.9",
+    "another version": (edited(lambda r: r[0].update(flightRecord=9)), "it is a record of version 9"),
+    "the last release": (
+        edited(lambda r: r[0].update(flightRecord=1)),
+        f"it is a record of version 1 by Leasehold {__version__}, and this replays version {FORMAT} by",
     ),
-    "a terminal's version": (
-        edited(lambda r: r[0].update(leasehold="\x1b[2J")),
-        'it is a record of version 1 by Leasehold "',
-    ),
+    "a class that moved": (edited(naming_a_reason_as_before), "line 2 names 'leasehold.election.reason:Reason', which"),
+    "another Leasehold": (edited(lambda r: r[0].update(leasehold="9.9.9")), f"{OURS} by Leasehold 9.9.9"),
+    "a terminal's version": (edited(lambda r: r[0].update(leasehold="\x1b[2J")), f'{OURS} by Leasehold "'),
     "a version of a type": (edited(lambda r: r[0].update(flightRecord=[1])), "it is a record of version [1]"),
     "no configuration": (edited(lambda r: r[0].pop("config")), "line 1 holds null"),
     "no beginning": (edited(lambda r: r[0].pop("began")), "line 1 lacks a field"),

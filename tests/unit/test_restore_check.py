@@ -8,13 +8,13 @@ import pytest
 
 from leasehold.candidate.queue_keys import QueueKey, QueueKeys
 from leasehold.cli import main, restore_check
-from leasehold.settings.etcd import EtcdConfig
+from leasehold.etcd.client import EtcdClient
 
 
 class JoinedMeanwhile:
     """A store in which one of the keys is replaced while they are deleted, and another comes."""
 
-    def __init__(self, etcd: EtcdConfig, root: str) -> None:
+    def __init__(self, client: EtcdClient, members: int, root: str) -> None:
         first = QueueKey("default/a", b"/leasehold/locks/default/a/queue/1", 1, 4)
         other = QueueKey("default/b", b"/leasehold/locks/default/b/queue/2", 2, 8)
         self._answers = [
@@ -30,9 +30,6 @@ class JoinedMeanwhile:
 
     async def delete(self, keys: Sequence[QueueKey]) -> int:
         return len(keys) - 1
-
-    async def close(self) -> None:
-        assert not self._answers
 
 
 def test_clients_that_are_let_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from leasehold.base import clock
-from leasehold.candidate import runner
+from leasehold.candidate.alarm import LONGEST_SLEEP_SECONDS
 from leasehold.candidate.etcd_store import EtcdStore
-from leasehold.candidate.metrics import Observer
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.replay import read_head, replay
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.candidate.runner import Runner
-from leasehold.candidate.store import Question, Store
+from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
+from leasehold.election.commands import Question
 from leasehold.election.election import ElectionConfig, IllegalEvent
 from leasehold.election.snapshot import Snapshot, State
 from leasehold.etcd.client import EtcdClient
@@ -27,21 +27,10 @@ from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
 from tests.support.other_store import OtherStore
+from tests.support.runner_ends import Counter, finished, heard, until, when
 
 LOCK = LockName("shop", "billing")
 SETTINGS = ElectionConfig(LOCK, Record("me", incarnation="this-process"))
-PATIENCE = 600.0
-"""Seconds that a busy machine may take for what takes none."""
-
-
-class Counter(Observer):
-    """What was counted."""
-
-    def __init__(self) -> None:
-        self.errors: list[str] = []
-
-    def error(self, kind: str) -> None:
-        self.errors.append(kind)
 
 
 @pytest.fixture
@@ -68,28 +57,6 @@ async def tasks() -> AsyncIterator[None]:
     """The test leaves no task behind."""
     yield
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("election")]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for it."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - what is waited for is a plain value
-            await asyncio.sleep(0.01)
-
-
-async def heard(happened: asyncio.Event) -> None:
-    await asyncio.wait_for(happened.wait(), PATIENCE)
-
-
-def when(board: Publisher, state: State) -> asyncio.Event:
-    """Set when this state is published."""
-    happened = asyncio.Event()
-    board.listen(lambda before, after: happened.set() if after.state is state else None)
-    return happened
-
-
-async def finished(running: asyncio.Task[None]) -> None:
-    await asyncio.wait_for(running, PATIENCE)
 
 
 @pytest.mark.usefixtures("tasks")
@@ -246,7 +213,7 @@ async def test_a_jumping_clock_is_noticed(store: Store) -> None:
     for _ in range(2):
         now += 3600.0
         await until(lambda: made.seconds_since_progress() == 0.0)
-    assert runner.LONGEST_SLEEP_SECONDS <= 1.0
+    assert LONGEST_SLEEP_SECONDS <= 1.0
     made.submit(ev.Stop())
     await finished(running)
 

@@ -7,7 +7,6 @@ import pytest
 from leasehold.candidate.etcd_store import code_of
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.reason import REASONS, Code, Reason
 from leasehold.etcd.errors import Code as Status
 from leasehold.etcd.errors import (
     EtcdError,
@@ -18,6 +17,7 @@ from leasehold.etcd.errors import (
     RpcError,
     translate,
 )
+from leasehold.lock.reason import REASONS, Code, Reason
 from leasehold.lock.spec import Spec
 from tests.support.documentation import table
 from tests.unit.election_queue import Queue

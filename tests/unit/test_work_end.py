@@ -46,10 +46,16 @@ def test_what_each_sign_means(signs: Signs, held: float, ended: bool) -> None:
 
 @pytest.mark.parametrize(
     ("began", "term", "late"),
-    [(None, 100.0, False), (0.0, 5.0, False), (0.0, 28.0, True), (0.0, 30.0, True), (100.0, 50.0, True)],
+    [(None, 100.0, False), (0.0, 5.0, False), (0.0, 21.0, True), (0.0, 30.0, True), (100.0, 50.0, True)],
 )
 def test_a_late_term_may_be_the_grace_periods_end(began: float | None, term: float, late: bool) -> None:
     assert came_late(began, term, 30.0) is late
+
+
+@pytest.mark.parametrize(("grace", "mark_is_late"), [(4.0, 3.0), (9.0, 3.0), (30.0, 10.0)])
+def test_the_hook_of_a_starved_node_may_come_late(grace: float, mark_is_late: float) -> None:
+    """TERM comes as the grace period ends, however late the kubelet began to run the hook."""
+    assert came_late(mark_is_late, grace, grace)
 
 
 def test_a_grace_period_below_the_margin_is_always_in_doubt() -> None:

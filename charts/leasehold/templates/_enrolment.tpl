@@ -1,9 +1,13 @@
-{{/* What the operator needs to give each namespace an etcd user and a certificate of its own: flags, mounts, volumes. */}}
+{{/* What the operator needs to give each namespace an etcd user of its own: flags, mounts, volumes. */}}
 
 {{- define "leasehold.enrolmentFlags" -}}
 {{- if include "leasehold.enrols" . }}
+{{- if .Values.etcd.enrolment.passwords }}
+- --enrol-passwords
+{{- else }}
 - --enrol-ca-cert=/enrol-ca/tls.crt
 - --enrol-ca-key=/enrol-ca/tls.key
+{{- end }}
 - --enrol-days={{ .Values.etcd.enrolment.days }}
 {{- if .Values.etcd.enrolment.adminUser }}
 - {{ printf "--enrol-user=%s" .Values.etcd.enrolment.adminUser | quote }}
@@ -22,7 +26,9 @@
 
 {{- define "leasehold.enrolmentMounts" -}}
 {{- if include "leasehold.enrols" . }}
+{{- if not .Values.etcd.enrolment.passwords }}
 - {name: enrol-ca, mountPath: /enrol-ca, readOnly: true}
+{{- end }}
 - {name: enrol-admin, mountPath: /enrol-admin, readOnly: true}
 {{- end }}
 {{- end -}}
@@ -30,11 +36,13 @@
 {{- define "leasehold.enrolmentVolumes" -}}
 {{- if include "leasehold.enrols" . }}
 {{- $name := printf "%s-etcd" (include "leasehold.fullname" .) }}
+{{- if not .Values.etcd.enrolment.passwords }}
 - name: enrol-ca
   secret:
-    secretName: {{ .Values.etcd.enrolment.caSecretName | default (printf "%s-ca" $name) }}
+    secretName: {{ .Values.etcd.enrolment.caSecretName | default (include "leasehold.etcdAuthority" .) }}
     defaultMode: 0444
     items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]  # it is filled after the pod was made
+{{- end }}
 - name: enrol-admin
   secret:
     secretName: {{ .Values.etcd.enrolment.adminSecretName | default (printf "%s-admin" $name) }}
@@ -43,4 +51,9 @@
     {{- include "leasehold.wholeCertificate" . | nindent 4 }}
     {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* The Secret of the authority of the chart's own etcd. */}}
+{{- define "leasehold.etcdAuthority" -}}
+{{ .Values.certificates.caSecretName | default (printf "%s-etcd-ca" (include "leasehold.fullname" .)) }}
 {{- end -}}

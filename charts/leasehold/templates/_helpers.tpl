@@ -190,9 +190,9 @@ data:
 {{- end -}}
 {{- end -}}
 
-{{/* Whether the operator gives each namespace an etcd user and a certificate of its own. */}}
+{{/* Whether the operator gives each namespace an etcd user of its own. */}}
 {{- define "leasehold.enrols" -}}
-{{- if or (and (include "leasehold.ownEtcd" .) (eq .Values.certificates.source "chart")) .Values.etcd.enrolment.caSecretName -}}true{{- end -}}
+{{- if or (and (include "leasehold.ownEtcd" .) (eq .Values.certificates.source "chart")) .Values.etcd.enrolment.caSecretName .Values.etcd.enrolment.passwords -}}true{{- end -}}
 {{- end -}}
 
 {{/* The Secret that the operator uses to reach etcd; empty without TLS. */}}
@@ -202,20 +202,30 @@ data:
 {{- else if include "leasehold.ownEtcd" . -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
 {{- end -}}
 
-{{/* The etcd user whose password sidecars log in with: none if each namespace has a user of its own. */}}
+{{/* The etcd user whose password sidecars log in with: of each namespace its own, if that has one. */}}
 {{- define "leasehold.sidecarUser" -}}
-{{- if not (include "leasehold.enrols" .) -}}{{ .Values.etcd.auth.user }}{{- end -}}
+{{- if .Values.etcd.enrolment.passwords -}}@/etcd-auth/username{{- else if not (include "leasehold.enrols" .) -}}{{ .Values.etcd.auth.user }}{{- end -}}
+{{- end -}}
+
+{{/* The Secret with that password, in the sidecars' own namespace; empty without such a user. */}}
+{{- define "leasehold.passwordSecret" -}}
+{{- if .Values.etcd.enrolment.passwords -}}leasehold-etcd-client{{- else if not (include "leasehold.enrols" .) -}}{{ .Values.etcd.auth.secretName }}{{- end -}}
 {{- end -}}
 
 {{/* The Secret that sidecars use to reach etcd, in their own namespace; empty without TLS. */}}
 {{- define "leasehold.etcdSecret" -}}
-{{- if or (include "leasehold.ownEtcd" .) (include "leasehold.enrols" .) -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
+{{- if and .Values.etcd.enrolment.passwords (not .Values.etcd.tls.secretName) -}}{{- else if or (include "leasehold.ownEtcd" .) (include "leasehold.enrols" .) -}}leasehold-etcd-client{{- else -}}{{ .Values.etcd.tls.secretName }}{{- end -}}
 {{- end -}}
 
 {{/* Whether etcd is shown a client's certificate: unless told that it wants none, if the Secret holds one. Rendered without a cluster, a Secret of others' is believed to. */}}
 {{- define "leasehold.etcdMutual" -}}
 {{- $found := lookup "v1" "Secret" .Release.Namespace (include "leasehold.operatorSecret" . | default "none") -}}
 {{- if .Values.etcd.tls.serverTlsOnly -}}{{- else if or (include "leasehold.ownEtcd" .) (not $found) (hasKey ($found.data | default dict) "tls.crt") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether sidecars show no certificate, but only ask etcd for its own. */}}
+{{- define "leasehold.serverTlsOnly" -}}
+{{- if or .Values.etcd.enrolment.passwords (not (or (include "leasehold.enrols" .) (include "leasehold.etcdMutual" .))) -}}true{{- end -}}
 {{- end -}}
 
 {{/* Of a Secret that is filled after the pod was made: by naming its keys, the pod waits for them. */}}
@@ -235,7 +245,8 @@ items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.ke
 {{- if index . 1 }}
 - name: LEASEHOLD_ETCD_CA
   value: /etcd-tls/ca.crt
-{{- if or (eq (index . 1) "leasehold-etcd-client") (include "leasehold.etcdMutual" $root) }}
+{{- $theirs := eq (index . 1) "leasehold-etcd-client" }}
+{{- if ternary (not $root.Values.etcd.enrolment.passwords) (not (empty (include "leasehold.etcdMutual" $root))) $theirs }}
 - name: LEASEHOLD_ETCD_CERT
   value: /etcd-tls/tls.crt
 - name: LEASEHOLD_ETCD_KEY
@@ -271,7 +282,7 @@ items: [{key: ca.crt, path: ca.crt}, {key: tls.crt, path: tls.crt}, {key: tls.ke
 {{- end }}
 {{- if index . 2 }}
 - name: etcd-auth
-  secret: {secretName: {{ (index . 0).Values.etcd.auth.secretName }}, defaultMode: 0444}
+  secret: {secretName: {{ ternary "leasehold-etcd-client" (index . 0).Values.etcd.auth.secretName (hasPrefix "@" (index . 2)) }}, defaultMode: 0444}
 {{- end }}
 {{- end -}}
 

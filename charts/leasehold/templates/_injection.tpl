@@ -32,10 +32,9 @@ webhook
 {{- end -}}
 {{- end -}}
 
-{{/* The sidecar's settings as CEL variables: (list . files/injection.yaml). JSON texts, lists and numbers are CEL, too. */}}
-{{- define "leasehold.celSettings" -}}
-{{- $root := index . 0 -}}
-{{- $resources := $root.Values.sidecar.resources | default (index . 1).defaultResources -}}
+{{/* The sidecar's settings by their names in CEL, as JSON. */}}
+{{- define "leasehold.settings" -}}
+{{- $root := . -}}
 {{- $urls := list -}}
 {{- range splitList "," (include "leasehold.etcdUrls" $root | lower) -}}
 {{- $urls = append $urls (ternary . (printf "%s:2379" .) (regexMatch ":[0-9]+$" .)) -}}
@@ -46,16 +45,23 @@ webhook
   "pullPolicy" $root.Values.sidecar.image.pullPolicy
   "etcd" (uniq $urls)
   "etcdSecret" (include "leasehold.etcdSecret" $root)
-  "serverTlsOnly" (not (or (include "leasehold.enrols" $root) (include "leasehold.etcdMutual" $root)))
+  "serverTlsOnly" (not (empty (include "leasehold.serverTlsOnly" $root)))
   "etcdUser" (include "leasehold.sidecarUser" $root)
-  "passwordSecret" ($root.Values.etcd.auth.secretName | default "")
+  "passwordSecret" (include "leasehold.passwordSecret" $root)
   "root" $root.Values.etcd.root
   "requireLockByDefault" $root.Values.injector.requireLock
   "pullSecrets" (include "leasehold.sidecarPullSecrets" $root | fromJsonArray)
   "anyUser" (not (empty (include "leasehold.anyUser" $root)))
   "requireOptIn" $root.Values.injector.requireOptIn
 -}}
-{{- range $name, $value := $settings }}
+{{- $settings | toJson -}}
+{{- end -}}
+
+{{/* The same as CEL variables: (list . files/injection.yaml). JSON texts, lists and numbers are CEL, too. */}}
+{{- define "leasehold.celSettings" -}}
+{{- $root := index . 0 -}}
+{{- $resources := $root.Values.sidecar.resources | default (index . 1).defaultResources -}}
+{{- range $name, $value := include "leasehold.settings" $root | fromJson }}
 - name: {{ $name }}
   expression: {{ $value | toJson | toJson }}
 {{- end }}
@@ -72,18 +78,52 @@ webhook
 {{- end }}}
 {{- end -}}
 
-{{/* All variables of both admission policies; `refusal` is the first sentence that applies, or empty. */}}
+{{/* Whether a pod is as it asks already, where there are no variables: with the settings in their place. */}}
+{{- define "leasehold.celDone" -}}
+{{- $text := (.Files.Get "files/injection.yaml" | fromYaml).done -}}
+{{- range $name, $value := include "leasehold.settings" . | fromJson -}}
+{{- $text = regexReplaceAllLiteral (printf "variables\\.%s\\b" $name) $text ($value | toJson) -}}
+{{- end -}}
+{{- $text -}}
+{{- end -}}
+
+{{/* All variables of a pod's policies; `refusal` is the first sentence that applies, or empty. */}}
 {{- define "leasehold.celVariables" -}}
 {{- $cel := .Files.Get "files/injection.yaml" | fromYaml -}}
+{{- include "leasehold.celSettings" (list . $cel) }}
+{{ toYaml $cel.request }}
+{{- include "leasehold.celRefusal" . }}
+{{ toYaml $cel.result }}
+{{- end -}}
+
+{{- define "leasehold.celRefusal" -}}
 {{- $refused := .Files.Get "files/refusals.yaml" | fromYaml -}}
 {{- $chain := "''" -}}
 {{- range reverse $refused.refusals -}}
 {{- $chain = printf "%s ? %s : %s" .when .say $chain -}}
-{{- end -}}
-{{- include "leasehold.celSettings" (list . $cel) }}
-{{ toYaml $cel.request }}
+{{- end }}
 {{ toYaml $refused.variables }}
 - name: refusal
-  expression: {{ $chain | toJson }}
-{{ toYaml $cel.result }}
+  expression: {{ printf "variables.plain ? '' : %s" $chain | toJson }}
+{{- end -}}
+
+{{/* Those about a workload, whose pods are judged as any pod is: their `object` is a variable here. */}}
+{{- define "leasehold.celAdviceVariables" -}}
+{{- $cel := .Files.Get "files/injection.yaml" | fromYaml -}}
+{{- $advice := .Files.Get "files/advice.yaml" | fromYaml -}}
+{{- $replaced := list "right" "arguments" "environment" -}}
+{{- range $advice.instead -}}
+{{- $replaced = append $replaced .name -}}
+{{- end -}}
+{{- $request := list -}}
+{{- range $cel.request -}}
+{{- if not (has .name $replaced) -}}
+{{- $request = append $request . -}}
+{{- end -}}
+{{- end -}}
+{{- include "leasehold.celSettings" (list . $cel) }}
+{{ toYaml (concat $advice.before $advice.instead) }}
+{{ toYaml $request | replace "object." "variables.pod." }}
+{{- include "leasehold.celRefusal" . | replace "object." "variables.pod." }}
+{{ toYaml $advice.after }}
 {{- end -}}

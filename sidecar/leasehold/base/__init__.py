@@ -1,1 +1,1 @@
-"""What every room may use: the clock, back-off, threads, records, text for a terminal."""
+"""What every room may use: clock, logs, back-off, threads, records, addresses, text for a terminal, certificates."""

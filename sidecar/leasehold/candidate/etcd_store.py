@@ -7,22 +7,20 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from leasehold.base.etcd_bugs import known_bug_of
+from leasehold.base.records import replace
 from leasehold.candidate.own_record import OwnRecord
-from leasehold.candidate.store import Question
+from leasehold.candidate.resignation import Resignation
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.election.reason import Code
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.model import (
     Answered,
     Compare,
-    Delete,
     Get,
     KeyValue,
     Op,
@@ -34,34 +32,11 @@ from leasehold.etcd.model import (
 )
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import Keys, prefix_end
+from leasehold.lock.reason import Code
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import Spec
 
-_FIRST_SOUND_PATCH: Final = {(3, 4): 31, (3, 5): 13}
-"""The first patch release of a minor version in which a replaced leader's revocations are refused."""
-
-
-def known_bug_of(version: str) -> str | None:
-    """The bug of this version of etcd that the election suffers from, for the log; None if none is known.
-
-    Until 3.4.31 and 3.5.13, a leader whose disk hung, and which was replaced meanwhile, could hand its successor the
-    revocation of leases that had been renewed there. The key of such a lease is gone before the deadline, as if it had
-    been deleted by hand. A watch that is made again could also miss events.
-
-    Later versions first check that they still lead, unless their raft clock ticked within the last 300 ms. A leader
-    that was stopped as a whole ticks first when it wakes, so it still revokes then (seen with 3.7.3). That takes a
-    stopped process or machine, so no version is warned of for it.
-    """
-    found = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
-    if found is None:
-        return None
-    major, minor, patch = (int(number) for number in found.groups())
-    if (major, minor) >= (3, 6) or patch >= _FIRST_SOUND_PATCH.get((major, minor), math.inf):
-        return None
-    return (
-        f"etcd {version} can revoke leases that are still being renewed, after its leader's disk has hung: two may "
-        "lead then until a deadline has passed; use 3.4.31, 3.5.13 or newer"
-    )
+_UNDECLARED: Final = ev.Declared(None)
 
 
 def entry_of(kv: KeyValue) -> Entry:
@@ -73,7 +48,7 @@ def entry_of(kv: KeyValue) -> Entry:
 def declared_of(kv: KeyValue | None) -> ev.Declared:
     """The spec key's value, or what is wrong with it."""
     if kv is None:
-        return ev.Declared(None)
+        return _UNDECLARED
     try:
         return ev.Declared(Spec.decode(kv.value), kv.mod_revision)
     except ValueError as error:
@@ -93,6 +68,9 @@ class EtcdStore:
         self._client = client
         self._keys = keys
         self._own = OwnRecord(client, keys)
+        self._resignation = Resignation(client, keys)
+        self._last_header = ev.ResponseHeader(0, 0, 0, 0)
+        self._last_entries: dict[KeyValue, Entry] = {}
         self._handlers: dict[type, Callable[[Any, float], Awaitable[ev.Event]]] = {
             cmd.ReadSpec: self._read_spec,
             cmd.Grant: self._grant,
@@ -104,7 +82,7 @@ class EtcdStore:
             cmd.Resign: self._resign,
         }
 
-    async def perform(self, question: Question, timeout: float) -> ev.Event:
+    async def perform(self, question: cmd.Question, timeout: float) -> ev.Event:
         """Ask etcd, within `timeout` seconds, and return the answer as an event."""
         try:
             return await self._handlers[type(question)](question, timeout)
@@ -112,6 +90,10 @@ class EtcdStore:
             nothing_done = isinstance(error, (Refused, NotSent))
             gone = _is_lease_gone(error)
             return ev.Failed(question.op, str(error), refused=nothing_done, lease_gone=gone, code=code_of(error))
+
+    def prepare(self, lease: int, token: int) -> None:
+        """Translate the transaction by which this candidate will resign."""
+        self._resignation.prepare(lease, token)
 
     async def revoke(self, lease: int, timeout: float) -> str | None:
         """End a lease. None if it is gone, else why it may not be."""
@@ -172,13 +154,36 @@ class EtcdStore:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
+    def _header_of(self, answer: Answered) -> ev.ResponseHeader:
+        """The same object as long as it is equal, as on a quiet etcd, and else made of the same parts, where they are.
+
+        Whoever keeps answers keeps all of that once.
+        """
+        header, last = answer.origin, self._last_header
+        if (header.cluster, header.member, header.term) != (last.cluster, last.member, last.term):
+            self._last_header = header_of(answer)
+        elif header.revision != last.revision:
+            self._last_header = replace(last, revision=header.revision)
+        return self._last_header
+
+    def _entries_of(self, *read: KeyValue | None) -> list[Entry | None]:
+        """What a confirming read found. An entry that is as it was in the last one is the same object, not made again.
+
+        Nearly all are, and most of the work for such a read is to take their records apart.
+        """
+        known, self._last_entries = self._last_entries, {}
+        for kv in read:
+            if kv is not None and kv not in self._last_entries:
+                self._last_entries[kv] = known.get(kv) or entry_of(kv)
+        return [None if kv is None else self._last_entries[kv] for kv in read]
+
     async def _read_spec(self, command: cmd.ReadSpec, timeout: float) -> ev.Event:
         answer = await self._client.range(self._keys.spec, timeout=timeout)
-        return ev.SpecRead(command.op, header_of(answer), declared_of(answer.first))
+        return ev.SpecRead(command.op, self._header_of(answer), declared_of(answer.first))
 
     async def _grant(self, command: cmd.Grant, timeout: float) -> ev.Event:
         answer = await self._client.grant(command.ttl, timeout=timeout)
-        return ev.Granted(command.op, header_of(answer), answer.lease, answer.ttl, answer.sent)
+        return ev.Granted(command.op, self._header_of(answer), answer.lease, answer.ttl, answer.sent)
 
     async def _join(self, command: cmd.Join, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
@@ -191,12 +196,12 @@ class EtcdStore:
             timeout=timeout,
         )
         queue = _entries(answer.answers[1]) if answer.succeeded else ()
-        return ev.Joined(command.op, header_of(answer), answer.succeeded, queue)
+        return ev.Joined(command.op, self._header_of(answer), answer.succeeded, queue)
 
     async def _read_queue(self, command: cmd.ReadQueue, timeout: float) -> ev.Event:
         answer = await self._client.txn((), [self._whole_queue(), Get(self._keys.spec)], timeout=timeout)
         queue, spec = answer.answers
-        return ev.QueueRead(command.op, header_of(answer), _entries(queue), declared_of(_first(spec)))
+        return ev.QueueRead(command.op, self._header_of(answer), _entries(queue), declared_of(_first(spec)))
 
     async def _read_own(self, command: cmd.ReadOwn, timeout: float) -> ev.Event:
         own = self._keys.entry(command.lease)
@@ -208,14 +213,18 @@ class EtcdStore:
         # reads must stand in the other branch then: etcd asks the quorum about a transaction only if one of its
         # operations is a linearizable read, whichever branch runs. Else a leader that was replaced would answer.
         branches = ([], wanted) if compares else (wanted, [])
+        if command.ahead is None:  # whoever leads may have to resign
+            self._client.expect()
         answer = await self._client.txn(compares, *branches, timeout=timeout)
         if compares and answer.succeeded:
-            return ev.Unchanged(command.op, header_of(answer))
+            return ev.Unchanged(command.op, self._header_of(answer))
         found = [_first(part) for part in answer.answers]
-        entries = [entry_of(kv) if kv else None for kv in (found[0], found[2], *found[3:4])]
+        entries = self._entries_of(found[0], found[2], *found[3:4])
         ahead = entries[2] if command.ahead else None
         count = _count(answer.answers[2])
-        return ev.OwnRead(command.op, header_of(answer), entries[0], ahead, entries[1], declared_of(found[1]), count)
+        return ev.OwnRead(
+            command.op, self._header_of(answer), entries[0], ahead, entries[1], declared_of(found[1]), count
+        )
 
     def _expectations(self, command: cmd.ReadOwn) -> list[Compare]:
         expected, own = command.expected, self._keys.entry(command.lease)
@@ -236,7 +245,7 @@ class EtcdStore:
         left = timeout - (asyncio.get_running_loop().time() - begun)
         if answer.ttl > 0 and left > 0 and self._own.is_outdated(command.lease):
             await self._own.update(command.lease, left)
-        return ev.KeptAlive(command.op, header_of(answer), answer.ttl, answer.sent)
+        return ev.KeptAlive(command.op, self._header_of(answer), answer.ttl, answer.sent)
 
     async def _write(self, command: cmd.Write, timeout: float) -> ev.Event:
         key = self._keys.entry(command.lease)
@@ -248,21 +257,11 @@ class EtcdStore:
             [Put(key, self._own.encode(command.record), lease=command.lease)],
             timeout=timeout,
         )
-        return ev.Written(command.op, header_of(answer), answer.succeeded)
+        return ev.Written(command.op, self._header_of(answer), answer.succeeded)
 
     async def _resign(self, command: cmd.Resign, timeout: float) -> ev.Event:
-        key = self._keys.entry(command.lease)
-        compares = [Compare.create_revision(key, "=", command.token)]
-        compares += [
-            Compare.create_revision(e.key, "=", e.create_revision) for e in (*command.skipped, *command.guards)
-        ]
-        if command.spec_revision is not None:
-            compares.append(Compare.mod_revision(self._keys.spec, "=", command.spec_revision))
-        deletes: list[Op] = [Delete(entry.key) for entry in command.skipped]
-        if not command.keep_own:
-            deletes.append(Delete(key))
-        answer = await self._client.txn(compares, deletes, timeout=timeout)
-        return ev.Written(command.op, header_of(answer), answer.succeeded)
+        answer = await self._client.perform(self._resignation.of(command), timeout=timeout, urgent=True)
+        return ev.Written(command.op, self._header_of(answer), answer.succeeded)
 
     def _whole_queue(self) -> Get:
         return Get(self._keys.queue, end=prefix_end(self._keys.queue), sort=SortBy.CREATE)

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from leasehold.base.logs import afterwards
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code
 from leasehold.election.snapshot import Snapshot
-from leasehold.logs import afterwards
+from leasehold.lock.reason import Code
 
 _log = logging.getLogger("leasehold.journal")
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from leasehold.base.records import dataclass, replace
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.reason import Code, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,13 @@ class LeadershipStatus:
         }
 
 
+def ended_fields(wall: float) -> dict[str, Any]:
+    """What differs in the fields of a sidecar that has ended, at this second since 1970."""
+    none = dict.fromkeys(("token", "key", "since", "reasonUntil"))
+    why = {"reason": "the sidecar has ended", "reasonCode": Code.STOPPING.value, "reasonSince": iso(wall)}
+    return {"leading": False, **none, **why}
+
+
 def reason_at(snapshot: Snapshot) -> Reason | None:
     """Why a sidecar that does not lead does not, as the snapshot has it.
 
@@ -162,19 +169,26 @@ class ChangeFeed:
         board: Publisher,
         report: Callable[[Change, LeadershipStatus, LeadershipStatus], None],
         do: Callable[[Callable[[], None]], None] = _at_once,
+        *,
+        first: bool = False,
     ) -> None:
-        """`do` calls its argument, at once on the loop or later: in the order given, in any thread, one at a time."""
+        """`do` calls its argument, at once on the loop or later: in the order given, in any thread, one at a time.
+
+        `first` as in `Publisher.listen`.
+        """
         self._board = board
         self._report = report
         self._do = do
+        self._first = first
         nothing = replace(board.snapshot, state=State.IDLE, leader=None)
         self._reported = LeadershipStatus.at(nothing, board.clock())
+        self._judged: tuple[bool, int | None, str | None] | None = None
         self._stop_listening: Callable[[], None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin, on the running event loop. A lead or a leader that is known already is reported as a change."""
-        self._stop_listening = self._board.listen(lambda before, after: self._check())
+        self._stop_listening = self._board.listen(lambda before, after: self._check(), first=self._first)
         self._check()
 
     def stop(self) -> None:
@@ -186,9 +200,13 @@ class ChangeFeed:
     def _check(self) -> None:
         snapshot, now = self._board.snapshot, self._board.clock()
         self._disarm()
+        # all that `changes` looks at: a keep-alive moves no more than the deadline
+        judged = (snapshot.is_holding(now), snapshot.token, snapshot.leader)
+        if judged != self._judged:
+            self._judged = judged
+            self._do(partial(self._compare, snapshot, now))
         if (left := snapshot.valid_for(now)) > 0:
             self._arm(left)
-        self._do(partial(self._compare, snapshot, now))
 
     def _arm(self, seconds: float) -> None:
         # The loop's clock and the publisher's may differ a little: a delay of zero could repeat itself in a circle.

@@ -65,10 +65,14 @@ class _Slot:
 
 
 class Listing:
-    """The keys of all locks, by lock. One reading of etcd is collected in it page by page."""
+    """The keys of all locks, by lock. One reading of etcd is collected in it page by page.
 
-    def __init__(self, root: str) -> None:
+    With `like`, an earlier one, candidates and specs that are the same are kept once, while both are there.
+    """
+
+    def __init__(self, root: str, like: Listing | None = None) -> None:
         self._root = root
+        self._like = like
         self._slots: dict[LockName, _Slot] = {}
         self._strings: dict[str, str] = {}
 
@@ -93,11 +97,27 @@ class Listing:
         slot = self._slots.setdefault(owner.lock, _Slot())
         slot.ordered = None
         if owner.is_spec:
-            slot.spec = _spec_of(kv)
+            known_spec = self._like.known_spec(owner.lock) if self._like else None
+            slot.spec = known_spec if known_spec is not None and _is_of(known_spec, kv) else _spec_of(kv)
         else:
             entry = self._compact(entry_of(kv))
-            slot.entries[entry.key] = entry
+            known = self._like.known(owner.lock, entry.key) if self._like else None
+            slot.entries[entry.key] = known if known == entry and known is not None else entry
         return owner.lock
+
+    def known(self, name: LockName, key: str) -> Entry | None:
+        """The candidate that has this key."""
+        slot = self._slots.get(name)
+        return slot.entries.get(key) if slot else None
+
+    def known_spec(self, name: LockName) -> StoredSpec | None:
+        """The spec key of this lock."""
+        slot = self._slots.get(name)
+        return slot.spec if slot else None
+
+    def complete(self) -> None:
+        """The reading is complete: the earlier one is let go."""
+        self._like = None
 
     def delete(self, key: bytes) -> tuple[LockName | None, Entry | None]:
         """Forget a key; the lock it belonged to, and the candidate if it was one."""
@@ -132,6 +152,10 @@ class Listing:
         if len(self._strings) >= _MAX_SHARED_STRINGS:
             self._strings.clear()  # records keep theirs; only later strings are no longer shared with them
         return self._strings.setdefault(text, text)
+
+
+def _is_of(spec: StoredSpec, kv: KeyValue) -> bool:
+    return spec.mod_revision == kv.mod_revision and spec.value == kv.value
 
 
 def _spec_of(kv: KeyValue) -> StoredSpec:

@@ -32,14 +32,16 @@ async def read_locks(
     *,
     timeout: float,
     only: LockName | None = None,
+    like: Listing | None = None,
     on_page: Callable[[], None] = lambda: None,
 ) -> Reading:
     """Read all locks as of one revision. `timeout` is a page's, in seconds. Raises EtcdError.
 
-    With `only`, no other lock's keys are read: a user of etcd may have no right to them.
+    With `only`, no other lock's keys are read: a user of etcd may have no right to them. With
+    `like`, an earlier reading, what is the same is kept once.
     """
-    prefix = locks_prefix(root) + (f"{only.namespace}/{only.name}/" if only else "")
-    listing, end = Listing(root), prefix_end(prefix)
+    prefix = locks_prefix(root, only)
+    listing, end = Listing(root, like), prefix_end(prefix)
     page = await client.range(prefix, end=end, limit=PAGE_KEYS, timeout=timeout)
     origin, keys, connects = page.origin, page.count, client.connects
     while True:
@@ -52,4 +54,5 @@ async def read_locks(
         page = await client.range(start, end=end, limit=PAGE_KEYS, revision=origin.revision, timeout=timeout)
     if client.connects != connects:
         raise WatchLost("the connection was lost during the reading")
+    listing.complete()
     return Reading(listing, origin.revision, origin.cluster, keys)

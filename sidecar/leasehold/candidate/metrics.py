@@ -8,6 +8,7 @@ below 2^53, which is the precision of a sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -18,6 +19,18 @@ from leasehold.candidate.leadership import LeadershipStatus
 from leasehold.candidate.publisher import Publisher
 from leasehold.election.snapshot import Cause, Snapshot, State
 
+WARNINGS: Final = (
+    "lost",
+    "usurped",
+    "detached",
+    "rolled-back",
+    "unsure",
+    "spec-broken",
+    "left-to-expire",
+    "not-resumed",
+)
+"""The election's notes that count as errors."""
+ERRORS: Final = (*WARNINGS, "request")
 KEEP_ALIVE_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -50,6 +63,8 @@ class Metrics(Observer):
         self._terms = terms.labels(lock)
         self._handovers = {cause: handovers.labels(lock, cause.value) for cause in Cause}
         self._errors = Counter("leasehold_errors", "Errors, by kind.", ["lock", "kind"], registry=registry)
+        for kind in ERRORS:
+            self._errors.labels(lock, kind)
         self._keep_alive = Histogram(
             "leasehold_keep_alive_duration_seconds",
             "Time from sending a keep-alive to etcd until its answer.",

@@ -10,7 +10,9 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from leasehold.election.snapshot import Snapshot
+from leasehold.election.snapshot import Snapshot, State
+from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code, Reason
 
 log = logging.getLogger("leasehold.publisher")
 
@@ -19,6 +21,11 @@ Clock = Callable[[], float]
 
 Listener = Callable[[Snapshot, Snapshot], None]
 """Called with the snapshot before and the one now in force."""
+
+
+def first_snapshot(lock: LockName, identity: str, now: float) -> Snapshot:
+    """What is shown before the election begins."""
+    return Snapshot(lock, identity, State.IDLE, reason=Reason(Code.STARTING, since=now))
 
 
 class Publisher:
@@ -37,8 +44,10 @@ class Publisher:
 
     def put(self, snapshot: Snapshot) -> None:
         """Put this snapshot in force; `notify` is to follow soon. Between the two there is time for what is urgent."""
-        before, self.snapshot = self.snapshot, snapshot
+        before = self.snapshot
+        # one that is equal is not put in its place: whoever keeps snapshots keeps fewer
         if before != snapshot:
+            self.snapshot = snapshot
             self._changes.append((before, snapshot))
 
     def notify(self) -> None:
@@ -48,9 +57,12 @@ class Publisher:
             for listener in tuple(self._listeners):  # a copy: a listener may stop listening when it is called
                 _notify(listener, before, after)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` on each change from now on. Returns a function that ends that; it may be called twice."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, *, first: bool = False) -> Callable[[], None]:
+        """Call `listener` on each change from now on. Returns a function that ends that; it may be called twice.
+
+        `first` is for those that somebody waits for: they are called before all who listen so far.
+        """
+        self._listeners.insert(0 if first else len(self._listeners), listener)
 
         def stop() -> None:
             if listener in self._listeners:

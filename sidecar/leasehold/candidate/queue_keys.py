@@ -7,19 +7,15 @@ fencing tokens, stay as they were: `--bump-revision` raises only the revisions t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from leasehold.base.records import dataclass
-from leasehold.candidate.connect import client_for
-from leasehold.candidate.queue_status import QueueUnreadable
+from leasehold.candidate.any_member import QueueUnreadable, ask_any
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import Compare, Delete
 from leasehold.lock.keys import locks_prefix, prefix_end
-from leasehold.settings.etcd import EtcdConfig
-
-T = TypeVar("T")
 
 _PAGE_KEYS: Final = 500
 """A page has the values as well: without them (`keys_only`), etcd 3.7 leaves the leases out."""
@@ -48,21 +44,20 @@ class QueueKeys:
 
 
 class QueueKeyStore:
-    """The candidates' keys of all locks under `root`. All methods raise QueueUnreadable; the caller closes it."""
+    """The candidates' keys of all locks under `root`. All methods raise QueueUnreadable.
 
-    def __init__(self, etcd: EtcdConfig, root: str) -> None:
-        """Raise ConfigError for settings that cannot work."""
-        self._client: EtcdClient = client_for(etcd)
-        self._members = len(etcd.endpoints)
-        self._root = root
+    `prefix` is what the keys of all these locks begin with.
+    """
 
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._client.close()
+    def __init__(self, client: EtcdClient, members: int, root: str) -> None:
+        """`members`: how many etcd has."""
+        self._client = client
+        self._members = members
+        self.prefix = locks_prefix(root)
 
     async def read(self) -> QueueKeys:
         """Read all keys, at one revision."""
-        return await self._from_any(self._read)
+        return await ask_any(self._members, self._read)
 
     async def leases(self, keys: Sequence[QueueKey]) -> Mapping[int, int]:
         """The seconds left of each of these keys' leases that exists."""
@@ -75,7 +70,7 @@ class QueueKeyStore:
         async def ask_all() -> Sequence[tuple[int, int]]:
             return await asyncio.gather(*(ask(lease) for lease in {key.lease for key in keys if key.lease}))
 
-        return {lease: seconds for lease, seconds in await self._from_any(ask_all) if seconds >= 0}
+        return {lease: seconds for lease, seconds in await ask_any(self._members, ask_all) if seconds >= 0}
 
     async def delete(self, keys: Sequence[QueueKey]) -> int:
         """Delete those of these keys that are still the ones that were read; returns how many."""
@@ -89,19 +84,8 @@ class QueueKeyStore:
                 ) from None
         return deleted
 
-    async def _from_any(self, ask: Callable[[], Awaitable[T]]) -> T:
-        for _ in range(self._members - 1):
-            try:
-                return await ask()
-            except EtcdError:
-                continue  # the client uses the next member after a failure
-        try:
-            return await ask()
-        except EtcdError as error:
-            raise QueueUnreadable(error.reason) from None
-
     async def _read(self) -> QueueKeys:
-        prefix = locks_prefix(self._root)
+        prefix = self.prefix
         start, end = prefix.encode(), prefix_end(prefix)
         found: list[QueueKey] = []
         revision, more = 0, True

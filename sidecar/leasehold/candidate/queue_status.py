@@ -6,33 +6,28 @@ A candidate that is first in the queue there may have lost contact a moment ago,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
 from leasehold.base.records import dataclass
-from leasehold.candidate.connect import client_for
+from leasehold.candidate.any_member import QueueUnreadable, ask_any
 from leasehold.candidate.etcd_store import EtcdStore
-from leasehold.candidate.listing import Listing
-from leasehold.candidate.lock_reading import read_locks
+from leasehold.candidate.lock_reading import Reading, read_locks
+from leasehold.candidate.shown_reason import shown_reason
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.events import Declared
-from leasehold.election.reason import Code, Reason
-from leasehold.etcd.errors import EtcdError
+from leasehold.etcd.client import EtcdClient
 from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code, Reason
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 from leasehold.lock.stored import holds
-from leasehold.settings.etcd import EtcdConfig
 
 _PARALLEL_REQUESTS: Final = 16
 _REQUEST_TIMEOUT_SECONDS: Final = 2.0
-
-
-class QueueUnreadable(Exception):
-    """etcd could not be asked; the message is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,49 +52,25 @@ class Queue:
     @property
     def spec(self) -> Spec:
         """What the lock was declared as; the defaults where it was not."""
-        return self.declared.spec or Spec()
+        return self.declared.effective
 
     def why_not(self, candidate: Candidate) -> Reason | None:
         """Why this one does not hold, as far as etcd shows it; None if it holds."""
-        spec, first = self.spec, self.candidates[0].entry.record.identity
-        if candidate.holds:
-            return None
         if candidate.seconds_left is not None and candidate.seconds_left < 0:
             return Reason(Code.UNCONFIRMED)
-        if spec.suspend and not candidate.entry.record.foreign:
-            return Reason(Code.DELETING if spec.deleting else Code.SUSPENDED)
-        if candidate.position > 0:
-            return Reason(Code.BEHIND, f"{candidate.position} ahead; {first} is the first")
-        return Reason(Code.NEXT)
+        return shown_reason(candidate.position, candidate.entry, self.candidates[0].entry, self.spec)
 
 
-async def read_any(etcd: EtcdConfig, keys: Keys) -> Queue:
-    """Ask one member after the other. Raises QueueUnreadable, with the last one's reason, if none answers."""
-    client = client_for(etcd)
-    try:
-        store = EtcdStore(client, keys)
-        for _ in etcd.endpoints[1:]:
-            try:
-                return await read(store, keys)
-            except QueueUnreadable:
-                continue  # the client uses the next member after a failure
-        return await read(store, keys)
-    finally:
-        await client.close()
+async def read_any(client: EtcdClient, members: int, root: str, lock: LockName) -> Queue:
+    """The lock, from any of so many members. Raises QueueUnreadable."""
+    keys = Keys(lock, root)
+    store = EtcdStore(client, keys)
+    return await ask_any(members, lambda: read(store, keys))
 
 
-async def read_all(etcd: EtcdConfig, root: str) -> Listing:
-    """All locks under this root. Raises QueueUnreadable, with the last member's reason, if none answers."""
-    client = client_for(etcd)
-    try:
-        for _ in etcd.endpoints[1:]:
-            with contextlib.suppress(EtcdError):
-                return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
-        return (await read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS)).listing
-    except EtcdError as error:
-        raise QueueUnreadable(str(error)) from error
-    finally:
-        await client.close()
+async def read_all(client: EtcdClient, members: int, root: str) -> Reading:
+    """All locks under this root, from any of so many members. Raises QueueUnreadable."""
+    return await ask_any(members, lambda: read_locks(client, root, timeout=_REQUEST_TIMEOUT_SECONDS))
 
 
 async def read(store: Store, keys: Keys) -> Queue:
@@ -110,7 +81,7 @@ async def read(store: Store, keys: Keys) -> Queue:
     assert isinstance(answer, ev.QueueRead)
     left = await _leases(store, answer.queue)
     candidates = tuple(
-        Candidate(position, _holds(position, entry, answer.declared.spec or Spec(), seconds), entry, seconds)
+        Candidate(position, _holds(position, entry, answer.declared.effective, seconds), entry, seconds)
         for position, (entry, seconds) in enumerate(zip(answer.queue, left, strict=True))
     )
     return Queue(keys, answer.declared, answer.origin.revision, candidates)
@@ -133,9 +104,9 @@ async def _leases(store: Store, entries: Sequence[Entry]) -> list[int | None]:
     return await asyncio.gather(*(ask(entry) for entry in entries))
 
 
-def why(etcd: EtcdConfig, error: QueueUnreadable) -> str:
-    """The error, with the mend where it can be known."""
+def why(error: QueueUnreadable, *, named: bool) -> str:
+    """The error, with the mend where it can be known; `named`: whether the client names a user to etcd."""
     said = str(error).rstrip(".")
-    if not etcd.user and "demands a user name" in said:
+    if not named and "demands a user name" in said:
         return f"{said}; give --etcd-user and --etcd-password-file."
     return f"{said}."

@@ -64,10 +64,9 @@ def _no_constant(name: str) -> Any:
 def encode(value: Any) -> Any:
     """A value of a field, or a whole dataclass, as JSON has it. What is returned must not be changed."""
     kind: Any = type(value)  # mypy takes no type of Any for hashable
-    if value == math.inf:  # `leasehold exec` waits for its work without a limit, and JSON has no number for that
-        return _WITHOUT_LIMIT
     if kind in _PLAIN:
-        return value
+        # `leasehold exec` waits for its work without a limit, and JSON has no number for that
+        return _WITHOUT_LIMIT if kind is float and value == math.inf else value
     if kind is tuple:
         return [encode(one) for one in value]
     if isinstance(value, Enum):
@@ -93,13 +92,14 @@ class _Layout:
         self._last: tuple[Any, Any] = (None, None)
 
     def encode(self, value: Any) -> Any:
-        values = self.values(value)
-        if self._repeats and values == self._last[0]:
-            return self._last[1]
+        values, (last, made) = self.values(value), self._last  # once: another thread may encode, too
+        if self._repeats and values == last:
+            return made
+        # most fields have no default, and to compare a value with the lack of one takes a call
         encoded = {
-            name: one if type(one) in _PLAIN and one != math.inf else encode(one)
+            name: encode(one)
             for (name, default), one in zip(self._defaults, values, strict=True)
-            if one is not default and one != default
+            if default is MISSING or (one is not default and one != default)
         }
         self._last = (values, encoded) if self._repeats else self._last
         return encoded
@@ -112,7 +112,7 @@ def _few_values(names: tuple[str, ...], value: Any) -> tuple[Any, ...]:
 
 def _compares_exactly(kind: Any) -> bool:
     """Whether equal instances have equal fields, all the way down. Those of Spec need not: one field does not count."""
-    nested = [one for hint in _hints(kind).values() for one in (hint, *get_args(hint)) if is_dataclass(one)]
+    nested = [one for hint in hints_of(kind).values() for one in (hint, *get_args(hint)) if is_dataclass(one)]
     return all(field.compare for field in fields(kind)) and all(map(_compares_exactly, nested))
 
 
@@ -169,7 +169,7 @@ def _decode_optional(kind: Any, data: Any) -> Any:
 
 
 def _decode_fields(kind: Any, data: Any) -> Any:
-    hints = _hints(kind)
+    hints = hints_of(kind)
     if not isinstance(data, dict) or not data.keys() <= hints.keys():
         raise RecordError(f"holds {_short(data)} where the fields of {kind.__name__} belong")
     missing = [f.name for f in fields(kind) if f.name not in data and f.default is MISSING]
@@ -186,7 +186,8 @@ def _made(kind: Any, /, *values: Any, **named: Any) -> Any:
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def hints_of(kind: Any) -> dict[str, Any]:
+    """The annotations of a dataclass's fields."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 

@@ -16,21 +16,50 @@ import math
 import random
 import sys
 import types
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Collection
+from functools import cache
 from typing import Any, Final
 
+from leasehold.base.records import dataclass
 from leasehold.candidate.record_codec import RecordError
-from leasehold.election.election import Election
+from leasehold.candidate.record_size import FREE, bytes_of
+from leasehold.election.election import Election, ElectionConfig
+from leasehold.lock.keys import Keys
 
 _PACKAGES: Final = ("leasehold.election.", "leasehold.lock.")
 _DECIDES_NOTHING: Final = frozenset({"leasehold.election.invariants:Checker"})
 """Classes whose instances only look on, and not at all under `python -O`: restored as new ones."""
+_KEPT_ANYWAY: Final = frozenset({ElectionConfig, Keys})
+_OBJECT_BYTES: Final = 64
+_ATTRIBUTE_BYTES: Final = 16
+_ITEM_BYTES: Final = 48
+"""Of a dictionary, or of a set."""
 
 
 def state_of(election: Election) -> Any:
     """The election as JSON. Raises TypeError for an attribute of a kind that cannot be restored."""
     return _Writer().write(election)
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """An election as it was at one moment, for `state_of` to read at any time."""
+
+    election: Election
+    size: int
+    """Bytes that it takes, without its settings and without what is shared with the one before."""
+    parts: frozenset[int]
+    """The identities of the unchangeable values in it."""
+
+
+def captured(election: Election, known: Collection[int] = ()) -> Captured:
+    """The election as it is now: what can change is copied, the rest is shared.
+
+    `known` are the parts of one that was captured before, and is still kept: they are not counted again. Raises
+    TypeError for an attribute of a kind that cannot be restored.
+    """
+    copier = _Copier(known)
+    return Captured(copier.copy(election), copier.size, frozenset(copier.parts))
 
 
 def election_of(state: Any, rng: random.Random) -> Election:
@@ -63,9 +92,10 @@ class _Writer:
             return self._container(value)
         if isinstance(value, random.Random):
             return {"rng": True}
-        if f"{type(value).__module__}:{type(value).__qualname__}" in _DECIDES_NOTHING:
-            return {"new": _name(type(value))}
-        return self._call(value) if callable(value) else self._object(value)
+        kind: Any = type(value)  # mypy takes no type of Any for hashable
+        if _is_onlooker(kind):
+            return {"new": _name(kind)}
+        return {"function": _name(value)} if callable(value) else self._object(value)
 
     def _container(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -73,27 +103,81 @@ class _Writer:
         ordered = sorted(value) if isinstance(value, (set, frozenset)) else value
         return {type(value).__name__: [self.write(one) for one in ordered]}
 
-    def _call(self, value: Any) -> Any:
-        if isinstance(value, partial):
-            named = {name: self.write(one) for name, one in value.keywords.items()}
-            return {"partial": self.write(value.func), "args": [self.write(one) for one in value.args], "named": named}
-        if isinstance(value, types.MethodType):
-            return {"method": value.__name__, "of": self.write(value.__self__)}
-        return {"function": _name(value)}
-
     def _object(self, value: Any) -> Any:
         if id(value) in self._numbers:
             return {"again": self._numbers[id(value)]}
-        written: dict[str, Any] = {"class": _name(type(value))}
-        if not getattr(getattr(value, "__dataclass_params__", None), "frozen", False):
+        kind: Any = type(value)
+        written: dict[str, Any] = {"class": _name(kind)}
+        if not _is_frozen(kind):
             written["number"] = self._numbers[id(value)] = len(self._numbers)
         return {**written, "fields": {name: self.write(one) for name, one in _attributes(value).items()}}
 
 
+@cache
+def _is_frozen(kind: Any) -> bool:
+    return bool(getattr(getattr(kind, "__dataclass_params__", None), "frozen", False))
+
+
+@cache
+def _is_shared(kind: Any) -> bool:
+    """Whether nothing that an instance of this kind says ever changes. A tuple of the election's holds only such."""
+    if kind in (bool, int, float, str, type(None), tuple, frozenset, types.FunctionType) or issubclass(kind, enum.Enum):
+        return True
+    if kind not in (list, set, dict) and not _is_onlooker(kind):
+        _name(kind)
+    return _is_frozen(kind) or _is_onlooker(kind)
+
+
+@cache
+def _is_onlooker(kind: Any) -> bool:
+    """Of these, a state says no more than that they are there."""
+    return issubclass(kind, random.Random) or f"{kind.__module__}:{kind.__qualname__}" in _DECIDES_NOTHING
+
+
+class _Copier:
+    """Copies one graph of objects: the copies refer to each other as the originals do. It counts what that takes."""
+
+    def __init__(self, known: Collection[int]) -> None:
+        self.size = 0
+        self.parts: set[int] = set()
+        self._known = known
+        self._made: dict[int, Any] = {}
+
+    def copy(self, value: Any) -> Any:
+        kind: Any = type(value)
+        if kind in FREE:
+            return value
+        if _is_shared(kind):
+            self._share(value, kind)
+            return value
+        if kind in (list, set, dict):
+            self.size += _OBJECT_BYTES + _ITEM_BYTES * len(value)
+            return {key: self.copy(one) for key, one in value.items()} if kind is dict else kind(map(self.copy, value))
+        if id(value) not in self._made:
+            self._made[id(value)] = copy = kind.__new__(kind)
+            attributes = _attributes(value)
+            self.size += _OBJECT_BYTES + _ATTRIBUTE_BYTES * len(attributes)
+            for name, one in attributes.items():
+                object.__setattr__(copy, name, self.copy(one))
+        return self._made[id(value)]
+
+    def _share(self, value: Any, kind: Any) -> None:
+        if id(value) not in self.parts:
+            self.parts.add(id(value))
+            if id(value) not in self._known and kind not in _KEPT_ANYWAY and not _is_onlooker(kind):
+                self.size += bytes_of(value)
+
+
 def _attributes(value: Any) -> dict[str, Any]:
-    slots = [name for kind in type(value).__mro__ for name in kind.__dict__.get("__slots__", ())]
-    slotted = {name: getattr(value, name) for name in slots if hasattr(value, name) and name != "__weakref__"}
+    kind: Any = type(value)
+    slotted = {name: getattr(value, name) for name in _slots(kind) if hasattr(value, name)}
     return {**slotted, **getattr(value, "__dict__", {})}
+
+
+@cache
+def _slots(kind: Any) -> tuple[str, ...]:
+    slots = [name for base in kind.__mro__ for name in base.__dict__.get("__slots__", ())]
+    return tuple(name for name in slots if name not in ("__dict__", "__weakref__"))
 
 
 def _name(thing: Any) -> str:
@@ -119,8 +203,6 @@ class _Reader:
             "dict": lambda data: {self.read(key): self.read(one) for key, one in data["dict"]},
             "rng": lambda data: self._rng,
             "new": self._new,
-            "partial": self._partial,
-            "method": self._method,
             "function": lambda data: _found(data["function"], types.FunctionType),
             "again": lambda data: self._numbered[data["again"]],
             "class": self._object,
@@ -133,17 +215,6 @@ class _Reader:
         if data["new"] not in _DECIDES_NOTHING:
             raise RecordError(f"names {str(data['new'])[:80]!r}, which is not to be made")
         return _found(data["new"], type)()
-
-    def _partial(self, data: Any) -> Any:
-        named = {name: self.read(one) for name, one in data["named"].items()}
-        return partial(self.read(data["partial"]), *map(self.read, data["args"]), **named)
-
-    def _method(self, data: Any) -> Any:
-        owner = self.read(data["of"])
-        function = getattr(type(owner), data["method"])
-        if not isinstance(function, types.FunctionType):
-            raise RecordError(f"names {data['method']!r}, which is no method")
-        return types.MethodType(function, owner)
 
     def _object(self, data: Any) -> Any:
         kind = _found(data["class"], type)
@@ -162,5 +233,5 @@ def _found(name: str, kind: type) -> Any:
     for part in path.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, kind) or getattr(found, "__module__", None) != module:
-        raise RecordError(f"names {name[:80]!r}, which is nothing of the election")
+        raise RecordError(f"names {name[:80]!r}, which is nothing of the election in this build of Leasehold")
     return found

@@ -4,17 +4,9 @@ The election decides by its events, their instants and the numbers that it draws
 state to start from (a checkpoint), a seed, and each event with its instant; and because it is there to be checked,
 what each led to: the commands, and the fields of the snapshot that changed.
 
-A ring loses its beginning, and an election may hold for weeks without a state that is simple to describe. So the ring
-consists of segments. Each begins with a checkpoint of everything that the election is made of, and with a fresh seed:
-the recorder seeds the generator anew, so that no generator's state has to be kept. The oldest segment goes as a whole.
-A replay starts at the first checkpoint that is left, and holds what it came to against every later one.
-
-What has happened is kept by reference at first, since all of it is frozen. A few dozen events at once are encoded, each
-to the line of JSON that a reader will see: code that is warm in the processor's cache takes a fraction of the time.
-Lines are compressed by the dozen, since most repeat the one before.
-
-Bytes are counted as they are kept: compressed lines, encoded ones, checkpoints. Not counted are the events that are not
-encoded yet, two kilobytes each at most.
+At each checkpoint the recorder seeds the generator, so that no generator's state has to be kept. A replay starts at the
+first checkpoint that is left, and holds what it came to against every later one. What is kept, and how much of it, is
+for `record_ring.py` to decide.
 
 Whatever fails in here is logged once, and ends the record; never the election.
 """
@@ -24,92 +16,51 @@ from __future__ import annotations
 import logging
 import random
 import time
-import zlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from leasehold import __version__
 from leasehold.base.records import dataclass
-from leasehold.candidate.record_codec import dumps, encode, encode_changes, values_of
-from leasehold.candidate.record_state import state_of
+from leasehold.candidate.record_codec import encode
+from leasehold.candidate.record_lines import Checkpoint, SegmentView, as_line, raised
+from leasehold.candidate.record_ring import Ring
+from leasehold.candidate.record_state import captured
+from leasehold.candidate.record_steps import Raised, Step
 from leasehold.election.commands import Command, Note
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.election.events import Event, Tick
+from leasehold.election.events import Event, Joined, KeptAlive, OwnRead, QueueRead, Tick, Unchanged
 from leasehold.election.snapshot import Snapshot
 
 _log = logging.getLogger("leasehold.recorder")
 
-FORMAT: Final = 1
-"""The version of the lines. A reader refuses any other."""
-KEPT_EVENTS: Final = 2_000
-"""At least; the oldest segment goes when there are as many without it."""
-MAX_BYTES: Final = 380_000
-"""With the events that are not encoded yet, and Python's own overhead, that stays below half a megabyte."""
-SEGMENT_EVENTS: Final = 250
-_BATCH_BYTES: Final = 16_384
-_PENDING_EVENTS: Final = 64
-_LONG_QUEUE: Final = 4
-"""Entries of an event that is encoded at once, since each takes about a kilobyte by reference."""
-_ALARMING_NOTES: Final = frozenset({"lost", "usurped"})
+FORMAT: Final = 2
+"""The version of the lines, and of the names in a state. A reader refuses any other."""
+_PENDING_EVENTS: Final = 200
+"""So many are handed to the ring at once: code that is warm in the processor's cache takes a fraction of the time."""
+_OF_KEEP_ALIVES: Final = frozenset({Tick, KeptAlive, Unchanged, OwnRead})
+"""Nearly all events, and none of them is large."""
+_PENDING_OTHERS: Final = 50
+"""So many of the others are handed on at the latest, since each can take a kilobyte, which is not counted before."""
+_WITH_A_QUEUE: Final = (QueueRead, Joined)
+_LONG_QUEUE_ENTRIES: Final = 4
+"""Entries of an event that does not wait, since each takes about a kilobyte."""
+_ALARMING_NOTES: Final = frozenset({"lost", "usurped", "detached"})
 BUG: Final = "bug"
 """Why a record is wanted when `handle` has raised."""
 
 
-class _Segment:
-    """A checkpoint and the events after it."""
-
-    def __init__(self, checkpoint: bytes) -> None:
-        self.parts = [checkpoint]
-        self.tail: list[bytes] = []
-        self.events = 0
-        self._packed_bytes = len(checkpoint)
-        self._tail_bytes = 0
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._packed_bytes + self._tail_bytes
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the next event should have a checkpoint before it."""
-        return self.events >= SEGMENT_EVENTS or self.size >= MAX_BYTES // 4
-
-    def add(self, line: bytes) -> None:
-        self.tail.append(line)
-        self.events += 1
-        self._tail_bytes += len(line)
-        if self._tail_bytes >= _BATCH_BYTES:
-            self.pack()
-
-    def pack(self) -> None:
-        """Compress the lines that are not yet."""
-        if self.tail:
-            self.parts.append(_packed(b"".join(self.tail)))
-            self._packed_bytes += len(self.parts[-1])
-            self.tail, self._tail_bytes = [], 0
-
-
-def _packed(lines: bytes) -> bytes:
-    return zlib.compress(lines, 1)  # higher levels save little, and take several times as long
-
-
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The record as it was at one moment. Any thread may read it."""
+    """The record as it was at one moment. Nothing in it changes any more, and any thread may read it."""
 
     head: bytes
-    parts: tuple[bytes, ...]
-    """Compressed lines, in order."""
-    tail: tuple[bytes, ...]
+    segments: tuple[SegmentView, ...]
 
     def pieces(self) -> Iterator[bytes]:
         """The lines, several at once; the first piece is the first line."""
         yield self.head
-        for part in self.parts:
-            yield zlib.decompress(part)
-        yield b"".join(self.tail)
+        for segment in self.segments:
+            yield from segment.pieces()
 
 
 class Recorder:
@@ -134,48 +85,65 @@ class Recorder:
         self._clock = clock
         self._wall = wall
         self._began = self._instant()
-        self._segments: deque[_Segment] = deque()
-        self._pending: list[tuple[Event, float, Sequence[Command], Snapshot]] = []
-        self._last: tuple[Any, ...] = ()
-        self._count = 0
-        self._skipping = 0
+        self._ring = Ring()
+        self._pending: list[Step] = []
+        self._most_pending = _PENDING_EVENTS
         self._broken = False
         self.alarm: Callable[[str], None] | None = None
         """Called with the reason when something has happened after which a record is wanted."""
-        self._guarded(self._begin_segment)
+        self._guarded(self._take_checkpoint)
 
     @property
     def size(self) -> int:
-        """Bytes that are kept, without the events that are not encoded yet."""
-        return sum(segment.size for segment in self._segments)
+        """Bytes that are kept, without the events that wait for their turn."""
+        return self._ring.size
 
     @property
     def events(self) -> int:
         """Events that are kept."""
-        return sum(segment.events for segment in self._segments) + len(self._pending)
+        return self._ring.events + len(self._pending)
 
     def recording(self, reason: str) -> Recording:
         """The record up to now, and in its first line the reason why it was taken."""
-        self._guarded(self._encode_pending)
-        parts = tuple(part for segment in self._segments for part in segment.parts)
-        tail = tuple(self._segments[-1].tail) if self._segments else ()
-        return Recording(self._head(reason), parts, tail)
+        self._guarded(self._keep_pending)
+        return Recording(self._head(reason), self._ring.views())
 
     def handled(self, event: Event, now: float, commands: Sequence[Command], snapshot: Snapshot) -> None:
-        """The election has taken this event at this instant, with these commands and this snapshot. Raises nothing."""
+        """The election has taken this event at this instant, with these commands and this snapshot. Raises nothing.
+
+        To be called before the election takes the next one.
+        """
         if self._broken:
             return
-        self._pending.append((event, now, commands, snapshot))
-        if len(self._pending) >= _PENDING_EVENTS or len(getattr(event, "queue", ())) > _LONG_QUEUE:
-            self._guarded(self._encode_pending)
+        self._pending.append((event, now, tuple(commands), snapshot))
+        if len(self._pending) >= self._most_pending or (type(event) not in _OF_KEEP_ALIVES and self._is_urgent(event)):
+            self._guarded(self._keep_pending)
         for command in commands:
             if isinstance(command, Note) and command.kind in _ALARMING_NOTES:
                 self._sound(command.kind)
 
+    def _is_urgent(self, event: Event) -> bool:
+        """Whether what waits may be large, now that this event of the rarer kinds has come."""
+        is_long = isinstance(event, _WITH_A_QUEUE) and len(event.queue) > _LONG_QUEUE_ENTRIES
+        return is_long or len(self._pending) >= _PENDING_OTHERS
+
     def failed(self, event: Event, now: float, bug: Exception) -> None:
         """The election has raised this when it was fed this event. Raises nothing."""
+        # and no checkpoint: the bug may have left any state behind
         self._guarded(lambda: self._record_bug(event, now, bug))
         self._sound(BUG)
+
+    def _keep_pending(self) -> None:
+        """Hand on what has come; and if the time has come, take a checkpoint, which must be of after all that."""
+        pending, self._pending = self._pending, []
+        if self._ring.add(pending):
+            self._take_checkpoint()
+        # a segment that grew beyond its size would stay in the ring for as many events more
+        self._most_pending = min(_PENDING_EVENTS, self._ring.room)
+
+    def _record_bug(self, event: Event, now: float, bug: Exception) -> None:
+        pending, self._pending = self._pending, []
+        self._ring.add([*pending, (event, now, (Raised(raised(bug)),), self._election.snapshot)])
 
     def _sound(self, reason: str) -> None:
         alarm = self.alarm
@@ -192,70 +160,12 @@ class Recorder:
             self._pending = []
             _log.exception("the flight record ends here; the election goes on")
 
-    # --- the ring -----------------------------------------------------------------------------------------------
-
-    def _encode_pending(self) -> None:
-        """Encode what has happened; and if the time has come, take a checkpoint, which must be of after all that."""
-        self._empty_pending()
-        newest = self._segments[-1] if self._segments else None
-        if newest is None and self._skipping <= 0:
-            self._begin_segment()
-        elif newest is not None and newest.is_full:
-            newest.pack()
-            self._begin_segment()
-
-    def _empty_pending(self) -> None:
-        pending, self._pending = self._pending, []
-        for event, now, commands, snapshot in pending:
-            self._record(event, now, commands, snapshot)
-
-    def _record_bug(self, event: Event, now: float, bug: Exception) -> None:
-        self._empty_pending()  # and no checkpoint: the bug may have left any state behind
-        line = {"at": now, "event": type(event).__name__, "fields": encode(event), "raised": raised(bug)}
-        self._add(_as_line(line))
-
-    def _record(self, event: Event, now: float, commands: Sequence[Command], snapshot: Snapshot) -> None:
-        values = values_of(snapshot)
-        before, self._last = self._last, values
-        if values == before and not commands and type(event) is Tick:
-            self._add(b'{"at":%a,"event":"Tick"}\n' % now)  # every second; all others together are fewer
-            return
-        line: dict[str, Any] = {"at": now, "event": type(event).__name__}
-        if fields := encode(event):
-            line["fields"] = fields
-        if commands:
-            line["commands"] = [named(command) for command in commands]
-        if values != before:
-            line["snapshot"] = encode_changes(Snapshot, before, values)
-        self._add(_as_line(line))
-
-    def _add(self, line: bytes) -> None:
-        self._count += 1
-        if not self._segments:
-            self._skipping -= 1
-            return
-        self._segments[-1].add(line)
-        if not self._segments[-1].tail:
-            self._trim()
-
-    def _begin_segment(self) -> None:
-        """Take a checkpoint, and go on from there with another seed."""
+    def _take_checkpoint(self) -> None:
+        """Begin a new segment with the state that the election is in, and go on with another seed."""
         seed = self._rng.getrandbits(53)  # what any reader of JSON takes for a whole number
         self._rng.seed(seed)
-        self._last = values_of(self._election.snapshot)
-        at = {"at": self._clock(), "number": self._count, "seed": seed}
-        self._segments.append(_Segment(_packed(_as_line({"checkpoint": at, "state": state_of(self._election)}))))
-        self._trim()
-
-    def _trim(self) -> None:
-        """Let the oldest segments go that are not needed, or too much, with room for a batch that is not compressed."""
-        while len(self._segments) > 1 and (
-            self.events - self._segments[0].events >= KEPT_EVENTS or self.size > MAX_BYTES - _BATCH_BYTES
-        ):
-            self._segments.popleft()
-        if self.size > MAX_BYTES - _BATCH_BYTES:  # a queue of many thousands: a single answer or state is too much
-            self._segments.clear()
-            self._skipping = SEGMENT_EVENTS
+        checkpoint = Checkpoint(self._clock(), self._ring.count, seed, captured(self._election, self._ring.parts))
+        self._ring.begin(checkpoint, self._election.snapshot)
 
     # --- the first line -----------------------------------------------------------------------------------------
 
@@ -268,23 +178,8 @@ class Recorder:
             "written": self._instant(),
             "config": encode(self._config),
         }
-        return _as_line(head)
+        return as_line(head)
 
     def _instant(self) -> dict[str, float]:
         """One instant by the election's clock, and by the wall's: how to tell the one from the other."""
         return {"at": self._clock(), "unixTime": self._wall()}
-
-
-def named(command: Command) -> dict[str, Any]:
-    """A command as it stands in a line."""
-    fields = encode(command)
-    return {"command": type(command).__name__, **({"fields": fields} if fields else {})}
-
-
-def raised(bug: Exception) -> str:
-    """What `handle` raised, as it stands in a line."""
-    return f"{type(bug).__name__}: {bug}"
-
-
-def _as_line(fields: dict[str, Any]) -> bytes:
-    return dumps(fields).encode() + b"\n"

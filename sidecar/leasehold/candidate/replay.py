@@ -24,8 +24,9 @@ from leasehold.candidate.record_codec import (
     quoted,
     values_of,
 )
+from leasehold.candidate.record_lines import named, raised
 from leasehold.candidate.record_state import election_of, state_of
-from leasehold.candidate.recorder import FORMAT, named, raised
+from leasehold.candidate.recorder import FORMAT
 from leasehold.candidate.replay_check import Broken, QuestionRate, Rules, Step
 from leasehold.election.commands import Command
 from leasehold.election.election import Election, ElectionConfig

@@ -5,12 +5,12 @@ A disk may hang, and a thread that waits for it cannot be ended: the process doe
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from leasehold.base.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.threads.worker import Worker
+from leasehold.base.time_limit import time_limit
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.election.events import Resumable
 
@@ -27,12 +27,17 @@ class ResumeStore:
 
     def __init__(self, file: ResumeFile | None) -> None:
         self._file = file
-        self._turn = asyncio.Lock()
+        self._worker = Worker("resume file")
+
+    @property
+    def mark_seconds(self) -> float:
+        """What a mark takes, at most. Python runs one thread at a time: what the loop does meanwhile delays it."""
+        return 0.001 if self._file else 0.0
 
     async def load(self) -> Resumable | None:
         """The candidate to resume, if there is one that can be read in time."""
         try:
-            return await _off_loop(self._file.load) if self._file else None
+            return await self._off_loop(self._file.load) if self._file else None
         except (OSError, TimeoutError) as error:
             _log.warning(
                 "the resume file cannot be read, joining as a new candidate: %s",
@@ -51,8 +56,7 @@ class ResumeStore:
         if file is None:
             return
         try:
-            async with self._turn:
-                await _off_loop(lambda: file.save(candidate))
+            await self._off_loop(lambda: file.save(candidate))
         except (OSError, TimeoutError) as error:
             _log.warning("a restart of this container will cost a failover: cannot write the resume file: %s", error)
 
@@ -62,17 +66,16 @@ class ResumeStore:
         if file is None:
             return True
         try:
-            async with asyncio.timeout(DISK_TIMEOUT_SECONDS), self._turn:
-                await _off_loop(lambda: file.mark(lease))
+            await self._off_loop(lambda: file.mark(lease))
         except (OSError, TimeoutError) as error:
             _log.error("the resume file cannot be marked: %s", str(error) or "the disk does not answer")
             return False
         return True
 
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        """Run `work` in the thread. Raises what it raises, OSError if no thread can be started, or TimeoutError.
 
-async def _off_loop(work: Callable[[], T]) -> T:
-    """Run `work` in a thread. Raises what it raises, OSError if no thread can be started, or TimeoutError.
-
-    After a timeout the thread goes on, and its outcome is ignored.
-    """
-    return await asyncio.wait_for(run_in_daemon_thread(work, "resume file"), DISK_TIMEOUT_SECONDS)
+        After a timeout the thread goes on, and its outcome is ignored.
+        """
+        async with time_limit(DISK_TIMEOUT_SECONDS):
+            return await self._worker.do(work)

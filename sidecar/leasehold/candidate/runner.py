@@ -9,29 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from leasehold.base.logs import afterwards
+from leasehold.candidate.alarm import Alarm
 from leasehold.candidate.first_step import begin
-from leasehold.candidate.metrics import Observer
+from leasehold.candidate.metrics import WARNINGS, Observer
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import Recorder
 from leasehold.candidate.resume import ResumeStore
 from leasehold.candidate.resume_file import ResumeFile
-from leasehold.candidate.store import Question, Store, timeout_for
+from leasehold.candidate.store import Store, timeout_for
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election.election import Election, ElectionConfig
-from leasehold.logs import afterwards
 
 _log = logging.getLogger("leasehold.runner")
 
-LONGEST_SLEEP_SECONDS: Final = 1.0
-"""The loop's clock stands still while the machine sleeps, the election's does not: so the election looks again."""
 LAST_REVOCATIONS_SECONDS: Final = 2.0
 """How long `run` waits at its end for revocations that are under way."""
 LEASE_LINGER_SECONDS: Final = 0.2
@@ -41,7 +39,6 @@ _LONG_LEASE: Final = (
     "etcd grants leases of %d s, not of the %d s asked for, because of its --election-timeout: "
     "a dead leader is replaced after %d s"
 )
-_WARNINGS: Final = {"lost", "usurped", "rolled-back", "unsure", "spec-broken", "left-to-expire", "not-resumed"}
 
 
 class Runner:
@@ -73,8 +70,7 @@ class Runner:
         self._ended: asyncio.Future[None] | None = None
         self._events: deque[ev.Event] = deque()
         self._feeding = True  # until `run` begins: what is submitted before comes after Start
-        self._wake: asyncio.TimerHandle | None = None
-        self._progress_at = board.clock()
+        self._alarm = Alarm(board.clock, lambda: self.submit(ev.Tick()))
         self._unreported: Callable[[], None] | None = None
 
     async def run(self) -> None:
@@ -120,11 +116,11 @@ class Runner:
             self._ended.set_exception(bug)
 
     def seconds_since_progress(self) -> float:
-        """Seconds since the election was last fed. On a loop that runs, at most about `LONGEST_SLEEP_SECONDS`."""
-        return self._board.clock() - self._progress_at
+        """Seconds since the loop last had the election's turn. If it runs, at most about `LONGEST_TIMER_SECONDS`."""
+        return self._board.clock() - self._alarm.looked_at
 
     def _feed(self, event: ev.Event) -> None:
-        self._progress_at = now = self._board.clock()
+        self._alarm.looked_at = now = self._board.clock()
         if isinstance(event, ev.Answer):
             self._cluster = event.origin.cluster
         elif isinstance(event, ev.EntryGone) and event.key == self._own_key():
@@ -135,13 +131,13 @@ class Runner:
         # The snapshot says no already. A deletion goes out before anybody is told of that: its task begins first. The
         # next holder waits for the deletion, and for nothing that listeners or the recorder do.
         if any(isinstance(command, cmd.Resign) for command in commands):
-            self._perform_all(commands)
-            asyncio.get_running_loop().call_soon(self._report)
+            self._perform_all(sorted(commands, key=lambda command: not isinstance(command, cmd.Resign)))
+            asyncio.get_running_loop().call_later(self._resume.mark_seconds, self._report)
         else:
             self._report()
             self._perform_all(commands)
         self._remember()
-        self._set_alarm()
+        self._alarm.set(self.election.deadline())
 
     def _handle(self, event: ev.Event, now: float) -> list[cmd.Command]:
         """Have the election decide, and put what it says in force. Raises what a bug in it raises."""
@@ -168,13 +164,6 @@ class Runner:
         lease = self.election.lease_id
         return None if lease is None else self.election.keys.entry(lease)
 
-    def _set_alarm(self) -> None:
-        if self._wake is not None:
-            self._wake.cancel()
-        due = self.election.deadline()
-        left = math.inf if due is None else max(0.0, due - self._board.clock())
-        self._wake = asyncio.get_running_loop().call_later(min(LONGEST_SLEEP_SECONDS, left), self.submit, ev.Tick())
-
     # --- commands -----------------------------------------------------------------------------------------------
 
     def _perform_all(self, commands: list[cmd.Command]) -> None:
@@ -192,13 +181,11 @@ class Runner:
                 self._rewatch(command)
             case cmd.Revoke(lease):
                 self._spawn(self._revoke(lease, LEASE_LINGER_SECONDS if lease == self._keyless else 0.0), "revoke")
-            case cmd.Resign():
-                self._keep(begin(self._ask(command), "election Resign"))
-            case _:
-                self._spawn(self._ask(command), type(command).__name__)
+            case _:  # what is asked is sent now: each turn of the loop is a part of what an idle candidate costs
+                self._keep(begin(self._ask(command), f"election {type(command).__name__}"))
 
     def _note(self, kind: str, text: str) -> None:
-        if kind in _WARNINGS:
+        if kind in WARNINGS:
             _log.warning("%s: %s", kind, text)
             self._observer.error(kind)
         else:
@@ -218,7 +205,7 @@ class Runner:
         if error is not None:
             self._fail(error)
 
-    async def _ask(self, command: Question) -> None:
+    async def _ask(self, command: cmd.Question) -> None:
         if isinstance(command, cmd.Resign) and not await self._resume.mark(command.lease):
             self.submit(ev.Failed(command.op, "the resume file cannot be marked", refused=True, unmarked=True))
             return
@@ -282,6 +269,7 @@ class Runner:
         token, lease = self._board.snapshot.token, self.election.lease_id
         if token is not None and lease is not None and token != self._saved:
             self._saved = token
+            self._store.prepare(lease, token)
             self._spawn(self._resume.save(ev.Resumable(lease, token, self._cluster)), "save")
 
     async def _finish_revocations(self) -> None:
@@ -292,8 +280,7 @@ class Runner:
 
     async def _end(self) -> None:
         self._report()
-        if self._wake is not None:
-            self._wake.cancel()
+        self._alarm.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -28,9 +28,6 @@ from typing import Final, Protocol
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 
-Question = cmd.ReadSpec | cmd.Grant | cmd.Join | cmd.ReadQueue | cmd.ReadOwn | cmd.KeepAlive | cmd.Write | cmd.Resign
-"""The commands of the election that ask for an answer; its class says which."""
-
 _LONGEST_TIMEOUT_SECONDS: Final = 2.0
 _SHORTEST_TIMEOUT_SECONDS: Final = 0.5
 
@@ -43,8 +40,11 @@ def timeout_for(ttl: int) -> float:
 class Store(Protocol):
     """One lock, as the election asks about it."""
 
-    async def perform(self, question: Question, timeout: float) -> ev.Event:
+    async def perform(self, question: cmd.Question, timeout: float) -> ev.Event:
         """Ask, and return the answer: an event with the question's `op`. Raises nothing but what a bug raises."""
+
+    def prepare(self, lease: int, token: int) -> None:
+        """Get ready for a plain Resign of this candidate, which now stands in the queue: it will be urgent."""
 
     async def revoke(self, lease: int, timeout: float) -> str | None:
         """End a lease, and with it its key. None if the lease is gone, else one sentence that says why it may not be.

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from leasehold.base import clock
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
-from leasehold.candidate.connect import client_for
 from leasehold.candidate.listing import Listing
 from leasehold.candidate.lock_reading import read_locks
 from leasehold.check.certificates import end_of_pem
@@ -23,7 +22,6 @@ from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import ListedMember
 from leasehold.lock.keys import Keys, locks_prefix, prefix_end
 from leasehold.lock.names import LockName
-from leasehold.settings.etcd import EtcdConfig
 
 WHOLE_SECONDS: Final = 7.0
 _QUESTION_SECONDS: Final = 3.0
@@ -31,12 +29,22 @@ _READS: Final = 3
 _LATE: Final = "it did not answer in time"
 
 
-async def ask(etcd: EtcdConfig, root: str, lock: LockName | None) -> EtcdFacts:
-    """All facts; about one lock, or about all. Raises ConfigError for settings that cannot work; nothing else."""
+class Access(NamedTuple):
+    """How etcd is reached. `cert` and `key` are the files of our own certificate, if it demands one."""
+
+    endpoints: Sequence[str]
+    connect: Callable[[Sequence[str]], EtcdClient]
+    """Makes a client for these endpoints, which is closed here."""
+    cert: Path | None = None
+    key: Path | None = None
+
+
+async def ask(etcd: Access, root: str, lock: LockName | None) -> EtcdFacts:
+    """All facts; about one lock, or about all. Raises only what `connect` raises."""
     end = clock.now() + WHOLE_SECONDS
     members = await asyncio.gather(*(_member(url, etcd, _prefix(root, lock), end) for url in etcd.endpoints))
     sound = [member.url for member in members if not member.failure] or list(etcd.endpoints)
-    client = client_for(dataclasses.replace(etcd, endpoints=tuple(sound)))
+    client = etcd.connect(sound)
     try:
         listed, locks = await asyncio.gather(_listed(client, end), _locks(client, root, lock, end))
     finally:
@@ -50,8 +58,8 @@ def _prefix(root: str, lock: LockName | None) -> str:
     return Keys(lock, root).queue if lock else locks_prefix(root)
 
 
-async def _member(url: str, etcd: EtcdConfig, prefix: str, end: float) -> Member:
-    client = client_for(dataclasses.replace(etcd, endpoints=(url,)))
+async def _member(url: str, etcd: Access, prefix: str, end: float) -> Member:
+    client = etcd.connect([url])
     try:
         asked, seen = await asyncio.gather(_status(client, url, prefix, end), _probe(url, etcd))
         return dataclasses.replace(asked, probe=seen)
@@ -95,10 +103,12 @@ async def _read_seconds(client: EtcdClient, prefix: str) -> tuple[float | None, 
     return statistics.median(took), ""
 
 
-async def _probe(url: str, etcd: EtcdConfig) -> Probe:
+async def _probe(url: str, etcd: Access) -> Probe:
     """In a thread that is abandoned if it hangs, as name servers do."""
     try:
-        return await asyncio.wait_for(run_in_daemon_thread(lambda: probe(url, etcd), "probe"), _QUESTION_SECONDS)
+        return await asyncio.wait_for(
+            run_in_daemon_thread(lambda: probe(url, etcd.cert, etcd.key), "probe"), _QUESTION_SECONDS
+        )
     except (TimeoutError, OSError):
         return Probe()
 

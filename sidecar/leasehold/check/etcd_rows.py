@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from leasehold.candidate.etcd_store import known_bug_of
+from leasehold.base.etcd_bugs import known_bug_of
 from leasehold.check.etcd_facts import EtcdFacts, Member
 from leasehold.check.rows import Level, Row, unasked
 from leasehold.etcd.model import ListedMember

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from leasehold.kube.api import INJECT_LABEL, PREFIX
+from leasehold.lock.kube_names import INJECT_LABEL, PREFIX
 
 Object = Mapping[str, Any]
 

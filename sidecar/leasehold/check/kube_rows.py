@@ -150,7 +150,7 @@ def lock_rows(locks: Objects) -> list[Row]:
     shown = [one for one in locks if name_of(one) != CANARY]
     found = [row for lock in shown for row in _lock(lock)]
     well = len(shown) - len({row.about for row in found})
-    return [Row(LOCKS, "locks", Level.OK, f"{well} of {len(shown)} Locks have nothing to be said of"), *found]
+    return [Row(LOCKS, "locks", Level.OK, f"{well} of {len(shown)} Locks are well"), *found]
 
 
 def _lock(lock: Object) -> Iterator[Row]:
@@ -182,7 +182,9 @@ def _conditions(about: str, conditions: dict[str, Object], *, suspended: bool) -
 _HELD_CURE: Final = "look at the rows of its pods; kubectl leasehold check NAME asks their sidecars"
 _CURES: Final = {
     "EtcdUnreachable": "see etcd's members and the network between them and the operator; leasehold check --etcd URL",
+    "OperatorRemoved": "install Leasehold again; the sidecars need no operator, as long as their etcd is there",
     "KeyCollision": "give each cluster another --root, or delete the other's declaration in etcd",
+    "Pending": "see the operator's row above: none has looked at it",
     "CapacityHeldBack": "wait: it takes effect by itself, one lease duration after it was lowered",
     "InvalidSpec": "correct the fields that the message names",
     "StoreRolledBack": "lower or clear spec.handoverUpToToken and spec.revokeUpToToken, if they are set",

@@ -18,14 +18,27 @@ SECTION: Final = "locks in etcd"
 def rows_of(facts: EtcdFacts, lock: LockName | None) -> list[Row]:
     """The rows about one lock, or about all; those of which nothing is to be said are counted in one row."""
     if facts.locks is None:
-        return [unasked(SECTION, "locks", facts.locks_failure or "no member of etcd answers")]
+        why = facts.locks_failure or "no member of etcd answers"
+        return [unasked(SECTION, "locks", why, _cure(why))]
     if lock is not None:
         return _one(lock, facts.locks.get(lock))
     names = facts.locks.names()
     found = [row for name in sorted(names, key=str) for row in _problems(name, facts.locks.get(name))]
     troubled = len({row.about for row in found})
     well = len(names) - troubled
-    return [Row(SECTION, "locks", Level.OK, f"{well} of {len(names)} locks have nothing to be said of"), *found]
+    return [Row(SECTION, "locks", Level.OK, f"{well} of {len(names)} locks are well"), *found]
+
+
+_CURES: Final = {
+    "demands a user name": "give --etcd-user and --etcd-password-file, or a certificate: --etcd-cert, --etcd-key",
+    "invalid user ID or password": "correct --etcd-user, or the password in --etcd-password-file",
+    "permission denied": "grant the user's role the keys: etcdctl role grant-permission ROLE --prefix readwrite ROOT/",
+}
+"""What to do about a refusal, by a part of its text."""
+
+
+def _cure(failure: str) -> str:
+    return next((cure for part, cure in _CURES.items() if part in failure), "see the rows of etcd's members")
 
 
 def _one(name: LockName, stored: StoredLock) -> list[Row]:

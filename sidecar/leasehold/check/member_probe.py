@@ -8,35 +8,38 @@ import socket
 import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from leasehold.check.certificates import end_of_der
 from leasehold.check.etcd_facts import Probe
-from leasehold.settings.etcd import EtcdConfig
 
 _TIMEOUT_SECONDS: Final = 3.0
 """For each step; what a member does not answer in that time is left out."""
 
 
-def probe(url: str, etcd: EtcdConfig) -> Probe:
-    """What can be seen; empty where nothing can. Never raises for what a server or a network does."""
+def probe(url: str, cert: Path | None, key: Path | None) -> Probe:
+    """What can be seen; empty where nothing can. Never raises for what a server or a network does.
+
+    `cert` and `key` are the files of our own certificate, for a member that demands one.
+    """
     parts = urlsplit(url)
     if not parts.hostname or not parts.port:
         return Probe()
     try:
         with socket.create_connection((parts.hostname, parts.port), _TIMEOUT_SECONDS) as raw:
-            return _plain(raw, parts.netloc) if parts.scheme == "http" else _secured(raw, parts.hostname, etcd)
+            return _plain(raw, parts.netloc) if parts.scheme == "http" else _secured(raw, parts.hostname, cert, key)
     except (OSError, http.client.HTTPException, ValueError):
         return Probe()
 
 
-def _secured(raw: socket.socket, host: str, etcd: EtcdConfig) -> Probe:
+def _secured(raw: socket.socket, host: str, cert: Path | None, key: Path | None) -> Probe:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # Nothing of ours is sent, and a certificate that has ended, or that nobody trusts, must be seen as well.
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if etcd.cert is not None:
-        context.load_cert_chain(etcd.cert, etcd.key or etcd.cert)
+    if cert is not None:
+        context.load_cert_chain(cert, key or cert)
     with context.wrap_socket(raw, server_hostname=host) as secured:
         der = secured.getpeercert(binary_form=True)
         end = end_of_der(der) if der else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,8 @@ from leasehold.base.terminal import one_line
 
 OK_CODE: Final = 0
 FOUND_CODE: Final = 1
+_MEASURED: Final = re.compile(r"[\d.,]+ (?:ms|s|min|h|days?|[kMG]i?B|%)(?!\w)")
+"""A time or a size: it differs from look to look."""
 
 
 class Level(StrEnum):
@@ -40,8 +43,24 @@ class Row:
 
 
 def unasked(section: str, check: str, why: str, cure: str = "", about: str = "") -> Row:
-    """A row for what could not be asked, and why. It is about what `check` names unless `about` says more."""
-    return Row(section, check, Level.UNKNOWN, f"could not be asked: {why.rstrip('.')}", cure, about or check)
+    """A row for what could not be asked, and why. It is about what `check` names unless `about` says more.
+
+    Unless `cure` says what to do, that follows from the reason.
+    """
+    found = f"could not be asked: {why.rstrip('.')}"
+    return Row(section, check, Level.UNKNOWN, found, cure or _way_to_ask(why), about or check)
+
+
+_WAYS_TO_ASK: Final = {
+    "You may not": "ask for that right, or have somebody check who has it",
+    "log in": "log in, and check again",
+}
+"""What to do before one can ask, by a part of the reason."""
+
+
+def _way_to_ask(why: str) -> str:
+    otherwise = "see whether it runs, is busy or is cut off, and check again"
+    return next((way for part, way in _WAYS_TO_ASK.items() if part in why), otherwise)
 
 
 def exit_code(rows: Iterable[Row]) -> int:
@@ -51,7 +70,11 @@ def exit_code(rows: Iterable[Row]) -> int:
 
 def key(rows: Iterable[Row]) -> object:
     """What changes when the findings do, and not with each figure in them."""
-    return tuple((row.check, row.about, row.level, row.found if row.level is not Level.OK else "") for row in rows)
+    return tuple((row.check, row.about, row.level, _MEASURED.sub("", _found(row))) for row in rows)
+
+
+def _found(row: Row) -> str:
+    return row.found if row.level is not Level.OK else ""
 
 
 def as_text(rows: Sequence[Row]) -> str:

@@ -21,7 +21,7 @@ from leasehold.check.kube_reading import (
     text,
 )
 from leasehold.check.rows import Level, Row, unasked
-from leasehold.kube.api import INJECT_LABEL
+from leasehold.lock.kube_names import INJECT_LABEL
 
 SECTION: Final = "workloads"
 

@@ -13,10 +13,9 @@ from typing import Final
 
 from leasehold.check import etcd_ask, etcd_rows, lock_rows, rows
 from leasehold.cli.live import Look, show
-from leasehold.lock.names import LockName
 from leasehold.settings import commands, flags
-from leasehold.settings.config import open_settings, read_lock_if_named
-from leasehold.settings.etcd import EtcdConfig, read_etcd
+from leasehold.settings.config import Target, open_settings, read_target
+from leasehold.settings.connect import connector
 
 _SUMMARY: Final = (
     "Say what is wrong with etcd and the locks in it, why, and what to do: each member, its version, alarms, space, "
@@ -27,16 +26,17 @@ _SUMMARY: Final = (
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """`leasehold check`. Raises ConfigError."""
     settings = open_settings("check", _SUMMARY, commands.CHECKING, arguments, environ)
-    etcd, root, output = read_etcd(settings), settings.get(flags.ROOT), settings.get(flags.OUTPUT)
-    lock = read_lock_if_named(settings)
-    watch = settings.get(flags.WATCH)
+    target = read_target(settings)
+    output, watch = settings.get(flags.OUTPUT), settings.get(flags.WATCH)
     settings.finish()
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # failures are rows
-    return show(lambda: _check(etcd, root, lock, output), watch=watch)
+    return show(lambda: _check(target, output), watch=watch)
 
 
-def _check(etcd: EtcdConfig, root: str, lock: LockName | None, output: str) -> Look:
-    facts = asyncio.run(etcd_ask.ask(etcd, root, lock))
-    found = [*etcd_rows.rows_of(facts, datetime.now(UTC)), *lock_rows.rows_of(facts, lock)]
+def _check(target: Target, output: str) -> Look:
+    etcd = target.etcd
+    access = etcd_ask.Access(etcd.endpoints, connector(etcd), etcd.cert, etcd.key)
+    facts = asyncio.run(etcd_ask.ask(access, target.root, target.lock))
+    found = [*etcd_rows.rows_of(facts, datetime.now(UTC)), *lock_rows.rows_of(facts, target.lock)]
     text = rows.as_json(found) if output == "json" else rows.as_text(found)
     return Look(text, rows.exit_code(found), rows.key(found))

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from leasehold.cli.lazy_modules import install_lazy_modules
 from leasehold.run import lean_imports
 from leasehold.settings.command_line import optional_dependencies
 from leasehold.settings.config import CommonConfig
@@ -26,7 +27,8 @@ def run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     # A parent that ignores SIGCHLD hands that on, and the kernel then forgets how hooks ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if config.app_health is None:  # whose probes need aiohttp's client
-        lean_imports.import_lean()
+        lean_imports.import_lean(tls=config.etcd.tls)
+        install_lazy_modules(("ssl",))  # what is left to import it uses it for TLS alone
     from leasehold.run import app
 
     return _start(app.run, config)
@@ -59,6 +61,7 @@ def ui(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     from leasehold.ui.config import ui_config
 
     config = ui_config(arguments, environ)
+    lean_imports.import_lean()
     from leasehold.ui import app
 
     return _start(app.run, config)
@@ -72,8 +75,8 @@ def demo(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _start(application: Callable[[C], int], config: C) -> int:
-    from leasehold import logs
+    from leasehold.base import logs
 
-    logs.configure(config.log)
+    logs.configure(config.log.level, config.log.format)
     logs.warn(config.warnings)
     return application(config)

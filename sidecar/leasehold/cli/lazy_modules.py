@@ -14,7 +14,17 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
 
-UNUSED: Final = ("google.protobuf.internal.python_message", "idna", "bz2", "lzma", "ast", "gzip", "uuid", "inspect")
+UNUSED: Final = (
+    "google.protobuf.internal.python_message",
+    "idna",
+    "bz2",
+    "lzma",
+    "ast",
+    "gzip",
+    "uuid",
+    "inspect",
+    "calendar",
+)
 _REPLACING: Final = threading.Lock()
 """If two threads use a module for the first time, the second must not remove what the first is loading."""
 

@@ -16,22 +16,32 @@ _CLEAR: Final = "\x1b[H\x1b[2J"
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is to be printed, and the exit code. It has changed if `key` has; without a key, if the text has."""
+    """What is to be printed, and the exit code. It has changed if `key` has; without a key, if the text has.
+
+    `revision` is the one of etcd that it shows; 0 if it shows none.
+    """
 
     text: str
     code: int = 0
     key: object = None
+    revision: int = 0
 
 
-def show(look: Callable[[], Look], *, watch: bool) -> int:
+def pause(_: Look) -> None:
+    """Wait until it is time to look again, where nothing tells of a change."""
+    time.sleep(PAUSE_SECONDS)
+
+
+def show(look: Callable[[], Look], *, watch: bool, wait: Callable[[Look], None] = pause) -> int:
     """Print what a look shows, and return its exit code; with `watch`, go on until Ctrl-C.
 
+    `wait` returns when there may be something new after that look.
     On a terminal each print replaces the one before; elsewhere it follows after an empty line.
     """
     seen = look()
     _print(seen.text, again=False, watch=watch)
     while watch:
-        time.sleep(PAUSE_SECONDS)
+        wait(seen)
         before, seen = seen, look()
         if (seen.key or seen.text) != (before.key or before.text):
             _print(seen.text, again=True, watch=watch)

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import BinaryIO, Final
 
+from leasehold.base.config_error import ConfigError
 from leasehold.candidate.record_codec import RecordError, quoted
 from leasehold.candidate.replay import Head, Replayed, Truncation, lines_of, read_head, replay
 from leasehold.candidate.replay_text import StepText
-from leasehold.lock.keys import Keys
 from leasehold.settings import commands
 from leasehold.settings.config import open_settings
-from leasehold.settings.options import ConfigError
 
 CONTRADICTION: Final = 1
 _SUMMARY: Final = (
@@ -59,7 +58,7 @@ def _replay(file: BinaryIO, *, check: bool) -> int:
     lines, cut = lines_of(file), Truncation()
     head = read_head(lines)
     steps = replay(head, lines, cut)
-    text = StepText(_Wall(head).time, Keys(head.config.lock, head.config.root).queue)
+    text = StepText(_Wall(head).time, head.config.keys.queue)
     if not check:
         _write(_title(head))
     code = _check(steps, text) if check else _print(steps, text)

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from leasehold.base.terminal import aligned, printable
+from leasehold.candidate.any_member import QueueUnreadable
 from leasehold.candidate.queue_keys import QueueKey, QueueKeys, QueueKeyStore
-from leasehold.candidate.queue_status import QueueUnreadable, why
-from leasehold.lock.keys import locks_prefix
+from leasehold.candidate.queue_status import why
 from leasehold.settings import commands, flags
 from leasehold.settings.config import open_settings
-from leasehold.settings.etcd import read_etcd
+from leasehold.settings.connect import client_for
+from leasehold.settings.etcd import EtcdConfig, read_etcd
 
 FOUND: Final = 1
 _SUMMARY: Final = (
@@ -39,9 +40,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     settings.finish()
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # a failure is printed below, once
     try:
-        return asyncio.run(_run(QueueKeyStore(etcd, root), root, delete=delete))
+        return asyncio.run(_run(etcd, root, delete=delete))
     except QueueUnreadable as error:
-        sys.stderr.write(f"leasehold: The candidates' keys cannot be {_done(delete)}: {why(etcd, error)}\n")
+        sys.stderr.write(
+            f"leasehold: The candidates' keys cannot be {_done(delete)}: {why(error, named=bool(etcd.user))}\n"
+        )
         return FOUND
 
 
@@ -49,16 +52,15 @@ def _done(delete: bool) -> str:
     return "read or deleted" if delete else "read"
 
 
-async def _run(store: QueueKeyStore, root: str, *, delete: bool) -> int:
-    try:
+async def _run(etcd: EtcdConfig, root: str, *, delete: bool) -> int:
+    async with client_for(etcd) as client:
+        store = QueueKeyStore(client, len(etcd.endpoints), root)
         found = await store.read()
         if not found.keys:
-            return _write(f"No candidate has a key under {locks_prefix(root)} at revision {found.revision}.", code=0)
+            return _write(f"No candidate has a key under {store.prefix} at revision {found.revision}.", code=0)
         if delete:
             return await _delete(store, found)
         return _write(_listed(found, await store.leases(found.keys)), code=FOUND)
-    finally:
-        await store.close()
 
 
 async def _delete(store: QueueKeyStore, found: QueueKeys) -> int:

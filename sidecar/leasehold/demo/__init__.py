@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from leasehold.demo import next_steps
-from leasehold.demo.etcd import NoEtcd
+from leasehold.demo.cannot_start import CannotStart
 from leasehold.demo.scene import Scene
 from leasehold.demo.stage import Stage
 from leasehold.demo.tour import run_tour
@@ -27,7 +27,6 @@ from leasehold.demo.view import LiveView, PlainView, View
 
 _FAILED = 1
 _UNUSABLE = 2
-_INTERRUPTED = 130
 
 
 class Options(NamedTuple):
@@ -39,15 +38,17 @@ class Options(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the tour; returns 0 only if every step held."""
+    """Run the tour; returns 0 only if every step held, and -n if signal n has ended it."""
     options = _parser().parse_args(arguments)
+    plain = options.plain or not sys.stdout.isatty() or Console().is_dumb_terminal  # where nothing can be redrawn
+    ended_by: list[int] = []
     try:
-        return asyncio.run(_run(Options(options.keep, options.plain or not sys.stdout.isatty(), options.ui)))
-    except NoEtcd as error:
+        return asyncio.run(_run(Options(options.keep, plain, options.ui), ended_by))
+    except CannotStart as error:
         sys.stderr.write(f"leasehold: {error}\n")
         return _UNUSABLE
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return _INTERRUPTED
+    except asyncio.CancelledError:
+        return -ended_by[0]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(options: Options) -> int:
-    _stop_at_signals()
+async def _run(options: Options, ended_by: list[int]) -> int:
+    _stop_at_signals(ended_by)
     console = Console(soft_wrap=options.plain)
     view: View = PlainView(console) if options.plain else LiveView(console)
     with tempfile.TemporaryDirectory(prefix="leasehold-demo-") as directory:
@@ -85,20 +86,28 @@ async def _run(options: Options) -> int:
     return 0 if held else _FAILED
 
 
-def _stop_at_signals() -> None:
-    """Have signals cancel the present task, which ends what was started. Ctrl-C works in a background job, too."""
+def _stop_at_signals(ended_by: list[int]) -> None:
+    """Have signals cancel the present task, which ends what was started, and be noted. Ctrl-C works in a background
+    job, too.
+    """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None, "asyncio.run runs a task"
+
+    def end(number: int) -> None:
+        ended_by.append(number)
+        if number == signal.SIGHUP:
+            _forget_the_terminal()
+        task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, end, number)
     # nohup ignores it, so that the program outlives its terminal
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        loop.add_signal_handler(signal.SIGHUP, _hang_up, task)
+        loop.add_signal_handler(signal.SIGHUP, end, signal.SIGHUP)
 
 
-def _hang_up(task: asyncio.Task[None]) -> None:
-    # the terminal is gone: what is still printed would raise, and keep the rest from being ended
+def _forget_the_terminal() -> None:
+    # it is gone: what is still printed would raise, and keep the rest from being ended
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(nowhere, descriptor)
-    task.cancel()

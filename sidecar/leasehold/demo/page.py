@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from leasehold.demo.candidates import LOCK, PYTHON
-
-_START_TIMEOUT_SECONDS = 20.0
+from leasehold.demo.cannot_start import START_TIMEOUT_SECONDS, CannotStart
 
 
 class Page:
@@ -22,18 +21,18 @@ class Page:
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self, etcd: str) -> None:
-        """Serve it on any free port. Raises RuntimeError with the end of its log if it does not start."""
+        """Serve it on any free port. Raises CannotStart with the end of its log if it does not start."""
         words = [*PYTHON, "-m", "leasehold", "ui", "--etcd", etcd, "--listen", "127.0.0.1:0", "--log-format", "json"]
         process = self._spawn(words)
         loop = asyncio.get_running_loop()
-        end = loop.time() + _START_TIMEOUT_SECONDS
+        end = loop.time() + START_TIMEOUT_SECONDS
         while loop.time() < end and process.poll() is None:
             for line in self._log.read_text(errors="replace").splitlines():
                 if '"listen"' in line and line.endswith("}"):
                     self.url = f"http://{json.loads(line)['listen']}/#{LOCK}"
                     return
             await asyncio.sleep(0.05)
-        raise RuntimeError(f"the page did not start: {self._log.read_text(errors='replace')[-300:]}")
+        raise CannotStart.process("The page", self._log)
 
     def _spawn(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
         # not in a thread: if the task were cancelled meanwhile, nobody would know the process, or end it

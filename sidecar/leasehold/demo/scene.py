@@ -22,7 +22,7 @@ class Scene:
         self.page = Page(directory) if with_page else None
 
     async def start(self, stack: AsyncExitStack) -> None:
-        """Start all of it; `stack` ends it. Raises NoEtcd."""
+        """Start all of it; `stack` ends it. Raises CannotStart."""
         stack.enter_context(self.etcd)
         await self.etcd.wait_ready()
         if self.page is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -40,12 +40,22 @@ class View(Protocol):
         """The tour has ended."""
 
 
-def _opening(scene: Scene) -> str:
+WIDE_COLUMNS: Final = 100
+"""A terminal with fewer gets shorter words and bars: what the tour shows must not be cut off."""
+_BAR_CELLS: Final = {True: 20, False: 8}
+_COLUMNS: Final = {"position": 8, "sidecar": 7, "process": len("pid 4194304"), "/leader": 7, "token": 5}
+"""The least width of each: a table whose columns move with what is in them cannot be read."""
+_PANEL_LINES: Final = 6
+
+
+def _opening(scene: Scene, *, wide: bool = True) -> str:
     etcd, ttl = scene.etcd, scene.watchman.candidates[0].ttl
     if not etcd.version:
         return "starting an etcd …"
     if not ttl:
-        return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}: starting three sidecars …"
+        return f"etcd {etcd.version}, lock {LOCK}: starting three sidecars …"
+    if not wide:
+        return f"etcd {etcd.version}, lock {LOCK}, TTL {ttl} s, three sidecars"
     return f"etcd {etcd.version} at {etcd.url}, lock {LOCK}, TTL {ttl} s, three sidecars"
 
 
@@ -61,6 +71,13 @@ def _line(step: Step) -> Text:
     if step.gap_ms is not None:
         line.append(f"  [{step.gap_ms:,.0f} ms]", style="cyan")
     return line
+
+
+def _hanging(line: Text) -> Table:
+    """A step's line, wrapped beside its mark."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(line[:1], line[2:])
+    return grid
 
 
 def _summary(held: bool, watchman: Watchman) -> Text:
@@ -108,19 +125,36 @@ class LiveView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._steps: list[Text] = []
+        self._steps: list[Table] = []
         self._now = ""
+        self._ended = False
 
     @contextmanager
     def show(self, scene: Scene) -> Iterator[None]:
         """Draw from the first moment on, whatever is there yet."""
 
         def draw() -> RenderableType:
-            panel = Panel(_table(scene.watchman), title=_opening(scene), subtitle=_address(scene))
-            return Group(panel, *self._steps, Text(self._now, style="yellow"))
+            wide = self._console.width >= WIDE_COLUMNS
+            table = _table(scene.watchman, wide=wide)
+            panel = Panel(table, title=_opening(scene, wide=wide), subtitle=_address(scene))
+            return Group(panel, *self.fitting(), Text(self._now, style="yellow"))
 
         with Live(console=self._console, get_renderable=draw, refresh_per_second=10):
-            yield
+            try:
+                yield
+            finally:
+                self._ended = True
+
+    def fitting(self) -> list[Table]:
+        """The last steps, as many as the terminal has lines for; all of them in the end, when they may scroll."""
+        left = self._console.height - _PANEL_LINES - 1  # and the line of the present step
+        shown: list[Table] = []
+        for step in reversed(self._steps):
+            left -= len(self._console.render_lines(step, pad=False))
+            if left < 0 and not self._ended:
+                break
+            shown.insert(0, step)
+        return shown
 
     def ready(self, scene: Scene) -> None:
         """The panel's title says so already."""
@@ -131,7 +165,7 @@ class LiveView:
 
     def end(self, step: Step) -> None:
         """It has ended."""
-        self._steps.append(_line(step))
+        self._steps.append(_hanging(_line(step)))
         self._now = ""
 
     def settle(self) -> None:
@@ -145,14 +179,14 @@ class LiveView:
         self._console.print(_summary(held, watchman))
 
 
-def _table(watchman: Watchman) -> Table:
+def _table(watchman: Watchman, *, wide: bool) -> Table:
     table = Table(expand=True, box=None)
-    for heading in ("position", "sidecar", "process", "/leader", "token"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("lease left, or why it does not lead", ratio=1, no_wrap=True)
+    for heading, cells in _COLUMNS.items():
+        table.add_column(heading, no_wrap=True, min_width=cells)
+    table.add_column("lease left, or why it does not lead" if wide else "lease left, or why not", ratio=1, no_wrap=True)
     leads = watchman.leader()
     for candidate in sorted(watchman.candidates, key=lambda one: _place(watchman.seen.get(one.name))):
-        table.add_row(*_row(candidate, watchman, leads))
+        table.add_row(*_row(candidate, watchman, leads, wide=wide))
     return table
 
 
@@ -160,39 +194,48 @@ def _place(seen: Seen | None) -> int:
     return seen.position if seen and seen.position is not None else 99
 
 
-def _row(candidate: Candidate, watchman: Watchman, leads: Candidate | None) -> tuple[RenderableType, ...]:
-    seen, led = watchman.seen.get(candidate.name), watchman.led.get(candidate.name)
+def _row(
+    candidate: Candidate, watchman: Watchman, leads: Candidate | None, *, wide: bool
+) -> tuple[RenderableType, ...]:
+    seen, led, cells = watchman.seen.get(candidate.name), watchman.led.get(candidate.name), _BAR_CELLS[wide]
     if not candidate.started:
-        return ("", candidate.name, Text("not started yet", style="dim"), "", "", "")
+        return ("", candidate.name, Text("not started", style="dim"), "", "", "")
     if not candidate.alive or candidate.frozen or seen is None:
-        return ("", candidate.name, _process(candidate), "", "", _running_out(candidate, led, leads))
+        ends = led if leads is None else None  # somebody else leads: it has ended
+        return ("", candidate.name, _process(candidate), "", "", _running_out(candidate, ends, cells))
     place = "" if seen.position is None else str(seen.position)  # as in /leader and `leasehold status`: 0 leads
     if not seen.leading:
-        answer = Text("503", style="dim")
-        return (place, candidate.name, _process(candidate), answer, "", Text(seen.reason, "dim", overflow="ellipsis"))
-    answer, bar = Text("200 leading", style="bold green"), _bar(candidate, seen.left())
+        reason = Text(_why(seen), style="dim", overflow="ellipsis")
+        return (place, candidate.name, _process(candidate), Text("503", style="dim"), "", reason)
+    answer = Text("200 leading" if wide else "200", style="bold green")
+    bar = _bar(candidate, seen.left(), cells)
     return (place, candidate.name, _process(candidate), answer, str(seen.token), bar)
+
+
+def _why(seen: Seen) -> str:
+    """The reason; of a waiter only what differs from one to the other."""
+    return seen.reason.partition(": ")[2] if seen.code == "behind" else seen.reason
 
 
 def _process(candidate: Candidate) -> Text:
     if not candidate.alive:
         return Text("killed", style="red")
     if candidate.frozen:
-        return Text(f"frozen {candidate.pid}", style="blue")
+        return Text("frozen", style="blue")
     if candidate.relay.cut:
-        return Text(f"cut off {candidate.pid}", style="magenta")
+        return Text("cut off", style="magenta")
     return Text(f"pid {candidate.pid}")
 
 
-def _bar(candidate: Candidate, left: float) -> Text:
+def _bar(candidate: Candidate, left: float, cells: int) -> Text:
     """A lease bar: red once more than half of the lease has passed, for a leader renews at two thirds."""
     style = "green" if left > candidate.ttl / 2 else "bold red"
-    return Text("█" * round(left / candidate.ttl * 20), style=style) + Text(f" {left:.1f} s")
+    return Text("█" * round(left / candidate.ttl * cells), style=style) + Text(f" {left:.1f} s")
 
 
-def _running_out(candidate: Candidate, led: Seen | None, leads: Candidate | None) -> Text:
+def _running_out(candidate: Candidate, led: Seen | None, cells: int) -> Text:
     """The lease of a leader that is gone: until it has run out, nobody else may lead."""
-    if led is None or leads is not None or led.left() <= 0:
+    if led is None or led.left() <= 0:
         return Text("")
-    bar = Text("█" * round(led.left() / candidate.ttl * 20), style="bold red")
+    bar = Text("█" * round(led.left() / candidate.ttl * cells), style="bold red")
     return bar + Text(f" {led.left():.1f} s: nobody may lead", style="red")

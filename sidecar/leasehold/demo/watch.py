@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 _PAUSE_SECONDS: Final = 0.01
 """From an answer to the next question; longer on a busy machine, so that this does not slow the sidecars down."""
+_LONGEST_PAUSE_SECONDS: Final = 0.3
+"""A sidecar that was frozen answered late, and is not asked any less for that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One answer of a sidecar; times of `time.monotonic`.
 
-    `position` is how many candidates are ahead of it, `reason` why it does not lead, `key` a leader's key in etcd.
+    `position` is how many candidates are ahead of it, `reason` and its `code` why it does not lead, `key` a
+    leader's key in etcd.
     """
 
     leading: bool
@@ -38,6 +41,7 @@ class Seen:
     position: int | None
     key: str
     reason: str
+    code: str
     sent: float
     received: float
 
@@ -128,6 +132,7 @@ class Watchman:
             position=fields["position"],
             key=fields["key"] or "",
             reason=fields["reason"] or "",
+            code=fields["reasonCode"] or "",
             sent=sent,
             received=time.monotonic(),
         )
@@ -156,4 +161,5 @@ class Watchman:
             elif not candidate.alive:
                 with suppress(KeyError):
                     del self.seen[candidate.name]
-            await asyncio.sleep(max(_PAUSE_SECONDS, 2 * (time.monotonic() - began)))
+            pause = max(_PAUSE_SECONDS, 2 * (time.monotonic() - began))
+            await asyncio.sleep(min(pause, _LONGEST_PAUSE_SECONDS))

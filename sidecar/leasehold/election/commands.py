@@ -145,7 +145,9 @@ class Stopped:
     """The election has ended after `Stop`: nothing of it is left in etcd, as far as can be known."""
 
 
-Command = ReadSpec | Grant | Join | ReadQueue | ReadOwn | KeepAlive | Write | Resign | Revoke | Watch | Note | Stopped
+Question = ReadSpec | Grant | Join | ReadQueue | ReadOwn | KeepAlive | Write | Resign
+"""What asks for an answer; its class says which."""
+Command = Question | Revoke | Watch | Note | Stopped
 
 ANSWERS: Final[dict[type, tuple[type[ev.Answer], ...]]] = {
     ReadSpec: (ev.SpecRead,),

@@ -58,7 +58,6 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from leasehold.base.records import fields, is_dataclass
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import joining, keep_alive, pod, queued, yielding
@@ -84,21 +83,30 @@ class Transition(NamedTuple):
     leads_to: tuple[State, ...] = ()
 
 
-def _pod(withdrawn: tuple[State, ...] = (), returned: tuple[State, ...] = ()) -> dict[type, Transition]:
-    """What the pod wants, and time: known in every state. Where they lead if the pod leaves the queue, or is back."""
+def _pod(
+    withdrawn: tuple[State, ...] = (),
+    *,
+    returned: tuple[State, ...] = (),
+    handed_over: tuple[State, ...] = (),
+    due: tuple[State, ...] = (),
+) -> dict[type, Transition]:
+    """What the pod wants, and time: known in every state.
+
+    The arguments say where they lead: if the pod leaves the queue, or is back; if it hands over; if something is due.
+    """
     return {
         ev.Stop: Transition(pod.stop, withdrawn),
         ev.Pause: Transition(pod.pause, withdrawn),
         ev.Health: Transition(pod.health, (*withdrawn, *returned)),
         ev.Resume: Transition(pod.resume, returned),
-        ev.HandOver: Transition(pod.hand_over),
+        ev.HandOver: Transition(pod.hand_over, handed_over),
         ev.WorkStopped: Transition(yielding.work_stopped),
-        ev.Tick: Transition(pod.tick),
+        ev.Tick: Transition(pod.tick, due),
     }
 
 
 _QUEUED: Final = {
-    **_pod(withdrawn=(YIELDING,)),
+    **_pod(withdrawn=(YIELDING,), handed_over=(YIELDING,), due=(YIELDING,)),
     ev.QueueRead: Transition(queued.queue_read, (WAITING, HOLDING, UNSURE, YIELDING, JOINING)),
     ev.OwnRead: Transition(keep_alive.own_read, (YIELDING, JOINING)),
     ev.Unchanged: Transition(keep_alive.unchanged, (JOINING,)),
@@ -108,8 +116,6 @@ _QUEUED: Final = {
     ev.EntryGone: Transition(queued.entry_gone, (HOLDING, YIELDING, JOINING)),
     ev.SpecChanged: Transition(queued.spec_changed, (YIELDING,)),
     ev.WatchLost: Transition(queued.watch_lost),
-    ev.HandOver: Transition(pod.hand_over, (YIELDING,)),
-    ev.Tick: Transition(pod.tick, (YIELDING,)),
 }
 """The three states in the queue share their rows: what an event leads to from one of them is listed for all three."""
 
@@ -137,7 +143,7 @@ TRANSITIONS: Final[dict[State, dict[type, Transition]]] = {
     HOLDING: _QUEUED,
     UNSURE: _QUEUED,
     YIELDING: {
-        **_pod(),
+        **_pod(due=(IDLE,)),
         ev.QueueRead: Transition(yielding.queue_read, (IDLE, JOINING)),
         ev.OwnRead: Transition(keep_alive.own_read, (IDLE, JOINING)),
         ev.Unchanged: Transition(keep_alive.unchanged, (IDLE, JOINING)),
@@ -148,7 +154,6 @@ TRANSITIONS: Final[dict[State, dict[type, Transition]]] = {
         ev.EntryGone: Transition(queued.entry_gone, (IDLE, JOINING)),
         ev.SpecChanged: Transition(queued.spec_changed),
         ev.WatchLost: Transition(yielding.watch_lost),
-        ev.Tick: Transition(pod.tick, (IDLE,)),
     },
 }
 """Where each event leads in each state. A missing entry is the error. Past its deadline a WAITING or HOLDING candidate
@@ -255,18 +260,3 @@ class Election:
         # first in the queue is not enough for ourselves: we may be unsure, or about to yield
         mine = candidate.own is not None and first.key == candidate.own.key
         return first.record.identity if not mine or self._machine.state is State.HOLDING else None
-
-    def dump(self) -> dict[str, Any]:
-        """Everything that decides what happens next, as plain data to record or compare; without the random numbers."""
-        parts = {name: value for name, value in vars(self._machine).items() if name not in ("rng", "out", "keys")}
-        return {name: _plain(value) for name, value in parts.items()}
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        kept = {field.name.strip("_"): _plain(getattr(value, field.name)) for field in fields(value)}
-        return {"is": type(value).__name__, **kept}
-    if isinstance(value, (tuple, frozenset)):
-        # sets have no order, and two dumps of one state must be equal
-        return [_plain(item) for item in (sorted(value) if isinstance(value, frozenset) else value)]
-    return value.__name__ if callable(value) else value

@@ -8,7 +8,7 @@ If that command is no longer pending, the answer is late and must be ignored.
 from __future__ import annotations
 
 from leasehold.base.records import dataclass
-from leasehold.election.reason import Code
+from leasehold.lock.reason import Code
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import Spec
 
@@ -35,6 +35,11 @@ class Declared:
     """The key's mod revision; 0 when there is no such key."""
     broken: str = ""
     """Why the value could not be read; the last good spec stays in force."""
+
+    @property
+    def effective(self) -> Spec:
+        """The spec, or the defaults: what applies unless an earlier, good one was read."""
+        return self.spec or Spec()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def _one_question_each(machine: Machine) -> bool:
     asked = [request.command for request in (step, keep_alive) if request]
     # a step and its retry at once would be asked twice
     apart = not (step and retry) and len({command.op for command in asked}) == len(asked)
-    return apart and not (step and isinstance(step.command, cmd.KeepAlive))
+    return apart and not isinstance(machine.pending.question, cmd.KeepAlive)
 
 
 def _idle_has_nothing(machine: Machine) -> bool:

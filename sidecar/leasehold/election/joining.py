@@ -18,8 +18,8 @@ from leasehold.election import events as ev
 from leasehold.election import keep_alive, knowledge, lifecycle, queued
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
-from leasehold.election.reason import Code
 from leasehold.election.snapshot import State
+from leasehold.lock.reason import Code
 from leasehold.lock.record import Entry
 
 UNDECLARED_RETRY_SECONDS: Final = 15.0
@@ -73,9 +73,9 @@ def watch_lost(machine: Machine, event: ev.WatchLost, now: float) -> None:
 
 def granted(machine: Machine, event: ev.Granted, now: float) -> None:
     """The lease counts from before its request was sent; a grant is agreed by a majority, so it counts at once."""
-    step = machine.pending.step
+    asked = machine.pending.question
     machine.candidate.lease_id = event.lease
-    machine.candidate.lease.granted(event.sent, event.ttl, step.command.ttl if step else event.ttl)
+    machine.candidate.lease.granted(event.sent, event.ttl, asked.ttl if isinstance(asked, cmd.Grant) else event.ttl)
     revision = machine.etcd.declared.revision
     machine.ask(cmd.Join(machine.next_op(), event.lease, machine.config.record, revision))
 
@@ -123,8 +123,10 @@ def _start_over(machine: Machine, now: float) -> None:
 def failed(machine: Machine, event: ev.Failed, now: float) -> None:
     """A question had no answer, or etcd refused it."""
     machine.fail(event.code, event.reason)
-    command = machine.pending.step.command if machine.pending.step else None
-    if isinstance(command, (cmd.ReadOwn, cmd.Write)):
+    command = machine.pending.question
+    if isinstance(command, cmd.Write) and event.lease_gone:
+        _not_resumed(machine, now)
+    elif isinstance(command, (cmd.ReadOwn, cmd.Write)):
         machine.schedule(machine.back_off(), now, lifecycle.take_up)
     # the key may stand or not: only a read can tell. After a refusal it certainly does not.
     elif isinstance(command, (cmd.Join, cmd.ReadQueue)) and not event.refused:
@@ -133,7 +135,7 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
         _start_over(machine, now)
 
 
-def stop(machine: Machine, now: float, drain: float) -> None:
+def withdraw(machine: Machine, now: float, drain: float) -> None:
     """The pod no longer wants to join: a put under way dies with its lease, and so does a key to be taken up.
 
     `drain` is how long the guarded work may take to stop, in seconds.
@@ -158,14 +160,18 @@ def resume_read(machine: Machine, event: ev.OwnRead, now: float) -> None:
     # in another cluster the same lease and revision can be anybody's
     other = resumable is not None and resumable.cluster not in (0, event.origin.cluster)
     if own is None or resumable is None or other or own.create_revision != resumable.token or own.record.foreign:
-        machine.resumable = None
-        machine.note("not-resumed", "the earlier process's key is gone: joining with a new one")
-        lifecycle.read_spec(machine, now)
+        _not_resumed(machine, now)
     elif own.record.incarnation == machine.config.record.incarnation:
-        resumed(machine, own, event.origin.revision, now)
+        resumed(machine, own, resumable.lease, event.origin.revision, now)
     else:
         record, token = machine.config.record, own.create_revision
         machine.ask(cmd.Write(machine.next_op(), resumable.lease, record, token, own.mod_revision))
+
+
+def _not_resumed(machine: Machine, now: float) -> None:
+    machine.resumable = None
+    machine.note("not-resumed", "the earlier process's key is gone, or its lease: joining with a new one")
+    lifecycle.read_spec(machine, now)
 
 
 def resume_written(machine: Machine, event: ev.Written, now: float) -> None:
@@ -176,13 +182,14 @@ def resume_written(machine: Machine, event: ev.Written, now: float) -> None:
         machine.schedule(machine.back_off(), now, lifecycle.take_up)
 
 
-def resumed(machine: Machine, own: Entry, revision: int, now: float) -> None:
+def resumed(machine: Machine, own: Entry, lease: int, revision: int, now: float) -> None:
     """The key is ours again."""
     candidate = machine.candidate
     machine.resumable = machine.pending.step = machine.etcd.watching = None
-    candidate.own, candidate.lease_id = own, own.lease
+    candidate.lease_id = lease
+    lifecycle.learn_own(machine, own)
     candidate.view = QueueView((own,), revision)
-    candidate.lease.taken_up(machine.ttl_to_ask())
+    candidate.lease.ttl = machine.ttl_to_ask()
     candidate.may_have_led = True
     # nobody knows when the lease was renewed last: a confirmed keep-alive says whether we may hold
     machine.move(State.UNSURE)

@@ -35,7 +35,7 @@ def kept_alive(machine: Machine, event: ev.KeptAlive, now: float) -> None:
     candidate.keep_alives += 1
     candidate.lease.answered(event.origin, event.sent, event.ttl)
     # to go on would keep the lock from everybody, and never hold it
-    if candidate.lease.is_unconfirmed(event.sent):
+    if candidate.lease.is_unconfirmed:
         lifecycle.lose(machine, now, "our lease was renewed for a whole TTL, but never confirmed")
         return
     machine.schedule_keep_alive(event.sent + candidate.lease.interval)
@@ -86,10 +86,12 @@ def own_read(machine: Machine, event: ev.OwnRead, now: float) -> None:
     changed = knowledge.adopt(machine, event.declared, event.origin.revision, now)
     _confirm(machine, event.origin, now)
     # an older read says nothing about the watches: they may have shown what came after it
-    if asked is not None and event.origin.revision >= max(candidate.watch_revision, candidate.view.revision):
+    newest = event.origin.revision >= max(candidate.watch_revision, candidate.view.revision)
+    if newest and asked is not None and isinstance(asked.command, cmd.ReadOwn):
         _compare_with_watches(machine, event, asked.command.ahead, now)
     if changed:
         queued.respond_to_spec(machine, before, now)
+    queued.give_up_detached(machine, now)
 
 
 def _confirm(machine: Machine, header: ev.ResponseHeader, now: float) -> None:

@@ -48,7 +48,7 @@ def adopt(machine: Machine, declared: ev.Declared, revision: int, now: float) ->
     before = etcd.spec
     # a spec that cannot be read says nothing: to fall back to the defaults would end a suspension, for one
     if not declared.broken:
-        etcd.spec = declared.spec or Spec()
+        etcd.spec = declared.effective
         if etcd.spec.capacity < before.capacity:
             _on_capacity_lowered(machine, before, now)
     _report_bad_spec(machine, known, before)

@@ -48,11 +48,6 @@ class LeaseClock:
         self.next_due = sent + self.interval
         self.deadline = sent + self.ttl * self.factor
 
-    def taken_up(self, ttl: int) -> None:
-        """A lease that an earlier process was granted: nothing is known of it but its TTL, until it is confirmed."""
-        self.ttl = ttl
-        self.deadline = None
-
     @property
     def interval(self) -> float:
         """Seconds from one keep-alive to the next."""
@@ -74,12 +69,13 @@ class LeaseClock:
             self.renewed_since = sent
         self.renewed_last = sent
 
-    def is_unconfirmed(self, sent: float) -> bool:
-        """Whether keep-alives have been answered for a whole TTL, up to the one sent then, and none was confirmed.
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether keep-alives have been answered for a whole TTL, up to the last one, and none was confirmed.
 
         A candidate that can renew its lease and not confirm it must end: it would keep the others out and never hold.
         """
-        return self.renewed_since is not None and sent - self.renewed_since > self.ttl
+        return self.renewed_since is not None and self.renewed_last - self.renewed_since > self.ttl
 
     def confirm(self, origin: ResponseHeader) -> bool:
         """The confirming read was answered, and showed our key. Whether the keep-alive counts; if so, it does now."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from leasehold.base.records import replace
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
 from leasehold.election import knowledge
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
-from leasehold.election.reason import Code
 from leasehold.election.snapshot import State
+from leasehold.lock.reason import Code
 from leasehold.lock.record import Entry
+
+REJOIN_SECONDS: Final = 0.02
+"""So long after a handover the old leader joins again: etcd, and a node that both share, serve the successor first."""
 
 
 def join_if_wanted(machine: Machine, now: float, delay: float = 0.0) -> None:
@@ -68,16 +74,27 @@ def has_lost_data(machine: Machine, event: ev.Event, now: float) -> bool:
 
 
 def is_still_ours(machine: Machine, own: Entry | None, now: float) -> bool:
-    """Whether etcd shows our key with our process named in it; if not, the candidate ends here."""
+    """Whether etcd shows our key with our process named in it, and if so learn it; if not, the candidate ends here."""
     known = machine.candidate.own
     # the same key with another create revision was deleted meanwhile, and the new one has another token
     if own is None or known is None or own.create_revision != known.create_revision:
         lose(machine, now, "our key is gone")
         return False
     if own.record.foreign or own.record.incarnation != machine.config.record.incarnation:
-        _taken_over(machine, now)
+        _taken_over(machine, own, now)
         return False
+    learn_own(machine, own)
     return True
+
+
+def learn_own(machine: Machine, own: Entry) -> None:
+    """Our key as etcd shows it, under the lease that it is to have."""
+    candidate = machine.candidate
+    lease = candidate.lease_id or 0
+    if own.lease != lease and not candidate.detached:
+        candidate.detached = True
+        machine.note("detached", "somebody has taken our key off our lease, so it would outlive us: deleting it")
+    candidate.own = replace(own, lease=lease)
 
 
 def take_view(machine: Machine, event: ev.QueueRead, now: float) -> bool:
@@ -92,11 +109,7 @@ def take_view(machine: Machine, event: ev.QueueRead, now: float) -> bool:
         read_queue(machine, now)
         return False
     candidate.view = view
-    own = candidate.view.own(candidate.entry.key)
-    if not is_still_ours(machine, own, now):
-        return False
-    candidate.own = own
-    return True
+    return is_still_ours(machine, candidate.view.own(candidate.entry.key), now)
 
 
 def lose(machine: Machine, now: float, why: str, *, expected: bool = False, code: Code = Code.KEY_LOST) -> None:
@@ -106,8 +119,8 @@ def lose(machine: Machine, now: float, why: str, *, expected: bool = False, code
     """
     candidate = machine.candidate
     expected = expected or candidate.handover.resigned
-    # a leader that handed over joins again at once: it would be last in the queue in any case
-    delay = 0.0 if expected and candidate.term_since is not None else machine.back_off()
+    # a leader that handed over would be last in the queue in any case
+    delay = REJOIN_SECONDS if expected and candidate.term_since is not None else machine.back_off()
     if candidate.own is not None and not expected:
         machine.note("lost", why)
         machine.fail(code, why)
@@ -116,9 +129,11 @@ def lose(machine: Machine, now: float, why: str, *, expected: bool = False, code
     leave(machine, now, delay)
 
 
-def _taken_over(machine: Machine, now: float) -> None:
+def _taken_over(machine: Machine, own: Entry, now: float) -> None:
     """Another process acts for our key: it is its own now, lease and all."""
     error = "another process has taken over our key: two must not share one state directory"
+    if own.record.foreign:
+        error = f"another program has written over our key: it says {own.record.identity!r} now"
     machine.fail(Code.TAKEN_OVER, error)
     machine.note("usurped", error)
     # the lease is not revoked: that would end the other process's term

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from leasehold.base.records import dataclass, field
 from leasehold.election import commands as cmd
@@ -17,10 +17,10 @@ from leasehold.election import events as ev
 from leasehold.election.intent import Intent
 from leasehold.election.lease import LeaseClock
 from leasehold.election.queue_view import QueueView
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
 from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code, Reason
 from leasehold.lock.record import Entry, Record
 from leasehold.lock.spec import DEFAULT_TTL, Spec
 
@@ -33,7 +33,6 @@ MOVES: Final[dict[State, frozenset[State]]] = {
     State.YIELDING: frozenset({State.IDLE}),
 }
 """Every change of state there is. The end of a candidate passes through IDLE even if the next one joins at once."""
-
 
 WATCH_ALL_UP_TO: Final = 32
 """In a longer queue that would have etcd send too many events: there the first key and the one ahead have to do."""
@@ -57,6 +56,11 @@ class ElectionConfig:
     """False if the app reports its health: then nothing is joined before it says that it is healthy."""
     watch_all_up_to: int = WATCH_ALL_UP_TO
     """In a queue of so many candidates each watches all keys, so that it can name a new leader at once."""
+
+    @property
+    def keys(self) -> Keys:
+        """The lock's keys in etcd."""
+        return Keys(self.lock, self.root)
 
 
 @dataclass(slots=True)
@@ -83,7 +87,7 @@ class EtcdKnowledge:
 class PendingRequest:
     """A question under way, and the highest revision that was known when it was asked."""
 
-    command: Any
+    command: cmd.Question
     known_revision: int
 
 
@@ -105,6 +109,11 @@ class Pending:
     """A KeepAlive, or the ReadOwn that confirms it."""
     keep_alive_at: float = math.inf
     """When the next one is due, if none is under way."""
+
+    @property
+    def question(self) -> cmd.Question | None:
+        """What the state's progress waits for."""
+        return self.step.command if self.step else None
 
     def find(self, op: int) -> PendingRequest | None:
         """The question with this number, if it is still under way."""
@@ -152,6 +161,8 @@ class Candidate:
     may_have_led: bool = False
     """Taken over from an earlier process, which may have led under this key."""
     may_be_skipped: bool = False
+    detached: bool = False
+    """Somebody has written our key without our lease: it would not go with it, and others would wait for ever."""
     handover: Handover = field(default_factory=Handover)
 
     @property
@@ -181,7 +192,7 @@ class Machine:
     def __init__(self, config: ElectionConfig, rng: random.Random) -> None:
         """`rng` spreads the retries of many sidecars; with the same one, the same events give the same commands."""
         self.config, self.rng = config, rng
-        self.keys = Keys(config.lock, config.root)
+        self.keys = config.keys
         self.state = State.IDLE
         self.intent = Intent(healthy=config.starts_healthy, was_healthy=config.starts_healthy)
         self.etcd = EtcdKnowledge()
@@ -215,8 +226,9 @@ class Machine:
         self.last_op += 1
         return self.last_op
 
-    def ask(self, command: Any) -> None:
+    def ask(self, command: cmd.Question) -> None:
         """Ask the one question that the state's progress waits for."""
+        # the retry was to ask for the same
         self.pending.retry = None
         self.pending.step = PendingRequest(command, self.etcd.revision)
         self.out.append(command)
@@ -228,6 +240,7 @@ class Machine:
 
     def schedule(self, delay: float, now: float, action: Callable[[Machine, float], None]) -> None:
         """Go on with `action` after so many seconds, from a Tick."""
+        # what is under way is given up: its answer will be late
         self.pending.step = None
         self.pending.retry = Retry(now + delay, action)
 
@@ -239,9 +252,8 @@ class Machine:
 
     def next_due(self) -> float | None:
         """The next instant at which something is to be done, even if nothing happens until then; None for never."""
-        pending, handover = self.pending, self.candidate.handover
-        due = [self.etcd.no_skipping_until, handover.drain_until, handover.stop_by]
-        due.append(pending.retry.at if pending.retry else None)
+        pending, retry, handover = self.pending, self.pending.retry, self.candidate.handover
+        due = [self.etcd.no_skipping_until, handover.drain_until, handover.stop_by, retry.at if retry else None]
         # past its deadline a holder must not answer yes, and a waiter must not take over unread
         if self.state in (State.WAITING, State.HOLDING):
             due.append(self.candidate.lease.deadline)

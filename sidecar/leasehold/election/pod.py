@@ -80,9 +80,8 @@ def _withdraw(machine: Machine, cause: Cause, now: float, drain: float) -> None:
     """Leave the queue, from wherever we stand. `drain` is how long the guarded work may take to stop, in seconds."""
     # while the app's health is unknown, what an earlier process left is kept: IDLE gives it up only to stop
     if machine.state is State.JOINING or (machine.state is State.IDLE and machine.intent.stopping):
-        joining.stop(machine, now, drain)
+        joining.withdraw(machine, now, drain)
     elif machine.state is State.YIELDING:
-        if machine.intent.stopping:
-            yielding.stop(machine, now)
+        yielding.limit_stop(machine, now)
     elif machine.state is not State.IDLE:
         yielding.begin(machine, cause, now, drain)

@@ -7,12 +7,17 @@ a read, to a new evaluation, or to the end of the candidate.
 
 from __future__ import annotations
 
+from typing import Final
+
 from leasehold.election import events as ev
 from leasehold.election import knowledge, lifecycle, ranking, yielding
 from leasehold.election.machine import Machine
 from leasehold.election.queue_view import QueueView
 from leasehold.election.snapshot import Cause, State
 from leasehold.lock.spec import Spec
+
+_USELESS_PLACE: Final = (Cause.TOKEN, Cause.PREFERRED, Cause.DETACHED)
+"""Nothing comes of waiting there: the token is too low, others come first, or the key would outlive its lease."""
 
 # --- our place --------------------------------------------------------------------------------------------------------
 
@@ -46,8 +51,8 @@ def evaluate(machine: Machine, now: float) -> None:
     cause = reason_not_to_hold(machine, now)
     if cause is None:
         hold(machine, now)
-    # a waiter stays where it is unless its place itself is of no use: its token is too low, or others come first
-    elif machine.state is State.HOLDING or cause in (Cause.TOKEN, Cause.PREFERRED) or machine.is_undeclared():
+    # a waiter stays where it is unless its place itself is of no use
+    elif machine.state is State.HOLDING or cause in _USELESS_PLACE or machine.is_undeclared():
         yielding.begin(machine, cause, now, machine.config.drain)
     else:
         machine.move(State.WAITING)
@@ -65,6 +70,9 @@ def _be_unsure(machine: Machine, now: float) -> None:
 def reason_not_to_hold(machine: Machine, now: float) -> Cause | None:
     """Why we are not to hold, or None. The order counts: the guarantee first, then what the lock asks for."""
     token, spec, view = machine.candidate.token, machine.etcd.spec, machine.candidate.view
+    # a key that does not go with our lease must not stay, wherever it stands
+    if machine.candidate.detached:
+        return Cause.DETACHED
     if len(view.ahead(token)) >= spec.capacity:
         return Cause.CAPACITY
     if spec.suspend or machine.is_undeclared():
@@ -126,7 +134,13 @@ def entry_put(machine: Machine, event: ev.EntryPut, now: float) -> None:
         reconsider(machine, now)
     # our own writes come back as events, and an old one must not undo what is known
     elif entry.mod_revision > candidate.entry.mod_revision and lifecycle.is_still_ours(machine, entry, now):
-        candidate.own = entry
+        give_up_detached(machine, now)
+
+
+def give_up_detached(machine: Machine, now: float) -> None:
+    """Our key was seen: end the candidate if the key is not our lease's any more."""
+    if machine.candidate.detached and machine.state is not State.YIELDING:
+        evaluate(machine, now)
 
 
 def entry_gone(machine: Machine, event: ev.EntryGone, now: float) -> None:

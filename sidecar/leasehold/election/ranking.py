@@ -1,7 +1,7 @@
 """Who should hold, and how a holder hands over past those that should not.
 
 The order is: `preferredHolder` > preferred group > higher `priority` > first come. It decides only whom a holder
-hands over to; who *is* a holder is decided by create revision alone, in `view.py`. A candidate that Leasehold did not
+hands over to; who *is* a holder is decided by create revision alone, in `queued.py`. A candidate that Leasehold did not
 write takes part as one without group or priority; it never hands over, and its key is never deleted: where one stands
 between a holder and the candidate preferred to it, nobody is skipped.
 """
@@ -79,6 +79,9 @@ def should_yield(queue: Sequence[Entry], spec: Spec, token: int) -> bool:
     As many holders yield as better waiters exist, those of lowest rank first and of these the youngest: exactly the
     holders that are not among the best `capacity` of all.
     """
+    # the common case, at the moment that counts: all of the queue hold
+    if len(queue) <= spec.capacity:
+        return False
     best = best_first(queue, spec)[: spec.capacity]
     if any(entry.create_revision == token for entry in best):
         return False

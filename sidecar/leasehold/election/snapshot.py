@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from leasehold.base.records import dataclass
-from leasehold.election.reason import Reason
 from leasehold.lock.names import LockName
+from leasehold.lock.reason import Reason
 
 
 class State(StrEnum):
@@ -31,6 +31,7 @@ class Cause(StrEnum):
     SUSPENDED = "suspended"
     CAPACITY = "capacity"
     TOKEN = "token"
+    DETACHED = "detached"
 
 
 @dataclass(frozen=True, slots=True)

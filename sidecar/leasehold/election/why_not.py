@@ -13,8 +13,8 @@ from typing import Final
 from leasehold.base.records import replace
 from leasehold.election import queued
 from leasehold.election.machine import Machine
-from leasehold.election.reason import Code, Reason
 from leasehold.election.snapshot import Cause, State
+from leasehold.lock.reason import Code, Reason
 
 WHY_LEAVING: Final[dict[Cause, str]] = {
     Cause.SHUTDOWN: "the sidecar is stopping",
@@ -25,6 +25,7 @@ WHY_LEAVING: Final[dict[Cause, str]] = {
     Cause.SUSPENDED: "the lock is suspended",
     Cause.CAPACITY: "others stand ahead of it",
     Cause.TOKEN: "the lock asks for a handover",
+    Cause.DETACHED: "somebody has taken its key off its lease",
 }
 
 
@@ -34,6 +35,7 @@ def why_not(machine: Machine, now: float) -> Reason | None:
     if found is None:
         return None
     known = machine.reason
+    # another detail, such as a place further ahead, is no other reason
     since = known.since if known is not None and known.code is found.code else now
     return replace(found, since=since)
 
@@ -77,11 +79,13 @@ def _joining(machine: Machine) -> Reason:
 def _error(machine: Machine) -> Reason | None:
     if machine.error is None or machine.error_code is None:
         return None
+    # an error is a sentence, and a reason is a clause of one
     return Reason(machine.error_code, machine.error.rstrip("."))
 
 
 def _waiting(machine: Machine, now: float) -> Reason:
     spec, declared = machine.etcd.spec, machine.etcd.declared
+    # only a person can mend that, and until then nothing that the spec says ends the suspension
     if spec.suspend and declared.broken:
         return Reason(Code.SPEC_UNREADABLE, declared.broken)
     if spec.suspend:

@@ -39,7 +39,7 @@ def begin(machine: Machine, cause: Cause, now: float, drain: float) -> None:
     if led and drain > 0:
         handover.drain_until = now + drain
         # the others can learn whom we hand over to while the guarded work still stops
-        announce(machine, now)
+        announce(machine, plan_handover(machine, now))
     else:
         resign(machine, now)
 
@@ -69,9 +69,9 @@ def plan_handover(machine: Machine, now: float) -> ranking.HandoverPlan:
     return ranking.plan(view.entries, machine.etcd.spec, machine.candidate.token)
 
 
-def announce(machine: Machine, now: float) -> bool:
+def announce(machine: Machine, plan: ranking.HandoverPlan) -> bool:
     """Say in our record whom we hand over to, if that skips others. Whether that is under way now."""
-    own, plan = machine.candidate.entry, plan_handover(machine, now)
+    own = machine.candidate.entry
     # nobody is skipped: the one behind us may hold as soon as it sees our key go, without a read
     if not plan.skipped or plan.target is None:
         return False
@@ -86,7 +86,7 @@ def announce(machine: Machine, now: float) -> bool:
 def resign(machine: Machine, now: float) -> None:
     """Delete our key, and those that must not hold before the preferred one; read first what is not known."""
     candidate, handover = machine.candidate, machine.candidate.handover
-    _limit_stop(machine, now)
+    limit_stop(machine, now)
     machine.schedule_keep_alive(machine.pending.keep_alive_at)
     # an answer is awaited: it leads back here
     if machine.pending.step is not None:
@@ -94,25 +94,21 @@ def resign(machine: Machine, now: float) -> None:
     # a leader needs a complete view to hand over to the right one; a waiter just leaves its place
     if handover.outcome_unknown or (handover.led and not candidate.view.complete):
         lifecycle.read_queue(machine, now)
-    elif not announce(machine, now):
-        _delete(machine, now)
+        return
+    plan = plan_handover(machine, now)
+    if not announce(machine, plan):
+        _delete(machine, plan)
 
 
-def _limit_stop(machine: Machine, now: float) -> None:
-    """A process that stops cannot wait for etcd without limit; a key that still stands then expires."""
+def limit_stop(machine: Machine, now: float) -> None:
+    """A process that stops cannot wait for etcd without limit, once the drain time is over: the key expires then."""
     handover = machine.candidate.handover
-    if machine.intent.stopping and handover.stop_by is None:
+    if machine.intent.stopping and handover.stop_by is None and not machine.candidate.is_draining:
         handover.stop_by = now + STOP_TIMEOUT_SECONDS
 
 
-def stop(machine: Machine, now: float) -> None:
-    """Stop was asked for while we yield: the drain time comes first, and the limit after it."""
-    if not machine.candidate.is_draining:
-        _limit_stop(machine, now)
-
-
-def _delete(machine: Machine, now: float) -> None:
-    own, plan, handover = machine.candidate.entry, plan_handover(machine, now), machine.candidate.handover
+def _delete(machine: Machine, plan: ranking.HandoverPlan) -> None:
+    own, handover = machine.candidate.entry, machine.candidate.handover
     # in parts, our own key stays until the last one
     if not plan.in_parts:
         handover.resigned = True
@@ -125,7 +121,7 @@ def _delete(machine: Machine, now: float) -> None:
 def written(machine: Machine, event: ev.Written, now: float) -> None:
     """The record was rewritten, or keys were deleted; or a comparison did not hold."""
     candidate, handover = machine.candidate, machine.candidate.handover
-    command = machine.pending.step.command if machine.pending.step else None
+    command = machine.pending.question
     machine.pending.step = None
     if isinstance(command, cmd.Resign) and event.done and not command.keep_own:
         lifecycle.lose(machine, now, "given up")
@@ -163,9 +159,8 @@ def failed(machine: Machine, event: ev.Failed, now: float) -> None:
         lifecycle.leave(machine, now, machine.back_off())
     else:
         handover.outcome_unknown = True
-        handover.failed_writes += machine.pending.step is not None and isinstance(
-            machine.pending.step.command, cmd.Write
-        )
+        # an etcd that is full takes no writes: after a few, the key goes without an announcement
+        handover.failed_writes += isinstance(machine.pending.question, cmd.Write)
         machine.schedule(machine.short_delay(), now, _go_on)
 
 

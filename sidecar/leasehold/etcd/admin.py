@@ -1,4 +1,4 @@
-"""etcd's users and roles, for the one part of Leasehold that administers them.
+"""etcd's users, roles and space, for the parts of Leasehold that administer them.
 
 Every call is idempotent: a user that exists already counts as added, one that does not exist as deleted. So a caller
 whose call had no answer may simply make it again. All of them need a user with the role `root` once authentication is
@@ -16,7 +16,9 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Refused
 from leasehold.etcd.methods import Method
 from leasehold.etcd.model import Delete
+from leasehold.etcd.rpc_pb2 import StatusRequest
 
+_USER_EXISTS: Final = "etcdserver: user name already exists"
 _NO_USER: Final = "etcdserver: user name not found"
 _NO_ROLE: Final = "etcdserver: role name not found"
 _NOT_GRANTED: Final = "etcdserver: role is not granted to the user"
@@ -25,6 +27,9 @@ _NOT_PERMITTED: Final = "etcdserver: permission is not granted to the role"
 _ENABLE: Final = Method("/etcdserverpb.Auth/AuthEnable", pb.AuthEnableRequest, pb.AuthEnableResponse)
 _STATUS: Final = Method("/etcdserverpb.Auth/AuthStatus", pb.AuthStatusRequest, pb.AuthStatusResponse)
 _USER_ADD: Final = Method("/etcdserverpb.Auth/UserAdd", pb.AuthUserAddRequest, pb.AuthUserAddResponse)
+_USER_CHANGE_PASSWORD: Final = Method(
+    "/etcdserverpb.Auth/UserChangePassword", pb.AuthUserChangePasswordRequest, pb.AuthUserChangePasswordResponse
+)
 _USER_GET: Final = Method("/etcdserverpb.Auth/UserGet", pb.AuthUserGetRequest, pb.AuthUserGetResponse)
 _USER_LIST: Final = Method("/etcdserverpb.Auth/UserList", pb.AuthUserListRequest, pb.AuthUserListResponse)
 _USER_DELETE: Final = Method("/etcdserverpb.Auth/UserDelete", pb.AuthUserDeleteRequest, pb.AuthUserDeleteResponse)
@@ -44,6 +49,30 @@ _ROLE_GRANT: Final = Method(
 _ROLE_REVOKE: Final = Method(
     "/etcdserverpb.Auth/RoleRevokePermission", pb.AuthRoleRevokePermissionRequest, pb.AuthRoleRevokePermissionResponse
 )
+_MEMBER_STATUS: Final = Method("/etcdserverpb.Maintenance/Status", StatusRequest, pb.MemberStatusResponse)
+_ALARM: Final = Method("/etcdserverpb.Maintenance/Alarm", pb.AlarmRequest, pb.AlarmResponse)
+_DEFRAGMENT: Final = Method(
+    "/etcdserverpb.Maintenance/Defragment", pb.DefragmentRequest, pb.DefragmentResponse, has_header=False
+)
+_COMPACT: Final = Method("/etcdserverpb.KV/Compact", pb.CompactionRequest, pb.CompactionResponse)
+_COMPACTED: Final = "etcdserver: mvcc: required revision has been compacted"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberStatus:
+    """A member's own state. Sizes are in bytes; `quota` is 0 before etcd 3.6, `leader` 0 when it knows none.
+
+    `behind`: how many entries of the log it has not applied yet.
+    """
+
+    id: int
+    revision: int
+    version: str
+    leader: int
+    size: int
+    in_use: int
+    quota: int
+    behind: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +115,21 @@ class AdminClient(EtcdClient):
     async def add_user(self, user: str) -> None:
         """Add a user without password, who comes by a client certificate with this common name."""
         request = pb.AuthUserAddRequest(name=user, options=pb.UserAddOptions(no_password=True))
-        await _unless("etcdserver: user name already exists", self._session.call(_USER_ADD, request, None))
+        await _unless(_USER_EXISTS, self._session.call(_USER_ADD, request, None))
+
+    async def add_user_with(self, user: str, password: str) -> None:
+        """Add a user with this password; one that exists gets it."""
+        try:
+            await self._session.call(_USER_ADD, pb.AuthUserAddRequest(name=user, password=password), None)
+        except Refused as error:
+            if error.message != _USER_EXISTS:
+                raise
+            await self.change_password(user, password)
+
+    async def change_password(self, user: str, password: str) -> None:
+        """Give a user another password; its tokens are void."""
+        request = pb.AuthUserChangePasswordRequest(name=user, password=password)
+        await self._session.call(_USER_CHANGE_PASSWORD, request, None)
 
     async def delete_user(self, user: str) -> None:
         """Delete a user. etcd refuses what it asks for from now on, on open connections, too."""
@@ -138,6 +181,42 @@ class AdminClient(EtcdClient):
     async def delete(self, key: str) -> None:
         """Delete one key, if it exists."""
         await self.txn(success=(Delete(key),))
+
+    # --- space ---------------------------------------------------------------------------------------------------
+
+    async def member_status(self, *, timeout: float) -> MemberStatus:
+        """The state of the member at the other end."""
+        answer, _ = await self._session.call(_MEMBER_STATUS, StatusRequest(), timeout)
+        return MemberStatus(
+            id=answer.header.member_id,
+            revision=answer.header.revision,
+            version=answer.version,
+            leader=answer.leader,
+            size=answer.dbSize,
+            in_use=answer.dbSizeInUse,
+            quota=answer.dbSizeQuota,
+            behind=max(0, answer.raftIndex - answer.raftAppliedIndex),
+        )
+
+    async def alarms(self, *, timeout: float) -> frozenset[tuple[int, str]]:
+        """All alarms: pairs of a member's id and NOSPACE or CORRUPT."""
+        answer, _ = await self._session.call(_ALARM, pb.AlarmRequest(), timeout)
+        return frozenset((each.memberID, pb.Alarm.Type.Name(each.alarm)) for each in answer.alarms)
+
+    async def disarm(self, member: int, *, timeout: float) -> None:
+        """End a member's NOSPACE alarm."""
+        kind, action = pb.Alarm.NOSPACE, pb.AlarmRequest.DEACTIVATE
+        request = pb.AlarmRequest(action=action, memberID=member, alarm=kind)
+        await self._session.call(_ALARM, request, timeout)
+
+    async def compact(self, revision: int, *, timeout: float) -> None:
+        """Forget all that was before this revision, and wait until the member's disk has."""
+        request = pb.CompactionRequest(revision=revision, physical=True)
+        await _unless(_COMPACTED, self._session.call(_COMPACT, request, timeout))
+
+    async def defragment(self, *, timeout: float) -> None:
+        """Have the member at the other end give its file's free pages back; it answers nothing else meanwhile."""
+        await self._session.call(_DEFRAGMENT, pb.DefragmentRequest(), timeout)
 
 
 async def _unless(done: str, call: Awaitable[object]) -> None:

@@ -9,12 +9,14 @@ has no time left fails alone (`NotSent`); the login goes on, and its token is th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.time_limit import time_limit
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.errors import BadSetting, EtcdError, LoginRefused, NoPassword, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.methods import AUTHENTICATE
@@ -27,6 +29,13 @@ connection is given up, for another member: this one may have been frozen meanwh
 LONGEST_LOGIN_SECONDS: Final = 240.0
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 15.0
+
+
+_WRONG_PASSWORD: Final = "etcdserver: authentication failed, invalid user ID or password"
+
+
+class _WrongPassword(LoginRefused):
+    """etcd has another password for this user: the file may hold the next one as well."""
 
 
 class LoginPace:
@@ -60,7 +69,8 @@ class Authenticator:
     """Adds the token to calls, where a user is set.
 
     etcd forgets tokens: when it restarts, when nobody used one for a while (each member counts by itself), and when
-    its users change. The password file is read each time, so that a changed password is taken up.
+    its users change. The password file is read each time, so that a changed password is taken up; of several
+    passwords, each is tried.
     """
 
     def __init__(self, user: str, password_file: Path | None) -> None:
@@ -82,12 +92,17 @@ class Authenticator:
         self._failure: EtcdError | None = None
         """Why the last login failed."""
         if password_file is not None:
-            read_password(password_file)
+            read_passwords(password_file)
 
     @property
     def enabled(self) -> bool:
         """Whether calls carry a token at all."""
         return bool(self._user)
+
+    @property
+    def needs_login(self) -> bool:
+        """Whether the next call fetches a token."""
+        return self.enabled and self._token is None
 
     async def metadata(self, connection: Connection, timeout: float) -> Mapping[str, str]:
         """What to send along with a call. Raises Refused when etcd does not take the password, else NotSent."""
@@ -154,26 +169,34 @@ class Authenticator:
 
     async def _authenticate(self, limit: float) -> str:
         assert self._connection is not None, "metadata has set it"
-        connection = self._connection
-        request = AuthenticateRequest(name=self._user, password=await self._password(limit))
+        *others, last = await self._passwords(limit)
+        for password in others:
+            with contextlib.suppress(_WrongPassword):
+                return await self._token_for(password, self._connection, limit)
+        return await self._token_for(last, self._connection, limit)
+
+    async def _token_for(self, password: str, connection: Connection, limit: float) -> str:
+        """The token, "" if nobody needs one. Raises LoginRefused, and NotSent."""
+        request = AuthenticateRequest(name=self._user, password=password)
         try:
             answer = await connection.call(AUTHENTICATE, request, {}, limit)
         except Refused as error:
             if error.message == "etcdserver: authentication is not enabled":
                 return ""  # then nobody needs a token; when it is enabled later, calls are refused, and we come back
             who = f"user {self._user!r}, password file {self._file}"
-            raise LoginRefused(f"{error.reason} ({who})", error.code) from error
+            kind = _WrongPassword if error.message == _WRONG_PASSWORD else LoginRefused
+            raise kind(f"{error.reason} ({who})", error.code) from error
         except OutcomeUnknown as error:
             raise NotSent(f"not authenticated: {error.reason}") from error
         return answer.token
 
-    async def _password(self, limit: float) -> str:
+    async def _passwords(self, limit: float) -> tuple[str, ...]:
         """Read the file, which may lie on a disk that hangs. Raises NotSent."""
         file = self._file
         assert file is not None, "__init__ has seen to it"
         try:
-            async with asyncio.timeout(limit):
-                return await run_in_daemon_thread(lambda: read_password(file), "password file")
+            async with time_limit(limit):
+                return await run_in_daemon_thread(lambda: read_passwords(file), "password file")
         except BadSetting as error:
             raise NoPassword(str(error)) from error
         except OSError as error:  # TimeoutError is one
@@ -181,14 +204,18 @@ class Authenticator:
             raise NoPassword(f"the etcd password file {file} cannot be read: {why}") from None
 
 
-def read_password(path: Path) -> str:
-    """The password in a file, without the line end that editors add. Raises BadSetting."""
+def read_passwords(path: Path) -> tuple[str, ...]:
+    """The passwords in a file, one a line, at least one. Raises BadSetting.
+
+    A second one is the next: so a password can be changed in etcd before or after every client's file.
+    """
     try:
-        password = path.read_text(encoding="utf-8").rstrip("\r\n")
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise BadSetting(f"the etcd password file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BadSetting(f"the etcd password file {path} is not text in UTF-8") from error
-    if not password:
+    passwords = tuple(filter(None, (line.rstrip("\r") for line in lines)))
+    if not passwords:
         raise BadSetting(f"the etcd password file {path} is empty: write the password into it")
-    return password
+    return passwords

@@ -51,14 +51,8 @@ class Channel(asyncio.Protocol):
         try:
             await self._connect(address, context)
             await self._answered
-        except ssl.SSLError as error:
-            raise Unreachable(handshake_failure(error)) from error
-        except ConnectionError as error:
-            if context is None or error.errno == errno.ECONNREFUSED:
-                raise Unreachable(_text(error)) from error
-            raise Unreachable(f"it broke off the TLS handshake ({_text(error)}): is it an http:// endpoint?") from error
         except OSError as error:
-            raise Unreachable(_text(error)) from error
+            raise Unreachable(_why_unreachable(error, tls=context is not None)) from error
         finally:
             if not self._is_answered():
                 self.abort()
@@ -121,7 +115,7 @@ class Channel(asyncio.Protocol):
         self._lose("the other side closed the connection, or the network did")
 
     def _why_lost(self, exc: BaseException | None) -> str:
-        if isinstance(exc, ssl.SSLError):
+        if self._endpoint.tls and isinstance(exc, ssl.SSLError):
             return handshake_failure(exc)
         if self._first[:1] == b"\x15":  # a TLS alert record
             return "it speaks TLS: use https://"
@@ -145,6 +139,14 @@ class Channel(asyncio.Protocol):
     ) -> Call:
         """Begin a call, as `GrpcConnection.call` describes; nothing is sent yet."""
         return self._grpc.call(path, metadata, on_message, on_end)
+
+    def open_stream(self, call: Call) -> None:
+        """Open a call's stream ahead of its first message, if the peer allows many more. Raises nothing."""
+        try:
+            self._grpc.open_stream(call)
+        except Broken as error:
+            self._lose(str(error))
+        self._write()
 
     def send(self, call: Call, message: bytes, *, end: bool = False) -> None:
         """Send a message, the last if `end`. Raises nothing: a connection that is of no more use is lost."""
@@ -178,6 +180,14 @@ class Channel(asyncio.Protocol):
         """Wait until the transport has let go of its socket."""
         if self._transport is not None:
             await self._gone
+
+
+def _why_unreachable(error: OSError, *, tls: bool) -> str:
+    if tls and isinstance(error, ssl.SSLError):  # without TLS, `ssl` need not be loaded
+        return handshake_failure(error)
+    if tls and isinstance(error, ConnectionError) and error.errno != errno.ECONNREFUSED:
+        return f"it broke off the TLS handshake ({_text(error)}): is it an http:// endpoint?"
+    return _text(error)
 
 
 def _text(error: OSError) -> str:

@@ -43,6 +43,9 @@ from leasehold.etcd.session import Session
 from leasehold.etcd.tls import TLSFiles, client_context
 from leasehold.etcd.watch import Watcher
 
+Transaction = pb.TxnRequest
+"""A transaction as etcd wants it."""
+
 LARGEST_LEASE_ID: Final = 2**63 - 1
 
 _system_random: Final = random.SystemRandom()  # as `secrets` has it, which would take 0.6 MiB
@@ -110,8 +113,29 @@ class EtcdClient:
         timeout: float | None = None,
     ) -> TxnAnswer:
         """At one revision: `success` if all comparisons hold, else `failure`. No key may be written twice in it."""
-        request = codec.txn_request(compares, success, failure)
-        answer, _ = await self._session.call(methods.TXN, request, timeout)
+        return await self.perform(self.prepared(compares, success, failure), timeout=timeout)
+
+    def prepared(
+        self, compares: Sequence[Compare] = (), success: Sequence[Op] = (), failure: Sequence[Op] = ()
+    ) -> Transaction:
+        """A transaction for `perform`, translated beforehand: where its caller has no time to lose when it is due."""
+        return codec.txn_request(compares, success, failure)
+
+    def expect(self) -> None:
+        """An urgent transaction may come: open a stream for it ahead on the live connection, if there is one.
+
+        Not with a password: the stream would have its login's token, which may be void by then.
+        """
+        connection = self._dialer.current
+        if connection is not None and not self._session.auth.enabled:
+            connection.open_ahead(methods.URGENT_TXN)
+
+    async def perform(
+        self, transaction: Transaction, *, timeout: float | None = None, urgent: bool = False
+    ) -> TxnAnswer:
+        """As `txn`, with what `prepared` has made. It may be used more than once. `urgent`: see `expect`."""
+        method = methods.URGENT_TXN if urgent else methods.TXN
+        answer, _ = await self._session.call(method, transaction, timeout)
         return codec.txn_answer(answer)
 
     async def grant(self, ttl: int, *, lease: int = 0, timeout: float | None = None) -> GrantAnswer:

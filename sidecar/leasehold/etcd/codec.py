@@ -32,6 +32,9 @@ _SORT_TARGETS: Final = {
     SortBy.CREATE: pb.RangeRequest.CREATE,
 }
 
+# Enumeration members are looked up in Python each time, in code that nothing else uses.
+_CREATE, _MOD, _DELETE = pb.Compare.CREATE, pb.Compare.MOD, pb.Event.DELETE
+
 _RELATIONS: Final[dict[Relation, pb.Compare.CompareResult]] = {
     "=": pb.Compare.EQUAL,
     "!=": pb.Compare.NOT_EQUAL,
@@ -91,10 +94,10 @@ def _request_op(op: Op) -> pb.RequestOp:
 def _compare(compare: Compare) -> pb.Compare:
     message = pb.Compare(key=raw(compare.key), range_end=raw(compare.end), result=_RELATIONS[compare.op])
     if compare.subject == "create":
-        message.target = pb.Compare.CREATE
+        message.target = _CREATE
         message.create_revision = compare.revision
     else:
-        message.target = pb.Compare.MOD
+        message.target = _MOD
         message.mod_revision = compare.revision
     return message
 
@@ -158,4 +161,4 @@ def listed_members(message: pb.MemberListResponse) -> tuple[ListedMember, ...]:
 
 def watch_event(event: pb.Event) -> WatchEvent:
     """One change of a key."""
-    return WatchEvent(event.type == pb.Event.DELETE, key_value(event.kv))
+    return WatchEvent(event.type == _DELETE, key_value(event.kv))

@@ -33,6 +33,7 @@ from leasehold.etcd.methods import Method
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
+R = TypeVar("R")
 
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
 """How long to wait until a closed transport has released its socket."""
@@ -57,6 +58,7 @@ class Connection:
         """How many requests on it wait for an answer."""
         self._on_lost = on_lost
         self._calls: set[Call] = set()
+        self._ahead: _Unary | None = None
         self._channel = Channel(endpoint, self.close)
 
     def __str__(self) -> str:
@@ -72,22 +74,45 @@ class Connection:
         """Make one call, answered within `timeout` seconds. Raises EtcdError. May be cancelled at any moment."""
         if self.lost is not None:
             raise NotSent(f"no connection to {self}: {self.lost}")
-        unary = _Unary()
-        call = self.begin(method, metadata, unary.take, unary.end)
+        unary = self._opened(method) or self._unary(method, metadata)
+        call = unary.call
         self.awaited += 1
         self.send(call, request, end=True)
         try:
-            # Not asyncio.timeout: it discards an answer that came in the turn of the loop in which the time ran out, as
-            # both do after a pause of this process.
-            await asyncio.wait((unary.answer,), timeout=timeout)
-            if not unary.answer.done():
-                raise _as_sent(call, self.silent(timeout))
-            return method.answer.FromString(unary.answer.result())
+            return method.answer.FromString(await answered(unary.answer, timeout))
+        except NoAnswer:
+            raise _as_sent(call, self.silent(timeout)) from None
         except (RpcError, DecodeError) as error:
             raise _as_sent(call, self.failure(error)) from error
         finally:
             self.awaited -= 1
             self.cancel(call)
+
+    def open_ahead(self, method: Method[Q, A]) -> None:
+        """Open the stream for the next call of this method, unless there is one. The call must have no metadata.
+
+        Then only its message is to be sent: headers are a sixth of what a leader does before its deletion is sent.
+        """
+        if self.lost is None:
+            opened = self._opened(method)
+            self._ahead = opened or self._unary(method, {})
+            if opened is None:
+                self._channel.open_stream(self._ahead.call)
+
+    def _unary(self, method: Method[Q, A], metadata: Mapping[str, str]) -> _Unary:
+        unary = _Unary()
+        unary.call = self.begin(method, metadata, unary.take, unary.end)
+        return unary
+
+    def _opened(self, method: Method[Q, A]) -> _Unary | None:
+        """The call whose stream was opened ahead, from now on its caller's; None too if the peer has ended it."""
+        if not method.ahead or self._ahead is None:
+            return None
+        ahead, self._ahead = self._ahead, None
+        if not ahead.call.ended:
+            return ahead
+        self.cancel(ahead.call)
+        return None
 
     def begin(
         self,
@@ -141,6 +166,8 @@ class Connection:
             return translated
         # A lost connection, a broken frame or message.
         self.close(str(error) or type(error).__name__)
+        if self.unfit:  # another call has found that out: one sentence for all, so that it is logged once
+            return OutcomeUnknown(self.lost or "")
         return OutcomeUnknown(f"the call to {self} broke off: {self.lost}")
 
     def close(self, reason: str) -> None:
@@ -167,8 +194,33 @@ def _as_sent(call: Call, error: EtcdError) -> EtcdError:
     return error if call.stream else NotSent(error.reason)
 
 
+class NoAnswer(Exception):
+    """The time is over."""
+
+
+async def answered(answer: asyncio.Future[R], timeout: float) -> R:
+    """The result of this future. Raises what it has, or within `timeout` seconds NoAnswer, which it then has, too.
+
+    Not asyncio.timeout: it discards an answer that came in the turn of the loop in which the time ran out, as both do
+    after a pause of this process. Not asyncio.wait: it costs one more turn, a part of what an idle candidate costs.
+    """
+    timer = asyncio.get_running_loop().call_later(timeout, _give_up, answer)
+    try:
+        return await answer
+    finally:
+        timer.cancel()
+
+
+def _give_up(answer: asyncio.Future[R]) -> None:
+    if not answer.done():
+        answer.set_exception(NoAnswer())
+        answer.exception()  # its caller may be gone
+
+
 class _Unary:
     """The one answer to a call that has one."""
+
+    call: Call
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from leasehold.etcd.codec import origin_of
-from leasehold.etcd.connection import Connection, Stream
+from leasehold.etcd.connection import Connection, NoAnswer, Stream, answered
 from leasehold.etcd.errors import EtcdError, Refused
 from leasehold.etcd.methods import LEASE_KEEP_ALIVE
 from leasehold.etcd.model import KeepAliveAnswer
@@ -84,13 +84,11 @@ class _Lane:
         self._stream.send(LeaseKeepAliveRequest(ID=lease), lambda: self._about_to_send(renewal))
         try:
             # A caller that is cancelled leaves its renewal in the queue, for the answer that is still to come.
-            await asyncio.wait((renewal.answer,), timeout=deadline.left())
+            return await answered(renewal.answer, deadline.left())
+        except NoAnswer:
+            raise self.connection.silent(deadline.timeout) from None
         finally:
             self.connection.awaited -= 1
-        if not renewal.answer.done():
-            renewal.answer.cancel()
-            raise self.connection.silent(deadline.timeout)
-        return renewal.answer.result()
 
     def _about_to_send(self, renewal: _Renewal) -> None:
         renewal.sent = self._session.clock()

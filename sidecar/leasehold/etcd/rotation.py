@@ -18,6 +18,7 @@ from typing import Final
 
 from leasehold.base.backoff import Backoff
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.time_limit import time_limit
 from leasehold.etcd import codec, methods
 from leasehold.etcd import rpc_pb2 as pb
 from leasehold.etcd.channel import Unreachable
@@ -56,6 +57,8 @@ class Rotation:
         self._pause = Backoff(LOOK_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._failed: tuple[bytes, str] | None = None
         """The files that could not be taken up, as a digest, and why."""
+        self._tried = b""
+        """The digest of the files that were read last: somebody may write them between one reading and the next."""
         if files.cert is not None:
             session.dialer.on_connected = self._begin
 
@@ -77,15 +80,15 @@ class Rotation:
 
     async def _look(self, connection: Connection) -> None:
         """Take up the files if they have changed since this connection was made."""
-        digest = b""
+        self._tried = b""
         try:
-            async with asyncio.timeout(_DISK_SECONDS):
-                digest = (await run_in_daemon_thread(lambda: read_identity(self._files), "certificates")).digest
-            if digest != connection.identity.digest:
+            async with time_limit(_DISK_SECONDS):
+                self._tried = (await run_in_daemon_thread(lambda: read_identity(self._files), "certificates")).digest
+            if self._tried != connection.identity.digest:
                 await self._take_up(connection)
             self._failed = None
         except (BadSetting, Unreachable, EtcdError, OSError) as error:  # TimeoutError is an OSError
-            self._tell(digest, reason_of(error))
+            self._tell(self._tried, reason_of(error))
 
     def _tell(self, digest: bytes, why: str) -> None:
         """Log once why these files are not used. Other files are tried soon, the same ones less and less often."""
@@ -112,9 +115,10 @@ class Rotation:
         await self._let_go(old, new)
 
     async def _open(self, connection: Connection) -> None:
-        async with asyncio.timeout(_DISK_SECONDS):
+        async with time_limit(_DISK_SECONDS):
             context, identity = await run_in_daemon_thread(lambda: load(self._files), "certificates")
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        self._tried = identity.digest
+        async with time_limit(_CONNECT_SECONDS):
             await connection.open(context, identity)
 
     async def _prove(self, connection: Connection) -> None:
@@ -133,12 +137,14 @@ class Rotation:
         await self._session.with_token(deadline, attempt)
 
     async def _let_go(self, old: Connection, new: Connection) -> None:
-        """Close the old connection when all that matters has moved to the new one."""
+        """Close the old connection when all that matters has moved to the new one, or the client is closed."""
         keep_alives = self._keep_alives
-        if keep_alives.goes_over(old):
-            await _until(lambda: keep_alives.has_renewed_over(new) or new.lost is not None, _RENEWAL_SECONDS)
-        await _until(lambda: not old.awaited, _ANSWER_SECONDS)
-        old.close("a connection with the new client certificate has taken its place")
+        try:
+            if keep_alives.goes_over(old):
+                await _until(lambda: keep_alives.has_renewed_over(new) or new.lost is not None, _RENEWAL_SECONDS)
+            await _until(lambda: not old.awaited, _ANSWER_SECONDS)
+        finally:
+            old.close("a connection with the new client certificate has taken its place")
 
 
 async def _until(condition: Callable[[], bool], limit: float) -> None:

@@ -12,7 +12,7 @@ from leasehold.base.records import dataclass
 from leasehold.etcd.auth import Authenticator
 from leasehold.etcd.connection import Connection
 from leasehold.etcd.dialer import Dialer
-from leasehold.etcd.errors import Refused
+from leasehold.etcd.errors import Code, Refused
 from leasehold.etcd.methods import Method
 
 Q = TypeVar("Q", bound=Message)
@@ -59,7 +59,7 @@ class Session:
             try:
                 return await attempt()
             except Refused as error:
-                again = error.stale_token if self.auth.enabled else error.users_changed
+                again = self._needs_token(error) if self.auth.enabled else error.users_changed
                 # a try without time left would get no answer in time, and take a good connection with it
                 if not again or deadline.left_for_connecting() <= 0:
                     raise
@@ -78,16 +78,25 @@ class Session:
         except Refused as error:
             self.refused(error, metadata)
             raise
-        header = cast(Any, answer).header  # every answer of etcd has one
-        if not header.cluster_id and not header.member_id:
-            raise connection.no_etcd()
-        self.dialer.answered(connection, header.member_id)
+        if method.has_header:
+            header = cast(Any, answer).header
+            if not header.cluster_id and not header.member_id:
+                raise connection.no_etcd()
+            self.dialer.answered(connection, header.member_id)
         self.auth.accepted()
         return answer, sent
 
+    def _needs_token(self, error: Refused) -> bool:
+        """Whether a call was refused for its token, or for having none: see `refused`."""
+        return error.stale_token or (error.code is Code.PERMISSION_DENIED and self.auth.needs_login)
+
     def refused(self, error: Refused, metadata: Mapping[str, str]) -> None:
-        """Let go of a token that etcd no longer takes."""
-        if error.stale_token:
+        """Let go of a token that etcd no longer takes.
+
+        No token counts as one, where authentication was off at the last login: who came then, once it is on, is the
+        user of our certificate, and may lack what the user has who should have logged in.
+        """
+        if error.stale_token or (error.code is Code.PERMISSION_DENIED and not metadata):
             self.auth.forget(metadata)
 
 

@@ -213,16 +213,23 @@ class Guardian:
         if self._child is None:
             self._early_signals.append(number)
             return
-        if self._child_ended:
-            if number in ENDING:  # only processes that it left behind still run
-                self._stop(COMMAND_ENDED, clock())
-            return
-        try:
-            os.kill(self._child, number)  # only we reap it, so the id is still its own
-            if number in ENDING:
-                os.kill(self._child, signal.SIGCONT)  # a stopped process would not see the signal before that
-        except PermissionError:
-            return  # it has changed its credentials
+        if not self._child_ended:
+            try:
+                os.kill(self._child, number)  # only we reap it, so the id is still its own
+                if number in ENDING:
+                    os.kill(self._child, signal.SIGCONT)  # a stopped process would not see the signal before that
+            except PermissionError:
+                return  # it has changed its credentials
+        # Looked at afterwards: a signal to a process that has just ended is lost without an error.
+        if number in ENDING and self._ended_otherwise(number):
+            self._stop(COMMAND_ENDED, clock())  # only processes that it left behind still run
+
+    def _ended_otherwise(self, number: int) -> bool:
+        """Whether the command has ended, reaped or not, and not by this signal."""
+        if self._child_ended or self._child is None:
+            return self._child_ended
+        status = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return status is not None and not (status.si_code == os.CLD_KILLED and status.si_status == number)
 
     def _send(self, line: str) -> None:
         try:

@@ -208,9 +208,9 @@ class GuardianLink:
         if self._control >= 0:
             os.close(self._control)
             self._control = -1
-        loop.remove_reader(self._report)
         loop.remove_signal_handler(signal.SIGCHLD)
         if self._report >= 0:
+            loop.remove_reader(self._report)
             os.close(self._report)
             self._report = -1
 

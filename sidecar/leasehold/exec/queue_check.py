@@ -10,7 +10,6 @@ from leasehold.base.records import dataclass
 from leasehold.candidate.store import Store
 from leasehold.election import commands as cmd
 from leasehold.election import events as ev
-from leasehold.lock.spec import Spec
 
 _log = logging.getLogger("leasehold.queue_check")
 
@@ -26,7 +25,7 @@ class Ahead:
 def who_is_ahead(answer: ev.QueueRead, own: str, parent: str) -> Ahead | None:
     """The holders, if there is no room for the key `own` beside them. `parent` is the parent's key, or ""."""
     keys = [entry.key for entry in answer.queue]
-    capacity = (answer.declared.spec or Spec()).capacity
+    capacity = answer.declared.effective.capacity
     if own not in keys or keys.index(own) < capacity:
         return None
     before = answer.queue[: keys.index(own)]

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import signal
 import struct
-import sys
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from leasehold.base import interrupted
 from leasehold.exec import process_tree
 from leasehold.exec.guardian import KEPT
 from leasehold.exec.terminal import STOPPED_BY_TERMINAL
@@ -77,11 +76,5 @@ def die_of(number: int) -> int:
 
     Returns the exit code that a shell shows for it, if the kernel does not let us: a container's first process.
     """
-    logging.shutdown()
-    sys.stdout.flush()
     process_tree.disable_core_dumps()  # the command's own is enough
-    if number != signal.SIGKILL:
-        signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
-    os.kill(os.getpid(), number)
-    return 128 + number
+    return interrupted.die_of(number)

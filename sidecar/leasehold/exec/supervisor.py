@@ -25,7 +25,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from leasehold import logs
+from leasehold.base import logs
+from leasehold.base.config_error import ConfigError
 from leasehold.exec import process_tree
 from leasehold.exec.execution import LOST, Execution
 from leasehold.exec.guardian import NOT_EXECUTABLE, NOT_FOUND
@@ -34,7 +35,6 @@ from leasehold.exec.signals import SignalReader, die_of, handled
 from leasehold.exec.terminal import Terminal, hold_standard_streams
 from leasehold.run import lean_imports
 from leasehold.settings.exec import KILL_MARGIN_SECONDS, ExecConfig, exec_config
-from leasehold.settings.options import ConfigError
 
 _log = logging.getLogger("leasehold.supervisor")
 
@@ -59,7 +59,7 @@ def _main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         raise ConfigError(["leasehold exec needs Linux: elsewhere it cannot be sure to stop a whole process tree."])
     if process_tree.read(os.getpid()) is None:
         raise ConfigError(["leasehold exec needs /proc: without it, it cannot find process trees; mount it."])
-    logs.configure(config.sidecar.log)
+    logs.configure(config.sidecar.log.level, config.sidecar.log.format)
     logs.warn(config.sidecar.warnings)
     code = asyncio.run(_supervise(config, environ))
     return die_of(-code) if code < 0 else code

@@ -2,7 +2,7 @@
 
 An event is encoded once for all consumers, and written in the turn of the loop in which it comes. If a consumer has not
 taken all that was written before, the event is added to the consumer's own short queue: a slow consumer delays nobody.
-If its queue is full, it loses the queued events, and the sender has to send it the state anew.
+If its queue is full, it loses the queued events, and the sender has to send it the state again.
 """
 
 from __future__ import annotations

@@ -5,9 +5,7 @@ A problem that the user can fix is a `ListenError`, whose text completes "--list
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import ipaddress
 import os
 import resource
 import socket
@@ -16,13 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.address import Address, UnixAddress
+from leasehold.http.acceptor import Acceptor
 from leasehold.http.server import IDLE_SECONDS, MAX_CONNECTIONS, App, Server
-from leasehold.settings.config import Address, UnixAddress
 
 BACKLOG: Final = 128
 """Clients that may wait in the kernel's queue to be accepted."""
-ACCEPTS_PER_TURN: Final = 16
-"""Clients accepted in one turn of the loop: a crowd of new clients must not delay the others."""
 _PROBE_SECONDS: Final = 1.0
 
 
@@ -33,11 +30,11 @@ class ListenError(Exception):
 class Listener:
     """A running server. `address` has the actual port, even if port 0 was requested."""
 
-    def __init__(self, app: App, server: Server, sockets: asyncio.Server, address: Address | UnixAddress) -> None:
+    def __init__(self, app: App, server: Server, acceptor: Acceptor, address: Address | UnixAddress) -> None:
         self.address = address
         self._app = app
         self._server = server
-        self._sockets = sockets
+        self._acceptor = acceptor
         self._inode = _inode(address.path) if isinstance(address, UnixAddress) else None
 
     @property
@@ -53,7 +50,7 @@ class Listener:
 
     async def close(self, timeout: float = 1.0) -> None:
         """Stop accepting, end streams, wait up to `timeout` seconds for answers, then close all connections."""
-        self._sockets.close()
+        self._acceptor.close()
         self._app.close()
         self._server.pre_shutdown()  # idle connections end now, not after the timeout
         await self._server.shutdown(timeout)
@@ -71,12 +68,9 @@ async def listen(
     """
     bound = _bind_unix(address.path) if isinstance(address, UnixAddress) else bind_tcp(address)
     server = Server(app, within_descriptors(max_connections), idle)
-    # Not create_unix_server: it would remove an existing socket file, even one in use.
-    sockets = await asyncio.get_running_loop().create_server(server, sock=bound, backlog=ACCEPTS_PER_TURN)
-    bound.listen(BACKLOG)  # asyncio uses `backlog` for both; the kernel's queue is to be longer
     if isinstance(address, Address):
         address = Address(address.host, bound.getsockname()[1])
-    return Listener(app, server, sockets, address)
+    return Listener(app, server, Acceptor(bound, server), address)
 
 
 def within_descriptors(connections: int) -> int:
@@ -88,18 +82,8 @@ def within_descriptors(connections: int) -> int:
     return connections if soft == resource.RLIM_INFINITY else min(connections, soft // 2)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is loopback."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def bind_tcp(address: Address) -> socket.socket:
-    """A socket that listens there. Raises ListenError.
+    """A socket that listens there. Raises ListenError, or OSError if no file descriptor is left.
 
     An empty host means all addresses of IPv4 and IPv6, as far as this machine has them: in some clusters pods have only
     one of the two. `::` also means all addresses, but requires IPv6.
@@ -111,6 +95,8 @@ def bind_tcp(address: Address) -> socket.socket:
     try:
         return socket.create_server((host, address.port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (OSError, UnicodeError) as error:  # UnicodeError: the name is impossible in DNS
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         raise ListenError(_tcp_sentence(error)) from error
 
 

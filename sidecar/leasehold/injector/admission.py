@@ -11,11 +11,13 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from leasehold.base.time_limit import time_limit
 from leasehold.http import lean_aiohttp as web
 from leasehold.http.server import refusal
 from leasehold.injector import advice, patch
@@ -23,8 +25,9 @@ from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import Sidecar
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.patch import Patch
-from leasehold.kube.api import locks_path
+from leasehold.injector.review_turns import ReviewTurns
 from leasehold.kube.call import Body, KubeError, KubeFailure
+from leasehold.lock.kube_names import locks_path
 
 log = logging.getLogger("leasehold.injector.admission")
 
@@ -36,9 +39,12 @@ LARGE_REQUEST_BYTES: Final = 256 * 1024
 """Above this size, a request waits for its turn to be read. Ordinary pods are far smaller, and never wait."""
 _LARGE_AT_ONCE: Final = 8
 READ_TIMEOUT_SECONDS: Final = 4.0
-"""For reading a request: its webhook allows 5 s for the whole review."""
+"""For reading a request, and until its turn: its webhook allows 5 s for the whole review."""
 _LARGE_READ_TIMEOUT_SECONDS: Final = 1.0
 """For a large request, once it is its turn: a silent client must not block the others."""
+
+
+R = TypeVar("R")
 
 
 class BadRequest(Exception):
@@ -76,29 +82,43 @@ class Review:
 
 
 class BodyReader:
-    """Reads what the API server sends, large requests in turn."""
+    """Reads what the API server sends, large requests in turn, and has it parsed in turn."""
 
     def __init__(self) -> None:
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._turns = ReviewTurns()
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """The body. Raises BadRequest."""
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_SECONDS):
-                return await self._read(request)
-        except TimeoutError:
-            raise BadRequest("The request did not arrive in time.", HTTPStatus.REQUEST_TIMEOUT) from None
+    @asynccontextmanager
+    async def reading(self, request: web.BaseRequest, parse: Callable[[bytes], R]) -> AsyncIterator[R]:
+        """What `parse` makes of the body; the review is under way until the block ends. Raises BadRequest.
 
-    async def _read(self, request: web.BaseRequest) -> bytes:
+        Neither the body nor anything else of it is kept.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                async with time_limit(READ_TIMEOUT_SECONDS):
+                    parsed = await self._read(request, parse, stack)
+            except TimeoutError:
+                sentence = "The request did not arrive in time, or too many are before it."
+                raise BadRequest(sentence, HTTPStatus.REQUEST_TIMEOUT) from None
+            yield parsed
+
+    async def _read(self, request: web.BaseRequest, parse: Callable[[bytes], R], stack: AsyncExitStack) -> R:
         length = request.content_length
         if length is None:
             raise BadRequest("A request must say how long it is.", HTTPStatus.LENGTH_REQUIRED)
         if length > MAX_REQUEST_BYTES:
             raise BadRequest(f"A request may have {MAX_REQUEST_BYTES} bytes.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if length <= LARGE_REQUEST_BYTES:
-            return await _body(request, length)
-        async with self._large, asyncio.timeout(_LARGE_READ_TIMEOUT_SECONDS):
-            return await _body(request, length)
+            return await self._parse_in_turn(await _body(request, length), parse, stack)
+        async with self._large:
+            async with time_limit(_LARGE_READ_TIMEOUT_SECONDS):
+                body = await _body(request, length)
+            return await self._parse_in_turn(body, parse, stack)
+
+    async def _parse_in_turn(self, body: bytes, parse: Callable[[bytes], R], stack: AsyncExitStack) -> R:
+        await stack.enter_async_context(self._turns.turn(len(body)))
+        return parse(body)  # nothing is awaited in it, so that only one request at a time exists as objects
 
 
 class Reviewer:
@@ -117,11 +137,10 @@ class Reviewer:
         """`POST /mutate`."""
         began = time.monotonic()
         try:
-            # Nothing is awaited between the two, so that only one request at a time exists as objects.
-            review = self._prepare(await self._reader.read(request))
+            async with self._reader.reading(request, self._prepare) as review:
+                response = await self._decide(review)
         except BadRequest as error:
             return refusal(str(error), error.status)
-        response = await self._decide(review)
         self._metrics.took(time.monotonic() - began)
         return reply(response)
 

@@ -15,7 +15,7 @@ from leasehold.injector import annotations as reading
 from leasehold.injector import patch
 from leasehold.injector.annotations import LABEL, InjectionRequest, RequestRefused
 from leasehold.injector.container import Sidecar
-from leasehold.kube.api import INJECT_LABEL, PREFIX
+from leasehold.lock.kube_names import INJECT_LABEL, PREFIX
 
 Object = Mapping[str, Any]
 
@@ -104,10 +104,10 @@ def undeclared(request: InjectionRequest) -> str:
     )
 
 
-def gate(workload: Workload, request: InjectionRequest, lock: Object | None) -> Iterator[str]:
-    """A gate by which the workload can never become ready, or its leader never be found. `lock` is the Lock, if any."""
+def gate(replicas: int | None, request: InjectionRequest, lock: Object | None) -> Iterator[str]:
+    """A gate by which so many pods can never be ready, or their leader never be found. `lock` is the Lock, if any."""
     spec = (lock or {}).get("spec") or {}
-    capacity, replicas = int(spec.get("capacity") or 1), workload.replicas
+    capacity = int(spec.get("capacity") or 1)
     if request.gate == reading.GATES[0] and (replicas is None or replicas > capacity):
         number = "pods, one a node," if replicas is None else f"{replicas} replicas"
         yield (

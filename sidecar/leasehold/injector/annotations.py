@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from leasehold.injector import resources
 from leasehold.injector.resources import ResourceRequest
-from leasehold.kube.api import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
+from leasehold.lock.kube_names import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
 from leasehold.lock.names import LockName
 from leasehold.settings import parsers
 

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from leasehold.pki import CLOCK_SKEW, RENEW_AT, key_usage, named, split_pem
+from leasehold.base.pki import CLOCK_SKEW, RENEW_AT, key_usage, named, split_pem
 
 SETTLE_SECONDS: Final = 15.0
 """From the time a CA is in the webhook's configuration until its certificate is served."""

@@ -16,11 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from leasehold.base.logs import RepeatedFailureLog
 from leasehold.injector.certificate import Kept, Pair, step
 from leasehold.injector.config import OwnCertificate
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.logs import RepeatedFailureLog
 
 _log = logging.getLogger("leasehold.injector.certificate_keeper")
 
@@ -55,7 +55,7 @@ class Served:
         self.pair: Pair | None = None
         """The certificate in use; None at first."""
 
-    def serve(self, pair: Pair) -> None:
+    def serve(self, pair: Pair, *, renewed_here: bool = True) -> None:
         """Use this certificate for new connections.
 
         Raises ValueError or OSError if it is unusable; the previous one then stays in use.
@@ -73,7 +73,8 @@ class Served:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(chain_file, key_file)
             self.context.load_cert_chain(chain_file, key_file)
         self.pair = pair
-        self._metrics.serves(pair.renewal.timestamp(), pair.expires.timestamp())
+        renewal = pair.renewal.timestamp() if renewed_here else 0.0  # when others renew is theirs to say
+        self._metrics.serves(renewal, pair.expires.timestamp())
         _log.info("serving with a certificate", extra={"fields": {"expires": pair.expires.isoformat()}})
 
 
@@ -133,7 +134,7 @@ class CertificateReader:
     async def refresh(self) -> None:
         """Serve the files' current content. Raises OSError or ValueError, for example if only one was replaced yet."""
         chain, key = [await asyncio.to_thread(file.read_bytes) for file in self._files]
-        self._served.serve(Pair(chain, key))
+        self._served.serve(Pair(chain, key), renewed_here=False)
         self.ready = True
 
 

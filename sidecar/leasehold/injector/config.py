@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from leasehold.base.address import Address
 from leasehold.base.records import dataclass
 from leasehold.injector.container import Sidecar
 from leasehold.injector.resources import quantity
-from leasehold.kube.api import INJECT_LABEL, OPT_IN_LABEL
+from leasehold.lock.kube_names import INJECT_LABEL, OPT_IN_LABEL
 from leasehold.settings import commands, flags, parsers
-from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
+from leasehold.settings.config import CommonConfig, open_settings, read_common
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
 

@@ -22,6 +22,9 @@ _USER: Final = 65532
 _ROOT: Final = "/leasehold"
 _DEFAULT_GRACE_SECONDS: Final = 30
 _LABELS_FILE: Final = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}
+TOKENS: Final = "kube-api-access-"
+"""How the API server's own volumes begin that hold a service account's token; below, where it mounts them."""
+TOKEN_PLACE: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 _NEVER: Final = 2**31 - 1
 """A probe that fails so often has failed for longer than any pod lives."""
 Object = dict[str, Any]
@@ -82,7 +85,7 @@ def container(request: InjectionRequest, sidecar: Sidecar, spec: Mapping[str, An
             "capabilities": {"drop": ["ALL"]},
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumeMounts": [{"name": STATE, "mountPath": "/state"}, *_mounts(request, sidecar)],
+        "volumeMounts": [{"name": STATE, "mountPath": "/state"}, *_mounts(request, sidecar), *_token(spec)],
     }
 
 
@@ -169,3 +172,17 @@ def _mounts(request: InjectionRequest, sidecar: Sidecar) -> list[Object]:
     places = {TLS: "/etcd-tls", AUTH: "/etcd-auth", POD: "/pod"}
     present = {volume["name"] for volume in volumes(request, sidecar)}
     return [{"name": name, "mountPath": path, "readOnly": True} for name, path in places.items() if name in present]
+
+
+def _token(spec: Mapping[str, Any]) -> list[Object]:
+    """The service account's token, if the API server has given it to the pod's first container.
+
+    The sidecar has no use for it. But the API server would add it, and then ask the injector again about the pod that
+    it has changed.
+    """
+    (first, *_) = spec.get("containers") or [{}]
+    return [
+        {"name": each["name"], "mountPath": TOKEN_PLACE, "readOnly": True}
+        for each in first.get("volumeMounts") or ()
+        if each.get("mountPath") == TOKEN_PLACE and str(each.get("name")).startswith(TOKENS)
+    ]

@@ -33,7 +33,7 @@ class InjectorMetrics:
         )
         self._renewal = Gauge(
             "leasehold_injector_certificate_renewal_timestamp_seconds",
-            "When the certificate that is served is due to be replaced by its next one.",
+            "When the certificate that is served is due to be replaced by its next one; 0 if somebody else does that.",
             registry=registry,
         )
         build = Gauge("leasehold_injector_build_info", "The version, as a label.", ["version"], registry=registry)
@@ -50,6 +50,6 @@ class InjectorMetrics:
         self._duration.observe(seconds)
 
     def serves(self, renewal: float, expiry: float) -> None:
-        """Report when the served certificate is due for renewal, and when it expires, in Unix time."""
+        """Report when the served certificate is due for renewal, 0 if never here, and when it expires, in Unix time."""
         self._renewal.set(renewal)
         self._expiry.set(expiry)

@@ -19,7 +19,7 @@ from leasehold.injector import resources, validation
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, POD, TLS, Sidecar, container, volumes
 from leasehold.injector.resources import InvalidResources
-from leasehold.kube.api import INJECTED, OPT_IN_LABEL
+from leasehold.lock.kube_names import INJECTED, OPT_IN_LABEL
 
 Patch = list[dict[str, Any]]
 """A JSON patch, RFC 6902."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from leasehold.kube.api import PREFIX
+from leasehold.lock.kube_names import PREFIX
 
 NONE: Final = "none"
 """An annotation with this value takes the request or limit away."""

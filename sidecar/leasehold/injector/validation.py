@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, POD, STATE, TLS, Sidecar
-from leasehold.kube.api import PREFIX
+from leasehold.lock.kube_names import PREFIX
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS: Final = "kubernetes.io/os"

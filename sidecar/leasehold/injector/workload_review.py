@@ -7,7 +7,7 @@ allowed without a word.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from dataclasses import dataclass
 from typing import Any, Final
 
 from leasehold.http import lean_aiohttp as web
@@ -31,6 +31,16 @@ from leasehold.injector.container import Sidecar
 _WORKLOAD: Final = "a workload"
 
 
+@dataclass(frozen=True, slots=True)
+class _Review:
+    """All that is kept of a request during the call to the API server; `replicas` as Workload has them."""
+
+    uid: str
+    found: tuple[str, ...]
+    request: InjectionRequest | None
+    replicas: int | None
+
+
 class WorkloadReviewer:
     """Says what is wrong with workloads."""
 
@@ -43,36 +53,41 @@ class WorkloadReviewer:
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """`POST /advise`."""
         try:
-            asked = parse(await self._reader.read(request), _WORKLOAD)
-            workload, found, injection = self._read(asked)
+            async with self._reader.reading(request, self._prepare) as review:
+                found = review.found + await self._about_lock(review)
         except BadRequest as error:
             return refusal(str(error), error.status)
-        if injection is not None:
-            lock = await find_lock(self._kube, injection)
-            found += self._about_lock(workload, injection, lock)
-        warnings = tuple(islice(found, advice.MAX_WARNINGS))
-        return reply({"uid": asked["uid"], "allowed": True} | with_warnings(warnings))
+        return reply({"uid": review.uid, "allowed": True} | with_warnings(found[: advice.MAX_WARNINGS]))
 
-    def _read(self, asked: Mapping[str, Any]) -> tuple[Workload, list[str], InjectionRequest | None]:
-        """The workload, what is wrong with it, and what its pods will request. Raises BadRequest."""
+    def _prepare(self, body: bytes) -> _Review:
+        """Everything that needs no call. Raises BadRequest."""
+        asked = parse(body, _WORKLOAD)
         kind, namespace = asked["kind"]["kind"], str(asked.get("namespace") or "")
         if kind not in advice.REVISION_LABELS:
             raise no_review(_WORKLOAD)
         try:
             workload = Workload.read(kind, asked["object"])
-            found = list(advice.misplaced(workload))
+            found, uid, replicas = tuple(advice.misplaced(workload)), asked["uid"], workload.replicas
             require = self._policy.require_lock
             try:
-                return workload, found, advice.request_of(workload, namespace, self._sidecar, require_lock=require)
+                injection = advice.request_of(workload, namespace, self._sidecar, require_lock=require)
             except RequestRefused as why:
-                return workload, [*found, advice.refused(workload, why)], None
+                return _Review(uid, (*found, advice.refused(workload, why)), None, replicas)
+            return _Review(uid, found, injection, replicas)
         except (AttributeError, KeyError, TypeError, ValueError):  # lists where objects should be, and the like
             raise no_review(_WORKLOAD) from None
 
-    def _about_lock(
-        self, workload: Workload, request: InjectionRequest, lock: Mapping[str, Any] | None
-    ) -> Iterator[str]:
-        if lock is None and request.require_lock:
-            yield advice.undeclared(request)
-        if lock != {}:  # else it is not known
-            yield from advice.gate(workload, request, lock)
+    async def _about_lock(self, review: _Review) -> tuple[str, ...]:
+        """What is wrong with the lock, or with the workload for such a lock."""
+        request = review.request
+        if request is None:
+            return ()
+        lock = await find_lock(self._kube, request)
+        return tuple(_of_lock(request, review.replicas, lock))
+
+
+def _of_lock(request: InjectionRequest, replicas: int | None, lock: Mapping[str, Any] | None) -> Iterator[str]:
+    if lock is None and request.require_lock:
+        yield advice.undeclared(request)
+    if lock != {}:  # else it is not known
+        yield from advice.gate(replicas, request, lock)

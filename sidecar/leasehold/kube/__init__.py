@@ -1,1 +1,1 @@
-"""Kubernetes' API server: access, calls, and Leasehold's names there."""
+"""Kubernetes' API server: access, and calls."""

@@ -26,7 +26,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config.incluster_config import load_incluster_config
 from kubernetes.aio.config.kube_config import load_kube_config
 
-from leasehold.settings.options import ConfigError
+from leasehold.base.config_error import ConfigError
 
 log = logging.getLogger("leasehold.kube.access")
 

@@ -5,7 +5,6 @@ A call without an answer may have been carried out or not: its caller must read 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,8 +15,9 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config.config_exception import ConfigException
 
+from leasehold.base.logs import escape
+from leasehold.base.time_limit import time_limit
 from leasehold.kube.access import Access
-from leasehold.logs import escape
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Body = dict[str, Any]
@@ -54,7 +54,7 @@ class KubeCall:
     """Calls to one API server. Belongs to the event loop that loaded `access`."""
 
     def __init__(self, access: Access, timeout: float) -> None:
-        """`timeout` in seconds, for each call from its start to the last byte of its answer."""
+        """`timeout` in seconds, for each call from its start to the last byte of its answer, as `time_limit` counts."""
         self._client = ApiClient(access.configuration)
         self._client.user_agent = "leasehold-operator"
         self._timeout = timeout
@@ -111,7 +111,7 @@ class KubeCall:
         query: Mapping[str, str] | None = None,
     ) -> Body:
         try:
-            async with asyncio.timeout(self._timeout):
+            async with time_limit(self._timeout):
                 status, headers, data = await self._send(method, path, body, content_type, query or {})
         except TimeoutError:
             raise KubeUnknown(f"the API server did not answer within {self._timeout:g} s") from None
@@ -131,15 +131,15 @@ class KubeCall:
         request = await self._client.param_serialize(
             method, path, query_params=list(query.items()), header_params=headers, body=body, auth_settings=_AUTH
         )
-        response: Any = await self._client.call_api(
-            *request, _request_timeout=aiohttp.ClientTimeout(total=self._timeout)
-        )
+        response: Any = await self._client.call_api(*request, _request_timeout=_NO_LIMIT)
         data: bytes = await response.read()
         self._date = response.headers.get("Date", self._date)
         return response.status, response.headers, data
 
 
 _AUTH: Final = ["BearerToken"]
+_NO_LIMIT: Final = aiohttp.ClientTimeout()
+"""aiohttp's own would count the time in which our loop was busy; the caller has ours."""
 
 
 def _parse(data: bytes) -> Body | None:

@@ -9,12 +9,13 @@ and decides again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from leasehold.base.backoff import Backoff
 from leasehold.base.terminal import one_line
+from leasehold.kubectl.appliers import without_claims
 from leasehold.kubectl.errors import ClusterError, ConflictError, UnreachableError
 from leasehold.kubectl.lock import Holder, LockView, named, number, text, who_holds
 from leasehold.lock.names import LockName
@@ -26,6 +27,7 @@ PREFERRED: Final = "preferredHolder"
 _TRIES: Final = 8
 _FIRST_PAUSE_SECONDS: Final = 0.15
 _LONGEST_PAUSE_SECONDS: Final = 3.0
+_GIVE_UP_PAUSES_SECONDS: Final = (0.3, 0.3, 0.6, 1.2, 2.4)
 
 
 class RefusedError(Exception):
@@ -67,7 +69,7 @@ def target(view: LockView, token: int) -> Target:
     if not token and view.holder_count > len(view.holders):
         raise RefusedError(
             f"The Lock {lock} has {view.holder_count} holders, of which its status lists {len(view.holders)}; choose "
-            "by --token."
+            "by --up-to-token."
         )
     highest = view.holders[-1].token
     if token > highest:
@@ -196,3 +198,35 @@ def changed_fields(before: LockView, after: LockView) -> str:
     """The fields of the spec that differ; empty if only the status or metadata do."""
     fields = sorted(before.spec.keys() | after.spec.keys())
     return ", ".join(f"spec.{name}" for name in fields if before.spec.get(name) != after.spec.get(name))
+
+
+class Managed(Protocol):
+    """The part of a cluster that giving fields up needs."""
+
+    def get(self, lock: LockName) -> LockView:
+        """The Lock as it is now."""
+
+    def manage(self, seen: LockView, managers: Sequence[Mapping[str, Any]]) -> None:
+        """Set its `managedFields` if the Lock still is as seen."""
+
+
+def give_up(
+    cluster: Managed, view: LockView, names: Iterable[str], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Leave those of the fields that have their default to whoever wants them, if the cluster lets us.
+
+    Not at once: the operator first sees by whom the field was changed, and writes the status.
+    """
+    for pause in _GIVE_UP_PAUSES_SECONDS:
+        if without_claims(view, names) is None:
+            return
+        sleep(pause)
+        try:
+            view = cluster.get(view.name)
+            if (managers := without_claims(view, names)) is not None:
+                cluster.manage(view, managers)
+        except ConflictError:
+            continue
+        except ClusterError:  # what was asked is done
+            pass
+        return

@@ -45,7 +45,7 @@ def _print(found: list[Row], given: Arguments) -> None:
     if given.output in ("json", "yaml"):
         text = rows.as_json(found)
     if given.output == "yaml":
-        import yaml  # comes with the kubernetes package
+        import yaml  # of the plugin extra
 
         text = yaml.safe_dump(json.loads(text), sort_keys=False)
     sys.stdout.write(text)
@@ -90,8 +90,10 @@ def _etcd(cluster: Cluster, given: Arguments) -> list[Row]:
     if given.etcd is None:
         return []
     from leasehold.check import etcd_ask, etcd_rows, lock_rows  # with the etcd client, which only this needs
+    from leasehold.settings.connect import connector
 
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # failures are rows
     lock = given.lock(cluster.namespace) if given.name else None
-    facts = asyncio.run(etcd_ask.ask(given.etcd, given.root or DEFAULT_ROOT, lock))
+    access = etcd_ask.Access(given.etcd.endpoints, connector(given.etcd), given.etcd.cert, given.etcd.key)
+    facts = asyncio.run(etcd_ask.ask(access, given.root or DEFAULT_ROOT, lock))
     return [*etcd_rows.rows_of(facts, datetime.now(UTC)), *lock_rows.rows_of(facts, lock)]

@@ -6,28 +6,26 @@ Results go to stdout; notices go to stderr: changes by other writers, questions,
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from leasehold.base.terminal import one_line
-from leasehold.kube.api import QUALIFIED
-from leasehold.kubectl import change, describe, freshness, history, printing, waiting
+from leasehold.kubectl import appliers, change, describe, freshness, history, printing, waiting
 from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.change import Decide, Target
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.errors import ClusterError
+from leasehold.kubectl.live_list import LiveList
 from leasehold.kubectl.lock import LockView, items, named, text, who_holds
 from leasehold.kubectl.times import age
 from leasehold.kubectl.ui import show_page
 from leasehold.lock.keys import DEFAULT_ROOT, Keys
+from leasehold.lock.kube_names import QUALIFIED
 from leasehold.lock.names import LockName
 
 DONE: Final = 0
 NOT_DONE: Final = 1
-_PAUSE_SECONDS: Final = 1.0
-"""Between two looks of a command that watches."""
 
 
 def now() -> datetime:
@@ -43,27 +41,20 @@ def notify(sentence: str) -> None:
 def list_locks(cluster: Cluster, given: Arguments) -> int:
     """`list`."""
     namespace = "" if given.all_namespaces else cluster.namespace
-    found = cluster.locks(namespace)
+    live = LiveList(cluster, namespace, notify)
+    found = live.first()
     if not found and not given.watch and given.output not in ("json", "yaml"):
         where = f" in {namespace} namespace" if namespace else ""
         sys.stderr.write(f"No resources found{where}.\n")
         return DONE
     old = bool(_notify_if_stale(cluster))
     sys.stdout.write(printing.many(found, given.output, now(), namespaces=given.all_namespaces, is_stale=old))
-    while given.watch:
+    sys.stdout.flush()
+    for changed in live.changes() if given.watch else ():
+        text = printing.many([changed], given.output, now(), namespaces=given.all_namespaces)
+        sys.stdout.write(text if given.output else text.partition("\n")[2])
         sys.stdout.flush()
-        time.sleep(_PAUSE_SECONDS)
-        before, found = {view.uid: view for view in found}, cluster.locks(namespace)
-        changed = [view for view in found if _shown(view) != _shown(before.get(view.uid))]
-        if changed:
-            text = printing.many(changed, given.output, now(), namespaces=given.all_namespaces)
-            sys.stdout.write(text if given.output else text.partition("\n")[2])
     return DONE
-
-
-def _shown(view: LockView | None) -> object:
-    """What a Lock's line shows, but for ages."""
-    return (view.held, view.holders, view.holder_count, view.waiter_count) if view else None
 
 
 def _notify_if_stale(cluster: Cluster) -> str:
@@ -108,14 +99,26 @@ def _queue(view: LockView, given: Arguments) -> dict[str, Any]:
     import json
     import logging
 
-    from leasehold.candidate import queue_report, queue_status  # with the etcd client, which only this needs
+    from leasehold.candidate import (  # with the etcd client, which only this needs
+        any_member,
+        queue_report,
+        queue_status,
+    )
+    from leasehold.settings.connect import client_for
 
-    assert given.etcd is not None
+    etcd, root = given.etcd, given.root or root_of(view)
+    assert etcd is not None
+
+    async def read() -> queue_status.Queue:
+        async with client_for(etcd) as client:
+            return await queue_status.read_any(client, len(etcd.endpoints), root, view.name)
+
     logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # a failure is printed below, once
     try:
-        queue = asyncio.run(queue_status.read_any(given.etcd, Keys(view.name, given.root or root_of(view))))
-    except queue_status.QueueUnreadable as error:
-        return {"queue_error": f"The queue cannot be read: {one_line(queue_status.why(given.etcd, error))}"}
+        queue = asyncio.run(read())
+    except any_member.QueueUnreadable as error:
+        why = queue_status.why(error, named=bool(etcd.user))
+        return {"queue_error": f"The queue cannot be read: {one_line(why)}"}
     return {"queue": queue_report.as_table(queue), "queue_data": json.loads(queue_report.as_json(queue))}
 
 
@@ -144,7 +147,7 @@ def handover(cluster: Cluster, given: Arguments) -> int:
     view = _read(cluster, given)
     if given.to is not None:
         return _prefer(cluster, view, given, given.to)
-    targets = change.target(view, given.token)
+    targets = change.target(view, given.up_to_token)
     after = _change(cluster, view, change.handover(targets), given)
     if given.wait:
         return _wait(
@@ -176,7 +179,7 @@ def resume(cluster: Cluster, given: Arguments) -> int:
 def revoke(cluster: Cluster, given: Arguments) -> int:
     """`revoke`. The targets are fixed before the question, however long the answer takes."""
     view = _read(cluster, given)
-    targets = change.target(view, given.token)
+    targets = change.target(view, given.up_to_token)
     notify(revocation_risk(view, targets))
     if not given.yes and not _confirmed():
         notify("Nothing was changed.")
@@ -219,6 +222,9 @@ def _read(cluster: Cluster, given: Arguments) -> LockView:
 def _change(cluster: Cluster, view: LockView, decide: Decide, given: Arguments) -> LockView:
     """Make a change and print what was done."""
     after, made = change.apply(cluster, view, decide, notify)
+    if undone := appliers.warning(view, made.spec):
+        notify(undone)
+    change.give_up(cluster, after, made.spec)
     _say(after, made.summary, given)
     return after
 

@@ -7,16 +7,17 @@ file names do not fit there, 0 that they do. Errors print nothing: they would on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from leasehold.kubectl.arguments import COMMANDS, FORMATS, SHELLS, Command, Flag
-from leasehold.kubectl.cluster_ref import ClusterRef
-
-if TYPE_CHECKING:
-    from leasehold.kubectl.cluster import Cluster
+from leasehold.kubectl import connection
+from leasehold.kubectl.cluster_ref import ClusterRef, Login
+from leasehold.kubectl.command_table import COMMANDS, FORMATS, REQUEST_TIMEOUT, SHELLS
+from leasehold.kubectl.connection import command_first
+from leasehold.kubectl.flag import Command, Flag
 
 FILES, NO_FILES = 0, 4
 Choice = tuple[str, str]
@@ -30,33 +31,32 @@ class Completions:
     def __init__(self, ref: ClusterRef) -> None:
         self._ref = ref
 
-    def contexts(self) -> list[str]:
-        """The kubeconfig's contexts."""
-        from leasehold.kubectl.kubeconfig import contexts
+    def values(self, flag: str) -> list[str]:
+        """The values that kubectl offers for a flag of its own: contexts, clusters, users, namespaces."""
+        from leasehold.kubectl.errors import MistakeError
+        from leasehold.kubectl.kubectl_program import complete, find_kubectl
 
-        return contexts(self._ref)
-
-    def namespaces(self) -> list[str]:
-        """The cluster's namespaces."""
-        return self._ask(lambda cluster: cluster.namespaces())
+        try:
+            return complete(find_kubectl(os.environ), self._ref.flags, flag)
+        except MistakeError:
+            return []
 
     def locks(self) -> list[str]:
         """The names of the namespace's Locks."""
-        return self._ask(lambda cluster: [view.name.name for view in cluster.locks(cluster.namespace)])
-
-    def _ask(self, ask: Callable[[Cluster], list[str]]) -> list[str]:
         from leasehold.kubectl.cluster import Cluster
         from leasehold.kubectl.errors import ClusterError
 
         try:
-            return ask(Cluster(self._ref, _TIMEOUT_SECONDS))
+            cluster = Cluster(self._ref, _TIMEOUT_SECONDS, Login.SILENT)
+            with contextlib.closing(cluster):
+                return [view.name.name for view in cluster.locks(cluster.namespace)]
         except (ClusterError, ValueError):
             return []
 
 
 def main(words: Sequence[str], ask: Callable[[ClusterRef], Completions] = Completions) -> str:
     """The program's output for these words, the last of which is to be completed."""
-    *before, last = words or [""]
+    *before, last = command_first(words) or [""]
     choices, directive = _choices(before, last, ask)
     fitting = [choice for choice in choices if choice[0].startswith(last)]
     lines = [f"{word}\t{explained}" if explained else word for word, explained in fitting]
@@ -71,16 +71,19 @@ def _choices(
     command = next((one for one in COMMANDS if one.name == before[0]), None)
     if command is None:
         return [], NO_FILES
-    given, arguments, open_flag = _read(command, before[1:])
-    completions = ask(ClusterRef(*(given.get(name, "") for name in ("kubeconfig", "context", "namespace"))))
+    flags, ours, unfinished = connection.split(before[1:])
+    given, arguments, open_flag = _read(command, ours)
+    completions = ask(ClusterRef(flags, given.get("namespace", "")))
     name, equals, _ = last.partition("=")
-    if open_flag is None and equals and (flag := _flag(command, name)):
+    open_flag = unfinished or open_flag
+    if open_flag is None and equals and (flag := _flag(command, name) or connection.find(name)):
         values, directive = _values(flag, completions)
         return [(f"{name}={word}", explained) for word, explained in values], directive
     if open_flag is not None:
         return _values(open_flag, completions)
     if last.startswith("-"):
-        return [(flag.names[-1], flag.help) for flag in command.flags], NO_FILES
+        kubectls = connection.FLAGS if REQUEST_TIMEOUT in command.flags else ()
+        return [(flag.names[-1], flag.help) for flag in (*command.flags, *kubectls)], NO_FILES
     return ([] if arguments else _arguments(command, completions)), NO_FILES
 
 
@@ -96,8 +99,7 @@ def _values(flag: Flag, completions: Completions) -> tuple[Iterable[Choice], int
     sources: Mapping[str, Callable[[], Iterable[str]]] = {
         "formats": lambda: FORMATS,
         "goals": lambda: ("held", "free", "holder="),
-        "contexts": completions.contexts,
-        "namespaces": completions.namespaces,
+        "kubectl": lambda: completions.values(flag.names[-1]),
     }
     return [(word, "") for word in sources.get(flag.completes, tuple)()], NO_FILES
 
@@ -129,11 +131,7 @@ def script() -> int:
     try:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for the rest of this process
         sys.stdout.write(main(sys.argv[1:]))
-    except (
-        KeyboardInterrupt,
-        ModuleNotFoundError,
-        BrokenPipeError,
-    ):  # the client may not be installed
+    except (KeyboardInterrupt, BrokenPipeError):
         sys.stdout.write(f":{NO_FILES}\n")
     return 0
 

@@ -18,6 +18,10 @@ class ClusterError(Exception):
     """The cluster could not be asked, or refused. The text is one sentence for the user."""
 
 
+class MistakeError(ClusterError):
+    """The command line or the environment is wrong: nothing was asked. Its exit code is that of a usage error."""
+
+
 class NotThereError(ClusterError):
     """There is no such Lock."""
 

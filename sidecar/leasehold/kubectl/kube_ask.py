@@ -20,9 +20,9 @@ from leasehold.check.kube_reading import (
     table,
     text,
 )
-from leasehold.kube.api import locks_path
 from leasehold.kubectl.cluster import Cluster
 from leasehold.kubectl.parallel import LATE, ask_all
+from leasehold.lock.kube_names import locks_path
 
 WHOLE_SECONDS: Final = 7.0
 _FIRST_SECONDS: Final = 4.0

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from leasehold.base.terminal import Row, aligned, one_line
-from leasehold.kube.api import QUALIFIED
 from leasehold.kubectl.lock import LockView, number, text
 from leasehold.kubectl.times import since
+from leasehold.lock.kube_names import QUALIFIED
 
 GAP: Final = 3
 """Spaces between two columns, as in kubectl's own tables."""
@@ -59,7 +59,7 @@ def as_data(body: Mapping[str, Any], output: str) -> str:
     """An object as JSON or YAML, with escapes for all characters that a terminal might interpret."""
     if output == "json":
         return json.dumps(body, indent=4) + "\n"
-    import yaml  # comes with the kubernetes package
+    import yaml  # of the plugin extra
 
     return str(yaml.safe_dump(body, default_flow_style=False, sort_keys=False))
 

@@ -1,14 +1,13 @@
 """`kubectl leasehold ui`: forwards a port to the page of all locks in the cluster, and opens it.
 
 The page listens on its pod's loopback, so that the right to forward a port into that pod is the right to read it.
-kubectl itself forwards: it knows the kubeconfig's every way to log in. If the pod goes, the next one is forwarded to.
+kubectl itself forwards, with the user's flags. If the pod goes, the next one is forwarded to.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +19,9 @@ from typing import IO, Final, NamedTuple
 from leasehold.base.terminal import one_line
 from leasehold.kubectl.arguments import Arguments
 from leasehold.kubectl.cluster import Cluster
+from leasehold.kubectl.connection import explicit
 from leasehold.kubectl.errors import ClusterError
+from leasehold.kubectl.kubectl_program import find_kubectl
 from leasehold.kubectl.lock import table, text
 
 PAGE_PORT: Final = 4042
@@ -38,16 +39,26 @@ class Forwardable(NamedTuple):
 
 def show_page(cluster: Cluster, given: Arguments) -> int:
     """`ui`: until Ctrl-C. Raises ClusterError if there is no page, or kubectl cannot forward to it."""
-    port, announced = given.port, 0
+    port, said = _forward(cluster, given, given.port, announced=0), ""
     while True:
-        with _forwarding(_page(cluster, given), given, port) as lines:
-            forwarded = _forwarded_port(lines)
-            if forwarded != announced:
-                _announce(f"http://127.0.0.1:{forwarded}/", open_it=not given.no_open)
-            port = announced = forwarded  # the same one again, so that the browser's page takes up by itself
-            for _ in lines:
-                pass  # one line for each connection, until the pod is gone
         time.sleep(_AGAIN_SECONDS)
+        try:  # the same port again, so that the browser's page takes up by itself
+            port, said = _forward(cluster, given, port, announced=port), ""
+        except ClusterError as error:  # the next pod does not run yet, or the API server is away
+            if str(error) != said:
+                said = str(error)
+                sys.stderr.write(f"leasehold: {said} It is tried again.\n")
+
+
+def _forward(cluster: Cluster, given: Arguments, port: int, *, announced: int) -> int:
+    """Forward until the pod is gone; the port that was forwarded, which is told unless it is `announced`."""
+    with _forwarding(_page(cluster, given), given, port) as lines:
+        forwarded = _forwarded_port(lines)
+        if forwarded != announced:
+            _announce(f"http://127.0.0.1:{forwarded}/", open_it=not given.no_open)
+        for _ in lines:
+            pass  # one line for each connection
+    return forwarded
 
 
 def _page(cluster: Cluster, given: Arguments) -> Forwardable:
@@ -55,8 +66,8 @@ def _page(cluster: Cluster, given: Arguments) -> Forwardable:
     path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
     where = f" in the namespace {namespace}" if namespace else ""
     for pod in cluster.objects(path, f"pods{where or ' in all namespaces'}", _SELECTOR):
-        if text(table(pod, "status"), "phase") == "Running":
-            metadata = table(pod, "metadata")
+        metadata = table(pod, "metadata")
+        if text(table(pod, "status"), "phase") == "Running" and not text(metadata, "deletionTimestamp"):
             return Forwardable(text(metadata, "namespace"), text(metadata, "name"))
     raise ClusterError(f"There is no page running{where}: install the chart with ui.enabled=true.")
 
@@ -64,16 +75,11 @@ def _page(cluster: Cluster, given: Arguments) -> Forwardable:
 @contextmanager
 def _forwarding(pod: Forwardable, given: Arguments, port: int) -> Iterator[IO[str]]:
     """The output of kubectl's port-forward to the pod, which ends with the context."""
-    program = shutil.which("kubectl")
-    if program is None:
-        raise ClusterError("kubectl is not on the PATH: it forwards the port.")
-    ref = given.cluster_ref
-    words = [program, "port-forward", f"--namespace={pod.namespace}", "--address=127.0.0.1"]
-    words += [f"--context={ref.context}"] if ref.context else []
-    words += [f"--kubeconfig={ref.kubeconfig}"] if ref.kubeconfig else []
+    words = [find_kubectl(os.environ), "port-forward", *explicit(given.cluster_ref.flags)]
+    words += [f"--namespace={pod.namespace}", "--address=127.0.0.1"]
     words += [f"pod/{pod.name}", f"{port or ''}:{PAGE_PORT}"]
-    null, pipe = subprocess.DEVNULL, subprocess.PIPE
-    with subprocess.Popen(words, stdin=null, stdout=pipe, stderr=subprocess.STDOUT, text=True) as kubectl:
+    # It keeps the terminal, on which a login may ask.
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as kubectl:
         assert kubectl.stdout is not None, "it is a pipe"
         try:
             yield kubectl.stdout

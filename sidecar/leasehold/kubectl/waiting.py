@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from leasehold.base.backoff import Backoff
 from leasehold.kubectl.change import Target, still
@@ -62,6 +62,13 @@ class Watchable(Protocol):
         """Each later state."""
 
 
+class Clock(NamedTuple):
+    """The time that a wait goes by, in seconds: what it is, and how it passes."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
 class Waiting:
     """One wait. `last` is the newest known state of the Lock. `begun` is called if it has to wait at all."""
 
@@ -73,8 +80,7 @@ class Waiting:
         timeout: float,
         *,
         begun: Callable[[LockView], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = Clock(),  # noqa: B008 - a value that nobody can change
     ) -> None:
         self.last: LockView | None = None
         self._cluster = cluster
@@ -83,23 +89,22 @@ class Waiting:
         self._timeout = timeout
         self._begun = begun
         self._clock = clock
-        self._sleep = sleep
 
     def run(self) -> bool:
         """Whether the condition came true in time. Raises NotThereError if there is no such Lock, or no longer.
 
         Raises other ClusterErrors only if the first read fails: later failures are retried until the time is over.
         """
-        end = self._clock() + self._timeout
+        end = self._clock.now() + self._timeout
         backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, jitter=2 / 3)
         while True:
-            began = self._clock()
+            began = self._clock.now()
             self._read_and_watch(end)
-            if self._done() or (left := end - self._clock()) <= 0:
+            if self._done() or (left := end - self._clock.now()) <= 0:
                 return self._done()
-            if self._clock() - began > _WORKING_WATCH_SECONDS:
+            if self._clock.now() - began > _WORKING_WATCH_SECONDS:
                 backoff.reset()
-            self._sleep(min(left, backoff.next_pause()))
+            self._clock.sleep(min(left, backoff.next_pause()))
 
     def _read_and_watch(self, end: float) -> None:
         """Read the Lock and watch it, until the watch or the time ends."""
@@ -126,12 +131,12 @@ class Waiting:
 
     def _follow(self, version: str, end: float) -> None:
         """Follow the changes until the condition is met, the time is over, or the watch ends."""
-        seconds = min(_WATCH_SECONDS, end - self._clock())
+        seconds = min(_WATCH_SECONDS, end - self._clock.now())
         if seconds <= 0:
             return
         for seen in self._cluster.watch(self._lock, version, seconds):
             self._update(seen)
-            if self._done() or self._clock() >= end:
+            if self._done() or self._clock.now() >= end:
                 return
 
     def _update(self, found: LockView | None) -> None:

@@ -1,1 +1,1 @@
-"""What a lock is in etcd: its names, its keys, and what stands in them. Pure."""
+"""What a lock is: its names, its keys in etcd and what stands in them, and why a candidate does not hold. Pure."""

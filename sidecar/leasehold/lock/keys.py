@@ -28,7 +28,7 @@ class Keys:
     @property
     def prefix(self) -> str:
         """The lock's election prefix: what `etcdctl elect` is given to wait in the same queue."""
-        return f"{self.root}/locks/{self.lock.namespace}/{self.lock.name}/queue"
+        return f"{self.directory}/queue"
 
     @property
     def queue(self) -> str:
@@ -36,23 +36,28 @@ class Keys:
         return self.prefix + "/"
 
     @property
+    def directory(self) -> str:
+        """The common part of all of the lock's keys, without a closing slash."""
+        return f"{self.root}/locks/{self.lock.namespace}/{self.lock.name}"
+
+    @property
     def spec(self) -> str:
         """The key of the declared lock."""
-        return f"{self.root}/locks/{self.lock.namespace}/{self.lock.name}/spec"
+        return f"{self.directory}/spec"
 
     @property
     def ran(self) -> str:
         """The key that says, until its lease ends, that a command ran and succeeded."""
-        return f"{self.root}/locks/{self.lock.namespace}/{self.lock.name}/ran"
+        return f"{self.directory}/ran"
 
     def entry(self, lease: int) -> str:
         """The key of the candidate that holds this lease id."""
         return f"{self.queue}{lease:x}"
 
 
-def locks_prefix(root: str) -> str:
-    """The common prefix of all locks' keys, with its closing slash."""
-    return f"{root}/locks/"
+def locks_prefix(root: str, only: LockName | None = None) -> str:
+    """The common prefix of all locks' keys, or of this one's, with its closing slash."""
+    return f"{root}/locks/" if only is None else f"{Keys(only, root).directory}/"
 
 
 def prefix_end(prefix: str) -> bytes:

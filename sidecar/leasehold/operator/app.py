@@ -16,7 +16,6 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from leasehold.base import clock
-from leasehold.candidate.connect import client_for, open_client
 from leasehold.etcd.admin import AdminClient
 from leasehold.http.listener import ListenError, listen
 from leasehold.http.probes import make_app
@@ -25,6 +24,7 @@ from leasehold.operator.config import OperatorConfig
 from leasehold.operator.controller import Clients, Controller
 from leasehold.operator.reconcile.api import Kube
 from leasehold.operator.watch.informer import Informer
+from leasehold.settings.connect import client_for, open_client
 
 _log = logging.getLogger("leasehold.operator.app")
 

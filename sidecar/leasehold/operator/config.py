@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.address import Address
 from leasehold.base.records import dataclass
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Record
 from leasehold.settings import commands, enrolment, flags, parsers
-from leasehold.settings.config import Address, CommonConfig, open_settings, read_common, read_record
+from leasehold.settings.config import CommonConfig, open_settings, read_common, read_record
 from leasehold.settings.enrolment import EnrolmentConfig, read_enrolment
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from prometheus_client import CollectorRegistry
 
 from leasehold.base import clock
+from leasehold.base.logs import RepeatedFailureLog
+from leasehold.candidate.replica import Fence, Replica, ReplicaConfig
 from leasehold.etcd.admin import AdminClient
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.lock.names import LockName
-from leasehold.logs import RepeatedFailureLog
 from leasehold.operator import health
 from leasehold.operator.config import OperatorConfig
-from leasehold.operator.leader import Fence, LeaderElection
+from leasehold.operator.own_conditions import OwnConditions
 from leasehold.operator.plan.attention import needing_attention
 from leasehold.operator.plan.model import EtcdState
 from leasehold.operator.reconcile.api import CANARY, Kube, KubeFailure
@@ -81,10 +82,12 @@ class Controller:
         self._canary_name = LockName(config.lock.namespace, CANARY)
         self._canary = health.WatchCanary()
         self._queue: WorkQueue[LockName] = WorkQueue(clock.now)
-        self.election = LeaderElection(config, clients.election, registry, self._leader_changed)
+        replica = ReplicaConfig(config.lock, config.record, config.root, config.ttl, config.max_drift)
+        self.election = Replica(replica, clients.election, registry, self._leader_changed)
         self._takeover = asyncio.Event()
         self._caught_up: Fence | None = None
         limiter = RateLimiter(config.api_writes, config.api_writes, clock.now)
+        self._conditions = OwnConditions(kube.call, self._canary_name)
         self._api = ApiContext(kube, limiter, OperatorMetrics(registry, self._gauges), RetryOnRecovery())
         self._caches = Caches(Locks(self._canary_name), Mirror(config.root), Pods(), PodIndex())
         self._feed = MirrorFeed(
@@ -103,6 +106,8 @@ class Controller:
         """All tasks by name. The first one ends after `election.stop`; none of the others may end."""
         namespace, identity = self._config.lock.namespace, self._config.record.identity
         works = {"enrolment": self._enrol()} if self._config.enrolment else {}
+        if self._config.enrolment and self._config.enrolment.own_etcd:
+            works["upkeep"] = self._look_after_etcd()
         return {
             "election": self.election.run(),
             "mirror": self._feed.run(),
@@ -122,10 +127,21 @@ class Controller:
         config, admin = self._config.enrolment, self._clients.admin
         assert config is not None, "works has seen to it"
         assert admin is not None, "the app opens it with these settings"
-        around = Surroundings(self._caches, self._canary_name, lambda: self._active, clock.now, self._registry)
+        around = Surroundings(self._caches, self._conditions, lambda: self._active, clock.now, self._registry)
         setup = setup_of(self._config, config, await self._cluster())
         self._enrolment = start(self._config, config, setup, (admin, self._api.kube.call), around)
         await self._enrolment.run()
+
+    async def _look_after_etcd(self) -> None:
+        """Keep the chart's etcd from being full."""
+        from leasehold.operator.enrolment.upkeep.start import Surroundings, started
+
+        config, admin = self._config.enrolment, self._clients.admin
+        assert config is not None, "works has seen to it"
+        assert admin is not None, "the app opens it with these settings"
+        around = Surroundings(self._caches.mirror, lambda: self._active, clock.now, self._conditions, self._registry)
+        async with started(self._config, config.etcd, admin, around) as upkeep:
+            await upkeep.run()
 
     async def _reconcile(self) -> None:
         context = ReconcileContext(
@@ -258,6 +274,7 @@ class Controller:
             etcd_reachable=self._feed.etcd_state.reachable,
             mirror_age=math.nan if age is None else age,
             attention=needing_attention(self._caches.locks.snapshot().values()) if self._active else (),
+            etcd_endpoints=len(self._config.etcd.endpoints),
         )
 
 

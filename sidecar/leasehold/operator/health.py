@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from leasehold.logs import RepeatedFailureLog
+from leasehold.base.logs import RepeatedFailureLog
 from leasehold.operator.reconcile.api import KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final
 
 from leasehold.base import clock
-from leasehold.kube.api import locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError
 from leasehold.kube.job import run_job
+from leasehold.lock.kube_names import locks_path
 
 TIMEOUT_SECONDS: Final = 200.0
 """For everything. If a holder is cut off, its lock is released when its lease has expired, by default after 15 s."""

@@ -1,21 +1,17 @@
 """Takes the leader's label off all pods, after the operator has been deleted: nobody would move it any more.
 
-The chart runs `python -m leasehold.operator.unlabel` when it has been uninstalled. A label that stayed would route a
-Service to a pod that may lead no longer. An operator that is just ending can still put a label on, so the pods are
-listed until none has been found twice in a row. Exit codes: 0 no pod has the label; 1 some may.
+A label that stayed would route a Service to a pod that may lead no longer. An operator that is just ending can still
+put a label on, so the pods are listed until none has been found twice in a row.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from leasehold.base import clock
-from leasehold.kube.api import LEADER_LABEL, LEADER_OF
 from leasehold.kube.call import Body, KubeCall, KubeError
-from leasehold.kube.job import run_job
+from leasehold.lock.kube_names import LEADER_LABEL, LEADER_OF
 
 TIMEOUT_SECONDS: Final = 100.0
 PAUSE_SECONDS: Final = 5.0
@@ -60,16 +56,3 @@ async def _unlabel(call: KubeCall, pod: Body) -> None:
     except KubeError as error:
         if error.status not in (404, 409):  # it is gone, or another has its name
             raise
-
-
-async def _job(call: KubeCall) -> str:
-    if await remove_labels(call, clock.now):
-        return ""
-    return (
-        f"Some pods may still have the label {LEADER_LABEL}, since an operator goes on labelling them: "
-        f"`kubectl get pods -A -l {LEADER_LABEL}=true` names them."
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(run_job(_job))

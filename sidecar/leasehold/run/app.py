@@ -13,30 +13,28 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from leasehold.base import clock
+from leasehold.base.address import UnixAddress
 from leasehold.base.records import dataclass
-from leasehold.candidate.connect import client_for
+from leasehold.candidate.alarm import STUCK_SECONDS
 from leasehold.candidate.etcd_run_log import EtcdRunLog
 from leasehold.candidate.etcd_store import EtcdStore
 from leasehold.candidate.journal import Journal
 from leasehold.candidate.metrics import Metrics
-from leasehold.candidate.publisher import Publisher
+from leasehold.candidate.publisher import Publisher, first_snapshot
 from leasehold.candidate.record_file import RecordFile
-from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile
+from leasehold.candidate.resume_file import DirectoryInUse, ResumeFile, boot_id
 from leasehold.candidate.run_log import RunLog
-from leasehold.candidate.runner import LONGEST_SLEEP_SECONDS, Runner
+from leasehold.candidate.runner import Runner
 from leasehold.candidate.store import Store
 from leasehold.election import events as ev
 from leasehold.election.election import ElectionConfig
-from leasehold.election.reason import Code, Reason
-from leasehold.election.snapshot import Snapshot, State
 from leasehold.http.listener import Listener, ListenError, listen
 from leasehold.http.server import App
-from leasehold.lock.keys import Keys
 from leasehold.run import control, endpoint
 from leasehold.run.leader_label import LeaderLabel
 from leasehold.run.reaper import Reaper
@@ -44,12 +42,10 @@ from leasehold.run.shutdown import Shutdown
 from leasehold.run.signals import Signals
 from leasehold.run.state_file import StateFile
 from leasehold.run.work_end import Surroundings, forget_mark
-from leasehold.settings.config import Config, UnixAddress
+from leasehold.settings.config import Config
+from leasehold.settings.connect import client_for
 
 _log = logging.getLogger("leasehold.app")
-
-LOOP_STUCK_SECONDS: Final = 10 * LONGEST_SLEEP_SECONDS
-"""`/livez` fails if the election's loop has not turned for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +74,33 @@ class RunningSidecar:
 
 
 def run(config: Config) -> int:
-    """Run the sidecar until TERM or INT; returns the exit code. May still raise ConfigError."""
-    return asyncio.run(_run(config))
+    """Run the sidecar until TERM or INT; returns the exit code, -n to end by signal n. May still raise ConfigError.
+
+    After Ctrl-C it ends by SIGINT, in order, so that a shell's script or loop ends, too; a container's first process
+    has no shell.
+    """
+    interrupted = asyncio.run(_run(config)) == signal.SIGINT and os.getpid() != 1
+    return -signal.SIGINT if interrupted else 0
 
 
 async def _run(config: Config) -> int:
+    """The signal that came first; 0 if none did."""
+    came: list[int] = []
     async with composed(config) as sidecar:
         shutdown = Shutdown(sidecar.submit, sidecar.around if config.native_sidecar else None)
         signals = Signals()
+
+        def stop(number: int) -> None:
+            came.append(number)
+            shutdown.begin()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signals.on(number, shutdown.begin)
+            signals.on(number, partial(stop, number))
         if os.getpid() == 1:  # as a container's first process, we inherit the processes that hooks leave behind
             Reaper(signals).start()
         await _first(sidecar.stopped(), shutdown.left())
         await shutdown.close()
-    return 0
+    return came[0] if came else 0
 
 
 async def _first(*ends: Coroutine[Any, Any, None]) -> None:
@@ -120,12 +128,11 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
         files = _resume_file(config, stack)
         client = client_for(config.etcd)
         stack.push_async_callback(client.close)
-        publisher = Publisher(_first_snapshot(config), clock.now)
+        publisher = Publisher(first_snapshot(config.lock, config.record.identity, clock.now()), clock.now)
         registry = CollectorRegistry()
         metrics = Metrics(registry, publisher)
         stack.callback(metrics.close)
-        keys = Keys(config.lock, config.root)
-        store = EtcdStore(client, keys)
+        store = EtcdStore(client, settings.keys)
         runner = Runner(settings, store, publisher, metrics, files)
         label = LeaderLabel(config.pod_labels, clock.now) if config.pod_labels else None
         alive = partial(_turns, runner)
@@ -148,17 +155,11 @@ async def composed(config: Config, *, external_drain: bool = False) -> AsyncIter
             tasks.append(_start(stack, health.run(), "app health"))
         connections = controller.connections if controller else _no_connections
         around = _around(config, app_answered, connections)
-        yield RunningSidecar(publisher, runner, tasks, around, store, EtcdRunLog(client, keys))
+        yield RunningSidecar(publisher, runner, tasks, around, store, EtcdRunLog(client, settings.keys))
 
 
 def _turns(runner: Runner) -> bool:
-    return runner.seconds_since_progress() < LOOP_STUCK_SECONDS
-
-
-def _first_snapshot(config: Config) -> Snapshot:
-    """What is shown before the election begins."""
-    reason = Reason(Code.STARTING, since=clock.now())
-    return Snapshot(config.lock, config.record.identity, State.IDLE, reason=reason)
+    return runner.seconds_since_progress() < STUCK_SECONDS
 
 
 def _no_app() -> bool:
@@ -199,7 +200,7 @@ def _resume_file(config: Config, stack: AsyncExitStack) -> ResumeFile | None:
         return None
     binding = {"root": config.root, "lock": str(config.lock), "podUID": config.record.pod_uid}
     try:
-        files = ResumeFile(config.state_dir, binding)
+        files = ResumeFile(config.state_dir, binding, boot_id())
         forget_mark(config.state_dir)
     except DirectoryInUse:
         raise config.mistake("state_dir", "another process is using it; give each sidecar one of its own") from None

@@ -25,6 +25,7 @@ from leasehold.base import clock as our_clock
 from leasehold.base.backoff import Backoff
 from leasehold.base.records import dataclass
 from leasehold.base.threads.resolver import Resolver
+from leasehold.base.time_limit import time_limit
 from leasehold.election.events import Event, Health
 from leasehold.http.lean_aiohttp import AbstractResolver, ResolveResult, aiohttp
 
@@ -126,8 +127,8 @@ class AppHealth:
         if self._probe is not None:
             await self._poll(self._probe)
             return
-        async with _session(self._timing.timeout) as session:
-            await self._poll(lambda: ask(session, self._url))
+        async with _session() as session:
+            await self._poll(lambda: ask(session, self._url, self._timing.timeout))
 
     async def _poll(self, probe: Probe) -> None:
         first = True
@@ -192,20 +193,23 @@ class _HostNames(AbstractResolver):
         """Do nothing: a look-up under way may go on."""
 
 
-def _session(timeout: float) -> aiohttp.ClientSession:
+def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=1, ssl=False, resolver=_HostNames()),
-        timeout=aiohttp.ClientTimeout(total=timeout),
+        timeout=aiohttp.ClientTimeout(),  # none of its own: `ask` has one
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": "leasehold", "Accept": "*/*"},
         auto_decompress=False,
     )
 
 
-async def ask(session: aiohttp.ClientSession, url: str) -> str:
-    """Probe once: returns "" if the app is healthy, otherwise what is wrong. Raises nothing."""
+async def ask(session: aiohttp.ClientSession, url: str, timeout: float) -> str:
+    """Probe once: returns "" if the app is healthy, otherwise what is wrong. Raises nothing.
+
+    `timeout` in seconds. A sidecar without CPU time must not hold that against an app that has answered.
+    """
     try:
-        async with session.get(url, allow_redirects=False) as response:
+        async with time_limit(timeout), session.get(url, allow_redirects=False) as response:
             return "" if 200 <= response.status < 400 else f"{url} answered {response.status}"
     except TimeoutError:
         return f"{url} did not answer in time"

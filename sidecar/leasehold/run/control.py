@@ -10,15 +10,16 @@ rebinding), `Host` carries that name: over TCP, only names and addresses of loop
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from leasehold.base.address import is_loopback
 from leasehold.candidate.publisher import Publisher
 from leasehold.candidate.recorder import Recording
 from leasehold.election.events import Event, HandOver, Pause, Resume, WorkStopped
 from leasehold.election.snapshot import State
 from leasehold.http import lean_aiohttp as aio
-from leasehold.http.listener import is_loopback
 from leasehold.http.server import App, answer, headers, refusal
 
 Submit = Callable[[Event], None]
@@ -98,12 +99,13 @@ class _Control:
 
 
 async def _flight_record(record: TakeRecord, request: aio.BaseRequest) -> aio.StreamResponse:
-    """The flight record, as JSON lines: piece by piece, as it is unpacked, so that it never lies here as a whole."""
+    """The flight record, as JSON lines: piece by piece, as it is made, so that it never lies here as a whole."""
     response = aio.StreamResponse(headers=headers({"Content-Type": "application/jsonl"}))
     await response.prepare(request)
     if request.method == "GET":
         for piece in record("asked").pieces():
             await response.write(piece)
+            await asyncio.sleep(0)  # a keep-alive may be due: it does not wait for all of them
     await response.write_eof()
     return response
 

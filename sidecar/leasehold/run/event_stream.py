@@ -32,6 +32,7 @@ from leasehold.http.server import headers, refusal
 HEARTBEAT_SECONDS: Final = 5.0
 STALL_SECONDS: Final = 30.0
 MAX_STREAMS: Final = 64
+_as_json: Final = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one for each event
 
 
 class Streams:
@@ -100,7 +101,8 @@ class Streams:
 
     def _open(self, write_at_once: Callable[[bytes], bool]) -> EventStream:
         if self._feed is None:  # only while there are consumers
-            self._feed = ChangeFeed(self._publisher, self._broadcast)
+            # Before the journal and the metrics: a successor waits for its event, and nobody for them.
+            self._feed = ChangeFeed(self._publisher, self._broadcast, first=True)
             self._feed.start()
         stream = EventStream(write_at_once=write_at_once)
         self._streams.add(stream)
@@ -122,5 +124,5 @@ class Streams:
 
 
 def _encode(kind: str, status: LeadershipStatus, wall: float) -> bytes:
-    # A line end would end the event, but json.dumps escapes it.
-    return f"event: {kind}\ndata: {json.dumps(status.fields(wall), ensure_ascii=False)}\n\n".encode()
+    # A line end would end the event, but JSON escapes it.
+    return f"event: {kind}\ndata: {_as_json(status.fields(wall))}\n\n".encode()

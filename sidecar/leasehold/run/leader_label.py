@@ -10,13 +10,13 @@ ordinary handover makes no pod unready.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
+from leasehold.base.time_limit import time_limit
 
 log = logging.getLogger("leasehold.leader_label")
 
@@ -51,7 +51,7 @@ class LeaderLabel:
     async def _is_on(self) -> bool:
         """A file that cannot be read says nothing; that is logged once."""
         try:
-            async with asyncio.timeout(_READ_SECONDS):
+            async with time_limit(_READ_SECONDS):
                 content = await run_in_daemon_thread(self._path.read_bytes, "pod labels")
         except OSError as error:  # TimeoutError is one
             self._tell(error.strerror or "no answer in time")

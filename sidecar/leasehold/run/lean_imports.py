@@ -16,7 +16,8 @@ from typing import Any, Final
 from leasehold.base.records import dataclass
 
 NEVER_USED: Final = (
-    # 1.2, with http.client: types of uploaded files, dates in requests, proxies
+    # 1.4, with http.client: uploaded files and their types, dates in requests, proxies
+    "aiohttp.multipart",
     "email.message",
     "email.parser",
     "email.policy",
@@ -34,19 +35,27 @@ NEVER_USED: Final = (
     # 0.6, with inspect: timers as decorators
     "prometheus_client.decorator",
 )
+TLS_BUFFER_BYTES: Final = 32 * 1024
+"""Twice the largest record of TLS."""
 PURE_HPACK: Final = "jh2.hpack.hpack"
 """0.6, most of it tables: HPACK in Python, which jh2 imports even if it uses the one in Rust."""
 
 
-def import_lean() -> None:
-    """Import the libraries. To be called before anything else imports them; `import aiohttp` finds no client then."""
+def import_lean(*, tls: bool = True) -> None:
+    """Import the libraries. To be called before anything else imports them; `import aiohttp` finds no client then.
+
+    Without `tls` they never can speak TLS. That saves 1.2, and 3 more of OpenSSL's code: with them, only who uses `ssl`
+    loads it. With `tls`, there is one connection, to etcd: asyncio's buffer of 256 KiB for what comes would be 0.3.
+    """
     if "aiohttp" in sys.modules:
         return
     unused = (*NEVER_USED, PURE_HPACK) if _has_rust_hpack() else NEVER_USED
+    unused = unused if tls else (*unused, "ssl")
     stand_ins = {name: _StandInModule(name) for name in unused if name not in sys.modules}
     sys.modules.update(stand_ins)
     attr = sys.modules.setdefault("attr", _Attrs("attr"))
     try:
+        _import_asyncio(tls)
         _import_without_init("aiohttp", "web_server")
         importlib.import_module("prometheus_client")
         importlib.import_module("jh2.connection")
@@ -55,6 +64,18 @@ def import_lean() -> None:
             del sys.modules[name]
         if isinstance(attr, _Attrs):
             del sys.modules["attr"]
+
+
+def _import_asyncio(tls: bool) -> None:
+    if tls:
+        importlib.import_module("asyncio.sslproto").SSLProtocol.max_size = TLS_BUFFER_BYTES
+        return
+    # asyncio does without `ssl` on a Python that is built without it: its import fails there
+    before, sys.modules["ssl"] = sys.modules["ssl"], None  # type: ignore[assignment]  # None stops an import
+    try:
+        importlib.import_module("asyncio")
+    finally:
+        sys.modules["ssl"] = before
 
 
 def _has_rust_hpack() -> bool:

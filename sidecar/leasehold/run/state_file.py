@@ -20,10 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from leasehold.candidate.leadership import LeadershipStatus, iso
+from leasehold.candidate.leadership import LeadershipStatus, ended_fields, iso
 from leasehold.candidate.new_file import replace
 from leasehold.candidate.publisher import Publisher
-from leasehold.election.reason import Code
 from leasehold.election.snapshot import Snapshot
 
 log = logging.getLogger("leasehold.state_file")
@@ -65,9 +64,7 @@ def _fields(snapshot: Snapshot, now: float, wall: float, *, ended: bool) -> dict
     fields = status.fields(wall) | {"state": snapshot.state.value, "ended": ended, "writtenAt": iso(wall)}
     del fields["validForSeconds"]  # meaningless unless the reader knows when it was written
     if ended:
-        fields |= {"leading": False, "token": None, "key": None, "since": None}
-        fields |= {"reason": "the sidecar has ended", "reasonCode": Code.STOPPING.value}
-        fields |= {"reasonSince": iso(wall), "reasonUntil": None}
+        fields |= ended_fields(wall)
     if hasattr(time, "CLOCK_BOOTTIME"):
         fields["validUntilUptime"] = snapshot.deadline if fields["leading"] else None
     return fields

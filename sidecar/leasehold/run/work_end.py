@@ -32,16 +32,19 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from leasehold.base.address import is_loopback
 from leasehold.base.records import dataclass
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
-from leasehold.http.listener import is_loopback
+from leasehold.base.time_limit import time_limit
 
 KUBELET_MINIMUM_GRACE_SECONDS: Final = 2.0
 """What the kubelet gives a container after TERM at least, however little is left of the grace period."""
 MARGIN_SECONDS: Final = 3.0
+MARGIN: Final = 1 / 3
 """TERM that comes this close to the end of the grace period may have come because of that end.
 
-The kubelet counts in whole seconds, and the mark is late: by up to 1.3 s, and by more on a node without CPU to spare.
+At least so many seconds, and so much of the period. The kubelet counts in whole seconds, and the mark is late: by up to
+1.3 s, and by more than 3 s on a node without CPU to spare. To be wrong costs a release that is DOUBT_SECONDS later.
 """
 DOUBT_SECONDS: Final = KUBELET_MINIMUM_GRACE_SECONDS + 0.5
 """How long to hold without a sign. The half second is for a KILL that the container runtime delivers late."""
@@ -89,8 +92,9 @@ def came_late(began: float | None, term: float, grace_seconds: float) -> bool:
 
     `began` is the mark of the pod's end; None if there is no mark: then nothing speaks against an app that has ended.
     """
+    margin = max(MARGIN_SECONDS, grace_seconds * MARGIN)
     # a mark from the future: the clock was set, so it says nothing
-    return began is not None and not 0 <= term - began < grace_seconds - MARGIN_SECONDS
+    return began is not None and not 0 <= term - began < grace_seconds - margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class Surroundings:
     async def late(self, term: float) -> bool:
         """Whether TERM, at this time since the epoch, may have come because the grace period was used up."""
         try:
-            async with asyncio.timeout(DISK_TIMEOUT_SECONDS):
+            async with time_limit(DISK_TIMEOUT_SECONDS):
                 began = await run_in_daemon_thread(self._began, "mark")
         except (TimeoutError, OSError):  # a hung disk, or no thread: there is no telling
             return True

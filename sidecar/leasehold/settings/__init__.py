@@ -1,1 +1,1 @@
-"""Flags and environment variables: their table, their parsers, and the checks between them."""
+"""Flags and environment variables: their table, their parsers, the checks between them, and etcd's client from them."""

@@ -1,11 +1,12 @@
 """What the programs `leasehold` and `kubectl leasehold` have in common: commands, `--help`, errors as sentences.
 
-Exit codes: 2 for settings that cannot be used, 130 after Ctrl-C, 141 if the reader of the output has left; all others
-are the command's own.
+Exit codes: 2 for settings that cannot be used, 75 if this process may open no more files, 141 if the reader of the
+output has left; all others are the command's own. Ctrl-C ends a program by SIGINT (`base/interrupted.py`).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,11 +14,12 @@ from contextlib import contextmanager
 from typing import Final, Generic, Protocol, TypeVar
 
 from leasehold import __version__
+from leasehold.base.config_error import ConfigError
 from leasehold.base.records import dataclass
-from leasehold.settings.options import ConfigError
 
 USAGE_ERROR: Final = 2
-INTERRUPTED: Final = 130
+NO_FILES_LEFT: Final = 75
+"""EX_TEMPFAIL of sysexits.h."""
 BROKEN_PIPE: Final = 141
 _MAX_SHOWN: Final = 120
 
@@ -86,12 +88,21 @@ def _guarded(call: Callable[[], int]) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         return report(error.mistakes)
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has left, as `head` does; Python would fail once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        return _no_files_left(error)
     return code
+
+
+def _no_files_left(error: OSError) -> int:
+    limit = f"this process may have {os.sysconf('SC_OPEN_MAX')}: raise its limit (ulimit -n)"
+    what = limit if error.errno == errno.EMFILE else "the machine has no more (fs.file-max)"
+    sys.stderr.write(f"leasehold: too many files are open: {what}.\n")
+    return NO_FILES_LEFT
 
 
 def report(mistakes: Sequence[str]) -> int:

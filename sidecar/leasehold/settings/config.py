@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from leasehold.base.address import Address, UnixAddress
+from leasehold.base.config_error import ConfigError
 from leasehold.base.records import dataclass, field
 from leasehold.lock.names import LockName, sanitise
 from leasehold.lock.record import Record
 from leasehold.settings import commands, flags
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.options import (
-    ConfigError,
     Given,
     Group,
     SettingsReader,
@@ -28,30 +29,8 @@ from leasehold.settings.options import (
     sentence,
     unknown_variables,
 )
-from leasehold.settings.parsers import bracketed
 
-__all__ = ["Address", "Config", "ConfigError", "EtcdConfig", "LogConfig", "UnixAddress"]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen: an IP address without brackets or a host name, "" for all addresses; port 0 is any free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{bracketed(self.host)}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A Unix socket's absolute path."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}"
+__all__ = ["Config", "ConfigError", "EtcdConfig", "LogConfig"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +147,19 @@ def sidecar_config(settings: SettingsReader, environ: Mapping[str, str], *, app:
     )
 
 
-def read_lock_if_named(settings: SettingsReader) -> LockName | None:
-    """The lock's name, or None if no setting names one."""
-    return read_lock(settings) if settings.given(flags.LOCK)[1] is not None else None
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a command looks at: an etcd, and in it the lock, or all locks under `root` if that is None."""
+
+    etcd: EtcdConfig
+    root: str
+    lock: LockName | None
+
+
+def read_target(settings: SettingsReader) -> Target:
+    """What to look at; all locks if no setting names one."""
+    etcd, named = read_etcd(settings), settings.given(flags.LOCK)[1] is not None
+    return Target(etcd, settings.get(flags.ROOT), read_lock(settings) if named else None)
 
 
 def read_lock(settings: SettingsReader) -> LockName:

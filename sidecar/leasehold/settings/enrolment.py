@@ -58,17 +58,26 @@ USER: Final = Option[str](
 PASSWORD_FILE: Final = Option[Path | None](
     "--enrol-password-file", "FILE", "file that holds that user's password", parsers.readable_file, None
 )
+PASSWORDS: Final = Option[bool](
+    "--enrol-passwords",
+    "",
+    "namespaces get users with passwords, and no authority is needed (default: certificates)",
+    parsers.switch,
+    False,
+    switch=True,
+)
 SECRET: Final = Option[str](
     "--enrol-secret",
     "NAME",
-    f"the Secret that each namespace gets, with ca.crt, tls.crt and tls.key (default: {DEFAULT_SECRET})",
+    "the Secret that each namespace gets, with ca.crt, and tls.crt and tls.key, or username and password "
+    f"(default: {DEFAULT_SECRET})",
     _secret,
     DEFAULT_SECRET,
 )
 DAYS: Final = Option[int](
     "--enrol-days",
     "N",
-    "days that its certificate is valid, 1 to 365; renewed at two thirds of them (default: 14)",
+    "days that its certificate or password is valid, 1 to 365; renewed at two thirds of them (default: 14)",
     parsers.integer(1, 365, "a whole number of days"),
     14,
 )
@@ -93,7 +102,7 @@ SHARED_USER: Final = Option[str](
 
 GROUP: Final = Group(
     "each namespace its own etcd user",
-    (CA_CERT, CA_KEY, CERT, KEY, USER, PASSWORD_FILE, SECRET, DAYS, OWN_ETCD, ADMINISTRATORS, SHARED_USER),
+    (CA_CERT, CA_KEY, CERT, KEY, USER, PASSWORD_FILE, PASSWORDS, SECRET, DAYS, OWN_ETCD, ADMINISTRATORS, SHARED_USER),
 )
 
 
@@ -101,7 +110,8 @@ GROUP: Final = Group(
 class EnrolmentConfig:
     """How namespaces are enrolled. `etcd` is how the user who administers reaches it.
 
-    The authority's files are read again at each use: they may be missing, or be replaced.
+    With `passwords` there is no authority. Else its files are read again at each use: they may be missing, or be
+    replaced.
     """
 
     etcd: EtcdConfig
@@ -112,6 +122,7 @@ class EnrolmentConfig:
     own_etcd: bool
     administrators: tuple[str, ...]
     shared_user: str
+    passwords: bool = False
 
 
 def read_enrolment(settings: SettingsReader, etcd: EtcdConfig) -> EnrolmentConfig | None:
@@ -130,27 +141,43 @@ def read_enrolment(settings: SettingsReader, etcd: EtcdConfig) -> EnrolmentConfi
         own_etcd=settings.get(OWN_ETCD),
         administrators=settings.get(ADMINISTRATORS),
         shared_user=settings.get(SHARED_USER),
+        passwords=settings.get(PASSWORDS),
     )
     given = [option for option in GROUP.options if settings.given(option)[1] is not None]
-    if certificate is None:
+    if certificate is None and not config.passwords:
         if given:
-            settings.mistakes.append(f"{given[0].flag} is of no use without --enrol-ca-cert: give it as well.")
+            text = f"{given[0].flag} is of no use without --enrol-ca-cert or --enrol-passwords: give one as well."
+            settings.mistakes.append(text)
         return None
     _check(settings, config, ca_key)
+    _check_administrator(settings, config)
     return config
 
 
 def _check(settings: SettingsReader, config: EnrolmentConfig, ca_key: Path | None) -> None:
-    by_certificate = [settings.given(option)[1] is not None for option in (CERT, KEY)]
-    by_password = [settings.given(option)[1] is not None for option in (USER, PASSWORD_FILE)]
+    if config.passwords:
+        for option in (CA_CERT, CA_KEY, OWN_ETCD, SHARED_USER):
+            if settings.given(option)[1] is not None:
+                text = f"{option.flag} is for certificates, and --enrol-passwords for an etcd of yours: leave one out."
+                settings.mistakes.append(text)
+        return
     if ca_key is None:
         settings.mistakes.append("--enrol-ca-cert needs --enrol-ca-key: give the authority's private key as well.")
-    if not all(each.startswith("https://") for each in config.etcd.endpoints):
+    if not config.etcd.tls:
         settings.mistakes.append("--enrol-ca-cert is for an etcd with TLS: write https:// in --etcd, or leave it out.")
-    elif any(by_certificate) == any(by_password) or not (all(by_certificate) or all(by_password)):
+
+
+def _check_administrator(settings: SettingsReader, config: EnrolmentConfig) -> None:
+    by_certificate = [settings.given(option)[1] is not None for option in (CERT, KEY)]
+    by_password = [settings.given(option)[1] is not None for option in (USER, PASSWORD_FILE)]
+    flag = PASSWORDS.flag if config.passwords else CA_CERT.flag
+    if any(by_certificate) == any(by_password) or not (all(by_certificate) or all(by_password)):
         settings.mistakes.append(
-            "--enrol-ca-cert needs an administrator of etcd: give --enrol-cert and --enrol-key, or --enrol-user and "
+            f"{flag} needs an administrator of etcd: give --enrol-cert and --enrol-key, or --enrol-user and "
             "--enrol-password-file."
         )
+    elif any(by_certificate) and not config.etcd.tls:
+        if config.passwords:
+            settings.mistakes.append("--enrol-cert is for an etcd with TLS: write https:// in --etcd.")
     elif config.own_etcd and not all(by_certificate):
         settings.mistakes.append("--enrol-own-etcd needs --enrol-cert: its common name becomes an etcd user.")

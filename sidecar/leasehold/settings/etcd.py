@@ -15,7 +15,7 @@ class EtcdConfig:
     """How to reach etcd. All endpoints are `scheme://host:port` of one scheme.
 
     The files were readable at the start. An empty `user` means no login. The password is read from its file at each
-    login, without the line end: it may be rotated.
+    login, without the line end: it may be rotated, and a second line is the next one.
     """
 
     endpoints: tuple[str, ...] = flags.ETCD.default
@@ -24,6 +24,11 @@ class EtcdConfig:
     key: Path | None = None
     user: str = ""
     password_file: Path | None = None
+
+    @property
+    def tls(self) -> bool:
+        """Whether the endpoints are reached by TLS."""
+        return self.endpoints[0].startswith("https://")
 
 
 def read_etcd(settings: SettingsReader) -> EtcdConfig:
@@ -51,7 +56,7 @@ def _check_pair(settings: SettingsReader, one: Option[object], other: Option[obj
 
 
 def _check_tls(settings: SettingsReader, etcd: EtcdConfig) -> None:
-    if etcd.endpoints[0].startswith("https://"):
+    if etcd.tls:
         _check_certificates(settings, etcd)
         return
     for option in (flags.ETCD_CA, flags.ETCD_CERT, flags.ETCD_KEY):
@@ -79,10 +84,10 @@ def _check_certificates(settings: SettingsReader, etcd: EtcdConfig) -> None:
 def _check_password(settings: SettingsReader, etcd: EtcdConfig) -> None:
     if etcd.password_file is None:
         return
-    from leasehold.etcd.auth import read_password  # brings gRPC along, which `leasehold wait` has no use for
+    from leasehold.etcd.auth import read_passwords  # brings gRPC along, which `leasehold wait` has no use for
 
     path = etcd.password_file
-    _note_mistake(settings, flags.ETCD_PASSWORD_FILE, lambda: read_password(path))
+    _note_mistake(settings, flags.ETCD_PASSWORD_FILE, lambda: read_passwords(path))
 
 
 def _note_mistake(settings: SettingsReader, option: Option[Path | None], check: Callable[[], object]) -> None:

@@ -42,11 +42,17 @@ ETCD_CERT: Final = Option[Path | None](
     None,
 )
 ETCD_KEY: Final = Option[Path | None]("--etcd-key", "FILE", "its private key, PEM", parsers.readable_file, None)
-ETCD_USER: Final = Option[str]("--etcd-user", "NAME", "user to log in to etcd as", parsers.printable, "")
+ETCD_USER: Final = Option[str](
+    "--etcd-user",
+    "NAME",
+    "user to log in to etcd as; @FILE takes the name from a file",
+    parsers.name_or_file,
+    "",
+)
 ETCD_PASSWORD_FILE: Final = Option[Path | None](
     "--etcd-password-file",
     "FILE",
-    "file that holds that user's password; read again at each login",
+    "file with that user's password, and perhaps the next one on a second line; read again at each login",
     parsers.readable_file,
     None,
 )

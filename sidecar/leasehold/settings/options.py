@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
 
+from leasehold.base.config_error import ConfigError
 from leasehold.base.records import dataclass
 
 T = TypeVar("T")
@@ -27,14 +28,6 @@ _INJECTED = re.compile(
 _UNRESOLVED = re.compile(r"\$\([A-Z_][A-Z0-9_]*\)")
 _CREDENTIALS = re.compile(r"//[^/?#]*@")
 _MAX_SHOWN = 120
-
-
-class ConfigError(Exception):
-    """The settings cannot be used. Each of `mistakes` is a sentence that names a setting and how to fix it."""
-
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__(" ".join(mistakes))
-        self.mistakes = tuple(mistakes)
 
 
 @dataclass(frozen=True, slots=True)

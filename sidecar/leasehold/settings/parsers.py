@@ -9,13 +9,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import shlex
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from leasehold.base.address import bracketed
 from leasehold.lock.names import MAX_IDENTITY, sanitise
 from leasehold.lock.spec import MAX_TTL, MIN_TTL
 
@@ -115,6 +114,17 @@ def printable(text: str) -> str:
     return text
 
 
+def name_or_file(text: str) -> str:
+    """A name, or after @ the file that holds it on its only line."""
+    if not text.startswith("@"):
+        return printable(text)
+    try:
+        name = readable_file(text[1:]).read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("that file cannot be read as text in UTF-8; name another one") from None
+    return printable(name)
+
+
 def as_given(text: str) -> str:
     """Text that is checked later, together with other settings."""
     return text
@@ -197,11 +207,6 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def bracketed(host: str) -> str:
-    """A host as it stands before a port: IPv6 addresses in brackets."""
-    return f"[{host}]" if ":" in host else host
-
-
 def host_port(text: str) -> tuple[str, int]:
     """`host:port`, IPv6 in brackets, or `:port`; port 0 is any free one. The host comes back without brackets."""
     host, colon, port = text.rpartition(":")
@@ -262,6 +267,9 @@ def writable_directory(text: str) -> Path:
 
 def command(text: str) -> tuple[str, ...]:
     """The words of a command line, split as by a shell, but no shell runs it. Its program must exist."""
+    import shlex  # only here, for its memory
+    import shutil
+
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:

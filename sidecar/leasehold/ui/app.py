@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from contextlib import AsyncExitStack
 from typing import Any
 
 from leasehold.base import clock
-from leasehold.candidate.connect import client_for
 from leasehold.http.listener import ListenError, listen
+from leasehold.settings.connect import client_for
+from leasehold.ui.absent import AbsentPods, Reader
 from leasehold.ui.config import UiConfig
 from leasehold.ui.feed import Clients, Feed
 from leasehold.ui.guard import Guard, read_token
 from leasehold.ui.leases import Leases
-from leasehold.ui.routes import make_app
+from leasehold.ui.routes import Shown, make_app
 from leasehold.ui.streams import Hub
 
 _log = logging.getLogger("leasehold.ui.app")
@@ -35,10 +37,21 @@ async def _run(config: UiConfig) -> int:
         clients = Clients(client_for(config.etcd), client_for(config.etcd))
         for client in clients:
             stack.push_async_callback(client.close)
-        page = Page(config, clients)
+        page = Page(config, clients, AbsentPods(_lock_reader(config), clock.now))
         await _serve(config, stack, page, guard)
         await _until_stopped(page)
     return 0
+
+
+def _lock_reader(config: UiConfig) -> Reader | None:
+    if config.service_account is None:
+        return None
+    from leasehold.ui.lock_reader import LockReader  # http.client is loaded only if it is used
+
+    try:
+        return LockReader.load(config.service_account, os.environ)
+    except ValueError as error:
+        raise config.mistake("service_account", str(error)) from None
 
 
 def _token(config: UiConfig) -> str:
@@ -53,8 +66,9 @@ def _token(config: UiConfig) -> str:
 class Page:
     """The feed, the leases and the browsers, connected."""
 
-    def __init__(self, config: UiConfig, clients: Clients) -> None:
+    def __init__(self, config: UiConfig, clients: Clients, absent: AbsentPods) -> None:
         self.feed = Feed(clients, config.root, self._changed, clock.now)
+        self.absent = absent
         self.leases = Leases(clients.questions, clock.now)
         self.hub = Hub(self.feed.table.rows, self.feed.table.take_changed, self._beat)
         self.where = {"etcd": list(config.etcd.endpoints), "root": config.root}
@@ -80,7 +94,8 @@ class Page:
 
 
 async def _serve(config: UiConfig, stack: AsyncExitStack, page: Page, guard: Guard) -> None:
-    app = make_app(page.feed.table, page.hub, page.leases, guard, page.where)
+    shown = Shown(page.feed.table, page.hub, page.leases, page.absent)
+    app = make_app(shown, guard, page.where)
     try:
         listener = await listen(app, config.listen)
     except ListenError as error:

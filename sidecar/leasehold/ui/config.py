@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.address import Address, is_loopback
 from leasehold.base.records import dataclass
-from leasehold.http.listener import is_loopback
 from leasehold.settings import commands, flags, parsers
-from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
+from leasehold.settings.config import CommonConfig, open_settings, read_common
 from leasehold.settings.etcd import EtcdConfig, read_etcd
 from leasehold.settings.options import Group, Option
 
@@ -28,10 +28,19 @@ TOKEN_FILE: Final = Option[Path | None](
     parsers.readable_file,
     None,
 )
+SERVICE_ACCOUNT: Final = Option[Path | None](
+    "--service-account",
+    "DIR",
+    "read a Lock whose page is open from the API server as well, by the service account whose token and ca.crt are in "
+    "this folder of a pod: the page then names the pods that are not in its queue, and why (default: ask etcd alone)",
+    Path,
+    None,
+)
 
 GROUPS: Final = (
     commands.ETCD_GROUP,
     Group("the locks", (flags.ROOT,)),
+    Group("Kubernetes", (SERVICE_ACCOUNT,)),
     Group("listener", (LISTEN, TOKEN_FILE)),
     commands.LOG_GROUP,
 )
@@ -46,6 +55,7 @@ class UiConfig(CommonConfig):
     root: str
     listen: Address
     token_file: Path | None
+    service_account: Path | None
 
 
 def ui_config(arguments: Sequence[str], environ: Mapping[str, str]) -> UiConfig:
@@ -56,6 +66,7 @@ def ui_config(arguments: Sequence[str], environ: Mapping[str, str]) -> UiConfig:
         root=settings.get(flags.ROOT),
         listen=Address(*settings.get(LISTEN)),
         token_file=settings.get(TOKEN_FILE),
+        service_account=settings.get(SERVICE_ACCOUNT),
         **read_common(settings, environ, GROUPS),
     )
     if config.token_file is None and not is_loopback(config.listen.host):

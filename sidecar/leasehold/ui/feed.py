@@ -101,7 +101,8 @@ class Feed:
     async def _read_and_follow(self) -> None:
         """Read everything, then follow the watch until it fails. Ends with an EtcdError."""
         async with self._client.watch(timeout=PROOF_SECONDS) as watcher:
-            reading = await read_locks(self._client, self._root, timeout=_READ_TIMEOUT_SECONDS)
+            like = self.table.listing
+            reading = await read_locks(self._client, self._root, timeout=_READ_TIMEOUT_SECONDS, like=like)
             connects = self._client.connects
             self._keys = reading.keys
             self.table.load(reading.listing, reading.revision, time.time())

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs
 
+from leasehold.base.address import is_loopback
 from leasehold.http import lean_aiohttp as aio
-from leasehold.http.listener import is_loopback
 from leasehold.http.server import headers, refusal
 
 MIN_TOKEN_CHARACTERS: Final = 16

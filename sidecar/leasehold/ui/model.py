@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from leasehold.candidate.listing import Listing
+from leasehold.candidate.shown_reason import shown_reason
 from leasehold.etcd.model import WatchEvent
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
@@ -121,7 +122,7 @@ class LockTable:
         stored, history = self.listing.get(name), self._histories.get(name)
         spec = _spec(stored)
         queue = [
-            {"position": position, "holds": holds(position, entry, spec), **_candidate(entry)}
+            {**_standing(position, entry, stored.queue[0], spec), **_candidate(entry)}
             for position, entry in enumerate(stored.queue[:MAX_QUEUE_SHOWN])
         ]
         return {
@@ -146,6 +147,13 @@ def _holders(stored: StoredLock) -> Iterator[Entry]:
             yield entry
         elif position >= spec.capacity:
             return
+
+
+def _standing(position: int, entry: Entry, first: Entry, spec: Spec) -> dict[str, Any]:
+    """Its place, and why it does not hold; without a reason it holds."""
+    reason = shown_reason(position, entry, first, spec)
+    fields = {"position": position, "holds": reason is None}
+    return {**fields, "reason": reason.sentence(0.0), "reasonCode": reason.code.value} if reason else fields
 
 
 def _candidate(entry: Entry) -> dict[str, Any]:

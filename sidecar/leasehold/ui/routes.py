@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from leasehold.http import lean_aiohttp as aio
 from leasehold.http.server import App, Handler, answer, headers, refusal
 from leasehold.lock.names import LockName
+from leasehold.ui.absent import AbsentPods
 from leasehold.ui.guard import SECURITY_HEADERS, Guard
 from leasehold.ui.leases import Leases
 from leasehold.ui.model import LockTable
@@ -18,6 +19,7 @@ _FILES: Final = {
     "/": ("page.html", "text/html"),
     "/login": ("login.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
+    "/dom.js": ("dom.js", "text/javascript"),
     "/page.js": ("page.js", "text/javascript"),
     "/lock.js": ("lock.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -25,20 +27,29 @@ _FILES: Final = {
 _LEASE_IDS: Final = re.compile(r"[0-9a-f]{1,16}(,[0-9a-f]{1,16}){0,299}")
 
 
-def make_app(table: LockTable, hub: Hub, leases: Leases, guard: Guard, where: dict[str, Any]) -> App:
+class Shown(NamedTuple):
+    """What the routes answer from."""
+
+    table: LockTable
+    hub: Hub
+    leases: Leases
+    absent: AbsentPods
+
+
+def make_app(shown: Shown, guard: Guard, where: dict[str, Any]) -> App:
     """The routes. `where` says what the page shows: etcd's addresses, the root, and whether it stands in a cluster."""
     app = App()
     app.filters.append(guard.check)
     for path, (name, kind) in _FILES.items():
         app.get(path, _file(name, kind))
     app.post("/login", guard.login)
-    app.get("/events", hub.handle)
+    app.get("/events", shown.hub.handle)
     app.streams.add("/events")
     app.get("/where", _fixed(where))
-    app.get("/lock", _lock(table))
-    app.get("/show", _show(leases))
+    app.get("/lock", _lock(shown.table, shown.absent))
+    app.get("/show", _show(shown.leases))
     app.get("/livez", _fixed({"alive": True}))
-    app.on_close(hub.close)
+    app.on_close(shown.hub.close)
     return app
 
 
@@ -59,7 +70,7 @@ def _fixed(fields: dict[str, Any]) -> Handler:
     return handler
 
 
-def _lock(table: LockTable) -> Handler:
+def _lock(table: LockTable, absent: AbsentPods) -> Handler:
     async def handler(request: aio.BaseRequest) -> aio.Response:
         name = _name(request.rel_url.query.get("name", ""))
         if name is None:
@@ -67,7 +78,8 @@ def _lock(table: LockTable) -> Handler:
         fields = table.lock(name)
         if fields is None:
             return refusal(f"There is no lock {name} in etcd.", 404)
-        return answer(fields, more=SECURITY_HEADERS)
+        missing = await absent.of(name) if fields.get("declared") else {}
+        return answer({**fields, **missing}, more=SECURITY_HEADERS)
 
     return handler
 

@@ -6,7 +6,7 @@
     event: beat    every second, and when it changes: whether what is shown is proven, and the leases that are shown
 
 A change is encoded once for all browsers. Changes that come at the same time are one event: no browser is sent more
-than twenty a second, however much changes. One that does not keep up is sent the complete state anew.
+than twenty a second, however much changes. One that does not keep up is sent the complete state again.
 """
 
 from __future__ import annotations

@@ -78,10 +78,12 @@ def _mapping(usual: Mapping[str, Any], variants: Sequence[Variant]) -> str:
     if any(each.tree.keys() - usual.keys() for each in variants):
         raise ValueError(f"one circumstance has more keys than {', '.join(usual)}")
     entries = []
+    trees = (usual, *(variant.tree for variant in variants))
+    # values of one map must agree in their type; each conversion by `dyn` takes time
+    mixed = len({type(value) for each in trees for value in each.values()}) > 1
     for name, value in usual.items():
-        inner = (
-            f"dyn({tree(value, [Variant(each.condition, each.tree[name]) for each in variants if name in each.tree])})"
-        )
+        inner = tree(value, [Variant(each.condition, each.tree[name]) for each in variants if name in each.tree])
+        inner = f"dyn({inner})" if mixed or not isinstance(value, str) else inner
         missing = " && ".join(f"!({each.condition})" for each in variants if name not in each.tree)
         if missing:
             entries.append(f"?{quoted(name)}: {missing} ? optional.of({inner}) : optional.none()")

@@ -40,7 +40,11 @@ _SIDECAR: Final = made.Sidecar(
     password_secret=placeholder("x-password-x", "variables.passwordSecret"),
     root=placeholder("x-root-x", "variables.root"),
 )
-_SPEC: Final[dict[str, Any]] = {"terminationGracePeriodSeconds": placeholder(54_323, "variables.grace")}
+_TOKEN: Final = {"name": placeholder(f"{made.TOKENS}x", "variables.token"), "mountPath": made.TOKEN_PLACE}
+_SPEC: Final[dict[str, Any]] = {
+    "terminationGracePeriodSeconds": placeholder(54_323, "variables.grace"),
+    "containers": [{"volumeMounts": [_TOKEN]}],
+}
 Case = tuple[str, InjectionRequest, made.Sidecar, dict[str, Any]]
 
 
@@ -58,6 +62,7 @@ def _cases() -> Iterator[Case]:
     yield "variables.etcdUser == ''", _REQUEST, replace(_SIDECAR, etcd_user=""), _SPEC
     yield "variables.passwordSecret == ''", _REQUEST, replace(_SIDECAR, password_secret=""), _SPEC
     yield "variables.anyUser", _REQUEST, replace(_SIDECAR, fixed_user=False), _SPEC
+    yield "variables.token == ''", _REQUEST, _SIDECAR, {**_SPEC, "containers": []}
     yield "variables.hostNetwork", _REQUEST, _SIDECAR, {**_SPEC, "hostNetwork": True}
     works = {**_SPEC, "initContainers": [{"name": "works"}]}
     yield "variables.health == '' && variables.initWork", replace(_REQUEST, app_health=""), _SIDECAR, works
@@ -71,18 +76,19 @@ _VARIANTS: Final = [
 ]
 
 
-def _part(part: Callable[[Made], Any]) -> str:
-    return tree(part(_USUAL), [Variant(each.condition, part(each.tree)) for each in _VARIANTS])
+def part(of: Callable[[Made], Any]) -> str:
+    """That part of the container, or of its volumes, as an expression."""
+    return tree(of(_USUAL), [Variant(each.condition, of(each.tree)) for each in _VARIANTS])
 
 
 def _without_volumes(whole: Made) -> Made:
     return {name: value for name, value in whole.items() if name != "volumes"}
 
 
-ARGUMENTS: Final = _part(lambda whole: whole["args"])
-CONTAINER: Final = _part(_without_volumes).replace(ARGUMENTS, "variables.arguments")
+ARGUMENTS: Final = part(lambda whole: whole["args"])
+CONTAINER: Final = part(_without_volumes).replace(ARGUMENTS, "variables.arguments")
 """The container that the pod is to have."""
-VOLUMES: Final = _part(lambda whole: whole["volumes"])
+VOLUMES: Final = part(lambda whole: whole["volumes"])
 """Its volumes."""
 LISTS: Final = ("env", "ports", "volumeMounts", "volumes")
 """Those that other webhooks may add to."""
@@ -129,7 +135,7 @@ def _mark(name: str, element: Made) -> str:
 
 def desired_marks(name: str) -> str:
     """Those that the pod is to have."""
-    return _part(lambda whole: [_mark(name, each) for each in whole[name]])
+    return part(lambda whole: [_mark(name, each) for each in whole[name]])
 
 
 def right() -> str:
@@ -149,7 +155,7 @@ def right() -> str:
 
 def environment() -> str:
     """The names of the sidecar's variables."""
-    return _part(lambda whole: [each["name"] for each in whole["env"]])
+    return part(lambda whole: [each["name"] for each in whole["env"]])
 
 
 def _at(value: Any, path: str) -> Any:

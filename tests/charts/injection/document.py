@@ -6,8 +6,8 @@ from typing import Final
 
 from leasehold.injector import patch
 from leasehold.injector.config import _DEFAULT_RESOURCES
-from leasehold.kube.api import INJECTED, REFUSED
-from tests.charts.injection import refusals, request, resources
+from leasehold.lock.kube_names import INJECTED, REFUSED
+from tests.charts.injection import advice, refusals, request, resources, second_look
 from tests.charts.injection.cel import quoted
 from tests.charts.injection.container import ARGUMENTS, CONTAINER, VOLUMES, environment, right
 from tests.charts.rendered import LEASEHOLD
@@ -96,7 +96,7 @@ def injection() -> str:
         ),
     }
     parts = [_HEADER, _resources(), _variables("request", asked), _variables("result", made)]
-    return "".join([*parts, _entry("patch", _patch())])
+    return "".join([*parts, _entry("patch", _patch()), _entry("done", second_look.condition())])
 
 
 def refused() -> str:
@@ -106,5 +106,16 @@ def refused() -> str:
     return "".join(parts)
 
 
-DOCUMENTS: Final = {FILES / "injection.yaml": injection, FILES / "refusals.yaml": refused}
+def advised() -> str:
+    """What `files/advice.yaml` is to hold: what is said about workloads."""
+    warnings = (f"  - {_entry('when', when, 4)}    {_entry('say', say, 4)}" for when, say in advice.WARNINGS)
+    parts = [_HEADER, _variables("before", advice.VARIABLES), _variables("instead", advice.INSTEAD)]
+    return "".join([*parts, _variables("after", advice.AFTER), "warnings:\n", *warnings])
+
+
+DOCUMENTS: Final = {
+    FILES / "injection.yaml": injection,
+    FILES / "refusals.yaml": refused,
+    FILES / "advice.yaml": advised,
+}
 """The files, and what makes their text."""

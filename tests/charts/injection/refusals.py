@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from leasehold.injector import annotations, container, patch, validation
 from leasehold.injector.annotations import RequestRefused
-from leasehold.kube.api import INJECT_LABEL, INJECTED, LEADER_LABEL, OPT_IN_LABEL, PREFIX, REFUSED
 from leasehold.lock import names
+from leasehold.lock.kube_names import INJECT_LABEL, INJECTED, LEADER_LABEL, OPT_IN_LABEL, PREFIX, REFUSED
 from leasehold.lock.spec import MAX_TTL, MIN_TTL
 from tests.charts.injection import resources
 from tests.charts.injection.cel import quoted, text
@@ -24,6 +24,9 @@ _PORT: Final = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|
 _HOST: Final = r"(\[[0-9a-f:.]+\]|[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?\.?)"
 _PLAIN: Final = "variables.{}.lowerAscii().replace('-', '').replace('_', '')"
 _STATE: Final = quoted(container.STATE)
+_ODD_VOLUME: Final = (
+    f"v.name in [{', '.join(map(quoted, patch._ADDED['volumes']))}] || (v.name == {_STATE} && !has(v.emptyDir))"
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,38 @@ def _with_port(port: dict[str, Any]) -> Pod:
     return pod(spec={"containers": [{"name": "<owner>", "ports": [port]}]})
 
 
+def _plain() -> str:
+    """Whether nothing is unusual about a pod, so that no sentence can apply: most are like this, and judged in no time.
+
+    Whatever is not is judged sentence by sentence, which takes a millisecond.
+    """
+    names = [quoted(PREFIX + name) for name in ("lock", "gate", "app-health", "require-lock")]
+    usual = "[" + ", ".join([*names, quoted(INJECTED)]) + "]"
+    host = rf"^https?://(127\.0\.0\.1|localhost)(:{_PORT})?(/[-A-Za-z0-9/_.]*)?$".replace("\\", "\\\\")
+    healthy = f"variables.health.matches('{host}') && variables.gate != '{annotations.STARTUP}'"
+    system = f"object.spec.?nodeSelector[?{quoted(validation._OS)}].orValue('')"
+    ports = f"p.?name.orValue('') != {quoted(container.NAME)} && !(p.containerPort in [4040, 4041])"
+    return " && ".join(
+        (
+            f"variables.annotations.all(name, !name.startsWith({quoted(PREFIX)}) || name in {usual})",
+            f"({quoted(INJECTED)} in variables.annotations) == variables.injected",
+            f"!({quoted(validation._MIRROR)} in variables.annotations)",
+            f"variables.labels.all(name, !name.startsWith({quoted(PREFIX)}) || name == {quoted(INJECT_LABEL)})",
+            f"variables.labels[{quoted(INJECT_LABEL)}] == 'true'",
+            f"{given('lock')} && !{_not_name('variables.lock')}",
+            f"variables.gate in [{', '.join(map(quoted, annotations.GATES))}]",
+            f"{asked('require-lock', quoted('true'))} in ['true', 'false']",
+            f"({given('app-health')} ? {healthy} : variables.revision == '')",
+            f"!has(object.spec.os) && {system} != 'windows' && !variables.hostNetwork",
+            "(variables.initContainers + object.spec.containers).all(c, "
+            f"c.name != {quoted(container.NAME)} && c.?ports.orValue([]).all(p, {ports}))",
+            f"!variables.volumes.exists(v, {_ODD_VOLUME}) && !variables.requireOptIn && variables.usualAlone",
+        )
+    )
+
+
 VARIABLES: Final[dict[str, str]] = {
+    "plain": _plain(),
     "shown": (
         "variables.asked.transformMap(name, text, (text.size() > 120 ? text.substring(0, 120) : text)"
         ".replace('\\n', '\\\\n'))"
@@ -165,10 +199,7 @@ VARIABLES: Final[dict[str, str]] = {
     "oddLabels": (
         f"variables.labels.filter(name, name.startsWith({quoted(PREFIX)}) && name != {quoted(INJECT_LABEL)}).sort()"
     ),
-    "oddVolumes": (
-        f"variables.volumes.filter(v, v.name in [{', '.join(map(quoted, patch._ADDED['volumes']))}] "
-        f"|| (v.name == {_STATE} && !has(v.emptyDir)))"
-    ),
+    "oddVolumes": f"variables.volumes.filter(v, {_ODD_VOLUME})",
     "clashes": (
         "(variables.initContainers + object.spec.containers).map(c, c.?ports.orValue([])"
         f".filter(p, p.?name.orValue('') == {quoted(container.NAME)} || (p.?protocol.orValue('TCP') == 'TCP' && "

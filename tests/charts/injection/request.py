@@ -6,7 +6,7 @@ What is not valid is read as the usual: `refusals` says why such a pod is refuse
 from typing import Final
 
 from leasehold.injector import annotations, container, patch
-from leasehold.kube.api import INJECTED, PREFIX
+from leasehold.lock.kube_names import INJECTED, PREFIX
 from leasehold.lock.spec import MAX_TTL, MIN_TTL
 from leasehold.settings.flags import MAX_TERMINATION_GRACE_SECONDS
 from tests.charts.injection.cel import quoted
@@ -67,6 +67,11 @@ def _is_of_job() -> str:
     return f"{labelled} || object.metadata.?ownerReferences.orValue([]).exists(owner, owner.kind == 'Job')"
 
 
+def _token() -> str:
+    mounted = f"m.mountPath == {quoted(container.TOKEN_PLACE)} && m.name.startsWith({quoted(container.TOKENS)})"
+    return f"object.spec.?containers[?0].?volumeMounts.orValue([]).filter(m, {mounted})[?0].?name.orValue('')"
+
+
 VARIABLES: Final[dict[str, str]] = {
     "annotations": "object.metadata.?annotations.orValue({})",
     # ours alone, without the prefix
@@ -96,6 +101,7 @@ VARIABLES: Final[dict[str, str]] = {
     "secret": f"{given('etcd-secret')} ? {asked('etcd-secret')} : variables.etcdSecret",
     "revision": _revision(),
     "grace": _grace(),
+    "token": _token(),
     "initWork": "variables.initContainers.exists(c, c.?restartPolicy.orValue('') != 'Always')",
 }
 """In order: each may use those before it, and the chart's settings."""

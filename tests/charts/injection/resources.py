@@ -6,7 +6,7 @@ from typing import Final
 from leasehold.injector import patch
 from leasehold.injector.annotations import RequestRefused
 from leasehold.injector.resources import _QUANTITY, ANNOTATIONS, NONE
-from leasehold.kube.api import PREFIX
+from leasehold.lock.kube_names import PREFIX
 from tests.charts.injection.cel import quoted, text
 from tests.charts.injection.request import asked
 from tests.unit.injector.pods import SIDECAR, Pod, pod
@@ -56,7 +56,12 @@ VARIABLES: Final[dict[str, str]] = {
         "|| name in object.spec.?resources.?limits.orValue({}))"
     ),
     **{_variable(each): _chosen(each) for each in ANNOTATIONS},
-    "resources": _resources(),
+    # Most pods: all else is skipped for them.
+    "usualAlone": (
+        "size(variables.podLevel) == 0 && "
+        f"!{list(ANNOTATIONS)}.exists(name, name in variables.asked || {quoted(PREFIX)} + name in {_NAMESPACE})"
+    ),
+    "resources": f"variables.usualAlone ? variables.usualResources : {_resources()}",
 }
 
 

@@ -71,4 +71,16 @@ class FreezeSidecar(_OnOne):
         one.resume()
 
 
-SIDECAR_FAULTS: tuple[type[Fault], ...] = (KillSidecar, StopSidecar, CrashSidecar, FreezeSidecar)
+class PauseLogReader(_OnOne):
+    """Whoever reads its log stops reading, and the pipe between them is full."""
+
+    name: ClassVar = "pause-log-reader"
+
+    def _harm(self, one: Candidate) -> None:
+        one.log_reader.pause()
+
+    def _mend(self, one: Candidate) -> None:
+        one.log_reader.resume()
+
+
+SIDECAR_FAULTS: tuple[type[Fault], ...] = (KillSidecar, StopSidecar, CrashSidecar, FreezeSidecar, PauseLogReader)

@@ -31,7 +31,7 @@ def said(kind: str, body: Body, lock: Body | None = None) -> list[str]:
     except RequestRefused as why:
         return [*found, advice.refused(read, why)]
     if request is not None:
-        found += advice.gate(read, request, {"spec": lock or {}})
+        found += advice.gate(read.replicas, request, {"spec": lock or {}})
     assert body == before
     return found
 

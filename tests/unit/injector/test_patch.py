@@ -162,6 +162,17 @@ def test_on_the_host_network_control_is_a_socket() -> None:
     assert "--control=unix:/state/control.sock" in arguments
 
 
+def test_the_api_server_has_nothing_to_add() -> None:
+    """It gives each container the service account's token: it would do so, and ask again about what it has changed."""
+    place = "/var/run/secrets/kubernetes.io/serviceaccount"
+    token = {"name": "kube-api-access-x7", "mountPath": place, "readOnly": True}
+    others = [{"name": "kube-api-access-x7", "mountPath": "/elsewhere"}, {"name": "mine", "mountPath": place}]
+    for mounts, more in (([*others, token], [token]), (others, []), ([], [])):
+        made = injected(pod(spec={"containers": [{"name": "app", "volumeMounts": mounts}]}))
+        assert made["spec"]["initContainers"][0]["volumeMounts"][2:] == more
+        assert injected(made) == made
+
+
 def test_what_the_pod_does_not_say_is_not_asked() -> None:
     arguments = container(injected(pod(app_health=""), require_lock=False))["args"]
     assert not [each for each in arguments if each.startswith(("--app-health", "--ttl", "--require-lock", "--root"))]

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web as aio
 from prometheus_client import CollectorRegistry
 
+from leasehold.base.address import Address
 from leasehold.http.listener import bind_tcp
 from leasehold.http.server import App, answer
 from leasehold.injector import tls_listener
@@ -17,7 +18,6 @@ from leasehold.injector.certificate import make
 from leasehold.injector.certificate_keeper import Served
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.injector.tls_listener import TlsListener
-from leasehold.settings.config import Address
 from tests.unit.injector.handshakes import HOST
 
 ASK = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

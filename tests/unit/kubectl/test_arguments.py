@@ -1,11 +1,19 @@
 """The command line: what is read from it, and which sentence a mistake gets."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from leasehold.kubectl.arguments import COMMANDS, Arguments, Command, parse, parser
+from leasehold import ui
+from leasehold.base.config_error import ConfigError
+from leasehold.kubectl.arguments import Arguments, parse, parser
 from leasehold.kubectl.cluster_ref import ClusterRef
+from leasehold.kubectl.command_table import COMMANDS
+from leasehold.kubectl.flag import Command
 from leasehold.kubectl.values import WEEK_SECONDS
-from leasehold.settings.options import ConfigError
+
+PAGE = Path(ui.__file__).parent / "static" / "lock.js"
 
 
 def command(name: str) -> Command:
@@ -25,7 +33,11 @@ def mistakes(name: str, *words: str, **environ: str) -> tuple[str, ...]:
 def test_kubectls_own_flags() -> None:
     given = read("list", "-A", "-n", "prod", "--context=c", "--kubeconfig", "f", "-ojson", "--request-timeout=1m")
     assert given == Arguments(
-        "list", ClusterRef("f", "c", "prod"), all_namespaces=True, output="json", request_timeout=60.0
+        "list",
+        ClusterRef(("--context=c", "--kubeconfig=f", "--request-timeout=1m"), "prod"),
+        all_namespaces=True,
+        output="json",
+        request_timeout=60.0,
     )
 
 
@@ -43,9 +55,9 @@ def test_what_a_handover_takes() -> None:
     assert read("handover", "db", "--to", "a", "--wait", "--timeout=-1s").timeout == WEEK_SECONDS
     assert read("handover", "db").to is None
     assert read("handover", "db", "--to", "").to == ""
-    assert read("handover", "db", "--token", "217").token == 217
-    assert "cannot be used together" in mistakes("handover", "db", "--to", "a", "--token", "3")[0]
-    assert len(mistakes("handover", "db", "--to", "a\x1b", "--token", "0")) == 2
+    assert read("handover", "db", "--up-to-token", "217").up_to_token == 217
+    assert "cannot be used together" in mistakes("handover", "db", "--to", "a", "--up-to-token", "3")[0]
+    assert len(mistakes("handover", "db", "--to", "a\x1b", "--up-to-token", "0")) == 2
 
 
 @pytest.mark.parametrize("goal", ["held", "free", "holder=a", "holder=held"])
@@ -95,3 +107,11 @@ def test_every_command_explains_itself(one: Command) -> None:
     assert shown.startswith(f"usage: kubectl leasehold {one.name} ")
     assert all(flag.names[-1] in shown for flag in one.flags)
     assert "Exit codes: 0 done;" in shown
+
+
+def test_the_commands_that_the_page_shows() -> None:
+    """Its lines are pasted as they are."""
+    shown = re.findall(r'kubectl\("(\w+)"(?:, "\s*(--[a-z-]+))?', PAGE.read_text())
+    assert {name for name, _ in shown} >= {"handover", "revoke", "suspend"}
+    for name, flag in shown:
+        assert not flag or flag in [one.names[-1] for one in command(name).flags], (name, flag)

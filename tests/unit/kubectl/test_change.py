@@ -55,7 +55,11 @@ def test_a_handover_is_about_those_who_hold() -> None:
         (view(A), 10**15, "has a token as high as"),
         (view(A), 216, "has a token of at most 216"),
         (view(A, status=ROLLED_BACK), 0, "etcd has lost data"),
-        (view(A, status={"holderCount": 40}), 0, "has 40 holders, of which its status lists 1; choose by --token"),
+        (
+            view(A, status={"holderCount": 40}),
+            0,
+            "has 40 holders, of which its status lists 1; choose by --up-to-token",
+        ),
     ],
 )
 def test_whom_it_cannot_be_about(seen: LockView, token: int, said: str) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from leasehold import __version__
-from leasehold.kubectl.arguments import COMMANDS
+from leasehold.kubectl.command_table import COMMANDS
 from leasehold.kubectl.shells import SCRIPTS
 
 
@@ -33,23 +33,28 @@ def test_mistakes_are_sentences(words: tuple[str, ...]) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("missing", ["kubernetes", "urllib3"])
-def test_without_the_extra(missing: str) -> None:
-    done = run("list", before=f"sys.modules['{missing}'] = None")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("{'PATH': '/nowhere'}", "kubectl is not on the PATH, and the plugin asks"),
+        ("{'KUBECTL': '/nowhere/kubectl'}", "KUBECTL is '/nowhere/kubectl': there is no such program; give"),
+    ],
+)
+def test_without_kubectl(given: str, said: str) -> None:
+    done = run("list", before=f"import os; os.environ.clear(); os.environ.update({given})")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        f"leasehold: kubectl leasehold needs {missing}: install it with pip install 'leasehold[plugin]'.\n"
-    )
+    assert done.stderr.startswith(f"leasehold: {said}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("shell", sorted(SCRIPTS))
-def test_completion_needs_no_client(shell: str) -> None:
-    done = run("completion", shell, before="sys.modules['kubernetes'] = None")
+def test_completion_needs_no_kubectl(shell: str) -> None:
+    done = run("completion", shell, before="import os; os.environ['PATH'] = '/nowhere'")
     assert (done.returncode, done.stdout) == (0, SCRIPTS[shell])
 
 
 def test_a_mistake_loads_no_client() -> None:
-    loaded = "[name for name in ('kubernetes', 'urllib3', 'asyncio', 'yaml', 'ssl') if name in sys.modules]"
+    loaded = "[name for name in ('http.client', 'subprocess', 'asyncio', 'yaml', 'ssl') if name in sys.modules]"
     code = f"import sys; from leasehold.kubectl import cli; cli.main(['wait', 'D'], {{}}); print({loaded})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     assert done.stdout == "[]\n"

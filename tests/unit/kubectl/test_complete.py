@@ -2,8 +2,8 @@
 
 import pytest
 
-from leasehold.kubectl.arguments import COMMANDS
 from leasehold.kubectl.cluster_ref import ClusterRef
+from leasehold.kubectl.command_table import COMMANDS
 from leasehold.kubectl.complete import Completions, main
 
 
@@ -13,11 +13,8 @@ class Known(Completions):
     def __init__(self, cluster_ref: ClusterRef) -> None:
         self.cluster_ref = cluster_ref
 
-    def contexts(self) -> list[str]:
-        return ["one", "two"]
-
-    def namespaces(self) -> list[str]:
-        return ["default", "prod"]
+    def values(self, flag: str) -> list[str]:
+        return {"--context": ["one", "two"], "--namespace": ["default", "prod"]}.get(flag, [])
 
     def locks(self) -> list[str]:
         return [f"db.{self.cluster_ref.namespace}" if self.cluster_ref.namespace else "db", "queue"]
@@ -39,6 +36,11 @@ def offered(*words: str) -> list[str]:
         (("resume", "--cont"), ["--context", ":4"]),
         (("resume", "--context", ""), ["one", "two", ":4"]),
         (("resume", "--context=t"), ["--context=two", ":4"]),
+        (("resume", "-n", "p"), ["prod", ":4"]),
+        (("resume", "--as", "me", "--context", "t"), ["two", ":4"]),
+        (("resume", "--as-u"), ["--as-uid", "--as-user-extra", ":4"]),
+        (("resume", "-s", ""), [":4"]),
+        (("resume", "-v", "6", "d"), ["db", ":4"]),
         (("resume", "-o", "js"), ["json", ":4"]),
         (("resume", "--kubeconfig", "x"), [":0"]),
         (("resume", "--request-timeout", ""), [":4"]),

@@ -7,7 +7,7 @@ import pytest
 from leasehold.kubectl import change
 from leasehold.kubectl.errors import ClusterError, NotThereError, OutdatedError, UnreachableError
 from leasehold.kubectl.lock import LockView
-from leasehold.kubectl.waiting import Waiting, free, given_up, goal, held, held_by
+from leasehold.kubectl.waiting import Clock, Waiting, free, given_up, goal, held, held_by
 from leasehold.lock.names import LockName
 from tests.unit.kubectl.locks import A, B, view
 
@@ -68,7 +68,7 @@ class Scripted:
 
 
 def wait(cluster: Scripted, timeout: float = 30) -> bool:
-    return Waiting(cluster, LOCK, held, timeout, clock=lambda: cluster.now, sleep=cluster.sleep).run()
+    return Waiting(cluster, LOCK, held, timeout, clock=Clock(lambda: cluster.now, cluster.sleep)).run()
 
 
 def test_it_looks_first() -> None:

@@ -199,11 +199,11 @@ class World:
         if finalizers is not None and FINALIZER in finalizers:
             yield lambda: self._put_finalizers(finalizers)
         for write in decided.writes:
-            yield lambda write=write: self._write(write)  # type: ignore[misc]
+            yield lambda write=write: self._write(write)  # type: ignore[misc]  # no type for a lambda's default
         if finalizers is not None and FINALIZER not in finalizers:
             yield lambda: self._put_finalizers(finalizers)
         for label in decided.labels:
-            yield lambda label=label: self._label(label)  # type: ignore[misc]
+            yield lambda label=label: self._label(label)  # type: ignore[misc]  # no type for a lambda's default
         if decided.status is not None and not decided.writes:
             yield lambda: self._patch_status(dict(decided.status or {}))
 
@@ -247,7 +247,7 @@ class World:
 
     def _evict(self, evict: Evict) -> None:
         assert self.resource is not None
-        revoked = evict.entry.create_revision <= self.resource.spec.revoke_up_to_token
+        revoked = evict.entry.create_revision <= (self.resource.spec.revoke_up_to_token or 0)
         assert revoked or not evict.entry.record.foreign, "a foreign candidate was evicted although nobody asked for it"
         assert revoked or evict.entry.record.pod_uid in self.ended_pods
         self.go(evict.entry)

@@ -22,7 +22,15 @@ def condition(kind: str, status: str, reason: str) -> dict[str, str]:
         ({"conditions": [condition("Ready", "False", "InvalidSpec")]}, "InvalidSpec"),
         ({"conditions": [condition("Degraded", "True", "StoreRolledBack")]}, "StoreRolledBack"),
         ({"conditions": [condition("Held", "False", "Vacant")], "waiterCount": 2}, "Vacant"),
-        ({"conditions": [condition("Held", "False", "Vacant")]}, "NoCandidate"),
+        ({"conditions": [condition("Held", "False", "Vacant")]}, "Unused"),
+        (
+            {"conditions": [condition("Held", "False", "Vacant"), condition("Degraded", "True", "NoCandidate")]},
+            "NoCandidate",
+        ),
+        (
+            {"conditions": [condition("Ready", "False", "InvalidSpec"), condition("Degraded", "True", "InvalidSpec")]},
+            "InvalidSpec",
+        ),
     ],
 )
 def test_lock_that_needs_attention(status: dict[str, Any], reason: str) -> None:

@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from leasehold.base.config_error import ConfigError
+from leasehold.base.pki import common_name
 from leasehold.operator.certificates.config import certificates_config
 from leasehold.operator.certificates.issue import AUTHORITY_LIFETIME, Pair, issue, signed_by
-from leasehold.operator.certificates.plan import Data, Step, step
+from leasehold.operator.certificates.plan import Data, Step, step, step_of_given
 from leasehold.operator.certificates.subject import Leaf, Subject
-from leasehold.pki import common_name
-from leasehold.settings.options import ConfigError
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LIFETIME = timedelta(days=300)
@@ -128,6 +128,21 @@ def test_lost_authority_is_told(secrets: Secrets) -> None:
     assert secrets.next() == Step()
     secrets.authority, secrets.leaves = {}, {MEMBERS: {}, CLIENT: {}}
     assert secrets.next().authority
+
+
+def test_authority_of_somebody_else(secrets: Secrets) -> None:
+    """It is used as it is, never made or renewed; another one is told, as etcd would not know it."""
+    leaves: dict[Leaf, Data] = {leaf: {} for leaf in secrets.leaves}
+    late = NOW + AUTHORITY_LIFETIME * 0.9
+    made = step_of_given("mine", secrets.authority, leaves, late, LIFETIME)
+    assert (made.authority, made.writes.keys()) == (None, leaves.keys())
+    assert not step_of_given("mine", secrets.authority, made.writes, late, LIFETIME).writes
+    other = Secrets()
+    other.next()
+    told = step_of_given("mine", other.authority, made.writes, late, LIFETIME)
+    assert not told.writes
+    assert told.problem.startswith("the Secret mine has another authority than the one that signed system/etcd-server")
+    assert "the Secret mine has no authority" in step_of_given("mine", {}, leaves, NOW, LIFETIME).problem
 
 
 def test_authority_that_helm_made() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from leasehold.base.address import Address
 from leasehold.lock.names import LockName
 from leasehold.operator.config import OperatorConfig, operator_config
-from leasehold.settings.config import Address, ConfigError
+from leasehold.settings.config import ConfigError
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from leasehold.base.pki import named
 from leasehold.operator.enrolment.authority import Authority, AuthorityError, Issued, examine, user_of
-from leasehold.pki import named
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 DAYS = timedelta(days=14)

@@ -1,6 +1,6 @@
 """The plan of the enrolment: whatever it finds, it gets there, in an order in which nobody is ever shut out."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,105 +10,10 @@ from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.names import account_of, locks_of, record_key
-from leasehold.operator.enrolment.plan import plan
 from leasehold.operator.enrolment.uses import Unused
+from tests.unit.operator.enrolment_world import EVERYTHING, GOOD, NAMES, World
 
-SETUP = m.Setup(
-    "/leasehold", "cluster-a", True, ("leasehold-admin", "leasehold-etcd"), "leasehold-operator", "leasehold"
-)
 OTHERS_ETCD = m.Setup("/leasehold", "cluster-a")
-GOOD = m.SecretFact(m.Owner.OURS, "uid", "1", "")
-EVERYTHING = m.Access.below("/leasehold/")
-NAMES = ("apps", "shop")
-
-
-@dataclass
-class World:
-    """An etcd and a cluster that do what they are told, and check at each action what must always hold."""
-
-    setup: m.Setup = SETUP
-    accounts: m.Accounts = field(default_factory=m.Accounts)
-    secrets: dict[str, m.SecretFact] = field(default_factory=dict)
-    wanted: frozenset[str] = frozenset(NAMES)
-    unused: frozenset[str] = frozenset()
-    authority: str = "ca"
-    shared_unused: bool = False
-    fresh: bool = True
-
-    def plan(self) -> m.Plan:
-        return plan(
-            self.setup,
-            m.Facts(
-                self.accounts, self.secrets, self.wanted, self.unused, self.authority, self.fresh, self.shared_unused
-            ),
-        )
-
-    def actions(self) -> list[m.Action]:
-        return [action for step in self.plan().steps for action in step.actions]
-
-    def settle(self) -> None:
-        """Carry plans out until nothing is left to do."""
-        for _ in range(4):
-            for action in self.actions():
-                self.act(action)
-        assert self.actions() == []
-
-    def act(self, action: m.Action) -> None:  # noqa: C901, PLR0912  # one line for each kind
-        users, roles = self.accounts.users, self.accounts.roles
-        match action:
-            case m.AddRole(role):
-                assert role not in roles
-                roles[role] = frozenset()
-            case m.Permit(role, access):
-                roles[role] = frozenset(a for a in roles[role] if (a.key, a.end) != (access.key, access.end)) | {access}
-            case m.Forbid(role, access):
-                roles[role] -= {access}
-            case m.AddUser(user):
-                assert user not in users
-                users[user] = frozenset()
-            case m.Grant(user, role):
-                assert role in roles
-                users[user] |= {role}
-            case m.Revoke(user, role):
-                users[user] -= {role}
-            case m.DeleteUser(user):
-                assert user not in (m.ROOT, *self.setup.administrators, self.setup.operator)
-                assert user != self.setup.shared or (self.shared_unused and self.accounts.auth_enabled)
-                del users[user]
-            case m.DeleteRole(role):
-                assert role not in users, "its rights would go before it does"
-                del roles[role]
-                users.update({user: held - {role} for user, held in users.items()})  # as etcd does
-            case m.EnableAuth():
-                self.check_nobody_is_shut_out()
-                self.accounts.auth_enabled = True
-            case m.PutRecord(namespace, record):
-                self.accounts.records.setdefault(namespace, {})[self.setup.cluster] = record
-            case m.DeleteRecord(namespace):
-                del self.accounts.records[namespace][self.setup.cluster]
-            case m.WriteSecret(namespace, user):
-                assert self.works(namespace), "a certificate that etcd does not know"
-                assert user == account_of(namespace)
-                self.secrets[namespace] = GOOD
-            case m.DeleteSecret(namespace):
-                assert account_of(namespace) not in users or len(self.accounts.records[namespace]) > 1
-                del self.secrets[namespace]
-
-    def works(self, namespace: str) -> bool:
-        """Whether the namespace's user may lead its locks, and do nothing else."""
-        user = account_of(namespace)
-        roles = self.accounts.users.get(user)
-        access = self.accounts.roles.get(user, frozenset())
-        return roles == frozenset({user}) and access == {m.Access.below(locks_of("/leasehold", namespace))}
-
-    def check_nobody_is_shut_out(self) -> None:
-        users, roles = self.accounts.users, self.accounts.roles
-        for user in (m.ROOT, *self.setup.administrators):
-            assert m.ROOT in users[user]
-        for user in (self.setup.operator, self.setup.shared):
-            assert EVERYTHING in roles[user]
-            assert user in users[user]
-        assert all(self.works(namespace) for namespace in self.wanted)
 
 
 def test_from_nothing() -> None:
@@ -205,7 +110,10 @@ def test_without_an_authority() -> None:
     assert world.secrets == {}
 
 
-@pytest.mark.parametrize(("owner", "written"), [(m.Owner.OURS, True), (m.Owner.SHARED, True), (m.Owner.FOREIGN, False)])
+@pytest.mark.parametrize(
+    ("owner", "written"),
+    [(m.Owner.OURS, True), (m.Owner.SHARED, True), (m.Owner.FOREIGN, False), (m.Owner.CONTESTED, False)],
+)
 def test_whose_secret_it_is(owner: m.Owner, written: bool) -> None:
     found = m.SecretFact(owner, "uid", "1", "it differs")
     world = World(secrets={"apps": found}, wanted=frozenset({"apps"}))
@@ -263,7 +171,7 @@ _WORLDS = st.builds(
 def test_from_anything(world: World, cuts: list[int]) -> None:
     """Whatever was done by hand, and wherever it was interrupted: it ends as it should, and shuts nobody out."""
     for namespace, secret in world.secrets.items():
-        if secret.owner is m.Owner.FOREIGN:
+        if secret.owner in (m.Owner.FOREIGN, m.Owner.CONTESTED):
             world.secrets[namespace] = replace(secret, owner=m.Owner.OURS)
     on = world.accounts.auth_enabled
     for roles in [*world.accounts.users.values()]:

@@ -13,7 +13,7 @@ from leasehold.operator.plan.resource import Lock, parse
 from leasehold.operator.watch.transform import trim
 from tests.unit.operator.planned import NOON, candidate, check_status, declared, lock, names, settled, situation
 
-MANAGERS = {"suspend": "kubectl-edit", "revokeUpToToken": "kubectl-leasehold", "preferredHolder": "argocd"}
+MANAGERS = {"suspend": "kubectl-edit", "revokeUpToToken": "leasehold-kubectl", "preferredHolder": "argocd"}
 
 
 def ends(resource: Lock, memory: Memory, old: Entry, *queue: Entry, **changes: Any) -> ReconcilePlan:
@@ -77,7 +77,7 @@ def test_a_revoked_term() -> None:
     assert (term["reason"], "requestedBy" in term) == ("Revoked", False)
     asked = replace(resource, spec=replace(resource.spec, revoke_up_to_token=10))
     (term,) = terms(ends(asked, memory, candidate(10)))
-    assert (term["reason"], term["requestedBy"]) == ("Revoked", "kubectl-leasehold")
+    assert (term["reason"], term["requestedBy"]) == ("Revoked", "leasehold-kubectl")
 
 
 def test_the_pod_says_why_afterwards() -> None:

@@ -38,14 +38,14 @@ def test_all_handlers_only_watch() -> None:
     async def never() -> None:
         raise AssertionError
 
-    registry = make_registry(Sessions(never), lambda _: None)  # type: ignore[arg-type]
+    registry = make_registry(Sessions(never), lambda _: None)  # type: ignore[arg-type]  # a stand-in
     assert len(registry._watching.get_all_handlers()) == len(WATCHED)
     for others in (registry._changing, registry._spawning, registry._indexing, registry._webhooks):
         assert not others.get_all_handlers()
 
 
 def test_kopf_retries_without_end() -> None:
-    backoffs = iter(make_settings().networking.error_backoffs)  # type: ignore[arg-type]
+    backoffs = iter(make_settings().networking.error_backoffs)  # type: ignore[arg-type]  # a stand-in
     assert all(0 < next(backoffs) <= 3 for _ in range(10_000))
 
 

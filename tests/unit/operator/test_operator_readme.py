@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+import yaml
+
 from leasehold.operator.plan import conditions
 from leasehold.operator.plan import plan as planning
 from tests.support.documentation import ROOT, table
@@ -29,7 +31,15 @@ def _word(node: ast.expr) -> str:
 def reasons() -> set[tuple[str, str, str]]:
     """Every condition that the operator can set: type, status, reason."""
     found = {(kind, status, reason) for kind, status, reason, *_ in calls("Condition") if reason}
-    return found | {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
+    found |= {("Ready", "False", reason) for reason in conditions.PENDING_MESSAGES}
+    return found | {("Stalled", "True", reason) for reason in conditions.STALLED_REASONS} | {_before_any_operator()}
+
+
+def _before_any_operator() -> tuple[str, str, str]:
+    """The condition that a Lock has by the schema's default."""
+    schema = yaml.safe_load((ROOT / "manifests/crd.yaml").read_text())["spec"]["versions"][0]["schema"]
+    (one,) = schema["openAPIV3Schema"]["properties"]["status"]["default"]["conditions"]
+    return one["type"], one["status"], one["reason"]
 
 
 def test_every_condition_is_documented() -> None:
@@ -45,7 +55,8 @@ def test_every_event_is_documented() -> None:
     told = {word for row in table("event | when", PAGE) for word in re.findall(r"`(\w+)`", row[0])}
     trouble = {reason for kind, status, reason in reasons() if (kind, status) in _TROUBLE}
     own = {name for kind in ("Event", "Ending") for name, *_ in calls(kind) if name}
-    assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable"}  # EtcdUnavailable is its event
+    # EtcdUnavailable is the event of an unreachable etcd; whoever uninstalls needs none
+    assert told == own | trouble - {*planning.TRANSIENT_REASONS, "EtcdUnreachable", "OperatorRemoved"}
 
 
 _TROUBLE = (("Ready", "False"), ("Degraded", "True"))

@@ -115,7 +115,7 @@ def test_a_foreign_key_is_no_orphan(stored: StoredSpec | None) -> None:
 def test_an_orphan_waits_for_an_active_replica(change: dict[str, object]) -> None:
     """It waits for etcd, too. Nothing is written and nothing forgotten."""
     memory = Memory(releasing=frozenset({2}), releasing_since=50.0)
-    decided = plan(replace(situation(None, GOING, candidate(2), memory=memory), **change))  # type: ignore[arg-type]
+    decided = plan(replace(situation(None, GOING, candidate(2), memory=memory), **change))  # type: ignore[arg-type]  # values of several types
     assert decided.writes == ()
     assert decided.memory == memory
 

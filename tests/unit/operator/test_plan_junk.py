@@ -23,6 +23,7 @@ from leasehold.operator.plan.model import (
 )
 from leasehold.operator.plan.plan import plan
 from leasehold.operator.plan.resource import FINALIZER, Lock, parse
+from tests.support.examples import examples
 from tests.unit.operator.planned import CLUSTER, NAME, candidate, check_status, situation
 
 TEXTS = st.sampled_from(["", "a", "b", "x y", "\u00e4", "z" * 253, "../..", "u1"])
@@ -147,7 +148,7 @@ def is_served(one: Situation) -> bool:
     return one.active and one.etcd.reachable
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(situations())
 def test_no_forbidden_operation_is_planned(given_one: Situation) -> None:
     """No write by a standby, no eviction that was not asked for, no label elsewhere, no invalid status."""
@@ -169,7 +170,7 @@ def must_be_asked_for(given_one: Situation, evict: Evict) -> None:
     lock = given_one.lock
     assert lock is not None
     assert evict.entry in given_one.stored.queue
-    revoked = evict.entry.create_revision <= lock.spec.revoke_up_to_token
+    revoked = evict.entry.create_revision <= (lock.spec.revoke_up_to_token or 0)
     record = evict.entry.record
     ended = lock.spec.release_when_pod_ends and not record.foreign and record.pod_uid in given_one.ended_pods
     assert revoked or ended
@@ -184,7 +185,7 @@ def must_be_ours(given_one: Situation, write: PutSpec | DeleteSpec) -> None:
         Spec.decode(write.value)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 @given(situations())
 def test_a_completed_plan_is_not_repeated(given_one: Situation) -> None:
     """Once everything was carried out, a few reconciles later nothing is left to do or report."""

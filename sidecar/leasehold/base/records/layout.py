@@ -8,7 +8,7 @@ field that `__init__` does not take, no order and no metadata. A frozen instance
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 
@@ -39,7 +39,7 @@ class Field:
         self.kw_only = False
 
 
-def field(*, default: Any = MISSING, default_factory: Any = MISSING, repr: bool = True, compare: bool = True) -> Any:  # noqa: A002
+def field(*, default: Any = MISSING, default_factory: Any = MISSING, repr: bool = True, compare: bool = True) -> Any:  # noqa: A002  # named as in dataclasses
     """In a class's body, a field with more to it than a default."""
     return Field(default, default_factory, repr, compare)
 
@@ -48,7 +48,9 @@ class Layout:
     """The fields of one class, and how to read and set them."""
 
     __slots__ = (
+        "by_name",
         "compared",
+        "constants",
         "defaults",
         "fields",
         "frozen",
@@ -58,6 +60,7 @@ class Layout:
         "puts",
         "real",
         "shown",
+        "varies",
     )
 
     def __init__(self, fields: Mapping[str, Field], post_init: bool, frozen: bool) -> None:
@@ -66,7 +69,12 @@ class Layout:
         self.names = tuple(one.name for one in ordered)
         """In the order of the arguments: by position first."""
         self.positional = sum(not one.kw_only for one in ordered)
+        self.by_name = getter_of_items(self.names)
+        """The values of all fields in that order, of a dict of them. Raises KeyError if one is not there."""
         self.defaults = {one.name: one for one in ordered if not _is_required(one)}
+        self.constants = tuple(one.default for one in ordered)
+        self.varies = next((at for at in reversed(range(len(ordered))) if self.constants[at] is MISSING), -1) + 1
+        """From this place on, the default of each field is its constant."""
         self.shown = tuple(one.name for one in self.fields if one.repr)
         self.compared = getter([one.name for one in self.fields if one.compare])
         self.post_init = post_init
@@ -99,6 +107,13 @@ def getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
     if len(names) > 1:
         return attrgetter(*names)
     return lambda self: tuple([getattr(self, name) for name in names])
+
+
+def getter_of_items(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """As `getter`, for the items of a mapping."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda given: tuple([given[name] for name in names])
 
 
 def collect(cls: type, inherited: Mapping[str, Field], kw_only: bool) -> dict[str, Field]:

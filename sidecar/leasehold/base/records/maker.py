@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -78,8 +79,20 @@ def _body(cls: type, layout: Layout) -> dict[str, Any]:
 def _init(self: Any, /, *args: Any, **kwargs: Any) -> None:
     layout = self.__layout__
     if kwargs or len(args) != len(layout.puts) or len(args) > layout.positional:
-        args = tuple(layout.bind(type(self).__name__, args, kwargs))
-    _fill(self, layout, args)
+        args = _bound(type(self).__name__, layout, args, kwargs)
+    for put, value in zip(layout.puts, args):  # noqa: B905  # as `_fill`, which is a third slower: it is called and looks
+        put(self, value)
+    if layout.post_init:
+        self.__post_init__()
+
+
+def _bound(name: str, layout: Layout, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    if not kwargs and layout.varies <= len(args) <= layout.positional:  # only constants are left out
+        return args + layout.constants[len(args) :]
+    if not args and len(kwargs) == len(layout.names):  # all by name, which needs no search, unless it is an error
+        with suppress(KeyError):
+            return layout.by_name(kwargs)
+    return tuple(layout.bind(name, args, kwargs))
 
 
 def _fill(self: Any, layout: Layout, values: Sequence[Any]) -> None:

@@ -48,6 +48,8 @@ class BackgroundStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Have the text written after what waits already, or drop it."""
+        if not text:  # as tracebacks have it; to the thread, nothing to write means that lines were dropped
+            return 0
         content = text.encode(errors="backslashreplace")
         with self._changed:
             full = self._waiting and self._waiting_bytes + len(content) > MAX_WAITING_BYTES
@@ -61,8 +63,10 @@ class BackgroundStream(io.TextIOBase):
         return len(text)
 
     def drain(self, seconds: float) -> None:
-        """Wait until all of it is written, but no longer than that."""
+        """Wait until all of it is written, but no longer than that; without a thread, write it here."""
         with self._changed:
+            if not self._started:
+                self._write_here(seconds)
             self._changed.wait_for(lambda: not (self._waiting or self._dropped or self._writing), seconds)
 
     def fileno(self) -> int:
@@ -86,6 +90,16 @@ class BackgroundStream(io.TextIOBase):
             self._started = True
         except RuntimeError:  # the container is out of process ids: the next line tries again
             return
+
+    def _write_here(self, seconds: float) -> None:
+        """The process is about to end, and never had a thread for this: what fits at once is better than nothing."""
+        content = b"".join(self._waiting)[:_CHUNK_BYTES]
+        self._waiting.clear()
+        self._waiting_bytes = self._dropped = 0
+        writable = select.poll()
+        writable.register(self._descriptor, select.POLLOUT)
+        if writable.poll(seconds * 1000):
+            self._write(content)
 
     def _run(self) -> None:
         while True:

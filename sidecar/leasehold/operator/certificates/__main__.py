@@ -10,14 +10,14 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from leasehold import logs
+from leasehold.base import logs
+from leasehold.base.config_error import ConfigError
 from leasehold.http.listener import ListenError, listen
 from leasehold.http.probes import make_app
 from leasehold.kube.access import access_at_start
 from leasehold.kube.call import KubeCall
 from leasehold.operator.certificates.config import CertificatesConfig, certificates_config
 from leasehold.operator.certificates.keeper import Keeper
-from leasehold.settings.options import ConfigError
 
 CALL_TIMEOUT_SECONDS = 5.0
 
@@ -48,7 +48,7 @@ def main() -> int:
     """The exit code: 2 for a mistake in the settings."""
     try:
         config = certificates_config(sys.argv[1:], os.environ)
-        logs.configure(config.log)
+        logs.configure(config.log.level, config.log.format)
         logs.warn(config.warnings)
         return asyncio.run(_run(config))
     except ConfigError as error:

@@ -7,11 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.address import Address
 from leasehold.base.records import dataclass
 from leasehold.lock.names import LockName
 from leasehold.operator.certificates.subject import Leaf, Subject
 from leasehold.settings import commands, parsers
-from leasehold.settings.config import Address, CommonConfig, open_settings, read_common
+from leasehold.settings.config import CommonConfig, open_settings, read_common
 from leasehold.settings.kube import KUBECONFIG, read_kubeconfig
 from leasehold.settings.options import Group, Option, SettingsReader
 
@@ -47,6 +48,9 @@ NAMESPACE: Final = Option[str](
     "--namespace", "NAME", "of the members' Secrets (default: POD_NAMESPACE)", _secret, "default", "POD_NAMESPACE"
 )
 AUTHORITY: Final = Option[str]("--authority", "SECRET", "the authority's Secret (required)", _secret, "")
+KEEP_AUTHORITY: Final = Option[bool](
+    "--keep-authority", "", "somebody else makes and renews the authority", parsers.switch, False, switch=True
+)
 SERVER: Final = Option[str]("--server", "SECRET", "the members' Secret (required)", _secret, "")
 NAME: Final = Option[str]("--server-name", "NAME", "the members' common name (required)", parsers.printable, "")
 HOSTS: Final = Option[tuple[str, ...]]("--server-hosts", "HOST,…", "the members' DNS names (required)", _hosts, ())
@@ -65,7 +69,7 @@ LISTEN: Final = Option[tuple[str, int]](
 )
 GROUPS: Final = (
     Group("kubernetes", (KUBECONFIG, NAMESPACE)),
-    Group("certificates", (AUTHORITY, SERVER, NAME, HOSTS, CLIENTS, DAYS)),
+    Group("certificates", (AUTHORITY, KEEP_AUTHORITY, SERVER, NAME, HOSTS, CLIENTS, DAYS)),
     Group("listener", (LISTEN,)),
     commands.LOG_GROUP,
 )
@@ -78,6 +82,7 @@ class CertificatesConfig(CommonConfig):
     kubeconfig: Path | None
     namespace: str
     authority: str
+    keep_authority: bool
     leaves: tuple[Leaf, ...]
     lifetime: timedelta
     listen: Address
@@ -91,6 +96,7 @@ def certificates_config(arguments: Sequence[str], environ: Mapping[str, str]) ->
         kubeconfig=read_kubeconfig(settings),
         namespace=settings.get(NAMESPACE),
         authority=settings.get(AUTHORITY),
+        keep_authority=settings.get(KEEP_AUTHORITY),
         leaves=_leaves(settings),
         lifetime=timedelta(days=settings.get(DAYS)),
         listen=Address(*settings.get(LISTEN)),

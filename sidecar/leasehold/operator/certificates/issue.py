@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from leasehold.base.pki import CLOCK_SKEW, RENEW_AT, common_name, key_usage, named
 from leasehold.operator.certificates.subject import Subject
-from leasehold.pki import CLOCK_SKEW, RENEW_AT, common_name, key_usage, named
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
 _UNUSABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound)
@@ -106,7 +106,7 @@ def issue(authority: Pair, subject: Subject, now: datetime, lifetime: timedelta)
 
 
 def flaw(pair: Pair | None, authority: Pair, subject: Subject, now: datetime) -> str:
-    """Why it must be made anew; "" if it is good."""
+    """Why it must be replaced; "" if it is good."""
     if pair is None:
         return "it is missing or damaged"
     certificate = pair.loaded

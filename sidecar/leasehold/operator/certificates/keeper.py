@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from leasehold.base.logs import RepeatedFailureLog
 from leasehold.kube.call import Body, KubeError, KubeFailure
-from leasehold.logs import RepeatedFailureLog
 from leasehold.operator.certificates.config import CertificatesConfig
 from leasehold.operator.certificates.issue import Pair
-from leasehold.operator.certificates.plan import Data, step
+from leasehold.operator.certificates.plan import Data, step, step_of_given
 from leasehold.operator.certificates.subject import Leaf
 
 _log = logging.getLogger("leasehold.operator.certificates")
@@ -90,7 +90,8 @@ class Keeper:
         found = {leaf: await self._read(leaf.namespace, leaf.secret) for leaf in config.leaves}
         now = self._kube.server_time or datetime.now(UTC)
         kept = {leaf: _decoded(secret) for leaf, secret in found.items()}
-        due = step(config.authority, _decoded(authority), kept, now, config.lifetime)
+        decide = step_of_given if config.keep_authority else step
+        due = decide(config.authority, _decoded(authority), kept, now, config.lifetime)
         if due.problem:
             raise CertificatesProblem(due.problem)
         if due.authority:

@@ -40,6 +40,25 @@ def step(name: str, kept: Data, leaves: Mapping[Leaf, Data], now: datetime, life
     return Step(made, _renewed(made, leaves, now, lifetime))
 
 
+def step_of_given(name: str, kept: Data, leaves: Mapping[Leaf, Data], now: datetime, lifetime: timedelta) -> Step:
+    """As `step`, where somebody else makes and renews the authority: it is never written."""
+    authority = Pair.read(kept)
+    if authority is None:
+        return Step(problem=f"the Secret {name} has no authority: give it tls.crt and tls.key of one, as PEM")
+    used = {leaf: Pair.read(data) for leaf, data in leaves.items() if _is_used(data, now)}
+    if strange := [leaf.place for leaf, pair in used.items() if pair and not signed_by(pair.loaded, authority.loaded)]:
+        return Step(problem=_another(name, strange))
+    return Step(writes=_renewed(authority, leaves, now, lifetime))
+
+
+def _another(name: str, strange: Sequence[str]) -> str:
+    return (
+        f"the Secret {name} has another authority than the one that signed {', '.join(strange)}: etcd reads its "
+        "authority only as it starts, so put the old one back; or, to start over, delete these Secrets, upgrade the "
+        "chart, and delete all of etcd's pods at once"
+    )
+
+
 def _lost(name: str, used: Sequence[str]) -> str:
     return (
         f"the Secret {name} has no usable authority, but certificates that one signed are in use, in "

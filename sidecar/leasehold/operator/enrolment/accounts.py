@@ -14,6 +14,8 @@ from leasehold.lock.json_fields import json_object
 from leasehold.lock.keys import prefix_end
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.names import NAMESPACE_PREFIX, record_key, records_prefix
+from leasehold.operator.enrolment.parallel import in_parallel
+from leasehold.operator.enrolment.password_plan import fingerprint
 
 _PAGE_KEYS: Final = 500
 
@@ -40,16 +42,21 @@ class AccountStore:
         """Read the names, the records, and what is not known yet of the rest."""
         known = self.accounts
         read = m.Accounts(await self._client.auth_enabled(), records=await self._records())
-        for user in filter(self._is_ours, await self._client.users()):
-            roles = known.users.get(user) or await self._client.roles_of(user)
-            if roles is not None:
-                read.users[user] = roles
-        for role in filter(self._is_ours, await self._client.roles()):
-            if role in known.roles:
-                read.roles[role] = known.roles[role]
-            elif (permissions := await self._client.permissions_of(role)) is not None:
-                read.roles[role] = frozenset(map(_access, permissions))
+        users = set(filter(self._is_ours, await self._client.users()))
+        read.users = {user: known.users[user] for user in users if known.users.get(user)}
+        roles = set(filter(self._is_ours, await self._client.roles()))
+        read.roles = {role: known.roles[role] for role in roles & known.roles.keys()}
+        await in_parallel(users - read.users.keys(), lambda user: self._read_user(user, read))
+        await in_parallel(roles - read.roles.keys(), lambda role: self._read_role(role, read))
         self.accounts = read
+
+    async def _read_user(self, user: str, read: m.Accounts) -> None:
+        if (roles := await self._client.roles_of(user)) is not None:
+            read.users[user] = roles
+
+    async def _read_role(self, role: str, read: m.Accounts) -> None:
+        if (permissions := await self._client.permissions_of(role)) is not None:
+            read.roles[role] = frozenset(map(_access, permissions))
 
     def _is_ours(self, name: str) -> bool:
         return name in self._own or name.startswith(NAMESPACE_PREFIX)
@@ -81,6 +88,16 @@ class AccountStore:
                 self.accounts.auth_enabled = True
             case _:
                 raise TypeError(f"{action} is not an action on etcd")
+
+    async def set_password(self, action: m.SetPassword, password: str) -> None:
+        """Give the user this password, and note that etcd has it."""
+        if action.add:
+            await self._client.add_user_with(action.user, password)
+            self.accounts.users.setdefault(action.user, frozenset())
+        else:
+            await self._client.change_password(action.user, password)
+        record = m.Enrolled(action.user, fingerprint(action.user, password))
+        await self._change_record(m.PutRecord(action.namespace, record))
 
     async def _change_role(self, action: m.AddRole | m.Permit | m.Forbid | m.DeleteRole) -> None:
         roles, role = self.accounts.roles, action.role

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from leasehold.pki import CLOCK_SKEW, RENEW_AT, common_name, key_usage, named, split_pem
+from leasehold.base.pki import CLOCK_SKEW, RENEW_AT, common_name, key_usage, named, split_pem
 
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 """What the loaders raise; TypeError for a key with a passphrase."""

@@ -12,25 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
 from leasehold.base.backoff import Backoff
+from leasehold.base.logs import RepeatedFailureLog
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
-from leasehold.etcd.errors import EtcdError, Refused
-from leasehold.kube.call import KubeCall, KubeError, KubeFailure
-from leasehold.logs import RepeatedFailureLog
+from leasehold.base.time_limit import time_limit
+from leasehold.etcd.errors import EtcdError
+from leasehold.kube.call import KubeFailure
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment import probe
-from leasehold.operator.enrolment.accounts import AccountStore
 from leasehold.operator.enrolment.authority import Authority, AuthorityError
 from leasehold.operator.enrolment.plan import plan
-from leasehold.operator.enrolment.report import EnrolmentMetrics, Isolation, Reporter, condition
-from leasehold.operator.enrolment.secrets import Expected, NamespaceGone, Secrets
-from leasehold.operator.enrolment.usage import Usage, Use
+from leasehold.operator.enrolment.report import Isolation, condition
+from leasehold.operator.enrolment.secrets import Expected
+from leasehold.operator.enrolment.steps import Parts, StepRunner
+from leasehold.operator.enrolment.usage import Use
+from leasehold.operator.enrolment.versions import outdated
 from leasehold.operator.plan.status import TRUE, UNKNOWN
 from leasehold.settings.enrolment import EnrolmentConfig
 
@@ -54,20 +54,6 @@ class Depth(IntEnum):
     ALL = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the enrolment works with. `active`: whether this replica may write; `clock`: monotonic seconds."""
-
-    accounts: AccountStore
-    secrets: Secrets
-    usage: Usage
-    reporter: Reporter
-    metrics: EnrolmentMetrics
-    kube: KubeCall
-    active: Callable[[], bool]
-    clock: Callable[[], float]
-
-
 class Enrolment:
     """The part of the operator that administers etcd's users."""
 
@@ -82,6 +68,8 @@ class Enrolment:
         self._secrets: dict[str, m.SecretFact] = {}
         self._accepted = ""
         """The fingerprint of the authority whose certificates etcd has accepted."""
+        self._versions: frozenset[str] = frozenset()
+        """Of etcd's members, as far as they are known."""
         self._next_names = self._next_all = float("-inf")
         self._failure_log = RepeatedFailureLog(_log, "namespaces cannot be enrolled")
         self._backoff = Backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
@@ -123,6 +111,8 @@ class Enrolment:
         """Another replica may act from now on: nothing that was read stays valid."""
         self._next_names = self._next_all = float("-inf")
         self._parts.usage.forget()
+        if self._parts.logins:
+            self._parts.logins.forget()
         self._parts.reporter.forget()
 
     def _depth(self) -> Depth:
@@ -158,13 +148,15 @@ class Enrolment:
             authority=authority.fingerprint if authority else "",
             fresh=depth is Depth.ALL,
             shared_unused=use.shared_unused,
+            remembered=self._parts.logins.remembered(self._setup.root) if self._parts.logins else {},
         )
         made = plan(self._setup, facts)
-        problems += made.problems
+        problems += made.problems + self._outdated()
         if len(made.steps) > MANY_STEPS:
             await self._tell(use, problems, len(made.steps))
-        failed = [step for step in made.steps if not await self._carry_out(step, expected)]
-        told = await self._tell(use, problems, len(failed))
+        runner = StepRunner(self._parts, self._config.days * DAY, expected, self._secrets)
+        failed = await runner.carry_out_all(made.steps)
+        told = await self._tell(use, problems, failed)
         self._parts.metrics.looked(len(use.wanted), len(problems), told.status == TRUE)
         if made.steps and self._setup.own_etcd and not accounts.auth_enabled:
             self._next_all = float("-inf")  # authentication is turned on after a complete reading that shows no gap
@@ -174,12 +166,17 @@ class Enrolment:
         now = self._parts.clock()
         if depth is Depth.ALL:
             await self._parts.accounts.read()
+            self._versions = await self._parts.versions()
             self._next_all = now + self._read_all_every
         else:
             await self._parts.accounts.refresh()
         await self._parts.usage.read_labels(self._parts.kube)
         self._secrets = await self._parts.secrets.read(expected)
         self._next_names = now + NAMES_EVERY_SECONDS
+
+    def _outdated(self) -> tuple[m.Problem, ...]:
+        text = outdated(self._versions)
+        return (m.Problem("", text),) if text else ()
 
     async def _tell(self, use: Use, problems: tuple[m.Problem, ...], waiting: int) -> Isolation:
         told = condition(self._setup, self._parts.accounts.accounts, use, problems, waiting)
@@ -198,8 +195,10 @@ class Enrolment:
     async def _authority(self) -> tuple[Authority | None, tuple[m.Problem, ...]]:
         """The authority, if etcd accepts what it signs; else None, and why."""
         now = self._now()
+        if self._setup.passwords:
+            return None, ()
         try:
-            async with asyncio.timeout(_FILE_TIMEOUT_SECONDS):
+            async with time_limit(_FILE_TIMEOUT_SECONDS):
                 authority = await run_in_daemon_thread(
                     lambda: Authority.read(self._config.ca_cert, self._config.ca_key, now), "authority"
                 )
@@ -217,55 +216,12 @@ class Enrolment:
     async def _expected(self, authority: Authority | None) -> Expected:
         ca = self._config.etcd.ca
         try:
-            async with asyncio.timeout(_FILE_TIMEOUT_SECONDS):
+            async with time_limit(_FILE_TIMEOUT_SECONDS):
                 server_ca = await run_in_daemon_thread(ca.read_bytes, "etcd's authority") if ca else b""
         except OSError:
             authority, server_ca = None, b""  # without it nothing that is written would work
-        return Expected(authority, server_ca, self._setup.shared, self._setup.root, self._now())
+        return Expected(authority, server_ca, self._setup.shared, self._setup.root, self._now(), self._setup.instance)
 
     def _now(self) -> datetime:
         """The API server's time, which is also that of those who verify."""
         return self._parts.kube.server_time or datetime.now(UTC)
-
-    # --- acting -------------------------------------------------------------------------------------------------
-
-    async def _carry_out(self, step: m.Step, expected: Expected) -> bool:
-        """Whether all was done. Raises what concerns more than this step."""
-        for action in step.actions:
-            if not self._parts.active():
-                return False
-            try:
-                await self._act(action, expected)
-            except (Refused, KubeError) as error:
-                if isinstance(error, KubeError) and error.status >= 500:
-                    raise
-                self._parts.metrics.failed()
-                _log.warning("%s failed, and is tried again: %s", action, error)
-                return False
-            except NamespaceGone:  # its Locks are still seen for a moment
-                return False
-        _log.debug("enrolment: %s", step)
-        return True
-
-    async def _act(self, action: m.Action, expected: Expected) -> None:
-        match action:
-            case m.WriteSecret():
-                await self._write_secret(action, expected)
-            case m.DeleteSecret():
-                await self._parts.secrets.delete(action)
-                self._secrets.pop(action.namespace, None)
-            case m.EnableAuth():
-                _log.warning("every user is there: etcd asks for one from now on")
-                await self._parts.accounts.act(action)
-            case _:
-                await self._parts.accounts.act(action)
-
-    async def _write_secret(self, action: m.WriteSecret, expected: Expected) -> None:
-        authority = expected.authority
-        if authority is None:
-            return
-        issued = authority.issue(action.user, self._now(), self._config.days * DAY)
-        self._secrets[action.namespace] = await self._parts.secrets.write(action, issued, expected)
-        self._parts.metrics.issued()
-        why = action.replaces.flaw if action.replaces else "it had none"
-        _log.info("issued a certificate", extra={"fields": {"namespace": action.namespace, "why": why}})

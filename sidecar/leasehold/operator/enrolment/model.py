@@ -38,7 +38,10 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """One cluster's record of a namespace: the user it made, and the fingerprint of the authority it issues by."""
+    """One cluster's record of a namespace: the user it made, and what it comes by.
+
+    `authority` is the fingerprint of the authority of its certificate, or of the password that etcd surely has.
+    """
 
     user: str
     authority: str
@@ -58,21 +61,43 @@ class Accounts:
 
 
 class Owner(Enum):
-    """Whose a Secret of our name is: ours, a release's that gave all the same certificate, or somebody else's."""
+    """Whose a Secret of our name is.
+
+    Ours, a release's that gave all the same certificate, somebody else's, or one that another operator writes as well.
+    """
 
     OURS = "ours"
     SHARED = "shared"
     FOREIGN = "foreign"
+    CONTESTED = "contested"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The passwords in a Secret, as fingerprints; `next` is "" unless it announces one.
+
+    `due`: the first is old. `announced`: the next one is there for long enough, so that everybody has it.
+    """
+
+    first: str
+    next: str
+    due: bool
+    announced: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SecretFact:
-    """A Secret of our name. `version` is its resourceVersion, `flaw` why it must be written, "" if it is good."""
+    """A Secret of our name. `version` is its resourceVersion, `flaw` why it must be written, "" if it is good.
+
+    `mistyped`: its type, which nobody can change, is another one. `login`: its passwords, if it is to hold some.
+    """
 
     owner: Owner
     uid: str
     version: str
     flaw: str
+    mistyped: bool = False
+    login: Login | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +106,8 @@ class Setup:
 
     `cluster`: its UID. `administrators`: users who get the role root. `operator`: the reconciler's user. `shared`: the
     user of the certificate that earlier releases gave to all sidecars. With `own_etcd` false, etcd is somebody else's:
-    only namespaces get accounts there, and authentication is not turned on.
+    only namespaces get accounts there, and authentication is not turned on. `namespace`: the operator's own.
+    `passwords`: namespaces get passwords, and no certificates.
     """
 
     root: str
@@ -90,6 +116,13 @@ class Setup:
     administrators: tuple[str, ...] = ()
     operator: str = ""
     shared: str = ""
+    namespace: str = ""
+    passwords: bool = False
+
+    @property
+    def instance(self) -> str:
+        """What no other operator of the cluster is called."""
+        return f"{self.namespace}{self.root}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +131,8 @@ class Facts:
 
     `wanted`: namespaces in use. `unused`: enrolled ones that have been out of use for long enough. `authority`: the
     fingerprint of the authority, "" while no certificate can be issued. `fresh`: all of `accounts` has just been read.
-    `shared_unused`: nobody has used the shared certificate for long enough.
+    `shared_unused`: nobody has used the shared certificate for long enough. `remembered`: by namespace, the fingerprint
+    of the password that the operator knows, whatever the Secret holds.
     """
 
     accounts: Accounts
@@ -108,6 +142,7 @@ class Facts:
     authority: str = ""
     fresh: bool = False
     shared_unused: bool = False
+    remembered: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- what can be done ------------------------------------------------------------------------------------------------
@@ -203,6 +238,26 @@ class WriteSecret:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPassword:
+    """Give the user a new password, or the one that its Secret announces, and note it. `add`: the user is missing."""
+
+    namespace: str
+    user: str
+    add: bool = False
+    announced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLogin:
+    """Write the user's name and password into the namespace's Secret. `announce`: and a next password."""
+
+    namespace: str
+    user: str
+    replaces: SecretFact | None = None
+    announce: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteSecret:
     """Delete the namespace's Secret, if it is still this one."""
 
@@ -223,6 +278,8 @@ Action = (
     | PutRecord
     | DeleteRecord
     | WriteSecret
+    | SetPassword
+    | WriteLogin
     | DeleteSecret
 )
 

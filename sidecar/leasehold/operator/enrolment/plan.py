@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from leasehold.operator.enrolment.mend import mend
 from leasehold.operator.enrolment.model import (
     ROOT,
     Access,
     Account,
     Accounts,
     Action,
-    AddRole,
-    AddUser,
     DeleteRecord,
     DeleteRole,
     DeleteSecret,
@@ -32,19 +31,16 @@ from leasehold.operator.enrolment.model import (
     EnableAuth,
     Enrolled,
     Facts,
-    Forbid,
-    Grant,
     Owner,
-    Permit,
     Plan,
     Problem,
     PutRecord,
-    Revoke,
     Setup,
     Step,
     WriteSecret,
 )
-from leasehold.operator.enrolment.names import NAMESPACE_PREFIX, account_of, locks_of
+from leasehold.operator.enrolment.names import NAMESPACE_PREFIX, account_of, locks_of, record_key
+from leasehold.operator.enrolment.password_plan import enrol_by_password
 
 
 def plan(setup: Setup, facts: Facts) -> Plan:
@@ -97,8 +93,9 @@ def _orphans(root: str, facts: Facts) -> Iterator[str]:
 
 
 def _enrolments(setup: Setup, facts: Facts) -> Iterator[tuple[str, tuple[Action, ...]]]:
+    enrol = enrol_by_password if setup.passwords else _enrol
     for namespace in sorted(facts.wanted):
-        yield namespace, (*_enrol(setup, facts, namespace),)
+        yield namespace, (*enrol(setup, facts, namespace),)
 
 
 def _enrol(setup: Setup, facts: Facts, namespace: str) -> Iterator[Action]:
@@ -106,38 +103,17 @@ def _enrol(setup: Setup, facts: Facts, namespace: str) -> Iterator[Action]:
     secret = facts.secrets.get(namespace)
     if secret and secret.owner is Owner.FOREIGN:
         return  # told as a problem: whoever wrote it wants its pods to use something else
+    if secret and secret.mistyped and secret.owner is Owner.OURS and facts.authority:
+        yield DeleteSecret(namespace, secret)
+        secret = None
     noted = facts.accounts.records.get(namespace, {}).get(setup.cluster)
     desired = Enrolled(user, facts.authority or (noted.authority if noted else ""))
     if noted != desired:
         yield PutRecord(namespace, desired)
     access = frozenset({Access.below(locks_of(setup.root, namespace))})
     yield from mend(Account(user, user, access), facts.accounts)
-    if facts.authority and (secret is None or secret.flaw):
+    if facts.authority and (secret is None or (secret.flaw and secret.owner is not Owner.CONTESTED)):
         yield WriteSecret(namespace, user, secret)
-
-
-def mend(account: Account, accounts: Accounts) -> Iterator[Action]:
-    """What is missing of an account: role, access, user, the user's role. Then what is too much, if it is exact."""
-    access = accounts.roles.get(account.role)
-    if access is None:
-        yield AddRole(account.role)
-    given = access or frozenset()
-    too_much = _sorted(given - account.access) if account.exact else []
-    # An incomplete permission on the same keys is replaced by the one that comes: etcd keeps one for each range.
-    replaced = {(each.key, each.end) for each in account.access}
-    yield from (Permit(account.role, each) for each in _sorted(account.access - given))
-    yield from (Forbid(account.role, each) for each in too_much if (each.key, each.end) not in replaced)
-    roles = accounts.users.get(account.user)
-    if roles is None:
-        yield AddUser(account.user)
-    if account.role not in (roles or ()):
-        yield Grant(account.user, account.role)
-    if account.exact:
-        yield from (Revoke(account.user, role) for role in sorted((roles or frozenset()) - {account.role}))
-
-
-def _sorted(access: Iterable[Access]) -> list[Access]:
-    return sorted(access, key=lambda each: (each.key, each.end, each.complete))
 
 
 def _leaving(setup: Setup, facts: Facts) -> list[str]:
@@ -175,6 +151,17 @@ def _problems(setup: Setup, facts: Facts) -> Iterator[Problem]:
         secret = facts.secrets.get(namespace)
         if secret and secret.owner is Owner.FOREIGN:
             yield Problem(namespace, f"it has a Secret of somebody else's ({secret.flaw}): delete that")
+        if secret and secret.owner is Owner.CONTESTED:
+            yield Problem(namespace, f"{secret.flaw}: uninstall one of the two, or delete the Secret if that is gone")
         for cluster, record in facts.accounts.records.get(namespace, {}).items():
-            if cluster != setup.cluster and facts.authority not in ("", record.authority):
+            if cluster != setup.cluster and setup.passwords:
+                yield Problem(namespace, _other_cluster(setup, namespace, cluster))
+            elif cluster != setup.cluster and facts.authority not in ("", record.authority):
                 yield Problem(namespace, f"the cluster {cluster} has enrolled it, too, by another authority")
+
+
+def _other_cluster(setup: Setup, namespace: str, cluster: str) -> str:
+    key = record_key(setup.root, namespace, cluster)
+    return (
+        f"the cluster {cluster} gives its user a password: use another --root here; if it is gone, `etcdctl del {key}`"
+    )

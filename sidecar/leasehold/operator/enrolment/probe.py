@@ -1,6 +1,6 @@
 """Whether etcd accepts the authority's certificates, found out by showing it one, before anybody depends on it.
 
-An authority that etcd does not know makes certificates that open nothing: its file was lost and made anew, or two
+An authority that etcd does not know makes certificates that open nothing: its file was lost and replaced, or two
 operators have one each. No file shows which authority etcd has read, because etcd reads it only when it starts.
 """
 
@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from leasehold.candidate.connect import client_for
+from leasehold.base.config_error import ConfigError
 from leasehold.etcd.errors import EtcdError
 from leasehold.operator.enrolment.authority import Authority, Issued
+from leasehold.settings.connect import client_for
 from leasehold.settings.etcd import EtcdConfig
-from leasehold.settings.options import ConfigError
 
 USER: Final = "leasehold:probe"
 """Nobody's: etcd answers a question for its status to every certificate that it accepts."""

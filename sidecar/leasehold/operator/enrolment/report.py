@@ -7,25 +7,21 @@ reason says what is missing, above all on the way from a release whose sidecars 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from leasehold.kube.api import locks_path
-from leasehold.kube.call import KubeCall
-from leasehold.lock.names import LockName
 from leasehold.operator.enrolment.model import Accounts, Problem, Setup
 from leasehold.operator.enrolment.usage import Use
+from leasehold.operator.own_conditions import OwnCondition, OwnConditions
 from leasehold.operator.plan.status import FALSE, TRUE
 
 _log = logging.getLogger("leasehold.operator.enrolment.report")
 
 TYPE: Final = "NamespacesIsolated"
 _MAX_NAMED: Final = 5
-_MAX_MESSAGE_CHARACTERS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +37,8 @@ def condition(setup: Setup, accounts: Accounts, use: Use, problems: Collection[P
     """The condition. `waiting`: the steps that are still to be done, or have failed."""
     reason, text = _obstacle(setup, accounts, use, problems, waiting)
     if reason:
-        return Isolation(FALSE, reason, text[:_MAX_MESSAGE_CHARACTERS])
-    return Isolation(TRUE, "Isolated", "each namespace has its own etcd user and certificate, and etcd asks for it")
+        return Isolation(FALSE, reason, text)
+    return Isolation(TRUE, "Isolated", "each namespace has its own etcd user, and etcd asks for it")
 
 
 def _obstacle(
@@ -80,38 +76,19 @@ def _more(count: int) -> str:
 class Reporter:
     """Writes the condition when it changes."""
 
-    def __init__(
-        self, kube: KubeCall, lock: LockName, wall: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
-        """`lock`: the operator's own, which exists."""
-        self._kube = kube
-        self._path = f"{locks_path(lock.namespace, lock.name)}/status"
-        self._wall = wall
-        self._written: Isolation | None = None
-        self._since = ""
+    def __init__(self, conditions: OwnConditions) -> None:
+        self._conditions = conditions
 
     async def write(self, desired: Isolation) -> None:
-        """Write the condition, if it is not what was written last. Raises KubeFailure."""
-        if desired == self._written:
-            return
-        if self._written is None or self._written.status != desired.status:
-            self._since = self._wall().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        fields: dict[str, Any] = {
-            "type": TYPE,
-            "status": desired.status,
-            "reason": desired.reason,
-            "message": desired.message,
-            "lastTransitionTime": self._since,
-        }
-        await self._kube.merge(self._path, {"status": {"conditions": [fields]}})
-        level = logging.INFO if desired.status == TRUE or desired.reason == "Enrolling" else logging.WARNING
-        if self._written is None or self._written.reason != desired.reason:
+        """Write the condition, if it is not what stands there. Raises KubeFailure."""
+        is_news = await self._conditions.write(OwnCondition(TYPE, desired.status, desired.reason, desired.message))
+        if is_news:
+            level = logging.INFO if desired.status == TRUE or desired.reason == "Enrolling" else logging.WARNING
             _log.log(level, "%s", desired.message, extra={"fields": {"condition": TYPE, "reason": desired.reason}})
-        self._written = desired
 
     def forget(self) -> None:
         """Another replica may have written it meanwhile."""
-        self._written = None
+        self._conditions.forget()
 
 
 class EnrolmentMetrics:

@@ -6,13 +6,13 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from leasehold.kube.api import PREFIX
 from leasehold.kube.call import Body, KubeCall, KubeError
+from leasehold.lock.kube_names import PREFIX
 from leasehold.operator.enrolment.authority import Authority, Examined, Issued, examine
-from leasehold.operator.enrolment.model import DeleteSecret, Owner, SecretFact, WriteSecret
+from leasehold.operator.enrolment.model import DeleteSecret, Owner, SecretFact, WriteLogin, WriteSecret
 from leasehold.operator.enrolment.names import account_of
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
@@ -21,19 +21,30 @@ KEEP: Final = "helm.sh/resource-policy"
 """Annotation that keeps Helm from deleting a Secret which an earlier release of the chart had made."""
 USER: Final = f"{PREFIX}etcd-user"
 """Annotation: the etcd user whose certificate it is."""
+ENROLLED_BY: Final = f"{PREFIX}enrolled-by"
+"""Annotation: the operator that writes it, by its namespace and the root of its locks."""
+CONTESTED_FOR: Final = timedelta(minutes=10)
+"""How long a Secret is left alone that another operator has written after us: nobody fights over it."""
+LABEL_CHANGED: Final = f"the label {MANAGED_BY} was changed"
+"""A Secret's flaw."""
+_ANOTHER_WRITES: Final = "another operator writes its Secret, too, by another authority"
 _PAGE_OBJECTS: Final = 250
 _CONFLICT, _NOT_FOUND, _FORBIDDEN = 409, 404, 403
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a good Secret is measured by. `authority` None: unknown now; `shared`: the shared certificate's user."""
+    """What a good Secret is measured by. `authority` None: unknown now; `shared`: the shared certificate's user.
+
+    `instance`: the operator, by its namespace and its root, which no other one in the cluster has.
+    """
 
     authority: Authority | None
     server_ca: bytes
     shared: str
     root: str
     now: datetime
+    instance: str
 
     @property
     def key(self) -> tuple[str, bytes]:
@@ -48,11 +59,15 @@ class NamespaceGone(Exception):
 class Secrets:
     """Reads and writes them. All calls raise KubeFailure."""
 
+    TYPE = "kubernetes.io/tls"
+
     def __init__(self, kube: KubeCall, name: str) -> None:
         self._kube = kube
         self._name = name
         self._examined: dict[tuple[str, str], tuple[tuple[str, bytes], Examined]] = {}
         """By UID and version: a thousand certificates are not read again for nothing."""
+        self._written: dict[str, tuple[str, datetime]] = {}
+        """By namespace: the fingerprint of the authority that we have signed by, and when."""
 
     async def read(self, expected: Expected) -> dict[str, SecretFact]:
         """All of them, by namespace."""
@@ -73,23 +88,24 @@ class Secrets:
         data = {name: base64.b64encode(value).decode() for name, value in content.items()}
         metadata: Body = {
             "labels": {MANAGED_BY: MANAGER},
-            "annotations": {USER: order.user, KEEP: "keep"},
+            "annotations": {USER: order.user, ENROLLED_BY: expected.instance, KEEP: "keep"},
         }
+        body = await self._put(order, metadata, data)
+        self._written[order.namespace] = expected.key[0], expected.now
+        return self._fact(body, expected, {})
+
+    async def _put(self, order: WriteSecret | WriteLogin, metadata: Body, data: Mapping[str, str]) -> Body:
+        path = f"/api/v1/namespaces/{order.namespace}/secrets"
         try:
-            body = await self._put(order, metadata, data)
+            if order.replaces is None:
+                metadata |= {"name": self._name}
+                return await self._kube.create(path, {"metadata": metadata, "type": self.TYPE, "data": data})
+            metadata |= {"resourceVersion": order.replaces.version}
+            return await self._kube.merge(f"{path}/{self._name}", {"metadata": metadata, "data": data})
         except KubeError as error:
             if (error.status == _NOT_FOUND and order.replaces is None) or _is_terminating(error):
                 raise NamespaceGone(order.namespace) from error
             raise
-        return self._fact(body, expected, {})
-
-    async def _put(self, order: WriteSecret, metadata: Body, data: Mapping[str, str]) -> Body:
-        path = f"/api/v1/namespaces/{order.namespace}/secrets"
-        if order.replaces is None:
-            metadata |= {"name": self._name}
-            return await self._kube.create(path, {"metadata": metadata, "type": "kubernetes.io/tls", "data": data})
-        metadata |= {"resourceVersion": order.replaces.version}
-        return await self._kube.merge(f"{path}/{self._name}", {"metadata": metadata, "data": data})
 
     async def delete(self, order: DeleteSecret) -> None:
         """Delete it, unless it is gone or another one has its name."""
@@ -106,14 +122,29 @@ class Secrets:
         user = account_of(metadata["namespace"], expected.root)
         known = before.get(identity)
         if known is None or known[0] != expected.key:
-            known = expected.key, examine(_decoded(body), user, expected.authority, expected.server_ca)
+            known = expected.key, examine(decoded(body), user, expected.authority, expected.server_ca)
         self._examined[identity] = known
         seen = known[1]
-        labelled = (metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER
+        labelled = is_labelled(metadata)
         flaw = seen.flaw or ("its certificate is due for renewal" if seen.due and expected.now >= seen.due else "")
         if not seen.flaw and not labelled:
-            flaw = flaw or f"the label {MANAGED_BY} was changed"
-        return SecretFact(_owner(seen, labelled, user, expected.shared), *identity, flaw)
+            flaw = flaw or LABEL_CHANGED
+        owner = _owner(seen, labelled, user, expected.shared)
+        if owner is Owner.OURS and (who := self._rival(metadata, seen, expected)):
+            owner, flaw = Owner.CONTESTED, who
+        return SecretFact(owner, *identity, flaw, mistyped=body.get("type") != self.TYPE)
+
+    def _rival(self, metadata: Body, seen: Examined, expected: Expected) -> str:
+        """Which other operator writes it, too, in a sentence without a full stop; "" if there is none.
+
+        One by the same name may be we ourselves, before the authority was replaced. So it takes our own writing to be
+        undone: a person has no other authority at hand.
+        """
+        if who := other_writer(metadata, expected):
+            return who
+        authority, when = self._written.get(metadata["namespace"], ("", expected.now))
+        is_undone = not seen.signed_by_us and seen.common_name and authority == expected.key[0]
+        return _ANOTHER_WRITES if is_undone and authority and expected.now < when + CONTESTED_FOR else ""
 
 
 def _owner(seen: Examined, labelled: bool, user: str, shared: str) -> Owner:
@@ -124,12 +155,25 @@ def _owner(seen: Examined, labelled: bool, user: str, shared: str) -> Owner:
     return Owner.FOREIGN
 
 
+def is_labelled(metadata: Body) -> bool:
+    """Whether the Secret is marked as the operator's."""
+    return bool((metadata.get("labels") or {}).get(MANAGED_BY) == MANAGER)
+
+
+def other_writer(metadata: Body, expected: Expected) -> str:
+    """Which other operator has noted that it writes the Secret, in a sentence without a full stop; "" if none has."""
+    writer = (metadata.get("annotations") or {}).get(ENROLLED_BY, expected.instance)
+    if writer == expected.instance:
+        return ""
+    return f"the operator of {writer} writes its Secret, and this one is {expected.instance}"
+
+
 def _is_terminating(error: KubeError) -> bool:
     """The API server creates nothing in a namespace that is being deleted."""
     return error.status == _FORBIDDEN and "being terminated" in error.sentence
 
 
-def _decoded(body: Body) -> dict[str, bytes]:
+def decoded(body: Body) -> dict[str, bytes]:
     """Its data, without values that are not base64."""
     found: dict[str, bytes] = {}
     for name, value in (body.get("data") or {}).items():

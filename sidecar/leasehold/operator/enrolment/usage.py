@@ -9,8 +9,8 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Final
 
-from leasehold.kube.api import OPT_IN_LABEL
 from leasehold.kube.call import KubeCall
+from leasehold.lock.kube_names import OPT_IN_LABEL
 from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry
 from leasehold.operator.enrolment.model import Accounts, Owner, SecretFact, Setup

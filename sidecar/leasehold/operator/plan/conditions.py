@@ -1,4 +1,7 @@
-"""The conditions of a Lock that is served: Ready, Held, Degraded. Pure.
+"""The conditions of a Lock that is served: Ready, Held, Degraded, Stalled. Pure.
+
+Stalled is there while Ready is False for a reason that does not pass by itself: what waits for a Lock, such as Flux,
+Helm or Argo CD, then fails at once with its message, instead of waiting until its time is over.
 
 Degraded has one reason at a time, the most urgent one. It also reports a foreign holder (`etcdctl elect`, a Go
 program), because such a holder knows nothing of suspension, preference or a lowered capacity.
@@ -21,10 +24,23 @@ PENDING_MESSAGES: Final[Mapping[str, str]] = {
 """The message of Ready by the reason for which a spec key is not yet as the resource asks."""
 
 
-def evaluate(lock: Lock, facts: Facts, pending: str) -> tuple[Condition, Condition, Condition]:
-    """All three conditions. `pending` is a key of `PENDING_MESSAGES`, or "" if the lock is fully declared."""
+STALLED: Final = "Stalled"
+"""The type of the condition that is there only while it is True."""
+STALLED_REASONS: Final = ("InvalidSpec", "KeyCollision")
+"""The reasons of Ready that do not pass unless somebody acts."""
+
+
+def evaluate(lock: Lock, facts: Facts, pending: str) -> tuple[Condition, ...]:
+    """All conditions. `pending` is a key of `PENDING_MESSAGES`, or "" if the lock is fully declared."""
     ready = _ready(lock, pending)
-    return ready, _held(facts), _degraded(facts, ready)
+    return ready, _held(facts), _degraded(facts, ready), *stalled(ready)
+
+
+def stalled(ready: Condition) -> tuple[Condition, ...]:
+    """Stalled, if Ready is False until somebody acts."""
+    if ready.status != FALSE or ready.reason not in STALLED_REASONS:
+        return ()
+    return (Condition(STALLED, TRUE, ready.reason, ready.message),)
 
 
 def not_ready() -> Condition:

@@ -33,8 +33,8 @@ class Declaration:
     pending: str = ""
 
 
-def note_capacity(facts: Facts) -> Memory:
-    """The memory, updated with the capacity that is declared now."""
+def note_declared(facts: Facts) -> Memory:
+    """The memory, updated with the capacity that is declared now, and with what the resource asks for."""
     situation, memory = facts.situation, facts.situation.memory
     capacity = facts.declared.capacity if facts.declared else None
     if capacity is None and _was_declared(facts):
@@ -42,7 +42,19 @@ def note_capacity(facts: Facts) -> Memory:
     was_lowered = memory.capacity is not None and (capacity or 1) < memory.capacity
     is_unknown = memory.tokens is None and capacity is not None
     raise_from = situation.now + facts.longest_lease if was_lowered or is_unknown else memory.raise_from
-    return replace(memory, capacity=capacity, raise_from=raise_from, longest_lease=facts.longest_lease)
+    return replace(
+        memory,
+        capacity=capacity,
+        raise_from=raise_from,
+        longest_lease=facts.longest_lease,
+        limits=facts.limits,
+        suspended=_suspended(facts),
+    )
+
+
+def _suspended(facts: Facts) -> bool | None:
+    lock, memory = facts.situation.lock, facts.situation.memory
+    return memory.suspended if lock is None or lock.mistakes else lock.spec.suspend
 
 
 def _was_declared(facts: Facts) -> bool:
@@ -50,7 +62,7 @@ def _was_declared(facts: Facts) -> bool:
 
 
 def declare(lock: Lock, facts: Facts, memory: Memory) -> Declaration:
-    """How to declare the lock. `memory` is the result of `note_capacity`."""
+    """How to declare the lock. `memory` is the result of `note_declared`."""
     if lock.mistakes:
         return Declaration()
     stored, spec = facts.situation.stored.spec, _desired_spec(lock, facts, memory)
@@ -80,7 +92,7 @@ def _desired_spec(lock: Lock, facts: Facts, memory: Memory) -> Spec:
         suspend=spec.suspend,
         preferred_holder=spec.preferred_holder,
         preferred_group=situation.preferred_group,
-        handover_up_to_token=facts.handover_limit,
+        handover_up_to_token=facts.limits.handover,
         uid=lock.uid,
         generation=lock.generation,
         cluster=situation.cluster,

@@ -38,7 +38,7 @@ def ending_of(ended: EndedCandidate, facts: Facts) -> Ending:
     token = ended.entry.create_revision
     who = f"{ended.entry.record.identity} (fencing token {token})"
     if token in facts.situation.memory.evicted:
-        field = "revokeUpToToken" if token <= facts.revoke_limit else ""
+        field = "revokeUpToToken" if token <= facts.limits.revoke else ""
         return Ending("HolderRevoked", f"{who} was revoked", field)
     if ended.released is False:
         return Ending("LockExpired", f"the lease of {who} has expired")

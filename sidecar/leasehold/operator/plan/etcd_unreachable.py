@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from leasehold.kube.api import FORCE_DELETE
-from leasehold.operator.plan.conditions import not_ready
+from leasehold.lock.kube_names import FORCE_DELETE
+from leasehold.operator.plan.conditions import STALLED, not_ready
 from leasehold.operator.plan.facts import Facts
 from leasehold.operator.plan.holders import keep_ended
 from leasehold.operator.plan.model import Event, ReconcilePlan
@@ -32,7 +32,7 @@ def report_unreachable(lock: Lock, facts: Facts) -> ReconcilePlan:
     Any replica may report that. A replica that alone has lost etcd must not argue with the active one, so an outage
     that the status has once reported is not reported again, whatever the status says later.
     """
-    situation, memory = facts.situation, keep_ended(facts, facts.situation.memory)
+    situation, memory = facts.situation, keep_ended(facts, replace(facts.situation.memory, limits=facts.limits))
     if not situation.active:
         memory = replace(memory, tokens=None)
     left = situation.etcd.since + REPORT_AFTER_SECONDS - situation.now
@@ -69,6 +69,6 @@ def _status(lock: Lock, facts: Facts, text: str) -> dict[str, object]:
     if facts.recorded.condition("Degraded").get("status") != TRUE:
         changed.append(not_ready())
     conditions = render_conditions(changed, facts.recorded, lock.generation, facts.timestamp)
-    kinds = {one.type for one in changed}
+    kinds = {STALLED, *(one.type for one in changed)}  # whether it still is stalled is not known
     others = [dict(one) for one in facts.recorded.conditions if one.get("type") not in kinds]
     return {**facts.recorded.fields, "conditions": conditions + others}

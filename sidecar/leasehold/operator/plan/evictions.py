@@ -19,8 +19,8 @@ def evictions(lock: Lock, facts: Facts) -> tuple[Evict, ...]:
     found = []
     for entry in reversed(facts.situation.stored.queue):
         record = entry.record
-        if entry.create_revision <= facts.revoke_limit:
-            found.append(Evict(entry, f"spec.revokeUpToToken is {facts.revoke_limit}"))
+        if entry.create_revision <= facts.limits.revoke:
+            found.append(Evict(entry, f"spec.revokeUpToToken is {facts.limits.revoke}"))
         elif lock.spec.release_when_pod_ends and not record.foreign and record.pod_uid in facts.situation.ended_pods:
             found.append(Evict(entry, f"its pod {record.pod} has ended"))
     return tuple(found)

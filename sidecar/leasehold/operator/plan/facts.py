@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from leasehold.lock.record import Entry
 from leasehold.lock.spec import DEFAULT_TTL, Spec
 from leasehold.lock.stored import StoredLock
-from leasehold.operator.plan.model import Memory, Situation
+from leasehold.operator.plan.model import Limits, Memory, Situation
 from leasehold.operator.plan.resource import Lock
 from leasehold.operator.plan.status import RecordedStatus, timestamp
-from leasehold.operator.plan.token_limits import highest_limit, is_rolled_back, token_on_record
+from leasehold.operator.plan.token_limits import highest_limit, is_rolled_back, limits_in_force, token_on_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Facts:
     - `previous_tokens`: the holders' at the last reconcile, or after a restart those in the status.
     - `token_on_record`: the last known token of a first holder.
     - `rolled_back`, `limits_ahead`: why the token limits are ignored, see `token_limits`.
-    - `handover_limit`, `revoke_limit`: the token limits to obey; 0 while they are ignored.
+    - `limits`: the token limits to obey.
     """
 
     situation: Situation
@@ -51,8 +51,7 @@ class Facts:
     token_on_record: int
     rolled_back: bool
     limits_ahead: bool
-    handover_limit: int
-    revoke_limit: int
+    limits: Limits
 
 
 def gather(situation: Situation) -> Facts:
@@ -76,8 +75,7 @@ def gather(situation: Situation) -> Facts:
         token_on_record=token_on_record(memory, recorded),
         rolled_back=rolled_back,
         limits_ahead=lock is not None and highest_limit(lock) > situation.etcd.revision,
-        handover_limit=_obeyed(lock.spec.handover_up_to_token if lock else 0, situation, rolled_back),
-        revoke_limit=_obeyed(lock.spec.revoke_up_to_token if lock else 0, situation, rolled_back),
+        limits=limits_in_force(lock, situation, declared) if lock and not rolled_back else Limits(),
     )
 
 
@@ -90,10 +88,6 @@ def _memory_of(lock: Lock, memory: Memory) -> Memory:
     return Memory(
         uid=lock.uid, capacity=memory.capacity, raise_from=memory.raise_from, longest_lease=memory.longest_lease
     )
-
-
-def _obeyed(limit: int, situation: Situation, rolled_back: bool) -> int:
-    return 0 if limit > situation.etcd.revision or rolled_back else limit
 
 
 def _longest_lease(situation: Situation, declared: Spec | None) -> int:

@@ -88,6 +88,14 @@ EtcdOperation = PutSpec | DeleteSpec | Evict
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """The two token limits: holders up to `handover` hand over, candidates up to `revoke` are evicted; 0 for none."""
+
+    handover: int = 0
+    revoke: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What the operator remembers of a lock between two reconciles. A restart loses it; waiting makes up for that.
 
@@ -97,6 +105,8 @@ class Memory:
     - `raise_from`: from this instant on, a higher capacity may be written.
     - `longest_lease`: the longest lease, in seconds, that a candidate in the queue may have.
     - `rolled_back`: tokens from before etcd lost data may still be named by the resource.
+    - `suspended`: the resource's `suspend` at the last reconcile; None if that is unknown.
+    - `limits`: the token limits in force at the last reconcile, see `token_limits`; None if they are unknown.
 
     About holders:
     - `tokens`: the holders' at the last reconcile; None unless this replica was the active one then.
@@ -119,6 +129,8 @@ class Memory:
     raise_from: float = 0.0
     longest_lease: int = 0
     rolled_back: bool = False
+    suspended: bool | None = None
+    limits: Limits | None = None
     tokens: tuple[int, ...] | None = None
     first_seen: Mapping[int, str] = field(default_factory=dict)
     token_on_record: int = 0

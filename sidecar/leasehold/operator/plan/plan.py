@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from leasehold.lock.keys import Keys
 from leasehold.operator.plan.absent import look_again_in, nobody_since, render_absent
-from leasehold.operator.plan.conditions import evaluate
-from leasehold.operator.plan.declaration import declare, note_capacity
+from leasehold.operator.plan.conditions import evaluate, stalled
+from leasehold.operator.plan.declaration import declare, note_declared
 from leasehold.operator.plan.deletion import deletion_step, sweep_step
 from leasehold.operator.plan.etcd_unreachable import report_unreachable
 from leasehold.operator.plan.evictions import evictions
@@ -34,6 +34,7 @@ from leasehold.operator.plan.labels import label_changes, remove_labels
 from leasehold.operator.plan.model import Event, Evict, Memory, ReconcilePlan, Situation
 from leasehold.operator.plan.resource import FINALIZER, Lock
 from leasehold.operator.plan.status import FALSE, UNKNOWN, Condition, render_conditions, render_holders, render_waiters
+from leasehold.operator.plan.suspension import suspension_events
 
 TRANSIENT_REASONS: Final = ("Declaring", "CapacityHeldBack", "Deleting")
 """Reasons that need no event: they pass without anybody's help."""
@@ -65,20 +66,18 @@ def _etcd_unreachable(lock: Lock, facts: Facts) -> ReconcilePlan | None:
 def _standby(lock: Lock, facts: Facts) -> ReconcilePlan | None:
     if facts.situation.active:
         return None
-    return ReconcilePlan(memory=standby_memory(facts, note_capacity(facts)))
+    return ReconcilePlan(memory=standby_memory(facts, note_declared(facts)))
 
 
 def _refuse(lock: Lock, facts: Facts) -> ReconcilePlan | None:
     """Serve no lock whose name or key belongs to somebody else."""
     if not (refusal := _refusal(lock, facts)):
         return None
-    memory = standby_memory(facts, note_capacity(facts))
+    memory = standby_memory(facts, note_declared(facts))
     if lock.deleting:
         return replace(_without_finalizer(lock, facts), labels=remove_labels(facts), memory=memory)
-    conditions = [
-        Condition("Ready", FALSE, "KeyCollision", refusal),
-        Condition("Held", UNKNOWN, "NotDeclared", refusal),
-    ]
+    ready = Condition("Ready", FALSE, "KeyCollision", refusal)
+    conditions = [ready, Condition("Held", UNKNOWN, "NotDeclared", refusal), *stalled(ready)]
     status = {
         "observedGeneration": lock.generation,
         "conditions": render_conditions(conditions, facts.recorded, lock.generation, facts.timestamp),
@@ -122,7 +121,7 @@ def _serve(lock: Lock, facts: Facts) -> ReconcilePlan | None:
         writes=(*declaration.writes, *evicted),
         finalizers=None if FINALIZER in lock.finalizers else (*lock.finalizers, FINALIZER),
         status=_status(lock, facts, memory, conditions),
-        events=(*holder_events(facts), *_warnings(conditions, facts, memory)),
+        events=(*suspension_events(lock, facts), *holder_events(facts), *_warnings(conditions, facts, memory)),
         labels=label_changes(lock, facts),
         again_in=_sooner(declaration.again_in, look_again_in(facts)),
         memory=_reported(conditions, memory),
@@ -138,7 +137,7 @@ RULES: Final[tuple[Rule, ...]] = (_force_delete, _etcd_unreachable, _standby, _r
 
 
 def _next_memory(facts: Facts, evicted: Sequence[Evict]) -> Memory:
-    memory = remember_terms(remember_holders(note_capacity(facts), facts), facts)
+    memory = remember_terms(remember_holders(note_declared(facts), facts), facts)
     tokens = memory.evicted | {one.entry.create_revision for one in evicted}
     return replace(
         memory,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from leasehold.kube.api import FINALIZER as FINALIZER
-from leasehold.kube.api import FORCE_DELETE
+from leasehold.lock.kube_names import FINALIZER as FINALIZER
+from leasehold.lock.kube_names import FORCE_DELETE
 from leasehold.lock.names import LockName, sanitise
 from leasehold.lock.spec import MAX_CAPACITY, MAX_LEASE, MAX_TTL, MIN_TTL
 
@@ -20,14 +20,17 @@ POLICIES: Final = ("Release", "Orphan")
 
 @dataclass(frozen=True, slots=True)
 class LockSpec:
-    """The desired state of a lock, with the schema's defaults. `lease_duration` is in seconds."""
+    """The desired state of a lock, with the schema's defaults. `lease_duration` is in seconds.
+
+    The two token limits have no default: None or 0 asks for nothing new, and takes nothing back.
+    """
 
     lease_duration: int = 15
     capacity: int = 1
     suspend: bool = False
     preferred_holder: str = ""
-    handover_up_to_token: int = 0
-    revoke_up_to_token: int = 0
+    handover_up_to_token: int | None = None
+    revoke_up_to_token: int | None = None
     release_when_pod_ends: bool = True
     pod_label: bool = False
     deletion_policy: str = "Release"
@@ -48,7 +51,7 @@ class Lock:
     mistakes: tuple[str, ...] = ()
     force_delete: bool = False
     managers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Who set each field of the spec last, by its field manager, such as `kubectl-leasehold`."""
+    """Who set each field of the spec last, by its field manager, such as `leasehold-kubectl`."""
 
 
 def parse(body: Mapping[str, Any]) -> Lock:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from leasehold.base.logs import escape
 from leasehold.kube.access import Access, AccessError
-from leasehold.kube.api import API_VERSION, CANARY, CANARY_VALUE, KIND, locks_path
 from leasehold.kube.call import Body, KubeCall, KubeError, KubeFailure, KubeUnknown
+from leasehold.lock.kube_names import API_VERSION, CANARY, CANARY_VALUE, KIND, locks_path
 from leasehold.lock.names import LockName
-from leasehold.logs import escape
 from leasehold.operator.reconcile.ratelimit import RateLimiter
 from leasehold.operator.watch.pod_facts import label_patch
 from leasehold.operator.watch.transform import Kind, trim

@@ -37,6 +37,7 @@ class Gauges:
     mirror_age: float
     attention: Sequence[tuple[str, str]] = ()
     """Locks that need attention, and the reason of each: of the condition that says so."""
+    etcd_endpoints: int = 0
 
 
 MAX_NAMED_LOCKS: Final = 100
@@ -114,6 +115,7 @@ class _GaugeCollector(Collector):
             ("reports_waiting", "Statuses, pods' labels and events that wait to be written.", now.reports_waiting),
             ("active", "1 while this replica may write etcd, else 0.", now.active),
             ("etcd_reachable", "1 while etcd answers, else 0.", now.etcd_reachable),
+            ("etcd_endpoints", "Addresses of etcd that this replica has, one a member.", now.etcd_endpoints),
             ("mirror_age_seconds", "Time since the mirror of etcd was last known to be current.", now.mirror_age),
         ):
             yield GaugeMetricFamily(f"leasehold_operator_{name}", text, value=float(value))

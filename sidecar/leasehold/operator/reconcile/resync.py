@@ -14,8 +14,8 @@ from collections.abc import Callable, Set
 from typing import Final
 
 from leasehold.base.backoff import Backoff
+from leasehold.base.logs import RepeatedFailureLog
 from leasehold.lock.names import LockName
-from leasehold.logs import RepeatedFailureLog
 from leasehold.operator.reconcile.api import KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
 from leasehold.operator.watch.caches import Caches

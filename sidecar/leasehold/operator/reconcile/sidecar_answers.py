@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import aiohttp
 
-from leasehold.election.reason import Code
+from leasehold.base.time_limit import time_limit
 from leasehold.lock.names import LockName
+from leasehold.lock.reason import Code
 from leasehold.operator.plan.model import AbsentPod
 from leasehold.operator.reconcile.workqueue import WorkQueue
 from leasehold.operator.watch.pod_facts import Pod
@@ -89,7 +90,7 @@ class SidecarAnswers:
 
     async def work(self) -> None:
         """Ask until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout()  # none of its own: `ask` has one
         connector = aiohttp.TCPConnector(force_close=True, limit=ASKERS)
         jar = aiohttp.DummyCookieJar()
         async with (
@@ -124,7 +125,8 @@ class SidecarAnswers:
 async def ask(session: aiohttp.ClientSession, address: str, lock: LockName) -> Answer:
     """Why the sidecar at this address is not in the lock's queue. Raises nothing."""
     try:
-        async with session.get(f"http://{address}/leader", allow_redirects=False) as response:
+        url = f"http://{address}/leader"
+        async with time_limit(TIMEOUT_SECONDS), session.get(url, allow_redirects=False) as response:
             fields = json.loads(await _body(response))
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or error

@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 import kopf
 
+from leasehold.base.logs import RepeatedFailureLog
 from leasehold.kube.access import Access, AccessError
-from leasehold.kube.api import GROUP, PLURAL, VERSION
-from leasehold.logs import RepeatedFailureLog
+from leasehold.lock.kube_names import GROUP, PLURAL, VERSION
 from leasehold.operator.watch.transform import Body, Kind, trim
 
 log = logging.getLogger("leasehold.operator.kopf_watch")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leasehold.base.backoff import Backoff
+from leasehold.base.time_limit import time_limit
 from leasehold.candidate.listing import Listing
 from leasehold.candidate.lock_reading import read_locks
 from leasehold.etcd.client import EtcdClient
@@ -250,7 +251,7 @@ class MirrorFeed:
         if revision <= loaded:
             raise WatchLost(f"etcd lost data: its revision is {revision}, and was {loaded}")
         try:
-            async with asyncio.timeout(self._step):
+            async with time_limit(self._step):
                 await self._reached(revision, watcher)
         except TimeoutError:
             raise WatchLost(f"the watch was silent: a change did not come within {self._step:.3g} s") from None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from leasehold.kube.api import INJECT_LABEL, PREFIX
+from leasehold.lock.kube_names import INJECT_LABEL, PREFIX
 from leasehold.lock.names import LockName, sanitise
 
 LOCK_ANNOTATION: Final = f"{PREFIX}lock"
@@ -67,7 +67,7 @@ def read_request(body: Mapping[str, Any]) -> PodRequest | None:
         return None
     if sidecar is None:
         text = (
-            "it asks for a sidecar and has none: the injector did not see it; delete the pod, so that it is made anew"
+            "it asks for a sidecar and has none: the injector did not see it; delete the pod: it is then created again"
         )
         return PodRequest(lock, code="no-sidecar", message=text)
     code, message = _obstacle(status)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
-from leasehold.kube.api import LEADER_LABEL as LEADER_LABEL
-from leasehold.kube.api import LEADER_OF as LEADER_OF
-from leasehold.kube.api import PREFIX
+from leasehold.lock.kube_names import LEADER_LABEL as LEADER_LABEL
+from leasehold.lock.kube_names import LEADER_OF as LEADER_OF
+from leasehold.lock.kube_names import PREFIX
 from leasehold.operator.watch.pod_request import is_sidecar, trim_container
 
 Kind = Literal["Lock", "Pod", "ReplicaSet", "StatefulSet"]

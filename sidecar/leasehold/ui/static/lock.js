@@ -6,59 +6,72 @@ function renderOne() {
   byId("one").hidden = !open;
   document.title = open ? open + " – Leasehold" : "Leasehold";
   if (!open) return;
-  byId("one-name").textContent = open;
+  put("one-name", open);
   const row = locks.get(open) || { name: open, state: "removed", holders: [] };
   const holders = row.holders.map((one) => one.identity).join(", ");
   const parts = [holders ? "held by " + holders : says(row)];
+  if (complete && spoken !== open + parts[0]) {
+    if (spoken.startsWith(open)) say(`${open}: ${parts[0]}`);  // not when it is opened: its name is read then
+    spoken = open + parts[0];
+  }
   if (row.waiting) parts.push(`${row.waiting} waiting`);
   if (row.capacity) parts.push(`up to ${row.capacity} may lead`);
   parts.push(row.declared ? "declared by a Lock" : "not declared by a Lock");
   if (detail && detail.preferredHolder) parts.push("preferred: " + detail.preferredHolder);
-  byId("one-state").textContent = parts.join(" · ");
+  put("one-state", parts.join(" · "));
   byId("one-state").className = needsAttention(row) ? "bad" : "";
   if (!detail || detail.name !== open) detail = null;
   renderQueue(row);
+  renderAbsent();
   renderTerms();
   renderCommands(row);
 }
 function renderQueue(row) {
-  byId("queue").tBodies[0].replaceChildren(...(detail ? detail.queue : []).map((one) => queueRow(one, row)));
+  patchLines(byId("queue").tBodies[0], (detail ? detail.queue : []).map((one) => queueRow(one, row)));
   const queued = detail && detail.queue.length;
   byId("queue").hidden = !queued;
   byId("more").hidden = !detail || Boolean(queued && !detail.more);
-  byId("more").textContent = queued ? `and ${detail.more} more` : "Nobody is in the queue.";
+  put("more", queued ? `and ${detail.more} more` : "Nobody is in the queue.");
 }
 function queueRow(one, row) {
-  const made = element("tr"), notes = [];
+  const notes = [];
   if (one.yieldTo) notes.push(element("div", "handing over to " + one.yieldTo, "low"));
-  if (one.reason) notes.push(element("div", one.reason, "bad"));
+  if (one.reason) notes.push(element("div", one.reason, one.reasonCode === "behind" ? "aside" : "low"));
   if (one.foreign) notes.push(element("div", "not a sidecar of Leasehold", "aside"));
   const where = [one.node && "node " + one.node, one.group && "revision " + one.group].filter(Boolean).join(", ");
-  made.append(
-    cell("Place", String(one.position), one.holds ? element("span", " leads", "good") : ""),
+  return figures(line(
+    "tr", one.token, headCell("Position", String(one.position), one.holds ? element("span", " leads", "good") : ""),
     cell("Candidate", one.identity || "(no name)", ...notes), leaseCell(one, row), cell("Token", one.token),
-    cell("Where", where));
-  made.children[3].classList.add("figure");
-  return made;
+    cell("Where", where)), 3);
+}
+function renderAbsent() {
+  const pods = detail && detail.absent || [], error = detail && detail.absentError, more = detail ? detail.absentCount - pods.length : 0;
+  byId("absent").hidden = !pods.length && !error;
+  byId("absent-pods").hidden = !pods.length;
+  put("absent-note", error ? "Which pods are missing is not known: " + error : more > 0 ? `and ${more} more` : "");
+  patchLines(byId("absent-pods").tBodies[0], pods.map((pod) => {
+    const since = pod.since ? Date.parse(pod.since) / 1000 : null;
+    const until = pod.until ? element("div", "until " + time(Date.parse(pod.until) / 1000), "aside") : "";
+    const why = cell("Why", element("span", pod.message || pod.reason || "", "bad"), until);
+    return figures(line("tr", pod.podName || "", headCell("Pod", pod.podName || ""), why, cell("Since", time(since))), 2);
+  }));
 }
 function renderTerms() {
   const terms = detail ? detail.terms : [];
-  byId("terms").tBodies[0].replaceChildren(...terms.slice().reverse().map(termRow));
+  patchLines(byId("terms").tBodies[0], terms.slice().reverse().map(termRow));
   byId("terms").hidden = !terms.length;
   byId("no-terms").hidden = Boolean(terms.length);
   drawStrip(terms);
 }
 function termRow(term) {
-  const made = element("tr"), until = term.until || Date.now() / 1000;
+  const until = term.until || Date.now() / 1000;
   const gap = term.gap === undefined ? "" : term.gap === 0 ? "no gap" : element("span", span(term.gap), "bad");
-  made.append(
-    cell("Holder", term.identity || "(no name)"), cell("Token", term.token),
+  return figures(line(
+    "tr", term.token, headCell("Holder", term.identity || "(no name)"), cell("Token", term.token),
     cell("From", time(term.since) || "before this page"),
     cell("Until", term.until ? time(term.until) : element("span", "now", "good")),
     cell("Led for", term.since && term.until ? span(until - term.since) : ""),
-    cell("Ended", term.ended || ""), cell("Nobody before", gap));
-  for (const n of [1, 2, 3, 4, 6]) made.children[n].classList.add("figure");
-  return made;
+    cell("Ended", term.ended || ""), cell("Nobody before", gap)), 1, 2, 3, 4, 6);
 }
 function drawStrip(terms) {
   const now = Date.now() / 1000, begin = Math.min(...terms.map((term) => term.since || term.until || now), now);
@@ -79,35 +92,35 @@ function drawStrip(terms) {
 function renderCommands(row) {
   const [namespace, name] = open.split("/"), lines = [];
   const kubectl = (verb, more) => `kubectl leasehold ${verb} ${name} -n ${namespace}${more || ""}`;
+  const nobody = !row.holders.length && row.state !== "suspended", here = ` --etcd ${etcd.join(",")}${root} --lock ${open}`;
+  if (nobody) lines.push(["find out why nobody leads", row.declared ? kubectl("check") : "leasehold check" + here]);
   if (row.declared) {
     lines.push(["see all of it", kubectl("describe")]);
     if (row.holders.length) lines.push(["let the next one lead", kubectl("handover", " --wait")]);
     if (row.state === "suspended") lines.push(["let somebody lead again", kubectl("resume")]);
     else lines.push(["let nobody lead", kubectl("suspend")]);
-    if (row.holders.length) lines.push(["take it from a holder that does not react", kubectl("revoke", " --token " + row.holders[0].token)]);
+    if (row.holders.length) lines.push(["take it from a holder that does not react", kubectl("revoke", " --up-to-token " + row.holders[0].token)]);
   } else {
-    lines.push(["see its queue", `leasehold status --etcd ${etcd.join(",")}${root} --lock ${open}`]);
+    lines.push(["see its queue", "leasehold status" + here]);
   }
-  byId("commands").replaceChildren(...lines.map(([what, line]) => {
-    const made = element("li"), button = element("button", "Copy");
+  patchLines(byId("commands"), lines.map(([what, command]) => {
+    const button = element("button", "Copy");
     button.type = "button";
-    button.setAttribute("aria-label", "Copy the command: " + what);
-    button.addEventListener("click", () => copy(line, button));
-    made.append(element("code", line), button, element("span", what, "aside"));
-    return made;
+    button.ariaLabel = "Copy the command: " + what;
+    return line("li", what, element("code", command), button, element("span", what, "aside"));
   }));
 }
-async function copy(line, button) {
+async function copy(button) {
+  const code = button.previousSibling;
+  let done = "Copied";
   try {
-    await navigator.clipboard.writeText(line);
-    button.textContent = "Copied";
+    await navigator.clipboard.writeText(code.textContent);
   } catch {
-    const range = document.createRange();
-    range.selectNodeContents(button.previousSibling);
-    getSelection().removeAllRanges();
-    getSelection().addRange(range);
-    button.textContent = "Selected";
+    getSelection().selectAllChildren(code);
+    done = "Selected";
   }
+  button.textContent = done;
+  say(done + ": " + code.textContent);
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 }
 async function askDetail() {
@@ -125,11 +138,24 @@ async function askDetail() {
   } catch { /* the state says so */ }
   setTimeout(() => { asking = false; if (askAgain) { askAgain = false; askDetail(); } }, 300);
 }
+// The API server pushes nothing here: while a lock that needs it is shown, its missing pods are asked for again.
+setInterval(() => { if (detail && (detail.absent || detail.absentError) && !document.hidden) askDetail(); }, 5000);
+function named() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";  // somebody has cut the address
+  }
+}
 function follow() {
-  const name = decodeURIComponent(location.hash.slice(1)), before = open;
+  const name = named(), before = open;
   open = name.includes("/") ? name : "";
   detail = null;
   renderOne();
   if (open) { askDetail(); byId("one-name").focus(); }
-  else { refilter(); if (before) byId("content").focus(); }
+  else {
+    refilter();
+    const line = [...byId("rows").children].find((one) => one.dataset.key === before);
+    if (before) (line ? line.querySelector("a") : byId("content")).focus();
+  }
 }

@@ -4,32 +4,17 @@
 const PAGE = 50;
 const LOST_MS = 2400;         // no event for so long: this page's own process is away
 const SHOW_AGAIN_MS = 20000;  // the process forgets after a minute which leases are shown
-const byId = (id) => document.getElementById(id);
 
 let locks = new Map();        // name -> row, as the process sent it
 let incoming = null;          // a complete state that is still arriving
+let complete = false;         // whether one has come
 let shown = [];               // rows of the list's present page
 let filter = "all", words = "", first = 0;
 let leases = {}, leasesAt = 0;
-let lastEvent = 0, beat = null, open = "", detail = null, asking = false, askAgain = false;
+let lastEvent = 0, beat = null, spoken = "", open = "", detail = null, asking = false, askAgain = false;
 
 // --- small helpers ---
 
-function element(tag, text, kind) {
-  const made = document.createElement(tag);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
-}
-function cell(label, ...parts) {
-  const made = element("td"), inside = element("div"), given = parts.filter((part) => part !== "");
-  made.dataset.label = label;
-  if (given.length) {
-    inside.append(...given);
-    made.append(inside);
-  }
-  return made;
-}
 function time(seconds) {
   if (seconds === undefined || seconds === null) return "";
   const at = new Date(seconds * 1000), today = new Date().toDateString() === at.toDateString();
@@ -75,6 +60,7 @@ function listen() {
   on("end", () => {
     locks = incoming;
     incoming = null;
+    complete = true;
     refilter();
     if (shown.length) performance.mark("rows");
     renderOne();
@@ -100,7 +86,7 @@ function changed(before, row) {
   const at = shown.findIndex((one) => one.name === row.name);
   if (at >= 0 && row.state !== "removed") {
     shown[at] = row;
-    byId("rows").children[at].replaceWith(listRow(row));
+    patch(byId("rows").children[at], listRow(row));
     wantLeases();
   }
   if (!before || row.state === "removed" || wants[filter](before) !== wants[filter](row)) refilterSoon();
@@ -121,8 +107,8 @@ function showState() {
   else if (silent) text = "stale: this page has lost its process; last known, not now";
   else if (beat && beat.stale) text = beat.age === null ? "waiting for etcd" : "stale: etcd does not answer; last known, not now";
   const kind = !lastEvent ? "waiting" : stale ? "stale" : "live";
-  if (state.textContent !== text) state.textContent = text;
-  state.title = beat && beat.error || "";
+  put("state", text);
+  put("why", kind === "stale" && !silent && beat && beat.error || "");
   state.dataset.state = kind;
   document.body.classList.toggle("stale", kind === "stale");
 }
@@ -139,6 +125,7 @@ function leaseCell(one, row) {
   if (!one) return cell("Lease");
   if (!one.lease) return cell("Lease", element("small", "no lease: it stays until it is deleted", "bad"));
   const bar = element("span", undefined, "bar");
+  bar.ariaHidden = true;  // the text beside it says the same
   bar.append(element("i"));
   const made = cell("Lease", bar, element("small", "…"));
   made.classList.add("lease");
@@ -176,19 +163,22 @@ function matching() {
 function text(row) {
   return [row.name, row.next || "", ...row.holders.map((one) => one.identity)].join("\n").toLowerCase();
 }
+function asked() {
+  refilter();
+  say(shown.length ? "Locks " + byId("range").textContent : byId("empty").textContent);
+}
 function refilter() {
   const found = matching();
   first = Math.max(0, Math.min(first, Math.floor((found.length - 1) / PAGE) * PAGE));
   shown = found.slice(first, first + PAGE);
-  byId("rows").replaceChildren(...shown.map(listRow));
+  patchLines(byId("rows"), shown.map(listRow));
   const number = (n) => n.toLocaleString("en");
-  byId("range").textContent = found.length
-    ? `${number(first + 1)}–${number(first + shown.length)} of ${number(found.length)}` : "";
+  put("range", found.length ? `${number(first + 1)}–${number(first + shown.length)} of ${number(found.length)}` : "");
   byId("previous").hidden = byId("next").hidden = found.length <= PAGE;
   byId("previous").disabled = first === 0;
   byId("next").disabled = first + PAGE >= found.length;
   byId("empty").hidden = found.length > 0;
-  byId("empty").textContent = locks.size ? "No lock is like that." : "There is no lock in this etcd yet.";
+  put("empty", locks.size ? "No lock is like that." : "There is no lock in this etcd yet.");
   countFilters();
   wantLeases();
 }
@@ -197,25 +187,22 @@ function countFilters() {
     let count = 0;
     for (const row of locks.values()) if (wants[name](row)) count += 1;
     const place = byId("count-" + name);
-    place.textContent = count.toLocaleString("en");
+    put(place.id, count.toLocaleString("en"));
     place.className = name === "trouble" && count ? "count bad" : "count";
   }
 }
 function listRow(row) {
-  const made = element("tr"), [namespace, name] = row.name.split("/");
+  const [namespace, name] = row.name.split("/");
   const link = element("a");
   link.href = "#" + row.name;
   link.append(element("span", namespace + "/", "namespace"), name);
   const one = row.holders[0], note = says(row);
   const waiting = row.waiting ? element("span", String(row.waiting)) : "";
   if (waiting) waiting.append(element("span", " next: " + row.next, "aside"));
-  made.append(
-    cell("Lock", link), holderCell(row, note), leaseCell(one, row), cell("Waiting", waiting),
+  return figures(line(
+    "tr", row.name, headCell("Lock", link), holderCell(row, note), leaseCell(one, row), cell("Waiting", waiting),
     cell("Token", one ? one.token : ""), cell("Since", since(row)),
-  );
-  made.children[4].classList.add("figure");
-  made.children[5].classList.add("figure");
-  return made;
+  ), 4, 5);
 }
 function holderCell(row, note) {
   const parts = [row.holders.map((one) => one.identity || "(no name)").join(", ")];
@@ -240,17 +227,20 @@ async function start() {
   for (const [name, title] of Object.entries(titles)) {
     const label = element("label"), input = element("input"), count = element("span", "", "count");
     Object.assign(input, { type: "radio", name: "filter", value: name, id: "filter-" + name, checked: name === "all" });
-    input.addEventListener("change", () => { filter = name; first = 0; refilter(); });
+    input.addEventListener("change", () => { filter = name; first = 0; asked(); });
     count.id = "count-" + name;
     label.append(input, title + " ", count);
     byId("filters").append(label);
   }
   byId("find").addEventListener("submit", (event) => event.preventDefault());
-  byId("search").addEventListener("input", () => { words = byId("search").value.trim().toLowerCase(); first = 0; refilter(); });
-  byId("previous").addEventListener("click", () => { first -= PAGE; refilter(); });
-  byId("next").addEventListener("click", () => { first += PAGE; refilter(); });
+  byId("search").addEventListener("input", () => { words = byId("search").value.trim().toLowerCase(); first = 0; asked(); });
+  byId("previous").addEventListener("click", () => { first -= PAGE; asked(); });
+  byId("next").addEventListener("click", () => { first += PAGE; asked(); });
   addEventListener("hashchange", follow);
+  byId("skip").addEventListener("click", (event) => { event.preventDefault(); byId(open ? "one-name" : "content").focus(); });
+  byId("commands").addEventListener("click", (event) => { if (event.target.tagName === "BUTTON") copy(event.target); });
   addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "/" && event.target.tagName !== "INPUT") {
       event.preventDefault();
       location.hash = "";

@@ -1,0 +1,42 @@
+"""What each stream of the whole run tells of its commands."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.parallel_streams import Command, Stream, side_by_side
+
+_WORKS = "import time\nwhile time.process_time() < 0.3: pass"
+_SHELL = f"{sys.executable} -c '{_WORKS}'; exit 3"
+
+
+def test_cpu_time_of_all_descendants_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A process that the command itself started counts as its own; what fails is named."""
+    stream = Stream("one", [Command("works", ["sh", "-c", _SHELL]), Command("fine", ["true"])], tmp_path)
+    failed, _ = side_by_side([stream], 1)
+    told = capsys.readouterr().out
+    assert failed == ["works"]
+    found = re.search(r"works: FAILED with exit code 3 after ([\d.]+) s, ([\d.]+) s of CPU time", told)
+    assert found is not None, told
+    assert float(found[2]) >= 0.3
+    assert re.search(r"fine: ok after", told)
+    assert stream.cpu >= 0.3
+
+
+def test_only_a_few_run_at_once(tmp_path: Path) -> None:
+    """Each notes how many it finds beside itself; those that are patient don't count."""
+    note = "touch running.$$; ls running.* | wc -l >> seen; sleep 0.2; rm running.$$"
+    streams = [Stream(str(n), [Command("notes", ["sh", "-c", note])], tmp_path) for n in range(5)]
+    patient = Stream(
+        "patient",
+        [Command("waits", ["sh", "-c", "while test $(wc -l < seen) -lt 5; do sleep 0.05; done"], patient=True)],
+        tmp_path,
+    )
+    (tmp_path / "seen").touch()
+    failed, _ = side_by_side([*streams, patient], 2)
+    assert not failed
+    seen = [int(line) for line in (tmp_path / "seen").read_text().split()]
+    assert len(seen) == 5
+    assert max(seen) == 2
