@@ -6,7 +6,8 @@ over. Of the others only a few run at once, so that each finds a processor free 
 waits for is then about the code, and not about its neighbours. They start in the order given.
 
 What a stream prints is shown whole when it is over, so that no two are mixed; which are still running is said once a
-minute. Each command is told with its CPU time, which is that of all processes that it or a descendant waited for; a
+minute. A stream in which something failed is shown after all others, where one looks first; on an interrupt, whatever
+there is. Each command is told with its CPU time, which is that of all processes that it or a descendant waited for; a
 line at the end compares their sum with what the machine's processors did. Only the standard library is used here:
 nothing is installed yet when this is imported.
 """
@@ -19,7 +20,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Stream(threading.Thread):
         """Seconds of CPU time, likewise."""
         self.patient = all(command.patient for command in commands)
         """Whether it only takes what the others leave over, so that any number of such streams may run."""
+        self.ended = threading.Event()
+        """Instead of `join`: a thread whose `join` was interrupted counts as stopped in CPython 3.11, while it runs."""
         self._interrupted = False
         self._pid: int | None = None
         self._commands = commands
@@ -58,6 +61,12 @@ class Stream(threading.Thread):
 
     def run(self) -> None:
         """Run all of it; what failed is in `failed` then."""
+        try:
+            self._run_all()
+        finally:
+            self.ended.set()
+
+    def _run_all(self) -> None:
         for command in self._commands:
             if self._interrupted:
                 break
@@ -117,38 +126,53 @@ def side_by_side(streams: Sequence[Stream], at_once: int) -> "tuple[list[str], d
     """
     before = _busy()
     print(f"\n=== side by side, {at_once} at a time: {_names(streams)}", flush=True)
+    counts: dict[str, int] = {}
     running: list[Stream] = []
+    held_back: list[Stream] = []
     try:
-        counts = _run_all(streams, running, at_once)
+        for stream in _as_they_end(streams, running, at_once):
+            if stream.failed:
+                print(f"\n=== {stream.name}: FAILED; what it printed comes last", flush=True)
+                held_back.append(stream)
+            else:
+                _show(stream, counts)
     except KeyboardInterrupt:
         for stream in running:
             stream.interrupt()
+        held_back += running
         raise
+    finally:
+        for stream in held_back:
+            stream.ended.wait()
+            _show(stream, counts)
     _tell_costs(streams, _busy() - before)
     return [name for stream in streams for name in stream.failed], counts
 
 
-def _run_all(streams: Sequence[Stream], running: "list[Stream]", at_once: int) -> "dict[str, int]":
-    """Start each stream when there is room, print what it prints as it ends; pytest's counts over all of them.
+def _as_they_end(streams: Sequence[Stream], running: "list[Stream]", at_once: int) -> "Iterator[Stream]":
+    """Start each stream when there is room; those that have ended.
 
     `running` always says which have been started and have not ended.
     """
     waiting = list(streams)
-    counts: dict[str, int] = {}
     heard = time.monotonic()
     while waiting or running:
         _start_those_with_room(waiting, running, at_once)
-        running[0].join(0.5)
-        for stream in [stream for stream in running if not stream.is_alive()]:
+        running[0].ended.wait(0.5)
+        for stream in [stream for stream in running if stream.ended.is_set()]:
             running.remove(stream)
-            output = stream.take_output()
-            print(output, end="", flush=True)
-            _count(output, counts)
             heard = time.monotonic()
+            yield stream
         if running and time.monotonic() - heard > _HEARTBEAT:
             print(f"=== still running: {_names(running)}", flush=True)
             heard = time.monotonic()
-    return counts
+
+
+def _show(stream: Stream, counts: "dict[str, int]") -> None:
+    """Print what it has printed, and add pytest's counts in it."""
+    output = stream.take_output()
+    print(output, end="", flush=True)
+    _count(output, counts)
 
 
 def _start_those_with_room(waiting: "list[Stream]", running: "list[Stream]", at_once: int) -> None:

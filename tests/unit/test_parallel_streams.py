@@ -1,11 +1,14 @@
 """What each stream of the whole run tells of its commands."""
 
 import re
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from tests.servers import wait_for
 from tests.support.parallel_streams import Command, Stream, side_by_side
 
 _WORKS = "import time\nwhile time.process_time() < 0.3: pass"
@@ -40,3 +43,31 @@ def test_only_a_few_run_at_once(tmp_path: Path) -> None:
     seen = [int(line) for line in (tmp_path / "seen").read_text().split()]
     assert len(seen) == 5
     assert max(seen) == 2
+
+
+def test_what_failed_is_shown_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where one looks first; that it failed is said at once."""
+    bad = Stream("bad", [Command("breaks", ["sh", "-c", "echo this broke; exit 1"])], tmp_path)
+    good = Stream("good", [Command("works", ["sh", "-c", "sleep 0.2; echo all well"])], tmp_path)
+    side_by_side([bad, good], 2)
+    told = capsys.readouterr().out
+    places = [told.index(words) for words in ("bad: FAILED", "all well", "this broke", "the streams, the longest")]
+    assert places == sorted(places)
+
+
+def test_an_interrupt_shows_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that was cut off has said what it had found."""
+    program = "import time; print('so far', flush=True); open('up', 'w'); time.sleep(1000)"
+    stream = Stream("long", [Command("lasts", [sys.executable, "-c", program])], tmp_path)
+    main = threading.get_ident()
+
+    def interrupt() -> None:
+        wait_for((tmp_path / "up").exists, "it to begin")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side([stream], 1)
+    other.join()
+    assert "so far" in capsys.readouterr().out
