@@ -7,19 +7,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.nemesis.cluster_world import TTL, World
+from tests.nemesis.cluster_world import PATIENCE, TTL, World
 from tests.nemesis.etcd_gateway import Unanswered
 from tests.nemesis.faults import ALL, INNER, OUTER, Fault
 from tests.nemesis.history import Injected, Recovery
+from tests.servers import wait_for
 from tests.servers.etcdctl import EtcdctlFailed
 
 
 @dataclass(frozen=True)
 class Act:
-    """Faults by name that come together, the outer one first or last, and how long they last, in seconds."""
+    """Faults by name that come together, the outer one first or last, and how long they last, in seconds.
+
+    With `until` the seconds begin when that holds.
+    """
 
     faults: tuple[str, ...]
     lasts: float
+    until: Callable[[World], object] | None = None
 
     def __str__(self) -> str:
         return f"{' + '.join(self.faults)} for {self.lasts:.1f} s"
@@ -62,14 +67,15 @@ def torment(world: World, plan: Sequence[Act], tell: Callable[[str], None] = lam
         tell(f"{number}/{len(plan)} {act}")
         world.say(str(act))
         faults = [ALL[name](world, rng) for name in act.faults]
-        _inject(world, faults, rng, act.lasts)
+        _inject(world, faults, rng)
+        _let_last(world, act)
         _heal(world, faults)
         if not _recovered(world, str(act), tell):
             break
     world.finish()
 
 
-def _inject(world: World, faults: Sequence[Fault], rng: random.Random, lasts: float) -> None:
+def _inject(world: World, faults: Sequence[Fault], rng: random.Random) -> None:
     for fault in faults:
         time.sleep(rng.uniform(0.0, 0.5))
         try:
@@ -77,7 +83,12 @@ def _inject(world: World, faults: Sequence[Fault], rng: random.Random, lasts: fl
             world.history.note(Injected(fault.name, time.monotonic()))
         except (Unanswered, EtcdctlFailed) as error:
             world.say(f"{fault.name} was not answered, and may have been done: {error}")
-    time.sleep(lasts)
+
+
+def _let_last(world: World, act: Act) -> None:
+    if (until := act.until) is not None:
+        wait_for(lambda: until(world), f"what ends {act}", PATIENCE)
+    time.sleep(act.lasts)
 
 
 def _heal(world: World, faults: Sequence[Fault]) -> None:

@@ -1,4 +1,8 @@
-"""A disk that can hang: an ext4 image on a loop device, frozen by the kernel. Needs root and loop devices."""
+"""A disk that can hang: an ext4 image on a loop device, frozen by the kernel. Needs root and loop devices.
+
+The image lies in memory: a freeze first writes back what is dirty, and the machine's own disk is as slow as others
+make it.
+"""
 
 import os
 import shutil
@@ -13,11 +17,15 @@ from tests.servers.process import ProcessFailed
 # whatever touches it. The end of standard input says that the run is over, in whatever way.
 _GUARDIAN = """
 set -eu
-mount -o loop "$1/image" "$1/mount"
+mount -t tmpfs -o "size=$2m" leasehold-disk "$1/memory"
+truncate --size "$2M" "$1/memory/image"
+mkfs.ext4 -q "$1/memory/image"
+mount -o loop "$1/memory/image" "$1/mount"
 echo mounted
 cat >/dev/null || true
 fsfreeze --unfreeze "$1/mount" 2>/dev/null || true
 umount "$1/mount" 2>/dev/null || umount --lazy "$1/mount"
+umount "$1/memory" 2>/dev/null || umount --lazy "$1/memory"
 rm -rf "$1"
 """
 
@@ -38,20 +46,17 @@ class Disk:
         self._directory = Path(tempfile.mkdtemp(prefix="leasehold-disk-"))
         self._frozen = False
         self.path = self._directory / "mount"
-        self.path.mkdir()
-        image = self._directory / "image"
-        with image.open("wb") as file:
-            file.truncate(megabytes * 2**20)
-        subprocess.run(["mkfs.ext4", "-q", str(image)], check=True, timeout=60)
+        for folder in (self.path, self._directory / "memory"):
+            folder.mkdir()
         self._guardian = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARDIAN, "disk", str(self._directory)],
+            ["/bin/sh", "-c", _GUARDIAN, "disk", str(self._directory), str(megabytes)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
         assert self._guardian.stdout is not None
         if self._guardian.stdout.readline() != b"mounted\n":
-            raise ProcessFailed("could not mount an ext4 image through a loop device")
+            raise ProcessFailed("could not mount an ext4 image through a loop device; mount says why on standard error")
 
     def __enter__(self) -> Self:
         return self

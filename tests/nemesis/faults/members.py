@@ -138,8 +138,9 @@ class HangDisk(Fault):
         assert self.world.disk is not None, "available"
         if self.world.cluster.leader() is not hung:
             self.world.cluster.move_leader(hung)
+        with contextlib.closing(Gateway([hung.port], timeout=PATIENCE)) as patient:
+            lease = patient.grant(int(PATIENCE))
         with contextlib.closing(Gateway([hung.port])) as gateway:
-            lease = gateway.grant(int(PATIENCE))
             time.sleep(COMMITS)  # or the grant itself would be what it is about to commit
             self.world.disk.freeze()
             with contextlib.suppress(Unanswered):
