@@ -1,6 +1,5 @@
 """What a step of the tour concludes from the sidecars' answers."""
 
-import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -44,10 +43,10 @@ class LateStage:
 
 
 @pytest.mark.parametrize(("last_sent", "held"), [(102.2, True), (102.8, False)])
-def test_who_was_first_is_told_by_the_answers(last_sent: float, held: bool) -> None:
+async def test_who_was_first_is_told_by_the_answers(last_sent: float, held: bool) -> None:
     """Two lead only if a 200 was asked for after its successor's had come; a late look at both proves nothing."""
     stage: Any = LateStage(answer(1, last_sent), answer(2, 102.5))
-    step = asyncio.run(CUT(stage, "a cut network"))
+    step = await CUT(stage, "a cut network")
     assert step.held == held
     if held:
         assert "bert leads 0.3 s after the last yes" in step.outcome
