@@ -18,7 +18,7 @@ class Scale:
     """Holders of one kind on one node, as PSS divides what they share."""
     crowd: int = 200
     """Idle candidates whose load on etcd is measured, in pairs and in one queue."""
-    crowd_seconds: float = 30.0
+    crowd_seconds: float = 60.0
     traffic_seconds: float = 15.0
     traffic_queue: int = 4
     load_seconds: float = 30.0
