@@ -1,9 +1,11 @@
 """Fixtures of the operator's tests: operators with the rights of their manifest, and Locks in etcd."""
 
 import contextlib
+import tempfile
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +16,13 @@ from leasehold.lock.kube_names import CANARY
 from tests.cluster import ControlPlane
 from tests.cluster.rest import ApiError
 from tests.operator.crd_locks import Locks
+from tests.operator.enrolled import Enrolled
 from tests.operator.kubectl_plugin import Plugin
 from tests.operator.operator_manifest import OPERATOR_NAMESPACE, install_operator
 from tests.operator.operator_on_own_etcd import OwnEtcd
 from tests.operator.operator_process import Operator
 from tests.operator.operator_scene import Scene
-from tests.servers import PATIENCE, EtcdServer, program
+from tests.servers import PATIENCE, CertificateAuthority, EtcdCluster, EtcdServer, program
 from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock, stored_lock
 
@@ -107,6 +110,35 @@ def own(
 ) -> OwnEtcd:
     """An active operator on an etcd of the test's own, which it may harm."""
     return OwnEtcd(api, namespace, root, etcd_factory(), operator_factory, sidecar_factory)
+
+
+@pytest.fixture
+def enrol(
+    api: ControlPlane,
+    certs: CertificateAuthority,
+    operator_factory: Callable[..., Operator],
+    sidecar_factory: Callable[..., Sidecar],
+    tmp_path: Path,
+) -> Callable[..., Enrolled]:
+    """Has operators administer an etcd's users: `enrol(etcd, authority)`, by default the authority of all tests.
+
+    Each etcd has a directory of its own for what its namespaces are given.
+    """
+    operator_user(api)  # makes the operator's namespace
+
+    def make(etcd: EtcdServer | EtcdCluster, authority: CertificateAuthority = certs) -> Enrolled:
+        place = Path(tempfile.mkdtemp(dir=tmp_path))
+        return Enrolled(api, etcd, authority, operator_factory, sidecar_factory, place)
+
+    return make
+
+
+@pytest.fixture
+def enrolled(
+    certs: CertificateAuthority, etcd_factory: Callable[..., EtcdServer], enrol: Callable[..., Enrolled]
+) -> Enrolled:
+    """An etcd that demands certificates, and nobody who administers it yet."""
+    return enrol(etcd_factory(authority=certs, mutual=True))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,24 +10,7 @@ from leasehold.operator.enrolment.names import account_of
 from tests.cluster import ApiError, ControlPlane
 from tests.operator.conftest import operator_user
 from tests.operator.enrolled import SECRET, Enrolled, install_rights
-from tests.operator.operator_process import Operator
-from tests.servers import PATIENCE, CertificateAuthority, EtcdServer, wait_for
-from tests.support.sidecars import Sidecar
-
-
-@pytest.fixture
-def enrolled(
-    api: ControlPlane,
-    certs: CertificateAuthority,
-    etcd_factory: Callable[..., EtcdServer],
-    operator_factory: Callable[..., Operator],
-    sidecar_factory: Callable[..., Sidecar],
-    tmp_path: Path,
-) -> Enrolled:
-    """An etcd that demands certificates, and nobody who administers it yet."""
-    operator_user(api)  # makes the operator's namespace
-    etcd = etcd_factory(authority=certs, mutual=True)
-    return Enrolled(api, etcd, certs, operator_factory, sidecar_factory, tmp_path)
+from tests.servers import PATIENCE, CertificateAuthority, wait_for
 
 
 def test_a_namespace_is_enrolled(enrolled: Enrolled, namespace: str, api: ControlPlane) -> None:

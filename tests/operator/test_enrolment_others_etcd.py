@@ -1,39 +1,24 @@
 """Enrolment in an etcd that is somebody else's: by an administrator's certificate, or by user and password."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from leasehold.operator.enrolment.names import account_of
-from tests.cluster import ControlPlane
-from tests.operator.conftest import operator_user
 from tests.operator.enrolled import ROOT, Enrolled
-from tests.operator.operator_process import Operator
-from tests.servers import PATIENCE, CertificateAuthority, EtcdServer, wait_for
+from tests.servers import PATIENCE, wait_for
 from tests.support import tenants
-from tests.support.sidecars import Sidecar
 
 BOSS, PASSWORD = "boss", "a-password"
 
 
 @pytest.fixture
-def theirs(
-    api: ControlPlane,
-    certs: CertificateAuthority,
-    etcd_factory: Callable[..., EtcdServer],
-    operator_factory: Callable[..., Operator],
-    sidecar_factory: Callable[..., Sidecar],
-    tmp_path: Path,
-) -> Enrolled:
+def theirs(enrolled: Enrolled) -> Enrolled:
     """An etcd that others keep: they made an administrator, and a user for the operator; nobody has to be one yet."""
-    operator_user(api)  # makes the operator's namespace
-    etcd = etcd_factory(authority=certs, mutual=True)
+    ctl = enrolled.etcd.ctl
     for user in ("root", f"{BOSS}:{PASSWORD}"):
-        etcd.ctl.run("user", "add", *(["--no-password"] if user == "root" else []), user)
-        etcd.ctl.run("user", "grant-role", user.partition(":")[0], "root")
-    tenants.add_user(etcd.ctl, "leasehold-operator", f"{ROOT}/")
-    return Enrolled(api, etcd, certs, operator_factory, sidecar_factory, tmp_path)
+        ctl.run("user", "add", *(["--no-password"] if user == "root" else []), user)
+        ctl.run("user", "grant-role", user.partition(":")[0], "root")
+    tenants.add_user(ctl, "leasehold-operator", f"{ROOT}/")
+    return enrolled
 
 
 def flags(enrolled: Enrolled, way: str) -> list[str]:

@@ -3,35 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from tests.cluster import ControlPlane
-from tests.operator.conftest import operator_user
 from tests.operator.enrolled import SECRET, Enrolled
-from tests.operator.operator_process import Operator
 from tests.servers import PATIENCE, CertificateAuthority, EtcdServer, wait_for
-from tests.support.sidecars import Sidecar
 
 MARK = "leasehold.dev/enrolled-by"
 Make = Callable[[EtcdServer, CertificateAuthority], Enrolled]
-
-
-@pytest.fixture
-def enrol(
-    api: ControlPlane,
-    operator_factory: Callable[..., Operator],
-    sidecar_factory: Callable[..., Sidecar],
-    tmp_path: Path,
-) -> Make:
-    """Has operators administer the users of this etcd, by this authority."""
-    operator_user(api)  # makes the operator's namespace
-
-    def make(etcd: EtcdServer, authority: CertificateAuthority) -> Enrolled:
-        place = tmp_path / etcd.directory.name
-        place.mkdir()
-        return Enrolled(api, etcd, authority, operator_factory, sidecar_factory, place)
-
-    return make
 
 
 def test_two_operators_of_one_name(

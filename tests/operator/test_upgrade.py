@@ -9,7 +9,6 @@ import pytest
 
 from tests.cluster import ControlPlane
 from tests.operator import earlier_release
-from tests.operator.conftest import operator_user
 from tests.operator.enrolled import ROOT, Enrolled, tls_flags
 from tests.operator.operator_process import Operator
 from tests.servers import PATIENCE, Certificate, CertificateAuthority, EtcdCluster, wait_for
@@ -76,15 +75,12 @@ def upgrade(
     api: ControlPlane,
     certs: CertificateAuthority,
     cluster_factory: Callable[..., EtcdCluster],
-    operator_factory: Callable[..., Operator],
-    sidecar_factory: Callable[..., Sidecar],
+    enrol: Callable[..., Enrolled],
     tmp_path: Path,
 ) -> Iterator[Upgrade]:
     """The earlier release at work, on three members that ask for certificates and know no users."""
     env = earlier_release.check_out(tmp_path / "earlier")
-    operator_user(api)  # makes the operator's namespace
-    etcd = cluster_factory(authority=certs, mutual=True)
-    enrolled = Enrolled(api, etcd, certs, operator_factory, sidecar_factory, tmp_path)
+    enrolled = enrol(cluster_factory(authority=certs, mutual=True))
     namespaces = [api.make_namespace() for _ in range(2)]
     yield Upgrade(enrolled, namespaces, env)
     for each in namespaces:

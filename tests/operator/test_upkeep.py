@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,28 +12,12 @@ from leasehold.etcd.errors import OutcomeUnknown
 from leasehold.etcd.tls import TLSFiles
 from leasehold.operator.enrolment.names import locks_of
 from tests.cluster import ControlPlane
-from tests.operator.conftest import operator_user
 from tests.operator.enrolled import ROOT, Enrolled
-from tests.operator.operator_process import Operator
 from tests.servers import PATIENCE, Certificate, CertificateAuthority, EtcdCluster, EtcdServer, wait_for
-from tests.support.sidecars import Sidecar
 
 QUOTA = "--quota-backend-bytes=16777216"
 _VALUE_BYTES = 1_000_000
 Make = Callable[[EtcdServer | EtcdCluster], Enrolled]
-
-
-@pytest.fixture
-def enrol(
-    api: ControlPlane,
-    certs: CertificateAuthority,
-    operator_factory: Callable[..., Operator],
-    sidecar_factory: Callable[..., Sidecar],
-    tmp_path: Path,
-) -> Make:
-    """Has an operator administer the users of this etcd."""
-    operator_user(api)  # makes the operator's namespace
-    return lambda etcd: Enrolled(api, etcd, certs, operator_factory, sidecar_factory, tmp_path)
 
 
 @pytest.fixture
