@@ -32,6 +32,7 @@ LATE_SECONDS: Final = 0.02
 """How long a line may wait to be written: by then a handover is over."""
 FLUSH_SECONDS: Final = 2.0
 """How long the end of the process may be held up by lines that are not written yet."""
+SELDOM_SECONDS: Final = 60.0
 
 
 def configure(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
@@ -239,3 +240,20 @@ class RepeatedFailureLog:
         if self._last_reason:
             self._log.info("recovered: %s", self._problem)
         self._last_reason = ""
+
+
+class SeldomWarning:
+    """A warning that clients can cause as often as they like: logged at most once in `SELDOM_SECONDS`."""
+
+    def __init__(self, log: logging.Logger, text: str) -> None:
+        """`text` has the places of the values that `give` is given."""
+        self._log = log
+        self._text = text
+        self._given = float("-inf")
+
+    def give(self, *values: object) -> None:
+        """Log it, unless it was logged a short time ago."""
+        now = time.monotonic()
+        if now - self._given >= SELDOM_SECONDS:
+            self._given = now
+            self._log.warning(self._text, *values)

@@ -13,13 +13,13 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
+from leasehold.base.logs import SeldomWarning
+
 _log = logging.getLogger("leasehold.acceptor")
 
 ACCEPTS_PER_TURN: Final = 16
 """Clients accepted in one turn of the loop: a crowd of new clients must not delay the others."""
 RETRY_SECONDS: Final = 1.0
-NOTICE_SECONDS: Final = 60.0
-"""So often a failure is logged at most."""
 
 
 class Acceptor:
@@ -32,7 +32,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._clients: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
-        self._noticed = -NOTICE_SECONDS
+        self._failure = SeldomWarning(_log, "connections cannot be accepted: %s; trying again")
         self._resume()
 
     def close(self) -> None:
@@ -62,10 +62,7 @@ class Acceptor:
 
     def _pause(self, error: OSError) -> None:
         """No descriptor, or no memory: the socket would be readable all the time."""
-        now = self._loop.time()
-        if now - self._noticed >= NOTICE_SECONDS:
-            self._noticed = now
-            _log.warning("connections cannot be accepted: %s; trying again", error.strerror)
+        self._failure.give(error.strerror)
         self._loop.remove_reader(self._listening)
         self._retry = self._loop.call_later(RETRY_SECONDS, self._resume)
 

@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from leasehold.base.logs import SeldomWarning
 from leasehold.http import lean_aiohttp as web
 
 log = logging.getLogger("leasehold.server")
@@ -34,7 +35,6 @@ LINGER_SECONDS: Final = 1.0
 WRITE_BUFFER_BYTES: Final = 16 * 1024
 """An unread answer may take so much memory before the connection's next request has to wait."""
 MAX_CONNECTIONS: Final = 256
-_NOTICE_SECONDS: Final = 60.0
 _MIN_IDLE_SECONDS: Final = 1.0
 
 _BASE_HEADERS: Final = {"Cache-Control": "no-store", "Server": "leasehold", "X-Content-Type-Options": "nosniff"}
@@ -141,7 +141,7 @@ class Server(web.Server):
         self._idle: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, float]] = OrderedDict()  # since when
         self._busy: OrderedDict[web.RequestHandler, tuple[asyncio.Transport, web.BaseRequest]] = OrderedDict()
         self._closed = 0
-        self._noticed = -_NOTICE_SECONDS
+        self._crowded = SeldomWarning(log, "more than %d connections: closed the longest idle or busy (%d so far)")
 
     @property
     def open_connections(self) -> int:
@@ -194,14 +194,7 @@ class Server(web.Server):
         transport, _ = self._idle.pop(victim, None) or self._busy.pop(victim)
         transport.abort()
         self._closed += 1
-        now = time.monotonic()
-        if now - self._noticed >= _NOTICE_SECONDS:
-            self._noticed = now
-            log.warning(
-                "more than %d connections: closed the longest idle or busy (%d so far)",
-                self._max_connections,
-                self._closed,
-            )
+        self._crowded.give(self._max_connections, self._closed)
 
     def _least_important(self, newest: web.RequestHandler) -> web.RequestHandler | None:
         """The connection to close: the longest idle except `newest`, otherwise the longest busy.

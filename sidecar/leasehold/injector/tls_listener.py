@@ -13,7 +13,7 @@ import socket
 import ssl
 from typing import Final
 
-from leasehold.base.logs import RepeatedFailureLog
+from leasehold.base.logs import SeldomWarning
 from leasehold.http.listener import within_descriptors
 from leasehold.http.server import App, Server
 
@@ -39,7 +39,7 @@ class TlsListener:
         self._bound = bound
         self._context = context
         self._server = Server(app, within_descriptors(MAX_CONNECTIONS), idle)
-        self._failures = RepeatedFailureLog(_log, "connections cannot be accepted")
+        self._failure = SeldomWarning(_log, "connections cannot be accepted: %s; trying again")
         self._handshakes: dict[asyncio.Task[None], float] = {}  # start time of each, the oldest first
         self.accepting = asyncio.create_task(self._accept(), name="listener")
 
@@ -59,10 +59,9 @@ class TlsListener:
             try:
                 client, _ = await loop.sock_accept(self._bound)
             except OSError as error:
-                self._failures.failed(error.strerror or error)
+                self._failure.give(error.strerror or error)
                 await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
                 continue
-            self._failures.succeeded()
             task = asyncio.create_task(self._handshake(client))
             self._handshakes[task] = loop.time()
             task.add_done_callback(lambda task: self._handshakes.pop(task, None))
