@@ -49,6 +49,13 @@ each wrong text is told with what would be right. An empty one is left to what n
   right: Kubernetes has only names of lower case letters, digits, - and . in the middle
 {{- end -}}
 
+{{/* Fails unless the text at this path among the values has the form; says what would be right. */}}
+{{- define "leasehold.mustFit" -}}
+{{- if not (regexMatch .form .text) -}}
+{{- fail (printf "%s is %s: %s" .path (trunc 120 .text | quote) .right) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "leasehold.checkTexts" -}}
 {{- range include "leasehold.forms" . | fromYamlArray -}}
 {{- $one := . -}}
@@ -59,8 +66,8 @@ each wrong text is told with what would be right. An empty one is left to what n
 {{- end -}}
 {{- range kindIs "slice" $found | ternary $found (list $found) -}}
 {{- $text := kindIs "map" . | ternary (get (kindIs "map" . | ternary . dict) "name") . -}}
-{{- if and $text (not (regexMatch $one.form $text)) -}}
-{{- fail (printf "%s is %s: %s" $path (trunc 120 $text | quote) $one.right) -}}
+{{- if $text -}}
+{{- include "leasehold.mustFit" (dict "path" $path "text" $text "form" $one.form "right" $one.right) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -72,17 +79,19 @@ each wrong text is told with what would be right. An empty one is left to what n
 {{- if not (regexMatch "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$" $name) -}}
 {{- fail (printf "commonLabels has %s: a label's name has letters and digits, -, _ and . in the middle, and perhaps a domain and a slash before it" (trunc 120 $name | quote)) -}}
 {{- end -}}
-{{- if not (regexMatch "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$" $text) -}}
-{{- fail (printf "commonLabels.%s is %s: a label has at most 63 letters and digits, and -, _ and . in the middle" $name (trunc 120 $text | quote)) -}}
-{{- end -}}
+{{- $form := "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$" -}}
+{{- $right := "a label has at most 63 letters and digits, and -, _ and . in the middle" -}}
+{{- include "leasehold.mustFit" (dict "path" (printf "commonLabels.%s" $name) "text" $text "form" $form "right" $right) -}}
 {{- end -}}
 {{- range $part := list "operator" "injector" "ui" "sidecar" "etcd" -}}
 {{- $path := printf "%s.resources" $part -}}
 {{- $resources := (index $.Values $part).resources | default dict -}}
 {{- range $kind, $amounts := $resources -}}
 {{- range $name, $amount := $amounts -}}
-{{- if and (kindIs "string" $amount) (not (regexMatch "^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$" $amount)) -}}
-{{- fail (printf "%s.%s.%s is %s: use an amount such as 50m of cpu, or 96Mi of memory" $path $kind $name (trunc 120 $amount | quote)) -}}
+{{- if kindIs "string" $amount -}}
+{{- $form := "^[0-9]+(\\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$" -}}
+{{- $right := "use an amount such as 50m of cpu, or 96Mi of memory" -}}
+{{- include "leasehold.mustFit" (dict "path" (printf "%s.%s.%s" $path $kind $name) "text" $amount "form" $form "right" $right) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
