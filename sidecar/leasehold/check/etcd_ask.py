@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from leasehold.base import clock
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
@@ -17,6 +17,7 @@ from leasehold.candidate.lock_reading import read_locks
 from leasehold.check.certificates import end_of_pem
 from leasehold.check.etcd_facts import EtcdFacts, Member, Probe
 from leasehold.check.member_probe import probe
+from leasehold.etcd.access import Access
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import EtcdError
 from leasehold.etcd.model import ListedMember
@@ -27,16 +28,6 @@ WHOLE_SECONDS: Final = 7.0
 _QUESTION_SECONDS: Final = 3.0
 _READS: Final = 3
 _LATE: Final = "it did not answer in time"
-
-
-class Access(NamedTuple):
-    """How etcd is reached. `cert` and `key` are the files of our own certificate, if it demands one."""
-
-    endpoints: Sequence[str]
-    connect: Callable[[Sequence[str]], EtcdClient]
-    """Makes a client for these endpoints, which is closed here."""
-    cert: Path | None = None
-    key: Path | None = None
 
 
 async def ask(etcd: Access, root: str, lock: LockName | None) -> EtcdFacts:

@@ -5,17 +5,15 @@ Exit codes: 0 all is well, or there are only warnings; 1 something failed, or co
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
-from leasehold.check import etcd_ask, etcd_rows, lock_rows, rows
+from leasehold.check import rows
+from leasehold.check.etcd_look import look
 from leasehold.cli.live import Look, show
 from leasehold.settings import commands, flags
 from leasehold.settings.config import Target, open_settings, read_target
-from leasehold.settings.connect import connector
+from leasehold.settings.connect import access
 
 _SUMMARY: Final = (
     "Say what is wrong with etcd and the locks in it, why, and what to do: each member, its version, alarms, space, "
@@ -29,14 +27,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     target = read_target(settings)
     output, watch = settings.get(flags.OUTPUT), settings.get(flags.WATCH)
     settings.finish()
-    logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # failures are rows
     return show(lambda: _check(target, output), watch=watch)
 
 
 def _check(target: Target, output: str) -> Look:
-    etcd = target.etcd
-    access = etcd_ask.Access(etcd.endpoints, connector(etcd), etcd.cert, etcd.key)
-    facts = asyncio.run(etcd_ask.ask(access, target.root, target.lock))
-    found = [*etcd_rows.rows_of(facts, datetime.now(UTC)), *lock_rows.rows_of(facts, target.lock)]
+    found = look(access(target.etcd), target.root, target.lock)
     text = rows.as_json(found) if output == "json" else rows.as_text(found)
     return Look(text, rows.exit_code(found), rows.key(found))

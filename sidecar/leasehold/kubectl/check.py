@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import sys
 import time
 from datetime import UTC, datetime
@@ -89,11 +87,8 @@ def _etcd(cluster: Cluster, given: Arguments) -> list[Row]:
     """As `leasehold check` has them, if `--etcd` says where it is."""
     if given.etcd is None:
         return []
-    from leasehold.check import etcd_ask, etcd_rows, lock_rows  # with the etcd client, which only this needs
-    from leasehold.settings.connect import connector
+    from leasehold.check.etcd_look import look  # with the etcd client, which only this needs
+    from leasehold.settings.connect import access
 
-    logging.getLogger("leasehold").setLevel(logging.CRITICAL)  # failures are rows
     lock = given.lock(cluster.namespace) if given.name else None
-    access = etcd_ask.Access(given.etcd.endpoints, connector(given.etcd), given.etcd.cert, given.etcd.key)
-    facts = asyncio.run(etcd_ask.ask(access, given.root or DEFAULT_ROOT, lock))
-    return [*etcd_rows.rows_of(facts, datetime.now(UTC)), *lock_rows.rows_of(facts, lock)]
+    return look(access(given.etcd), given.root or DEFAULT_ROOT, lock)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from leasehold.base import clock
 from leasehold.base.config_error import ConfigError
 from leasehold.base.records import replace
+from leasehold.etcd.access import Access
 from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import BadSetting
 from leasehold.etcd.tls import TLSFiles
@@ -25,9 +25,14 @@ def client_for(etcd: EtcdConfig) -> EtcdClient:
     return open_client(EtcdClient, etcd)
 
 
-def connector(etcd: EtcdConfig) -> Callable[[Sequence[str]], EtcdClient]:
-    """What makes such clients for other endpoints, with the rest of these settings."""
-    return lambda endpoints: client_for(replace(etcd, endpoints=tuple(endpoints)))
+def access(etcd: EtcdConfig) -> Access:
+    """How it is reached; what connects makes such clients for other endpoints, with the rest of these settings."""
+    return Access(
+        etcd.endpoints,
+        lambda endpoints: client_for(replace(etcd, endpoints=tuple(endpoints))),
+        etcd.cert,
+        etcd.key,
+    )
 
 
 def open_client(kind: type[C], etcd: EtcdConfig) -> C:
