@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from leasehold.base.backoff import Backoff
+from leasehold.base.side_by_side import side_by_side
 from leasehold.candidate.listing import owner_of
 from leasehold.candidate.lock_reading import read_locks
 from leasehold.etcd.client import EtcdClient
@@ -113,18 +114,7 @@ class Feed:
                 raise WatchLost("the connection was lost between the reading and the watch")
             self._proven()
             self.loaded.set()
-            await self._follow(watcher)
-
-    async def _follow(self, watcher: Watcher) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._apply(watcher), name="ui watch")
-                tasks.create_task(self._prove(), name="ui proof")
-        except ExceptionGroup as group:
-            failures, bugs = group.split(EtcdError)
-            if failures is None or bugs is not None:
-                raise
-            raise failures.exceptions[0] from None
+            await side_by_side(EtcdError, {"ui watch": self._apply(watcher), "ui proof": self._prove()})
 
     async def _apply(self, watcher: Watcher) -> None:
         async for batch in watcher:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from leasehold.base.backoff import Backoff
+from leasehold.base.side_by_side import side_by_side
 from leasehold.base.time_limit import time_limit
 from leasehold.candidate.listing import Listing
 from leasehold.candidate.lock_reading import read_locks
@@ -180,15 +181,8 @@ class MirrorFeed:
 
     async def _follow(self, watcher: Watcher) -> None:
         """Apply events and prove the watch until either fails. Raises EtcdError, or a group that contains a bug."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._apply_events(watcher), name="mirror watch")
-                tasks.create_task(self._prove_watch(), name="mirror canary")
-        except ExceptionGroup as group:
-            etcd_errors, bugs = group.split(EtcdError)
-            if etcd_errors is None or bugs is not None:
-                raise
-            raise etcd_errors.exceptions[0] from None
+        works = {"mirror watch": self._apply_events(watcher), "mirror canary": self._prove_watch()}
+        await side_by_side(EtcdError, works)
 
     async def _read(self) -> None:
         """Read all locks as of one revision and notify the differences. Raises EtcdError."""
