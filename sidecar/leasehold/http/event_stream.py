@@ -1,4 +1,4 @@
-"""The events of one consumer of a stream of server-sent events, and how they are written.
+"""The events of one consumer of a stream of server-sent events, how they are written, and the answer they are.
 
 An event is encoded once for all consumers, and written in the turn of the loop in which it comes. If a consumer has not
 taken all that was written before, the event is added to the consumer's own short queue: a slow consumer delays nobody.
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from leasehold.http import lean_aiohttp as aio
+from leasehold.http.server import headers
 
 MAX_PENDING_EVENTS: Final = 32
 
@@ -81,6 +82,23 @@ class EventStream:
         self._pending.clear()
         self.overrun = False
         return events
+
+
+async def answer_events(
+    request: aio.BaseRequest, send: Callable[[aio.StreamResponse], Awaitable[None]]
+) -> aio.StreamResponse:
+    """Answer with what `send` writes, unless only headers are asked for; its TimeoutError closes the connection."""
+    response = aio.StreamResponse(headers=headers({"Content-Type": "text/event-stream"}))
+    response.force_close()
+    await response.prepare(request)
+    if request.method != "GET":
+        return response
+    try:
+        await send(response)
+    except TimeoutError:  # the consumer does not read: closing the connection normally would wait for it
+        if request.transport is not None:
+            request.transport.abort()
+    return response
 
 
 def write_at_once(request: aio.BaseRequest, response: aio.StreamResponse, event: bytes) -> bool:

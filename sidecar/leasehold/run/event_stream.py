@@ -26,8 +26,8 @@ from typing import Final
 from leasehold.candidate.leadership import Change, ChangeFeed, LeadershipStatus
 from leasehold.candidate.publisher import Publisher
 from leasehold.http import lean_aiohttp as aio
-from leasehold.http.event_stream import EventStream, write_at_once
-from leasehold.http.server import headers, refusal
+from leasehold.http.event_stream import EventStream, answer_events, write_at_once
+from leasehold.http.server import refusal
 
 HEARTBEAT_SECONDS: Final = 5.0
 STALL_SECONDS: Final = 30.0
@@ -64,27 +64,21 @@ class Streams:
         """Answer `GET /events` until the consumer leaves, stalls, or the server closes."""
         if len(self._streams) >= self._limit:
             return refusal(f"There are {self._limit} event streams already; ask GET /leader instead.", 503)
-        response = aio.StreamResponse(headers=headers({"Content-Type": "text/event-stream"}))
-        response.force_close()
-        await response.prepare(request)
-        if request.method != "GET":
-            return response
-        stream = self._open(partial(write_at_once, request, response))
-        try:
-            await self._serve(stream, response)
-        except TimeoutError:  # the consumer does not read: closing the connection normally would wait for it
-            if request.transport is not None:
-                request.transport.abort()
-        finally:
-            self._leave(stream)
-        return response
+        return await answer_events(request, partial(self._serve, request))
 
     def close(self) -> None:
         """End every stream, each after its pending events."""
         for stream in self._streams:
             stream.end()
 
-    async def _serve(self, stream: EventStream, response: aio.StreamResponse) -> None:
+    async def _serve(self, request: aio.BaseRequest, response: aio.StreamResponse) -> None:
+        stream = self._open(partial(write_at_once, request, response))
+        try:
+            await self._send_events(stream, response)
+        finally:
+            self._leave(stream)
+
+    async def _send_events(self, stream: EventStream, response: aio.StreamResponse) -> None:
         await self._send(response, b"retry: 1000\n" + self._event("state"))
         while not stream.ended:
             await stream.wait(self._heartbeat)

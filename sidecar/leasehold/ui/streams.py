@@ -18,8 +18,8 @@ from functools import partial
 from typing import Any, Final
 
 from leasehold.http import lean_aiohttp as aio
-from leasehold.http.event_stream import EventStream, write_at_once
-from leasehold.http.server import headers, refusal
+from leasehold.http.event_stream import EventStream, answer_events, write_at_once
+from leasehold.http.server import refusal
 from leasehold.ui.model import joined
 
 MAX_STREAMS: Final = 200
@@ -87,28 +87,22 @@ class Hub:
         """Answer `GET /events` until the browser leaves, stalls, or the server closes."""
         if len(self._streams) >= MAX_STREAMS:
             return refusal(f"There are {MAX_STREAMS} open pages already; close one of them.", 503)
-        response = aio.StreamResponse(headers=headers({"Content-Type": "text/event-stream"}))
-        response.force_close()
-        await response.prepare(request)
-        if request.method != "GET":
-            return response
-        stream = EventStream(write_at_once=partial(write_at_once, request, response), wakes=False)
-        self._streams.add(stream)
-        try:
-            await self._serve(stream, response)
-        except TimeoutError:  # the browser does not read: closing the connection normally would wait for it
-            if request.transport is not None:
-                request.transport.abort()
-        finally:
-            self._streams.discard(stream)
-        return response
+        return await answer_events(request, partial(self._serve, request))
 
     def close(self) -> None:
         """End every stream."""
         for stream in self._streams:
             stream.end()
 
-    async def _serve(self, stream: EventStream, response: aio.StreamResponse) -> None:
+    async def _serve(self, request: aio.BaseRequest, response: aio.StreamResponse) -> None:
+        stream = EventStream(write_at_once=partial(write_at_once, request, response), wakes=False)
+        self._streams.add(stream)
+        try:
+            await self._send_events(stream, response)
+        finally:
+            self._streams.discard(stream)
+
+    async def _send_events(self, stream: EventStream, response: aio.StreamResponse) -> None:
         await self._send(response, b"retry: 1000\n\n")
         await self._send_state(stream, response)
         while not stream.ended:
