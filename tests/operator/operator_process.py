@@ -1,16 +1,15 @@
 """Real operator processes for the tests: started as users start them, with the rights that the manifest gives."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
 
-from tests.servers import Process, wait_for
+from tests.servers import wait_for
+from tests.support.json_log_process import JsonLogProcess
 from tests.support.sidecars import PATIENCE, request
 
 
-class Operator(Process):
+class Operator(JsonLogProcess):
     """One `leasehold operator`, or a later one of the same name: `start` again after `kill` keeps its flags."""
 
     def __init__(
@@ -39,23 +38,8 @@ class Operator(Process):
         assert self.running, f"{self.name} ended: {self.log_tail()}"
         self.url = f"http://{self._listening()}"
 
-    def begin(self) -> Self:
-        """Start it without waiting: for one that is expected to refuse."""
-        super().start()
-        return self
-
     def _listening(self) -> str:
         return next((str(record["listen"]) for record in self.records() if "listen" in record), "")
-
-    def records(self) -> list[dict[str, Any]]:
-        """The log of its present process, record by record."""
-        parsed = []
-        for line in self.log_since_start.splitlines():
-            try:
-                parsed.append(json.loads(line))
-            except ValueError:  # a line still being written, or not the log's
-                continue
-        return [one for one in parsed if isinstance(one, dict)]
 
     def get(self, path: str) -> tuple[int, str]:
         """GET any path of its listener: status and body. Raises OSError when there is no answer."""

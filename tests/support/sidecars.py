@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.servers import PATIENCE as PATIENCE
-from tests.servers import Process, wait_for
+from tests.servers import wait_for
+from tests.support.json_log_process import JsonLogProcess
 
 LOCK = "tests/lock"
 ANSWER = 30.0
@@ -38,7 +39,7 @@ class Answer:
         return int(self.fields["token"] or 0)
 
 
-class Sidecar(Process):
+class Sidecar(JsonLogProcess):
     """One `leasehold run`, or a later one of the same name: `start` again after `kill` keeps its flags."""
 
     def __init__(
@@ -67,26 +68,11 @@ class Sidecar(Process):
         found = self._listening()
         self.url, self.control = f"http://{found['listen']}", f"http://{found['control']}"
 
-    def begin(self) -> Self:
-        """Start it without waiting: for one that is expected to refuse."""
-        super().start()
-        return self
-
     def _listening(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for record in self.records():
             found.update({name: str(record[name]) for name in ("listen", "control") if name in record})
         return found
-
-    def records(self) -> list[dict[str, Any]]:
-        """The log of its present process, record by record."""
-        parsed = []
-        for line in self.log_since_start.splitlines():
-            try:
-                parsed.append(json.loads(line))
-            except ValueError:  # a line still being written, or not the log's
-                continue
-        return [one for one in parsed if isinstance(one, dict)]
 
     def ask(self, timeout: float = ANSWER) -> Answer:
         """`GET /leader`. Raises OSError when there is no answer."""
