@@ -3,12 +3,15 @@
 import contextlib
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tests.servers import PATIENCE, EtcdServer, Process, wait_for
+from leasehold.base.clock import now
+from leasehold.etcd.client import EtcdClient
+from tests.servers import PATIENCE, EtcdServer, Process, Version, wait_for
 from tests.support.browser import Browser, why_no_browser
 from tests.support.exec_pair import Exec
 from tests.support.run_bench import Bench
@@ -21,6 +24,20 @@ def browser() -> Iterator[Browser]:
         pytest.skip(reason)
     with Browser() as started:
         yield started
+
+
+@pytest.fixture(scope="module", params=get_args(Version))
+def server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
+    """An etcd of each version that we support, for all tests of a file."""
+    with EtcdServer(request.param) as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
+    """Our own client of it."""
+    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
+        yield client
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -14,20 +13,8 @@ from leasehold.etcd.client import EtcdClient
 from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.model import Compare, Delete, DeleteAnswer, Get, Put, RangeAnswer, SortBy
 from leasehold.lock.keys import prefix_end
-from tests.servers import PATIENCE, EtcdServer, Version
+from tests.servers import PATIENCE, EtcdServer
 from tests.support.etcd_keys import delete
-
-
-@pytest.fixture(scope="module", params=get_args(Version))
-def server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
-    with EtcdServer(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
-        yield client
 
 
 async def test_writes_reads_and_deletes_as_etcdctl_sees_them(server: EtcdServer, client: EtcdClient, root: str) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import get_args
+from collections.abc import Callable
 
 import pytest
 
@@ -14,21 +13,9 @@ from leasehold.etcd.errors import EtcdError, WatchLost
 from leasehold.etcd.model import Put, WatchBatch, WatchEvent
 from leasehold.etcd.watch import Watcher
 from leasehold.lock.keys import prefix_end
-from tests.servers import PATIENCE, EtcdCluster, EtcdServer, Version
+from tests.servers import PATIENCE, EtcdCluster, EtcdServer
 from tests.support.etcd_keys import delete
 from tests.support.http_client import until
-
-
-@pytest.fixture(scope="module", params=get_args(Version))
-def server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
-    with EtcdServer(request.param) as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: EtcdServer) -> AsyncIterator[EtcdClient]:
-    async with EtcdClient([server.url], clock=now, timeout=PATIENCE) as client:
-        yield client
 
 
 async def take(watcher: Watcher, count: int) -> list[tuple[int, WatchEvent]]:
