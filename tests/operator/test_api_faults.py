@@ -56,6 +56,25 @@ class Faulty(Scene):
         for name in ("going", "gone"):
             self.wait_undeclared(name)
 
+    def check_outage(self, harm: Callable[[], None], mend: Callable[[], None]) -> None:
+        """While the API server is harmed, a lock changes hands in etcd. All is caught up with when it is over."""
+        for name in CHURNED:
+            self.declare(name)
+        holder = self.sidecar("changed-0", "changed")
+        holder.wait_leading()
+        self.wait_held("changed-0", name="changed")
+        failures = self.operator.errors("api")
+        harm()
+        holder.terminate()
+        self.sidecar("changed-1", "changed").wait_leading()
+        wait_for(lambda: self.operator.errors("api") > failures, "a call to fail", PATIENCE)
+        assert self.operator.is_live()
+        mend()
+        self.wait_held("changed-1", name="changed")
+        self.churn()
+        self.wait_churned()
+        assert self.operator.errors() == 0
+
 
 CHURNED = ("changed", "going", "gone")
 
@@ -148,43 +167,17 @@ def test_api_server_killed(faulty: Faulty) -> None:
 
 def test_an_api_server_that_freezes(faulty: Faulty) -> None:
     """Calls that are never answered in time are made again; etcd is served meanwhile."""
-    for name in CHURNED:
-        faulty.declare(name)
-    holder = faulty.sidecar("changed-0", "changed")
-    holder.wait_leading()
-    faulty.wait_held("changed-0", name="changed")
-    failures = faulty.operator.errors("api")
-    faulty.api.apiserver.pause()
-    holder.terminate()
-    faulty.sidecar("changed-1", "changed").wait_leading()
-    wait_for(lambda: faulty.operator.errors("api") > failures, "a call to be given up", PATIENCE)
-    assert faulty.operator.is_live()
-    faulty.api.apiserver.resume()
-    faulty.wait_held("changed-1", name="changed")
-    faulty.churn()
-    faulty.wait_churned()
-    assert faulty.operator.errors() == 0
+    faulty.check_outage(faulty.api.apiserver.pause, faulty.api.apiserver.resume)
 
 
 def test_api_server_without_its_etcd(faulty: Faulty) -> None:
     """It is there, and answers every write with an error; the operator's etcd is another, and is served meanwhile."""
-    for name in CHURNED:
-        faulty.declare(name)
-    holder = faulty.sidecar("changed-0", "changed")
-    holder.wait_leading()
-    faulty.wait_held("changed-0", name="changed")
-    failures = faulty.operator.errors("api")
-    faulty.api.etcd.kill()
-    holder.terminate()
-    faulty.sidecar("changed-1", "changed").wait_leading()
-    wait_for(lambda: faulty.operator.errors("api") > failures, "a call to fail", PATIENCE)
-    assert faulty.operator.is_live()
-    faulty.api.etcd.start()
-    faulty.api.apiserver.wait_ready()
-    faulty.wait_held("changed-1", name="changed")
-    faulty.churn()
-    faulty.wait_churned()
-    assert faulty.operator.errors() == 0
+
+    def mend() -> None:
+        faulty.api.etcd.start()
+        faulty.api.apiserver.wait_ready()
+
+    faulty.check_outage(faulty.api.etcd.kill, mend)
 
 
 def test_compaction_under_a_broken_watch(faulty: Faulty) -> None:
