@@ -4,12 +4,8 @@
 # Behaviour: calls are refused at once, without a try, until the pause before the next try is over, which grows with the
 #   outage, up to two minutes. A new channel of the same arguments is in the old one's pause, too, though it has never
 #   tried. One whose arguments differ, if only in its user agent, connects at once.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check grpcio==1.85.3
-cat >"$work/finding.py" <<'PY'
+source "$(dirname "$0")/python.bash" grpcio==1.85.3
+cat >finding.py <<'PY'
 import contextlib
 import socket
 import threading
@@ -83,5 +79,5 @@ print(f"answered when it is back: other arguments after {at_once:.1f} s, a new c
       f"{waited[0]:.1f} s, the old one after {waited[1]:.1f} s")
 assert all(refused) and waited[0] > at_once + 3
 PY
-"$work/venv/bin/python" "$work/finding.py"
+venv/bin/python finding.py
 echo "as found: a new channel inherits the pause of the old one"

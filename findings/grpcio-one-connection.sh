@@ -5,12 +5,8 @@
 # Behaviour: channels of equal arguments share one connection, whatever is closed or opened; one that is cut or full is
 #   so for all. grpc.aio shares among its own channels. An argument that differs, or grpc.use_local_subchannel_pool,
 #   gives a connection of its own.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check grpcio==1.85.3
-cat >"$work/finding.py" <<'PYTHON'
+source "$(dirname "$0")/python.bash" grpcio==1.85.3
+cat >finding.py <<'PYTHON'
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
@@ -51,5 +47,5 @@ apart = [grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)])
 report("each with a pool of its own", [ask(channel) for channel in apart], 3)
 server.stop(None).wait()
 PYTHON
-timeout 120 "$work/venv/bin/python" "$work/finding.py"
+timeout 120 venv/bin/python finding.py
 echo "as found: three channels, one connection"

@@ -4,12 +4,8 @@
 # Guess: jh2 has h2's interface, so a stream's first window is HTTP/2's default, 65,535 bytes.
 # Behaviour: it takes the default to be 6 MiB (what browsers announce of themselves) and sends on. The peer ends the stream
 #   with FLOW_CONTROL_ERROR. Requests up to 64 KiB, and peers that name the setting, never meet it.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check jh2==5.0.15 h2==4.4.1
-cat >"$work/finding.py" <<'PY'
+source "$(dirname "$0")/python.bash" jh2==5.0.15 h2==4.4.1
+cat >finding.py <<'PY'
 import struct
 from importlib.metadata import version
 
@@ -52,4 +48,4 @@ for library, result in expected.items():
     print(f"{library.__name__} sends {sent:,} bytes; the server's answer: {outcome}")
     assert (sent, outcome) == result
 PY
-"$work/venv/bin/python" "$work/finding.py"
+venv/bin/python finding.py

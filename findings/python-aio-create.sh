@@ -3,12 +3,8 @@
 # Guess: the first candidate creates the Lease and leads, as with kubernetes.leaderelection from the same package.
 # Behaviour: LeaseLock.create passes pretty=True to a generated method that takes a string only and checks it, so run()
 #   ends with a ValidationError before anything is sent. The election works only on a Lease that something else created.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2
-cat >"$work/finding.py" <<'EOF'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2
+cat >finding.py <<'EOF'
 import asyncio, http.server, importlib.metadata, logging, threading
 
 from kubernetes import aio, client
@@ -63,5 +59,5 @@ except ValueError as error:
 else:
     raise SystemExit("run() raised nothing")
 EOF
-"$work/venv/bin/python" "$work/finding.py"
+venv/bin/python finding.py
 echo "as found: kubernetes.aio sent no request to create the Lease"

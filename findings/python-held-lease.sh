@@ -4,12 +4,8 @@
 # Guess: a candidate waits for lease_duration without a change, as for any Lease that names another holder.
 # Behaviour: a Lease that lacks any of four fields counts as free. The candidate writes its own name into it in its
 #   first round, and leads while the holder does.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2
-cat >"$work/finding.py" <<'EOF'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2
+cat >finding.py <<'EOF'
 import asyncio, datetime, http.server, importlib.metadata, json, logging, threading
 
 from kubernetes import aio, client
@@ -59,5 +55,5 @@ for Lease.spec, expected in (({**held, "acquireTime": "2026-01-01T00:00:00.00000
     print("held by other,", *Lease.spec, "renewTime: leaderelection, aio.leaderelection lead:", *leads, writers)
     assert leads == [expected] * 2 and writers == ["me"] * 2 * expected
 EOF
-"$work/venv/bin/python" "$work/finding.py"
+venv/bin/python finding.py
 echo "as found: the Lease without acquireTime was taken from its holder"

@@ -4,12 +4,8 @@
 #   field is there to tell it.
 # Behaviour: its own lease_duration counts. A candidate configured for 5 s takes the Lease between two renewals. So while
 #   an election is made faster, by a rolling update, the new candidate leads beside the old one.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2
-cat >"$work/finding.py" <<'PYTHON'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2
+cat >finding.py <<'PYTHON'
 import asyncio, datetime, http.server, importlib.metadata, json, logging, threading, time
 
 from kubernetes import aio, client
@@ -77,5 +73,5 @@ async def main():
         election.cancel()
 asyncio.run(main())
 PYTHON
-"$work/venv/bin/python" "$work/finding.py"
+venv/bin/python finding.py
 echo "as found: a Lease of 60 s was taken after 5 s"

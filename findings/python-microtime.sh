@@ -5,12 +5,7 @@
 # Behaviour: the client writes times by datetime.isoformat(), which leaves the fraction out if it is zero; the API
 #   machinery reads a MicroTime only with six digits after the point. A Lease with a time on a whole second, such as one
 #   written by hand, is refused; of the client's own times it is one in a million. A plain Time is read either way.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check kubernetes==37.0.2
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2
 cat >go.mod <<'EOF'
 module finding
 go 1.26.0

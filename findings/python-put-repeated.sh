@@ -5,12 +5,8 @@
 # Behaviour: PUT and DELETE are silently sent again, by both. A replace_ is so refused with 409 because of one's own
 #   write: "somebody else has written". A delete_ is done twice, in between anybody may have made the object anew.
 #   PATCH and POST raise.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2 urllib3==2.8.0 aiohttp==3.14.5
-cat >"$work/finding.py" <<'PYTHON'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2 urllib3==2.8.0 aiohttp==3.14.5
+cat >finding.py <<'PYTHON'
 import asyncio, http.server, inspect, json, socket, threading
 from importlib.metadata import version as installed
 
@@ -80,5 +76,5 @@ async def main():
 
 asyncio.run(main())
 PYTHON
-"$work/venv/bin/python" -W ignore "$work/finding.py"
+venv/bin/python -W ignore finding.py
 echo "as found: writes that the server had done were sent again"

@@ -4,12 +4,8 @@
 # Behaviour: GET, PUT and DELETE sleep inside the call for as long as the server says, and are sent again, three times;
 #   _request_timeout is each try's own, and does not count the sleep. Then ApiException is raised. POST and PATCH raise it
 #   at once.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2 urllib3==2.8.0
-cat >"$work/finding.py" <<'PYTHON'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2 urllib3==2.8.0
+cat >finding.py <<'PYTHON'
 import http.server, importlib.metadata, json, threading, time
 
 from kubernetes import client
@@ -61,5 +57,5 @@ for verb, call in calls.items():
     else:
         assert took < RETRY_AFTER and requests == [verb]
 PYTHON
-timeout 300 "$work/venv/bin/python" "$work/finding.py"
+timeout 300 venv/bin/python finding.py
 echo "as found: a call that waits as long as the server says, past its own time limit"

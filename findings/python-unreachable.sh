@@ -4,12 +4,8 @@
 #   onstopped_leading is called and the work ended, as in client-go. A restart of the API server goes unnoticed.
 # Behaviour: the locks catch the API server's error answers only. The first renewal that gets no connection leaves run()
 #   with the HTTP library's exception. onstopped_leading is never called, and the work goes on beside the next leader.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2
-cat >"$work/finding.py" <<'EOF'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2
+cat >finding.py <<'EOF'
 import asyncio, http.server, importlib.metadata, logging, threading, time
 
 from kubernetes import aio, client
@@ -84,5 +80,5 @@ async def main():
             verdict("kubernetes.aio.leaderelection", error, beats)
 asyncio.run(main())
 EOF
-"$work/venv/bin/python" "$work/finding.py"
+venv/bin/python finding.py
 echo "as found: no onstopped_leading, and the work went on"

@@ -4,12 +4,8 @@
 # Guess: the loop over it goes on for ever, over as many requests as it takes: with events it does.
 # Behaviour: until the first event has come, the loop ends with the request, without an exception. So an observer of a lock
 #   that nobody has taken yet is gone after an hour, and one of a busy lock is not. kubernetes.aio's goes on in both cases.
-set -euo pipefail
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --disable-pip-version-check kubernetes==37.0.2
-cat >"$work/finding.py" <<'PYTHON'
+source "$(dirname "$0")/python.bash" kubernetes==37.0.2
+cat >finding.py <<'PYTHON'
 import asyncio, http.server, importlib.metadata, json, threading
 from urllib.parse import parse_qs, urlparse
 
@@ -68,5 +64,5 @@ names, count = asyncio.run(aio_observed("none"))
 print(f"kubernetes.aio.watch, an event in the first watch: False; watches made {count}, events {names}")
 assert (names, count) == (["event-3"], 3)
 PYTHON
-timeout 120 "$work/venv/bin/python" "$work/finding.py"
+timeout 120 venv/bin/python finding.py
 echo "as found: a watch that had seen nothing was not made again"
