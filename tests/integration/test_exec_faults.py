@@ -115,11 +115,11 @@ def test_guardian_killed(exec_pair: tuple[Exec, Exec]) -> None:
 def test_guardian_frozen_and_etcd_gone(etcd_factory: Callable[..., EtcdServer], make_exec: Callable[..., Exec]) -> None:
     """Leasehold watches the deadline too, and sweeps what its guardian should have.
 
-    The TTL leaves it a tenth, as anywhere: here that is a second, for a machine with other work than this.
+    The TTL leaves it a tenth, as anywhere: here that is two seconds, for a machine with much other work than this.
     """
     server = etcd_factory()
     one = make_exec(server, "first")
-    ttl = 10
+    ttl = 20
     one.start_family("deaf", *TREE, settings=("--ttl", str(ttl)))
     one.wait_up(*SEEN)
     os.kill(one.guardian(), signal.SIGSTOP)
