@@ -1,6 +1,6 @@
 # Sourced by the scripts: besides what etcd.bash does, builds kube-apiserver v1.36.3 in the folder kube and starts it on
 # that etcd. Into the current folder it writes kube.py, whose kube(METHOD, PATH, BODY) asks it, with a token for its
-# administrator. `$api` is its address.
+# administrator. `$api` is its address; the array `flags` is what a script wants it started with besides.
 source "$(dirname "$0")/etcd.bash"
 mkdir kube && pushd kube >/dev/null
 printf 'module finding\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3\n' >go.mod
@@ -17,7 +17,7 @@ api=$(python3 -c 'import socket; print("127.0.0.1:%d" % socket.create_server(("1
   --advertise-address=192.0.2.1 --tls-cert-file=kube/cert.pem --tls-private-key-file=kube/key.pem \
   --token-auth-file=tokens.csv --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 \
   --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=kube/cert.pem \
-  --service-account-signing-key-file=kube/key.pem >kube.log 2>&1 &
+  --service-account-signing-key-file=kube/key.pem "${flags[@]}" >kube.log 2>&1 &
 trap '{ kill -KILL $(jobs -p); wait; } 2>/dev/null || true; rm -rf "$work"' EXIT  # without etcd it does not end by itself
 cat >kube.py <<'PYTHON'
 import json, ssl, sys
