@@ -9,12 +9,14 @@ source "$(dirname "$0")/apiserver.bash"
 mkdir client && cd client
 cat >main.go <<'GO'
 package main
+
 import (
 	"context"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
+
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -61,7 +63,6 @@ func main() {
 	api := kubernetes.NewForConfigOrDie(&rest.Config{Host: "https://" + os.Args[1], BearerToken: "admin", QPS: -1,
 		TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
 	for _, coordinated := range []bool{false, true} {
-		fmt.Println("coordinated:", coordinated)
 		lease := fmt.Sprintf("coordinated-%v", coordinated)
 		stepDown, leave := candidate(api, lease, "a", coordinated)
 		found := leads("a")
@@ -69,14 +70,13 @@ func main() {
 		candidate(api, lease, "b", coordinated)
 		time.Sleep(10 * time.Second)
 		stepDown()
-		fmt.Println("a has stepped down")
+		fmt.Println("a has stepped down; coordinated:", coordinated)
 		if coordinated {
 			found = found && !leads("b")
 			now, err := api.CoordinationV1().Leases("default").Get(context.Background(), lease, meta.GetOptions{})
 			must(err)
-			fmt.Println("the Lease names", *now.Spec.HolderIdentity, "and was renewed", time.Since(now.Spec.RenewTime.Time), "ago")
+			fmt.Println("the Lease names", *now.Spec.HolderIdentity, "and was renewed", time.Since(now.Spec.RenewTime.Time), "ago; a leaves")
 			leave()
-			fmt.Println("a's LeaseCandidate answers no more")
 		}
 		if !found || !leads("b") {
 			os.Exit(1)
