@@ -25,13 +25,14 @@ work() { # one unit of work, given up when the term may be over; fails if it was
     curl -sf --max-time "$((left / 1000)).$(printf %03d $((left % 1000)))" -H "Leasehold-Token: $token" -d "one unit" "$store"
 }
 
-events() { # a line whenever it is time to ask again, for ever
-    while true; do # the sidecar may restart, or fall silent: a heartbeat comes every 5 s
+events() { # a line whenever it is time to ask again, as long as this script runs
+    while kill -0 $$ 2> /dev/null; do # the sidecar may restart, or fall silent: a heartbeat comes every 5 s
         curl -sN --speed-limit 1 --speed-time 15 "$sidecar/events" | grep --line-buffered '^event:'
         sleep 0.5
     done
 }
 
-events | while read -r _; do
+# The work is this shell's own, and not a pipeline's: whoever kills the script must have ended it.
+while read -r _; do
     while ask && work; do sleep 0.5; done
-done
+done < <(events)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -127,6 +128,28 @@ def test_client_works_while_its_pod_leads(program: str, seen: Mapping[str, Store
         pytest.skip(f"{LANGUAGES[program]} is not on this machine. Not tested: sidecar/clients/{program}.")
     assert len(set(seen[program].taken)) == 3
     assert seen[program].refused == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_killed_script_works_no_more(number: signal.Signals, etcd: EtcdServer, root: str) -> None:
+    """The one of several processes: what waits for events ends, too, and the work must not outlive the script."""
+    with serving() as store, Sidecar(etcd.url, "a", root=root) as sidecar:
+        sidecar.wait_leading()
+        with Process([*command("leader.sh", Path()), sidecar.url, store.url], name="leader.sh") as script:
+            wait_for(lambda: store.taken, "it to work")
+            script.signal(number)
+            script.wait()
+            wait_for(lambda: not running_with(store.url), "all that it started to end")
+
+
+def running_with(word: str) -> list[int]:
+    """The processes that were started with this word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if word.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
 
 
 def test_clients_are_all_listed() -> None:
