@@ -70,5 +70,5 @@ require k8s.io/client-go v0.37.2
 GO
 go mod tidy 2>/dev/null
 echo "client-go $(go list -m -f '{{.Version}}' k8s.io/client-go); LeaseDuration 6 s, RenewDeadline 4 s"
-go build -o finding . && ./finding
+go run .
 echo "as found: a candidate whose election is over says that it leads"

@@ -57,5 +57,5 @@ require k8s.io/client-go v0.37.2
 EOF
 go mod tidy 2>/dev/null
 echo "client-go $(go list -m -f '{{.Version}}' k8s.io/client-go); RenewDeadline 10 s, RetryPeriod 1 s"
-go build -o finding . && ./finding
+go run .
 echo "as found: A led while the Lease named B, and was never told"

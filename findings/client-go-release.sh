@@ -61,5 +61,5 @@ require k8s.io/client-go v0.37.2
 EOF
 go mod tidy 2>/dev/null
 echo "client-go $(go list -m -f '{{.Version}}' k8s.io/client-go); LeaseDuration 9 s, RenewDeadline 8 s"
-go build -o finding . && ./finding
+go run .
 echo "as found: A led beside B, then emptied B's Lease; B and C led at once"

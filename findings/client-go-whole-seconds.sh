@@ -45,5 +45,5 @@ require k8s.io/client-go v0.37.2
 EOF
 go mod tidy 2>/dev/null
 echo "client-go $(go list -m -f '{{.Version}}' k8s.io/client-go); LeaseDuration 2.9 s, RenewDeadline 2.8 s"
-go build -o finding . && ./finding
+go run .
 echo "as found: the Lease says 2 s, and B led before A had stopped"

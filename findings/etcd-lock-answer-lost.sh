@@ -79,12 +79,8 @@ func main() {
 	expect("TryLock", mutex.TryLock(within(time.Second)), "<nil>")
 }
 GO
-cat >go.mod <<'GO'
-module finding
-go 1.26.0
-require go.etcd.io/etcd/client/v3 v3.7.3
-GO
+printf 'module finding\ngo 1.26.0\nrequire go.etcd.io/etcd/client/v3 v3.7.3\n' >go.mod
 go mod tidy 2>/dev/null
 go list -m go.etcd.io/etcd/client/v3
-go build -o finding . && ./finding "$client" 2>client.log
+go run . "$client" 2>client.log
 echo "as found: who was told that it has not got the lock has it, and cannot give it back"

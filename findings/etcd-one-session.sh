@@ -61,5 +61,5 @@ require go.etcd.io/etcd/client/v3 v3.7.3
 GO
 go mod tidy 2>/dev/null
 go list -m go.etcd.io/etcd/client/v3
-go build -o finding . && ./finding "$client"
+go run . "$client"
 echo "as found: two of one session held the lock, two led"

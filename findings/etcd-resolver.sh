@@ -1,6 +1,5 @@
 #!/bin/bash
-# etcd's Go client v3.7.3, naming/resolver: a gRPC client that finds the leader's address in etcd, which compacts and is
-# started again.
+# etcd's Go client v3.7.3, naming/resolver: a gRPC client finds the leader's address in etcd, which compacts and restarts.
 # Guess: when etcd is back, the resolver follows again, or reads anew what it cannot follow.
 # Behaviour: its watch takes up from the last change that it saw. If that has been compacted when the connection is lost,
 #   the resolver ends in silence. Calls go to the address of that moment for as long as the process lives: to the old
