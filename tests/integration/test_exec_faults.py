@@ -115,7 +115,8 @@ def test_guardian_killed(exec_pair: tuple[Exec, Exec]) -> None:
 def test_guardian_frozen_and_etcd_gone(etcd_factory: Callable[..., EtcdServer], make_exec: Callable[..., Exec]) -> None:
     """Leasehold watches the deadline too, and sweeps what its guardian should have.
 
-    The TTL leaves it a tenth, as anywhere: here that is two seconds, for a machine with much other work than this.
+    By then the frozen one has thousands of dead processes to reap, which the chain has left to it. The longer the TTL,
+    the more time lies between the deadline and the end of the lease, for a machine with much other work than this.
     """
     server = etcd_factory()
     one = make_exec(server, "first")

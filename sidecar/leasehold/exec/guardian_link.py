@@ -25,6 +25,11 @@ START_SECONDS: Final = 30.0
 """For the guardian to start, even on a busy machine."""
 
 
+_TURN_SECONDS: Final = 0.001
+_GUARDIAN_DIES_TURNS: Final = 50
+"""For a killed guardian to be gone: the kernel may hold it up, and its command must not run on for that."""
+
+
 class GuardianError(Exception):
     """The guardian could not be started; the text says why."""
 
@@ -176,7 +181,8 @@ class GuardianLink:
         self._buffer = b""
 
     async def sweep(self) -> None:
-        """Kill all that is left below this process, the guardian too, until nothing is."""
+        """Kill all that is left below this process, the guardian first, until nothing is."""
+        await self._kill_guardian()
         complained = False
         while self._is_anyone_left():
             if not self._kill() and not complained:
@@ -185,6 +191,24 @@ class GuardianLink:
             await asyncio.sleep(RETRY_KILL_SECONDS)
         self._read_rest()
         self.gone = True
+
+    async def _kill_guardian(self) -> None:
+        """End it, and reap what comes to us then.
+
+        One that is frozen has reaped nothing for a long time: a tree that forks on and on has left it thousands of dead
+        processes, and each walk would read every one of them before it has stopped the living.
+        """
+        if not self._guardian_runs():
+            return
+        os.kill(self._pid, signal.SIGKILL)
+        for _ in range(_GUARDIAN_DIES_TURNS):
+            await asyncio.sleep(_TURN_SECONDS)
+            self.reap()
+            if not self._guardian_runs():
+                return
+
+    def _guardian_runs(self) -> bool:
+        return self._pid != 0 and not self._ended
 
     def _is_anyone_left(self) -> bool:
         self.reap()
@@ -201,7 +225,7 @@ class GuardianLink:
         loop = asyncio.get_running_loop()
         if self._begun and not self.gone:
             await self.sweep()
-        while self._pid and not self._ended:
+        while self._guardian_runs():
             os.kill(self._pid, signal.SIGKILL)
             await asyncio.sleep(RETRY_KILL_SECONDS)
             self.reap()
