@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import ControlPlane
-from tests.cluster.helm import run_helm
+from tests.cluster import ControlPlane, KubectlFailed
+from tests.cluster.helm import HelmFailed, run_helm
 from tests.operator.lock_objects import lock
-from tests.servers import PATIENCE, program
+from tests.servers import PATIENCE, program, wait_for
 
 _CHART = {"apiVersion": "v2", "name": "db", "version": "0.1.0"}
 
@@ -88,6 +88,26 @@ def first_create(replace: Apply) -> Apply:
     return apply
 
 
+def until_replaced(replace: Apply) -> Apply:
+    """Who replaces reads the object's version first, and is told to try again if somebody wrote after that."""
+
+    def apply(target: Target, manifest: Mapping[str, Any]) -> None:
+        wait_for(lambda: _replaced(replace, target, manifest), "the Lock to be replaced")
+
+    return apply
+
+
+def _replaced(replace: Apply, target: Target, manifest: Mapping[str, Any]) -> bool:
+    """False if the operator wrote the status meanwhile."""
+    try:
+        replace(target, manifest)
+    except (KubectlFailed, HelmFailed) as error:
+        if "the object has been modified" not in str(error):
+            raise
+        return False
+    return True
+
+
 _ARGO = "--field-manager=argocd-controller"
 _FORCED = ("apply", "--server-side", "--force-conflicts")
 APPLIERS: Mapping[str, Apply] = {
@@ -96,12 +116,12 @@ APPLIERS: Mapping[str, Apply] = {
     "Argo CD, `ServerSideApply=true`": kubectl(*_FORCED, _ARGO),
     "`helm upgrade`": helm(),
     "`helm upgrade --server-side=false`": helm("--server-side=false"),
-    "`helm upgrade --force-replace`": helm("--force-replace", "--server-side=false"),
+    "`helm upgrade --force-replace`": until_replaced(helm("--force-replace", "--server-side=false")),
     "`kubectl apply`": kubectl("apply"),
     "`kubectl apply --prune`": kubectl("apply", "--prune", "--all", "--prune-allowlist=leasehold.dev/v1alpha1/Lock"),
     "`kubectl apply --server-side`": kubectl("apply", "--server-side"),
     "`kubectl apply --server-side --force-conflicts`": kubectl(*_FORCED),
-    "`kubectl replace`": first_create(kubectl("replace")),
+    "`kubectl replace`": until_replaced(first_create(kubectl("replace"))),
 }
 """By the names that manifests/README.md has for them. Argo CD calls kubectl's own code, under another name."""
 
