@@ -145,7 +145,8 @@ def test_failed_run_is_not_recorded(start: Start, etcdctl: Etcdctl, keys: Keys) 
 @pytest.mark.parametrize("victim", ["leasehold", "both"])
 def test_crash_in_the_middle(victim: str, start: Start, etcdctl: Etcdctl, keys: Keys) -> None:
     """A run that was killed leaves no record, so the next host runs it, after the lease."""
-    first = start("--once-per", "1h", command=("sh", "-c", "echo $PPID; trap '' TERM; sleep 600; exit 0"))
+    # One process: with exec and guardian, the kernel ends the command, but not what it has started.
+    first = start("--once-per", "1h", command=("sh", "-c", "echo $PPID; trap '' TERM; exec sleep 600"))
     guardian = int(first.read_line())
     second = start("--once-per", "1h", command=("echo", "ran"))
     wait_for(lambda: len(etcdctl.prefix(keys.queue)) == 2, "both stand in the queue")
