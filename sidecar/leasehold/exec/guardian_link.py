@@ -226,9 +226,7 @@ class GuardianLink:
         if self._begun and not self.gone:
             await self.sweep()
         while self._guardian_runs():
-            os.kill(self._pid, signal.SIGKILL)
-            await asyncio.sleep(RETRY_KILL_SECONDS)
-            self.reap()
+            await self._kill_guardian()
         if self._control >= 0:
             os.close(self._control)
             self._control = -1
