@@ -3,12 +3,7 @@
 # Guess: after OnStoppedLeading, when Run has returned, IsLeader is false, and GetLeader does not name the candidate.
 # Behaviour: they compare with the Lease as it was last read. A leader that was cut off from the API server says for
 #   ever that it leads, beside the next one, whose lead is as old as the Lease.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here/lease_server.go" "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
 cat >main.go <<'GO'
 package main
 

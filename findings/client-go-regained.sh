@@ -3,12 +3,7 @@
 # Guess: a leader that reads another name in the Lease stops leading at once.
 # Behaviour: it goes on trying, its context alive, until RenewDeadline. If the other gives the Lease up before that, the
 #   leader takes it again and never learns that it had lost it: two lead, and what the leader remembers is old.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here/lease_server.go" "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
 cat >main.go <<'EOF'
 package main
 

@@ -6,12 +6,7 @@
 #   leader works on after LeaseDuration. If the API server answers in that time, the release reads the successor's
 #   Lease but compares its own name with the record it remembers: it empties the successor's Lease. Two others lead
 #   at once then, until the successor's RenewDeadline ends.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here/lease_server.go" "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
 cat >main.go <<'EOF'
 package main
 

@@ -4,12 +4,7 @@
 #   RenewDeadline after its last renewal at the latest, before its Lease ends.
 # Behaviour: RenewDeadline starts anew with each try, a RetryPeriod after the last renewal. Without an API server the
 #   leader leads for RetryPeriod + RenewDeadline, and no check holds that sum below LeaseDuration: two lead.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here/lease_server.go" "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
 cat >main.go <<'EOF'
 package main
 

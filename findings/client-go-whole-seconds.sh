@@ -3,12 +3,7 @@
 # Guess: LeaseDuration 2.9 s is honoured, or refused, since NewLeaderElector checks that it exceeds RenewDeadline.
 # Behaviour: the check is on 2.9 s, but the Lease says 2 s, and other candidates go by the Lease. With RenewDeadline
 #   2.8 s, which the check accepts, a candidate takes over about 0.8 s before a leader without API server stops.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here/lease_server.go" "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
 cat >main.go <<'EOF'
 package main
 

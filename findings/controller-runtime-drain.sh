@@ -4,12 +4,8 @@
 # Guess: "leader election lost" ends Start at once, as it does otherwise, and with it the leader's work.
 # Behaviour: while it drains, the loss is only logged. The runnables that need the election are told to stop when the others
 #   have: they work on with a live context, beside the next leader, for as long as the drain takes. Start returns nil.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here"/{lease_server,manager}.go "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
+cp "$here/manager.go" .
 cat >main.go <<'EOF'
 package main
 

@@ -4,12 +4,8 @@
 # Guess: a manager whose context has ended stands for election no more; a standby leaves at once.
 # Behaviour: it stands until its drain is over. It takes the Lease, starts the runnables that need the election, with a
 #   live context, and renews; a manager that is not stopping waits beside it.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cp "$here"/{lease_server,manager}.go "$work"
-cd "$work"
+source "$(dirname "$0")/client_go.bash"
+cp "$here/manager.go" .
 cat >main.go <<'EOF'
 package main
 

@@ -79,6 +79,5 @@ func main() {
 }
 GO
 printf 'module finding\ngo 1.26.0\nrequire k8s.io/client-go v0.37.2\n' >go.mod
-go mod tidy 2>/dev/null && go build -o finding .
-./finding "$api" 2>log || { tail log; exit 1; }
+go run -mod=mod . "$api" 2>log || { tail log; exit 1; }
 echo "as found: two leaders, as one of the clocks is behind"

@@ -73,7 +73,8 @@ func main() {
 		fmt.Println("a has stepped down; coordinated:", coordinated)
 		if coordinated {
 			found = found && !leads("b")
-			now, _ := api.CoordinationV1().Leases("default").Get(context.Background(), lease, meta.GetOptions{}) // without an answer, the next line panics
+			now, err := api.CoordinationV1().Leases("default").Get(context.Background(), lease, meta.GetOptions{})
+			must(err)
 			fmt.Println("the Lease names", *now.Spec.HolderIdentity, "and was renewed", time.Since(now.Spec.RenewTime.Time), "ago; a leaves")
 			leave()
 		}
@@ -84,6 +85,5 @@ func main() {
 }
 GO
 printf 'module finding\ngo 1.26.0\nrequire k8s.io/client-go v0.37.2\n' >go.mod
-go mod tidy 2>/dev/null
-go run . "$api" 2>log || { tail log; exit 1; }
+go run -mod=mod . "$api" 2>log || { tail log; exit 1; }
 echo "as found: a Lease that nobody renews, and that nobody else was given"
