@@ -217,10 +217,11 @@ async def test_flood_of_events(api: ControlPlane, namespace: str) -> None:
 async def test_the_canary_is_made_and_changed(api: ControlPlane, namespace: str) -> None:
     async with opened(api.kubeconfig()) as kube:
         for value in ("one", "two"):
-            await kube.touch_canary(namespace, value)
+            version = await kube.touch_canary(namespace, value)
             metadata = the_lock(api, namespace, CANARY)["metadata"]
             assert metadata["annotations"]["leasehold.dev/canary"] == value
             assert metadata["generation"] == 1
+            assert metadata["resourceVersion"] == version
 
 
 # --- rights, credentials, failures ------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 An outage of etcd or the API server does not end the process, not even at the start: each part retries. TERM and INT end
 it with code 0. The replicas' lock is released first, so that the standby takes over while the rest is closed. If a part
-ends that must not end, above all the informer, the process ends with code 1.
+ends that must not end, above all the informer, the process ends with code 1. So it does if the API server was restored
+from a backup: `watch.api_restore`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from leasehold.kube.access import access_at_start
 from leasehold.operator.config import OperatorConfig
 from leasehold.operator.controller import Clients, Controller
 from leasehold.operator.reconcile.api import Kube
+from leasehold.operator.watch.api_restore import ApiServerRestored
 from leasehold.operator.watch.informer import Informer
 from leasehold.settings.connect import client_for, open_client
 
@@ -69,9 +71,18 @@ async def _until_the_end(stack: AsyncExitStack, controller: Controller, informer
     if done == {election} and election.exception() is None:
         return 0
     for ended in done:
-        name = ended.get_name() if isinstance(ended, asyncio.Task) else "informer"
-        _log.critical("%s ended, so this process ends as well", name, exc_info=ended.exception())
+        _log_end(ended)
     return FAILED
+
+
+def _log_end(ended: asyncio.Future[None]) -> None:
+    error = ended.exception()
+    # no bug, so nobody needs to know where it was noticed
+    if isinstance(error, ApiServerRestored):
+        _log.critical("%s", error)
+        return
+    name = ended.get_name() if isinstance(ended, asyncio.Task) else "informer"
+    _log.critical("%s ended, so this process ends as well", name, exc_info=error)
 
 
 def _clients(config: OperatorConfig, stack: AsyncExitStack) -> Clients:

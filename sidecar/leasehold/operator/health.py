@@ -3,6 +3,7 @@
 A restart helps only a process that is stuck, so an outage of etcd or of the API server must not cause one. A canary is
 written to the API server and must come back through the informer; only canaries that *were* written count. etcd has
 another canary, which belongs to the mirror; here the mirror only has to make progress, be it by noticing an outage.
+The canary's versions also tell that the API server was restored from a backup.
 Ready means that both servers were read once: from then on, a standby can take over.
 """
 
@@ -15,8 +16,9 @@ from collections.abc import Callable
 from typing import Final
 
 from leasehold.base.logs import RepeatedFailureLog
-from leasehold.operator.reconcile.api import KubeFailure
+from leasehold.operator.reconcile.api import CANARY, KubeFailure
 from leasehold.operator.reconcile.api_context import ApiContext
+from leasehold.operator.watch.api_restore import check_version
 
 _log = logging.getLogger("leasehold.operator.health")
 
@@ -56,15 +58,18 @@ class WatchCanary:
 
 
 async def write_canaries(canary: WatchCanary, api: ApiContext, namespace: str, identity: str) -> None:
-    """Write canaries until cancelled. If one cannot be written, it does not count."""
+    """Write canaries until cancelled. If one cannot be written, it does not count. Raises ApiServerRestored."""
     failure_log = RepeatedFailureLog(_log, f"the canary in the namespace {namespace} cannot be written")
+    known = ""
     for number in itertools.count(1):
         try:
-            await api.kube.touch_canary(namespace, f"{identity}.{number}")
+            version = await api.kube.touch_canary(namespace, f"{identity}.{number}")
         except KubeFailure as error:
             failure_log.failed(error)
             await asyncio.sleep(CANARY_RETRY_SECONDS)
             continue
+        check_version(f"the Lock {namespace}/{CANARY}", version, known)
+        known = version
         failure_log.succeeded()
         canary.written()
         api.metrics.api_write("canary")

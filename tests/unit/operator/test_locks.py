@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from leasehold.lock.names import LockName
-from leasehold.operator.watch.locks import Locks
+from leasehold.operator.watch.api_restore import ApiServerRestored
+from leasehold.operator.watch.locks import Locks, Seen
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")
 
@@ -82,6 +83,30 @@ def test_a_list_keeps_newer_resources() -> None:
     assert locks.get(DB) is not None
 
 
+def test_an_older_version_in_a_list_is_a_restored_api_server() -> None:
+    """It was requested after the newer one was seen, and lists are never behind."""
+    locks = Locks()
+    locks.seen(body(1_000))
+    with pytest.raises(ApiServerRestored, match=r"resourceVersion 1000 back to 999; starting again"):
+        locks.take_list([body(999)], locks.snapshot(), {})
+
+
+def test_a_deleted_lock_in_a_list_is_a_restored_api_server() -> None:
+    """No UID is used twice."""
+    locks = Locks()
+    locks.seen(body(6), deleted=True)
+    with pytest.raises(ApiServerRestored, match="the Lock prod/db is back, which was deleted; starting again"):
+        locks.take_list([body(2_000)], locks.snapshot(), {})
+
+
+def test_a_list_may_be_older_than_what_came_since() -> None:
+    locks = Locks()
+    locks.seen(body(5))
+    before = locks.snapshot()
+    locks.seen(body(7))
+    assert locks.take_list([body(6)], before, {}) == set()
+
+
 def test_a_list_revives_no_deleted_lock() -> None:
     """A resource may be deleted while the list is read."""
     locks = Locks()
@@ -106,7 +131,7 @@ def test_a_late_answer_revives_no_deleted_lock() -> None:
 def test_an_ignored_lock_is_never_returned() -> None:
     locks = Locks(ignored=DB)
     assert locks.seen(body(5)) is None
-    assert locks.take_list([body(5)], {}, {}) == set()
+    assert locks.take_list([body(5)], Seen(), {}) == set()
     assert locks.names() == ()
 
 

@@ -200,18 +200,19 @@ class Kube:
                 raise  # another replica, or this one before a restart, has emitted the same event
         return True
 
-    async def touch_canary(self, namespace: str, value: str) -> None:
-        """Change the canary's annotation to `value`. Creates the canary if it does not exist."""
+    async def touch_canary(self, namespace: str, value: str) -> str:
+        """Change the canary's annotation to `value`; its new resourceVersion. Creates the canary if there is none."""
         name = LockName(namespace, CANARY)
         metadata: Body = {"annotations": {CANARY_VALUE: value}}
         try:
-            await self._call.merge(_lock(name), {"metadata": metadata})
+            written = await self._call.merge(_lock(name), {"metadata": metadata})
         except KubeError as error:
             if error.status != 404:
                 raise
             metadata["name"] = CANARY
             body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": {"suspend": True}}
-            await self._call.create(locks_path(namespace), body)
+            written = await self._call.create(locks_path(namespace), body)
+        return str(written["metadata"]["resourceVersion"])
 
     def _event(self, lock: Subject, event: EventText) -> Body:
         name = lock.name

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leasehold.lock.names import LockName
 from leasehold.operator.plan.resource import Lock, parse
+from leasehold.operator.watch.api_restore import check_alive, check_version, is_lower
 
 _MAX_DELETED_KEPT: Final = 20_000
 """UIDs of deleted resources to remember: an answer or a list that shows one alive may still be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was known when a list was requested, with the UIDs of what was deleted until then."""
+
+    locks: Mapping[LockName, Lock] = field(default_factory=dict)
+    deleted: frozenset[str] = frozenset()
 
 
 class Locks:
@@ -66,16 +76,16 @@ class Locks:
     # --- full lists ---------------------------------------------------------------------------------------------
 
     def take_list(
-        self, bodies: Iterable[Mapping[str, Any]], before: Mapping[LockName, Lock], declared: Mapping[LockName, str]
+        self, bodies: Iterable[Mapping[str, Any]], before: Seen, declared: Mapping[LockName, str]
     ) -> set[LockName]:
         """Take a list that was requested after `before` and `declared` were noted; the names to reconcile.
 
-        `before` are the resources known then, `declared` the UIDs that spec keys named then. Those of them that are
-        missing in the list were deleted while nobody watched: a UID belongs to a resource before a spec key names it,
-        and never to another one.
+        `declared` are the UIDs that spec keys named then. Resources of either that are missing in the list were deleted
+        while nobody watched: a UID belongs to a resource before a spec key names it, and never to another one. Raises
+        ApiServerRestored if the list is older than `before`.
         """
         listed, changed = self._take_bodies(bodies, before)
-        for name, lock in before.items():
+        for name, lock in before.locks.items():
             if lock.uid not in listed and self._locks.get(name) is lock:
                 self._delete(lock)
                 changed.add(name)
@@ -86,26 +96,26 @@ class Locks:
         self.complete = True
         return changed
 
-    def _take_bodies(
-        self, bodies: Iterable[Mapping[str, Any]], before: Mapping[LockName, Lock]
-    ) -> tuple[set[str], set[LockName]]:
+    def _take_bodies(self, bodies: Iterable[Mapping[str, Any]], before: Seen) -> tuple[set[str], set[LockName]]:
         """The UIDs of these bodies, and the names of those that are new."""
         listed: set[str] = set()
         changed: set[LockName] = set()
-        versions = {lock.uid: lock.resource_version for lock in before.values()}
+        versions = {lock.uid: lock.resource_version for lock in before.locks.values()}
         for body in bodies:
             if (uid := _unchanged(body, versions)) is not None:  # nearly all: parsing ten thousand takes a second
                 listed.add(uid)
                 continue
             lock = parse(body)
             listed.add(lock.uid)
+            check_version(f"the Lock {lock.name}", lock.resource_version, versions.get(lock.uid, ""))
+            check_alive(f"the Lock {lock.name}", lock.uid, before.deleted)
             if (name := self._take(lock, deleted=False)) is not None:
                 changed.add(name)
         return listed, changed
 
-    def snapshot(self) -> dict[LockName, Lock]:
-        """All known resources, to pass to `take_list`."""
-        return dict(self._locks)
+    def snapshot(self) -> Seen:
+        """All that is known, to pass to `take_list`."""
+        return Seen(dict(self._locks), frozenset(self._deleted))
 
     def _delete(self, lock: Lock) -> LockName | None:
         self._deleted[lock.uid] = None
@@ -128,6 +138,4 @@ def _unchanged(body: Mapping[str, Any], versions: Mapping[str, str]) -> str | No
 def _is_older(lock: Lock, known: Lock) -> bool:
     """Whether this is what is known already, or older. Resources of different UIDs are compared by version as well."""
     new, old = lock.resource_version, known.resource_version
-    if new.isdecimal() and old.isdecimal():
-        return int(new) <= int(old)
-    return new == old
+    return new == old or is_lower(new, old)
