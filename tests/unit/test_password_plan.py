@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from leasehold.operator.enrolment import actions as do
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.password_plan import fingerprint
 from leasehold.operator.enrolment.plan import plan
@@ -38,28 +39,28 @@ class World:
         secrets = {NAMESPACE: fact} if self.there else {}
         return m.Facts(self.accounts, secrets, frozenset({NAMESPACE}), remembered=known)
 
-    def actions(self) -> list[m.Action]:
+    def actions(self) -> list[do.Action]:
         return [action for step in plan(SETUP, self.facts()).steps for action in step.actions]
 
-    def act(self, action: m.Action) -> None:
+    def act(self, action: do.Action) -> None:
         users, roles = self.accounts.users, self.accounts.roles
         match action:
-            case m.AddRole(role):
+            case do.AddRole(role):
                 roles[role] = frozenset()
-            case m.Permit(role, access):
+            case do.Permit(role, access):
                 roles[role] |= {access}
-            case m.Grant(user, role):
+            case do.Grant(user, role):
                 users[user] |= {role}
-            case m.DeleteUser(user):
+            case do.DeleteUser(user):
                 users.pop(user)
                 self.password = ""
-            case m.PutRecord(namespace, record):
+            case do.PutRecord(namespace, record):
                 self.accounts.records[namespace] = {SETUP.cluster: record}
-            case m.DeleteSecret():
+            case do.DeleteSecret():
                 self.lines, self.there, self.mistyped = (), False, False
-            case m.SetPassword():
+            case do.SetPassword():
                 self.set_password(action)
-            case m.WriteLogin():
+            case do.WriteLogin():
                 self.lines, self.there = self.remembered[:1], True
                 if action.announce:
                     self.lines = self.remembered = (*self.remembered[:1], f"p{next(_numbers)}")
@@ -67,7 +68,7 @@ class World:
             case _:
                 raise AssertionError(action)
 
-    def set_password(self, action: m.SetPassword) -> None:
+    def set_password(self, action: do.SetPassword) -> None:
         assert action.add is (USER not in self.accounts.users)
         self.password = self.remembered[-1] if action.announced else f"p{next(_numbers)}"
         self.remembered = (self.password,)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from leasehold.operator.enrolment import actions as do
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.names import account_of, locks_of
 from leasehold.operator.enrolment.plan import plan
@@ -27,7 +28,7 @@ class World:
     shared_unused: bool = False
     fresh: bool = True
 
-    def plan(self) -> m.Plan:
+    def plan(self) -> do.Plan:
         return plan(
             self.setup,
             m.Facts(
@@ -35,7 +36,7 @@ class World:
             ),
         )
 
-    def actions(self) -> list[m.Action]:
+    def actions(self) -> list[do.Action]:
         return [action for step in self.plan().steps for action in step.actions]
 
     def settle(self) -> None:
@@ -45,44 +46,44 @@ class World:
                 self.act(action)
         assert self.actions() == []
 
-    def act(self, action: m.Action) -> None:  # noqa: C901, PLR0912  # one line for each kind
+    def act(self, action: do.Action) -> None:  # noqa: C901, PLR0912  # one line for each kind
         users, roles = self.accounts.users, self.accounts.roles
         match action:
-            case m.AddRole(role):
+            case do.AddRole(role):
                 assert role not in roles
                 roles[role] = frozenset()
-            case m.Permit(role, access):
+            case do.Permit(role, access):
                 roles[role] = frozenset(a for a in roles[role] if (a.key, a.end) != (access.key, access.end)) | {access}
-            case m.Forbid(role, access):
+            case do.Forbid(role, access):
                 roles[role] -= {access}
-            case m.AddUser(user):
+            case do.AddUser(user):
                 assert user not in users
                 users[user] = frozenset()
-            case m.Grant(user, role):
+            case do.Grant(user, role):
                 assert role in roles
                 users[user] |= {role}
-            case m.Revoke(user, role):
+            case do.Revoke(user, role):
                 users[user] -= {role}
-            case m.DeleteUser(user):
+            case do.DeleteUser(user):
                 assert user not in (m.ROOT, *self.setup.administrators, self.setup.operator)
                 assert user != self.setup.shared or (self.shared_unused and self.accounts.auth_enabled)
                 del users[user]
-            case m.DeleteRole(role):
+            case do.DeleteRole(role):
                 assert role not in users, "its rights would go before it does"
                 del roles[role]
                 users.update({user: held - {role} for user, held in users.items()})  # as etcd does
-            case m.EnableAuth():
+            case do.EnableAuth():
                 self.check_nobody_is_shut_out()
                 self.accounts.auth_enabled = True
-            case m.PutRecord(namespace, record):
+            case do.PutRecord(namespace, record):
                 self.accounts.records.setdefault(namespace, {})[self.setup.cluster] = record
-            case m.DeleteRecord(namespace):
+            case do.DeleteRecord(namespace):
                 del self.accounts.records[namespace][self.setup.cluster]
-            case m.WriteSecret(namespace, user):
+            case do.WriteSecret(namespace, user):
                 assert self.works(namespace), "a certificate that etcd does not know"
                 assert user == account_of(namespace)
                 self.secrets[namespace] = GOOD
-            case m.DeleteSecret(namespace):
+            case do.DeleteSecret(namespace):
                 assert account_of(namespace) not in users or len(self.accounts.records[namespace]) > 1
                 del self.secrets[namespace]
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
+from leasehold.operator.enrolment import actions as do
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.names import account_of, locks_of, record_key
 from leasehold.operator.enrolment.uses import Unused
@@ -30,12 +31,12 @@ def test_order_of_an_enrolment() -> None:
     access = m.Access.below("/leasehold/locks/apps/")
     world = World(wanted=frozenset({"apps"}), setup=OTHERS_ETCD)
     assert world.actions() == [
-        m.PutRecord("apps", m.Enrolled(user, "ca")),
-        m.AddRole(user),
-        m.Permit(user, access),
-        m.AddUser(user),
-        m.Grant(user, user),
-        m.WriteSecret("apps", user),
+        do.PutRecord("apps", m.Enrolled(user, "ca")),
+        do.AddRole(user),
+        do.Permit(user, access),
+        do.AddUser(user),
+        do.Grant(user, user),
+        do.WriteSecret("apps", user),
     ]
 
 
@@ -45,10 +46,10 @@ def test_order_of_leaving() -> None:
     world.wanted, world.unused = frozenset({"apps"}), frozenset({"shop"})
     user = "leasehold:ns/shop"
     assert world.actions() == [
-        m.DeleteUser(user),
-        m.DeleteRole(user),
-        m.DeleteSecret("shop", GOOD),
-        m.DeleteRecord("shop"),
+        do.DeleteUser(user),
+        do.DeleteRole(user),
+        do.DeleteSecret("shop", GOOD),
+        do.DeleteRecord("shop"),
     ]
     world.settle()
     assert world.secrets == {"apps": GOOD}
@@ -66,12 +67,12 @@ def test_auth_needs_a_fresh_look() -> None:
     """What was read a while ago may be gone: etcd itself would shut its administrator out without a word."""
     world = World(fresh=False)
     for action in world.actions() + world.actions():
-        assert action != m.EnableAuth()
+        assert action != do.EnableAuth()
     for action in world.actions():
         world.act(action)
     assert world.actions() == []
     world.fresh = True
-    assert world.actions() == [m.EnableAuth()]
+    assert world.actions() == [do.EnableAuth()]
 
 
 def test_secrets_do_not_delay_auth() -> None:
@@ -79,7 +80,7 @@ def test_secrets_do_not_delay_auth() -> None:
     world.settle()
     world.accounts.auth_enabled = False
     del world.secrets["apps"]
-    assert m.EnableAuth() in world.actions()
+    assert do.EnableAuth() in world.actions()
 
 
 def test_shared_user_goes_last() -> None:
@@ -87,7 +88,7 @@ def test_shared_user_goes_last() -> None:
     world.settle()
     assert "leasehold" in world.accounts.users
     world.shared_unused = True
-    assert world.actions() == [m.DeleteUser("leasehold"), m.DeleteRole("leasehold")]
+    assert world.actions() == [do.DeleteUser("leasehold"), do.DeleteRole("leasehold")]
     world.settle()
     world.shared_unused = False
     assert world.actions() == [], "it does not come back"
@@ -117,7 +118,7 @@ def test_without_an_authority() -> None:
 def test_whose_secret_it_is(owner: m.Owner, written: bool) -> None:
     found = m.SecretFact(owner, "uid", "1", "it differs")
     world = World(secrets={"apps": found}, wanted=frozenset({"apps"}))
-    assert (m.WriteSecret("apps", "leasehold:ns/apps", found) in world.actions()) is written
+    assert (do.WriteSecret("apps", "leasehold:ns/apps", found) in world.actions()) is written
     assert bool(world.plan().problems) is not written
 
 
@@ -139,7 +140,7 @@ def test_others_namespaces_are_not_orphans() -> None:
     world.settle()
     world.accounts.users["leasehold:ns/theirs"] = world.accounts.users["leasehold:ns/nobodys"] = frozenset()
     world.accounts.records["theirs"] = {"cluster-b": m.Enrolled("leasehold:ns/theirs", "ca")}
-    assert world.actions() == [m.DeleteUser("leasehold:ns/nobodys")]
+    assert world.actions() == [do.DeleteUser("leasehold:ns/nobodys")]
 
 
 _ACCESS = st.sampled_from(

@@ -12,6 +12,7 @@ from typing import Final
 from leasehold.etcd.admin import AdminClient, Permission
 from leasehold.lock.json_fields import json_object
 from leasehold.lock.keys import prefix_end
+from leasehold.operator.enrolment import actions as do
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.names import NAMESPACE_PREFIX, record_key, records_prefix
 from leasehold.operator.enrolment.parallel import in_parallel
@@ -74,22 +75,22 @@ class AccountStore:
                 return found
             key = page.kvs[-1].key + b"\0"
 
-    async def act(self, action: m.Action) -> None:
+    async def act(self, action: do.Action) -> None:
         """Carry out an action on etcd, and note it. The actions on Secrets are not for here."""
         match action:
-            case m.AddRole() | m.Permit() | m.Forbid() | m.DeleteRole():
+            case do.AddRole() | do.Permit() | do.Forbid() | do.DeleteRole():
                 await self._change_role(action)
-            case m.AddUser() | m.Grant() | m.Revoke() | m.DeleteUser():
+            case do.AddUser() | do.Grant() | do.Revoke() | do.DeleteUser():
                 await self._change_user(action)
-            case m.PutRecord() | m.DeleteRecord():
+            case do.PutRecord() | do.DeleteRecord():
                 await self._change_record(action)
-            case m.EnableAuth():
+            case do.EnableAuth():
                 await self._client.enable_auth()
                 self.accounts.auth_enabled = True
             case _:
                 raise TypeError(f"{action} is not an action on etcd")
 
-    async def set_password(self, action: m.SetPassword, password: str) -> None:
+    async def set_password(self, action: do.SetPassword, password: str) -> None:
         """Give the user this password, and note that etcd has it."""
         if action.add:
             await self._client.add_user_with(action.user, password)
@@ -97,47 +98,47 @@ class AccountStore:
         else:
             await self._client.change_password(action.user, password)
         record = m.Enrolled(action.user, fingerprint(action.user, password))
-        await self._change_record(m.PutRecord(action.namespace, record))
+        await self._change_record(do.PutRecord(action.namespace, record))
 
-    async def _change_role(self, action: m.AddRole | m.Permit | m.Forbid | m.DeleteRole) -> None:
+    async def _change_role(self, action: do.AddRole | do.Permit | do.Forbid | do.DeleteRole) -> None:
         roles, role = self.accounts.roles, action.role
         match action:
-            case m.AddRole():
+            case do.AddRole():
                 await self._client.add_role(role)
                 roles.setdefault(role, frozenset())
-            case m.Permit(access=access):
+            case do.Permit(access=access):
                 await self._client.permit(role, access.key, access.end)
                 same = {each for each in roles[role] if (each.key, each.end) == (access.key, access.end)}
                 roles[role] = roles[role] - same | {access}
-            case m.Forbid(access=access):
+            case do.Forbid(access=access):
                 await self._client.forbid(role, Permission(access.key, access.end))
                 roles[role] -= {access}
-            case m.DeleteRole():
+            case do.DeleteRole():
                 await self._client.delete_role(role)
                 roles.pop(role, None)
                 users = self.accounts.users
                 users.update({user: held - {role} for user, held in users.items() if role in held})  # as etcd does
 
-    async def _change_user(self, action: m.AddUser | m.Grant | m.Revoke | m.DeleteUser) -> None:
+    async def _change_user(self, action: do.AddUser | do.Grant | do.Revoke | do.DeleteUser) -> None:
         users, user = self.accounts.users, action.user
         match action:
-            case m.AddUser():
+            case do.AddUser():
                 await self._client.add_user(user)
                 users.setdefault(user, frozenset())
-            case m.Grant(role=role):
+            case do.Grant(role=role):
                 await self._client.grant_role(user, role)
                 users[user] |= {role}
-            case m.Revoke(role=role):
+            case do.Revoke(role=role):
                 await self._client.revoke_role(user, role)
                 users[user] -= {role}
-            case m.DeleteUser():
+            case do.DeleteUser():
                 await self._client.delete_user(user)
                 users.pop(user, None)
 
-    async def _change_record(self, action: m.PutRecord | m.DeleteRecord) -> None:
+    async def _change_record(self, action: do.PutRecord | do.DeleteRecord) -> None:
         records, cluster = self.accounts.records, self._setup.cluster
         key = record_key(self._setup.root, action.namespace, cluster)
-        if isinstance(action, m.PutRecord):
+        if isinstance(action, do.PutRecord):
             fields = {"user": action.record.user, "authority": action.record.authority}
             await self._client.put(key, json.dumps(fields).encode())
             records.setdefault(action.namespace, {})[cluster] = action.record

@@ -22,6 +22,7 @@ from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.base.time_limit import time_limit
 from leasehold.etcd.errors import EtcdError
 from leasehold.kube.call import KubeFailure
+from leasehold.operator.enrolment import actions as do
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment import probe
 from leasehold.operator.enrolment.authority import Authority, AuthorityError
@@ -174,11 +175,11 @@ class Enrolment:
         self._secrets = await self._parts.secrets.read(expected)
         self._next_names = now + NAMES_EVERY_SECONDS
 
-    def _outdated(self) -> tuple[m.Problem, ...]:
+    def _outdated(self) -> tuple[do.Problem, ...]:
         text = outdated(self._versions)
-        return (m.Problem("", text),) if text else ()
+        return (do.Problem("", text),) if text else ()
 
-    async def _tell(self, use: Use, problems: tuple[m.Problem, ...], waiting: int) -> Isolation:
+    async def _tell(self, use: Use, problems: tuple[do.Problem, ...], waiting: int) -> Isolation:
         told = condition(self._setup, self._parts.accounts.accounts, use, problems, waiting)
         await self._write(told)
         return told
@@ -192,7 +193,7 @@ class Enrolment:
 
     # --- the authority ------------------------------------------------------------------------------------------
 
-    async def _authority(self) -> tuple[Authority | None, tuple[m.Problem, ...]]:
+    async def _authority(self) -> tuple[Authority | None, tuple[do.Problem, ...]]:
         """The authority, if etcd accepts what it signs; else None, and why."""
         now = self._now()
         if self._setup.passwords:
@@ -203,13 +204,13 @@ class Enrolment:
                     lambda: Authority.read(self._config.ca_cert, self._config.ca_key, now), "authority"
                 )
         except AuthorityError as error:
-            return None, (m.Problem("", f"the authority of the namespaces' certificates cannot be used: {error}"),)
+            return None, (do.Problem("", f"the authority of the namespaces' certificates cannot be used: {error}"),)
         except OSError:  # TimeoutError is one
-            return None, (m.Problem("", "the authority of the namespaces' certificates cannot be read from its disk"),)
+            return None, (do.Problem("", "the authority of the namespaces' certificates cannot be read from its disk"),)
         if authority.fingerprint != self._accepted:
             if reason := await probe.refusal(authority, self._config.etcd, now):
                 text = f"etcd was shown a certificate of the authority in {self._config.ca_cert}: {reason}"
-                return None, (m.Problem("", text),)
+                return None, (do.Problem("", text),)
             self._accepted = authority.fingerprint
         return authority, ()
 

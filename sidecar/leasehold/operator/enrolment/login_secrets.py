@@ -12,7 +12,8 @@ from typing import Any, Final
 from leasehold.base.pki import RENEW_AT
 from leasehold.kube.call import Body, KubeCall
 from leasehold.lock.kube_names import PREFIX
-from leasehold.operator.enrolment.model import Login, Owner, SecretFact, SetPassword, WriteLogin
+from leasehold.operator.enrolment.actions import SetPassword, WriteLogin
+from leasehold.operator.enrolment.model import Login, Owner, SecretFact
 from leasehold.operator.enrolment.names import account_of
 from leasehold.operator.enrolment.password_plan import fingerprint
 from leasehold.operator.enrolment.secrets import (

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from leasehold.operator.enrolment.model import (
-    Access,
-    Account,
-    Accounts,
-    Action,
-    AddRole,
-    AddUser,
-    Forbid,
-    Grant,
-    Permit,
-    Revoke,
-)
+from leasehold.operator.enrolment.actions import Action, AddRole, AddUser, Forbid, Grant, Permit, Revoke
+from leasehold.operator.enrolment.model import Access, Account, Accounts
 
 
 def mend(account: Account, accounts: Accounts) -> Iterator[Action]:

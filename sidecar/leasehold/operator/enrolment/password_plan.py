@@ -12,23 +12,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from leasehold.operator.enrolment.mend import mend
-from leasehold.operator.enrolment.model import (
-    Access,
-    Account,
+from leasehold.operator.enrolment.actions import (
     Action,
     AddUser,
     DeleteSecret,
     DeleteUser,
-    Enrolled,
-    Facts,
-    Owner,
     PutRecord,
-    SecretFact,
     SetPassword,
-    Setup,
     WriteLogin,
 )
+from leasehold.operator.enrolment.mend import mend
+from leasehold.operator.enrolment.model import Access, Account, Enrolled, Facts, Owner, SecretFact, Setup
 from leasehold.operator.enrolment.names import account_of, locks_of
 
 _KIND: Final = "password:"

@@ -17,28 +17,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from leasehold.operator.enrolment.mend import mend
-from leasehold.operator.enrolment.model import (
-    ROOT,
-    Access,
-    Account,
-    Accounts,
+from leasehold.operator.enrolment.actions import (
     Action,
     DeleteRecord,
     DeleteRole,
     DeleteSecret,
     DeleteUser,
     EnableAuth,
-    Enrolled,
-    Facts,
-    Owner,
     Plan,
     Problem,
     PutRecord,
-    Setup,
     Step,
     WriteSecret,
 )
+from leasehold.operator.enrolment.mend import mend
+from leasehold.operator.enrolment.model import ROOT, Access, Account, Accounts, Enrolled, Facts, Owner, Setup
 from leasehold.operator.enrolment.names import NAMESPACE_PREFIX, account_of, locks_of, record_key
 from leasehold.operator.enrolment.password_plan import enrol_by_password
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from leasehold.operator.enrolment.model import Accounts, Problem, Setup
+from leasehold.operator.enrolment.actions import Problem
+from leasehold.operator.enrolment.model import Accounts, Setup
 from leasehold.operator.enrolment.usage import Use
 from leasehold.operator.own_conditions import OwnCondition, OwnConditions
 from leasehold.operator.plan.status import FALSE, TRUE

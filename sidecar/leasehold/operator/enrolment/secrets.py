@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from leasehold.kube.call import Body, KubeCall, KubeError
 from leasehold.lock.kube_names import PREFIX
+from leasehold.operator.enrolment.actions import DeleteSecret, WriteLogin, WriteSecret
 from leasehold.operator.enrolment.authority import Authority, Examined, Issued, examine
-from leasehold.operator.enrolment.model import DeleteSecret, Owner, SecretFact, WriteLogin, WriteSecret
+from leasehold.operator.enrolment.model import Owner, SecretFact
 from leasehold.operator.enrolment.names import account_of
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from leasehold.etcd.errors import Refused
 from leasehold.kube.call import KubeCall, KubeError
+from leasehold.operator.enrolment import actions as do
 from leasehold.operator.enrolment import model as m
 from leasehold.operator.enrolment.accounts import AccountStore
 from leasehold.operator.enrolment.login_secrets import LoginSecrets
@@ -51,14 +52,14 @@ class StepRunner:
         self._expected = expected
         self._secrets = secrets
 
-    async def carry_out_all(self, steps: Iterable[m.Step]) -> int:
+    async def carry_out_all(self, steps: Iterable[do.Step]) -> int:
         """How many steps failed. Those of namespaces are done several at a time, between those that concern all.
 
         Raises EtcdError and KubeFailure.
         """
-        failed: list[m.Step] = []
+        failed: list[do.Step] = []
 
-        async def attempt(step: m.Step) -> None:
+        async def attempt(step: do.Step) -> None:
             if not await self._carry_out(step):
                 failed.append(step)
 
@@ -70,7 +71,7 @@ class StepRunner:
                     await attempt(step)
         return len(failed)
 
-    async def _carry_out(self, step: m.Step) -> bool:
+    async def _carry_out(self, step: do.Step) -> bool:
         """Whether all was done. Raises what concerns more than this step."""
         for action in step.actions:
             if not self._parts.active():
@@ -88,32 +89,32 @@ class StepRunner:
         _log.debug("enrolment: %s", step)
         return True
 
-    async def _act(self, action: m.Action) -> None:
+    async def _act(self, action: do.Action) -> None:
         match action:
-            case m.WriteSecret():
+            case do.WriteSecret():
                 await self._write_secret(action)
-            case m.SetPassword() | m.WriteLogin():
+            case do.SetPassword() | do.WriteLogin():
                 await self._log_in(action)
-            case m.DeleteSecret():
+            case do.DeleteSecret():
                 await self._parts.secrets.delete(action)
                 self._secrets.pop(action.namespace, None)
-            case m.EnableAuth():
+            case do.EnableAuth():
                 _log.warning("every user is there: etcd asks for one from now on")
                 await self._parts.accounts.act(action)
             case _:
                 await self._parts.accounts.act(action)
 
-    async def _log_in(self, action: m.SetPassword | m.WriteLogin) -> None:
+    async def _log_in(self, action: do.SetPassword | do.WriteLogin) -> None:
         logins = self._parts.logins
         assert logins is not None, "only plans for passwords have these actions"
-        if isinstance(action, m.SetPassword):
+        if isinstance(action, do.SetPassword):
             await self._parts.accounts.set_password(action, logins.choose(action, self._expected.now))
             _log.info("set a password", extra={"fields": {"namespace": action.namespace}})
             return
         self._secrets[action.namespace] = await logins.write_login(action, self._expected)
         self._parts.metrics.issued()
 
-    async def _write_secret(self, action: m.WriteSecret) -> None:
+    async def _write_secret(self, action: do.WriteSecret) -> None:
         authority = self._expected.authority
         if authority is None:
             return
