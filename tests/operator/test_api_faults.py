@@ -1,20 +1,19 @@
 """The API server goes away, freezes, forgets and refuses under a running operator: no Lock is lost sight of."""
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 
-from tests.cluster import ApiError, ControlPlane
+from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.conftest import operator_user
-from tests.operator.lock_objects import condition, declared, is_held, lock
+from tests.operator.faulty_scene import CHURNED, Faulty
+from tests.operator.lock_objects import condition, declared, is_held
 from tests.operator.operator_manifest import OPERATOR_NAMESPACE
 from tests.operator.operator_process import Operator
-from tests.operator.operator_scene import Scene
-from tests.servers import EtcdServer, Proxy, Toxiproxy, wait_for
+from tests.servers import EtcdServer, Toxiproxy, wait_for
 from tests.support.sidecars import PATIENCE, Sidecar
 from tests.support.stored_lock import stored_lock
 
@@ -22,61 +21,6 @@ OUTAGE = 120.0
 """Seconds."""
 NEVER = ["--compare-every", "86400"]
 """The full comparison that is due now and then must not be what heals."""
-
-
-class Faulty(Scene):
-    """An operator at a control plane of the test's own, which it reaches by `line` alone."""
-
-    line: Proxy
-
-    def remove_for_good(self, name: str) -> None:
-        """Delete a Lock without waiting for its operator to let it go. Deleted, it can be given no finalizer again."""
-        self.api.delete("locks", name, self.namespace)
-        with contextlib.suppress(ApiError):  # an operator that sees it may have been faster
-            self.api.patch("locks", name, {"metadata": {"finalizers": None}}, self.namespace)
-        assert self.api.get("locks", name, self.namespace) is None
-
-    def wait_undeclared(self, name: str) -> None:
-        """Return when nothing declares the lock in etcd any more."""
-        wait_for(lambda: self.spec(name) == {}, f"{name} to be declared no longer", PATIENCE)
-
-    def churn(self) -> None:
-        """Change, create and delete, two ways, while the operator sees nothing of it."""
-        self.change("changed", leaseDurationSeconds=9)
-        self.api.create("locks", lock("new", leaseDurationSeconds=9), self.namespace)
-        self.api.delete("locks", "going", self.namespace)
-        self.remove_for_good("gone")
-
-    def wait_churned(self) -> None:
-        """Return when all of `churn` has been carried out."""
-        for name in ("changed", "new"):
-            assert self.wait_ready(name)["spec"]["leaseDurationSeconds"] == 9
-            self.wait_spec(name, leaseDurationSeconds=9)
-        self.api.wait_gone("locks", "going", self.namespace)
-        for name in ("going", "gone"):
-            self.wait_undeclared(name)
-
-    def check_outage(self, harm: Callable[[], None], mend: Callable[[], None]) -> None:
-        """While the API server is harmed, a lock changes hands in etcd. All is caught up with when it is over."""
-        for name in CHURNED:
-            self.declare(name)
-        holder = self.sidecar("changed-0", "changed")
-        holder.wait_leading()
-        self.wait_held("changed-0", name="changed")
-        failures = self.operator.errors("api")
-        harm()
-        holder.terminate()
-        self.sidecar("changed-1", "changed").wait_leading()
-        wait_for(lambda: self.operator.errors("api") > failures, "a call to fail", PATIENCE)
-        assert self.operator.is_live()
-        mend()
-        self.wait_held("changed-1", name="changed")
-        self.churn()
-        self.wait_churned()
-        assert self.operator.errors() == 0
-
-
-CHURNED = ("changed", "going", "gone")
 
 
 @pytest.fixture(scope="module")
