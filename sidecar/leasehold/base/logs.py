@@ -245,15 +245,16 @@ class RepeatedFailureLog:
 class SeldomWarning:
     """A warning that clients can cause as often as they like: logged at most once in `SELDOM_SECONDS`."""
 
-    def __init__(self, log: logging.Logger, text: str) -> None:
-        """`text` has the places of the values that `give` is given."""
+    def __init__(self, log: logging.Logger, text: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`text` has the places of the values that `give` is given. `clock` is in seconds."""
         self._log = log
         self._text = text
+        self._clock = clock
         self._given = float("-inf")
 
     def give(self, *values: object) -> None:
         """Log it, unless it was logged a short time ago."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._given >= SELDOM_SECONDS:
             self._given = now
             self._log.warning(self._text, *values)

@@ -1,10 +1,10 @@
-"""A failure that lasts is logged once, not with every attempt."""
+"""What happens again and again is logged once: a failure that lasts, and what clients can cause at will."""
 
 import logging
 
 import pytest
 
-from leasehold.base.logs import RepeatedFailureLog
+from leasehold.base.logs import SELDOM_SECONDS, RepeatedFailureLog, SeldomWarning
 
 
 def test_a_lasting_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -22,3 +22,12 @@ def test_a_lasting_failure_is_logged_once(caplog: pytest.LogCaptureFixture) -> N
         "the Locks cannot be listed: no answer; trying again",
         "recovered: the Locks cannot be listed",
     ]
+
+
+def test_a_seldom_warning_comes_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 1_000.0
+    warning = SeldomWarning(logging.getLogger("seldom"), "%s connections were refused", lambda: now)
+    for later in (0.0, 1.0, SELDOM_SECONDS - 0.1, SELDOM_SECONDS, SELDOM_SECONDS + 59.0):
+        now = 1_000.0 + later
+        warning.give(later)
+    assert caplog.messages == ["0.0 connections were refused", f"{SELDOM_SECONDS} connections were refused"]
