@@ -22,23 +22,23 @@ from tests.servers import Process, release_port, reserve_port, wait_for
 from tests.support.metrics import total
 from tests.support.sidecars import request
 
-_MODES = ("policy", "webhook")
-_LABEL = "injected-by"
+MODES = ("policy", "webhook")
+LABEL = "injected-by"
 _API = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
 _VALUES = {"etcd.endpoints": ["http://etcd:2379"]}
 
 
 def run(bench: Bench) -> list[Table]:
     """On an API server of its own."""
-    with ControlPlane(name="admission") as api, _injector(api) as (port, health):
+    with ControlPlane(name="admission") as api, injector(api) as (port, health):
         own = api.make_namespace()
         api.apply(
             {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": "bench"}}, namespace=own
         )
-        for each in _configuration(api, port):
+        for each in configuration(api, port):
             api.apply(each)
         with Line(api) as line:
-            for mode in _MODES:
+            for mode in MODES:
                 wait_for(lambda: _is_injected(line, own, mode), f"the {mode} to inject")  # noqa: B023  # it is called before the next one's turn
             asked = _reviews(health)
             samples = _measure(line, own, bench.scale.pods)
@@ -47,7 +47,7 @@ def run(bench: Bench) -> list[Table]:
 
 
 @contextlib.contextmanager
-def _injector(api: ControlPlane) -> Iterator[tuple[int, int]]:
+def injector(api: ControlPlane) -> Iterator[tuple[int, int]]:
     """An injector as a process; its port, and that of its metrics."""
     port, health = reserve_port(), reserve_port()
     certificate = api.authority.server("injector")
@@ -62,11 +62,11 @@ def _injector(api: ControlPlane) -> Iterator[tuple[int, int]]:
         release_port(health)
 
 
-def _configuration(api: ControlPlane, port: int) -> Iterator[Object]:
+def configuration(api: ControlPlane, port: int) -> Iterator[Object]:
     """What the chart has in both modes, with the label that chooses between them."""
-    for mode in _MODES:
+    for mode in MODES:
         for each in objects(render(LEASEHOLD, *values(**_VALUES, **{"injector.mode": mode}), f"--api-versions={_API}")):
-            selector = {"matchLabels": {_LABEL: mode}}
+            selector = {"matchLabels": {LABEL: mode}}
             if each["kind"].startswith("MutatingAdmissionPolicy"):
                 if "matchConstraints" in each["spec"]:
                     each["spec"]["matchConstraints"]["objectSelector"] = selector
@@ -89,7 +89,7 @@ def _pod(mode: str) -> Object:
     spec = {"containers": [{"name": "app", "image": "none"}]}
     metadata: Object = {"name": "tried"}
     if mode:
-        metadata["labels"] = {INJECT_LABEL: "true", _LABEL: mode}
+        metadata["labels"] = {INJECT_LABEL: "true", LABEL: mode}
         metadata["annotations"] = {f"{PREFIX}lock": "bench", f"{PREFIX}app-health": ":8080/healthz"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
@@ -119,7 +119,7 @@ def _is_injected(line: Line, own: str, mode: str) -> bool:
 
 def _measure(line: Line, own: str, rounds: int) -> list[Sample]:
     bodies = {"": _pod(""), "hand": _by_hand(_create(line, own, _pod("policy")))}
-    bodies |= {mode: _pod(mode) for mode in _MODES}
+    bodies |= {mode: _pod(mode) for mode in MODES}
     samples = {
         "": Sample("a pod without a sidecar"),
         "hand": Sample("with the same one by hand"),

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from leasehold import __version__
 from leasehold.injector import annotations as reading
-from leasehold.injector import resources, validation
+from leasehold.injector import resources, sharing, validation
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, POD, TLS, Sidecar, container, volumes
 from leasehold.injector.resources import InvalidResources
@@ -51,8 +51,8 @@ def complete(draft: Patch, request: InjectionRequest, sidecar: Sidecar, namespac
 
     It needs no pod: while the namespace is read, no pod is kept in memory.
     """
-    if not draft:
-        return draft
+    if not any(operation["path"] == _MARK for operation in draft):
+        return draft  # the pod keeps its sidecar
     try:
         resolved = request.resources.resolve(sidecar.resources, namespace)
         resources.check(resolved)
@@ -70,7 +70,7 @@ def draft(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -
     spec: Mapping[str, Any] = bare["spec"]
     made = container(request, sidecar, spec)
     if is_injected(pod) and _is_right(pod["spec"], made, volumes(request, sidecar)):
-        return []
+        return _fit(pod["spec"], spec, request)
     return [
         *_removals(pod),
         *_annotate(bare["metadata"].get("annotations") or {}),
@@ -131,6 +131,14 @@ def _is_right(spec: Mapping[str, Any], made: Mapping[str, Any], given: Sequence[
     return _is_undisturbed(found, made) and _covers(found, desired) and _covers(spec.get("volumes"), given)
 
 
+def _fit(spec: Mapping[str, Any], bare: Mapping[str, Any], request: InjectionRequest) -> Patch:
+    """Lowers what a LimitRange gave to the sidecar of this spec; `bare` is without it."""
+    at = _names(spec["initContainers"]).index(NAME)
+    lowered = sharing.fitted(bare, spec["initContainers"][at], request.resources.annotated)
+    path = f"/spec/initContainers/{at}/resources"
+    return [{"op": "replace", "path": f"{path}/{part}/{name}", "value": text} for part, name, text in lowered]
+
+
 def _is_undisturbed(found: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
     """Whether nothing was added that makes it run another program or use other settings."""
     settings = {name for name in _names(found.get("env")) if name.startswith("LEASEHOLD_")}
@@ -157,7 +165,7 @@ def _names(objects: Sequence[Mapping[str, Any]] | None) -> list[str]:
 
 def _annotate(annotations: Mapping[str, str]) -> Patch:
     assert annotations, "the lock's name is one; a patch cannot add to a map that is missing"
-    return [{"op": "add", "path": f"/metadata/annotations/{_pointer(INJECTED)}", "value": __version__}]
+    return [{"op": "add", "path": _MARK, "value": __version__}]
 
 
 def _append(spec: Mapping[str, Any], place: str, named: Sequence[Mapping[str, Any]]) -> Patch:
@@ -178,3 +186,7 @@ def _insert(path: str, present: Sequence[object] | None, new: Sequence[object], 
 def _pointer(name: str) -> str:
     """A name within a JSON pointer, RFC 6901."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+_MARK: Final = f"/metadata/annotations/{_pointer(INJECTED)}"
+"""What each injection sets."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from leasehold.injector import sharing
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, POD, STATE, TLS, Sidecar
 from leasehold.lock.kube_names import PREFIX
@@ -28,6 +29,10 @@ def check(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -
         _check_volume(volume)
     for port, owner in _ports(everything):
         _check_port(port, owner, _taken(spec, request))
+    try:
+        sharing.check(spec, request.resources.annotated)
+    except sharing.NoRoom as error:
+        raise RequestRefused(str(error)) from None
 
 
 def _check_kind(pod: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from leasehold.injector import patch
 from leasehold.injector.config import _DEFAULT_RESOURCES
 from leasehold.lock.kube_names import INJECTED, REFUSED
-from tests.charts.injection import advice, refusals, request, resources, second_look
+from tests.charts.injection import advice, refusals, request, resources, second_look, sharing
 from tests.charts.injection.cel import quoted
 from tests.charts.injection.container import ARGUMENTS, CONTAINER, VOLUMES, environment, right
 from tests.charts.rendered import LEASEHOLD
@@ -47,7 +47,7 @@ def _patch() -> str:
         _insert("/spec/volumes", "variables.volumes", "variables.missingVolumes", "-"),
         _insert("/spec/imagePullSecrets", "variables.presentSecrets", "variables.missingSecrets", "-"),
     ]
-    given = f"(variables.right ? [] : {' + '.join(parts)})"
+    given = f"(variables.right ? {sharing.lowered()} : {' + '.join(parts)})"
     refused = "/metadata/annotations/" + patch._pointer(REFUSED)
     told = (
         "size(variables.annotations) == 0 ? "
@@ -83,6 +83,7 @@ def injection() -> str:
     asked = {
         **request.VARIABLES,
         **resources.VARIABLES,
+        **sharing.VARIABLES,
         "arguments": ARGUMENTS,
         "environment": environment(),
         "right": right(),

@@ -13,7 +13,7 @@ from leasehold.injector.annotations import RequestRefused
 from leasehold.lock import names
 from leasehold.lock.kube_names import INJECT_LABEL, INJECTED, LEADER_LABEL, OPT_IN_LABEL, PREFIX, REFUSED
 from leasehold.lock.spec import MAX_TTL, MIN_TTL
-from tests.charts.injection import resources
+from tests.charts.injection import resources, sharing
 from tests.charts.injection.cel import quoted, text
 from tests.charts.injection.request import KNOWN, asked, given, is_integer
 from tests.unit.injector.pods import SIDECAR, Pod, injected, pod
@@ -143,6 +143,7 @@ def _of_spec() -> Iterator[Check]:
     yield Check(f"{some} && {clash}.named", _with_port({"name": container.NAME, "containerPort": 1}), owner)
     words = {**owner, "4040": f"string({clash}.port)", f"{PREFIX}port": f"{clash}.annotation"}
     yield Check(some, _with_port({"containerPort": 4040}), words)
+    yield from (Check(*each) for each in sharing.without_room())
 
 
 def _with_port(port: dict[str, Any]) -> Pod:

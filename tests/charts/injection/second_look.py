@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from leasehold.injector import container
+from leasehold.injector.sharing import NAMES
 from leasehold.lock.kube_names import INJECTED, PREFIX
 from tests.charts.injection import container as sidecar
 from tests.charts.injection import refusals, request
@@ -33,9 +34,16 @@ _DEFINITIONS: Final = {
     "secret": "variables.etcdSecret",
     "hostNetwork": "false",
     "plain": refusals.VARIABLES["plain"],
-    # A pod that has its sidecar keeps it as it is, whatever resources its namespace says.
-    "usualAlone": "true",
+    # A pod that has its sidecar keeps it, whatever its namespace says. What it shares with others is reckoned.
+    "usualAlone": "!has(object.spec.resources)",
 }
+_LIMIT_RANGER: Final = "kubernetes.io/limit-ranger"
+"""The annotation by which LimitRanger says what it gave to which containers."""
+_NOT_MORE: Final = (
+    f"{list(NAMES)}.all(name, !(c.?resources.?limits[?name].hasValue() && c.?resources.?requests[?name].hasValue()) || "
+    "quantity(string(c.resources.requests[name])).compareTo(quantity(string(c.resources.limits[name]))) <= 0)"
+)
+"""Whether a container requests no more than its limit."""
 _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "fieldRef": {"apiVersion": "v1"},
     "downwardAPI": {"defaultMode": 0o644},
@@ -77,6 +85,7 @@ def condition() -> str:
         f"c.?args.orValue(dyn([])) == {sidecar.ARGUMENTS}",
         *(f"!has(c.{name})" for name in ("command", "envFrom")),
         *(_same(name) for name in ("env", "ports", "volumeMounts", "lifecycle")),
+        f"(!({quoted(_LIMIT_RANGER)} in object.metadata.annotations) || {_NOT_MORE})",
     ]
     volumes = sidecar.part(lambda whole: _defaulted(whole["volumes"]))
     parts = [

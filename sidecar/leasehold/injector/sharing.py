@@ -1,0 +1,96 @@
+"""The sidecar's part of what its pod has for all containers, and of what a LimitRange gave it. Pure.
+
+LimitRanger gives its namespace's defaults to all containers that say nothing themselves. It runs before the injector,
+and once more after it, when the sidecar is one of them. Of its requests the pod's own (`spec.resources`) may be too
+small for one container more, its limit may be above the pod's or below the sidecar's request: the API server would
+refuse a pod that it takes without a sidecar. So at its second look the injector lowers what doesn't fit.
+
+What the pod's annotations ask for is never lowered; where the pod has no room for it, it is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from leasehold.injector.resources import NONE, quantity
+from leasehold.lock.kube_names import PREFIX
+
+NAMES: Final = ("cpu", "memory")
+_MILLI: Final = {"cpu": ("m", 1), "memory": ("", 1000)}
+"""How an amount is written, and by how many thousandths a unit of it is."""
+Object = Mapping[str, Any]
+
+
+class NoRoom(ValueError):
+    """The pod's annotations ask for more than the pod has. The text is one sentence."""
+
+
+def check(spec: Object, annotated: Mapping[str, str]) -> None:
+    """Raises NoRoom if the pod's own resources cannot hold what its annotations ask for; `spec` has no sidecar."""
+    for name in NAMES:
+        asked = _asked(annotated, f"{name}-request")
+        room = _room(spec, name)
+        if asked and room is not None and _thousandths(asked) > room:
+            left = _amount(name, room)
+            raise NoRoom(
+                f"{PREFIX}{name}-request is {asked}, but the pod's own requests leave {left} of {name} for its "
+                f"sidecar: raise requests.{name} in spec.resources, or remove the annotation"
+            )
+        asked = _asked(annotated, f"{name}-limit")
+        whole = _given(spec, "limits", name)
+        if asked and whole and _thousandths(asked) > _thousandths(whole):
+            raise NoRoom(
+                f"{PREFIX}{name}-limit is {asked}, above the {whole} that the pod has for all its containers: "
+                f"raise limits.{name} in spec.resources, or lower the annotation"
+            )
+
+
+def fitted(spec: Object, sidecar: Object, annotated: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """What has to be lowered of this sidecar's resources: part, name and amount. `spec` is without it."""
+    for name in NAMES:
+        limit, whole = _given(sidecar, "limits", name), _given(spec, "limits", name)
+        if limit and whole and not _asked(annotated, f"{name}-limit") and _thousandths(limit) > _thousandths(whole):
+            yield "limits", name, (limit := whole)
+        request = _given(sidecar, "requests", name)
+        if request and not _asked(annotated, f"{name}-request"):
+            most = [_thousandths(request), *(_thousandths(each) for each in (limit,) if each)]
+            room = _room(spec, name)
+            lowest = min(most if room is None else [*most, room])
+            if lowest < most[0]:
+                yield "requests", name, _amount(name, lowest)
+
+
+def _asked(annotated: Mapping[str, str], name: str) -> str:
+    text = annotated.get(name, NONE)
+    return "" if text == NONE else text
+
+
+def _given(spec: Object, part: str, name: str) -> str:
+    return str(((spec.get("resources") or {}).get(part) or {}).get(name, ""))
+
+
+def _room(spec: Object, name: str) -> int | None:
+    """What the pod's own requests leave for the sidecar, in thousandths; None if the pod has none."""
+    whole = _given(spec, "requests", name)
+    if not whole:
+        return None
+    before = spec.get("initContainers") or ()
+    beside = _sum([each for each in before if each.get("restartPolicy") == "Always"], name)
+    running = _sum(spec.get("containers") or (), name)
+    starting = max((_sum([each], name) for each in before if each.get("restartPolicy") != "Always"), default=0)
+    return max(0, _thousandths(whole) - beside - max(running, starting))
+
+
+def _sum(containers: Sequence[Object], name: str) -> int:
+    return sum(_thousandths(_given(each, "requests", name) or "0") for each in containers)
+
+
+def _thousandths(text: str) -> int:
+    return int(quantity(text) * 1000 + Decimal("0.5"))
+
+
+def _amount(name: str, thousandths: int) -> str:
+    unit, each = _MILLI[name]
+    return f"{thousandths // each}{unit}"

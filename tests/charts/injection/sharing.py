@@ -1,0 +1,112 @@
+"""The sidecar's part of its pod's own resources as CEL, as `leasehold.injector.sharing` reckons it."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from leasehold.injector import container
+from leasehold.injector.resources import NONE
+from leasehold.injector.sharing import NAMES
+from tests.charts.injection.cel import quoted
+from tests.charts.injection.request import asked
+from tests.unit.injector.pods import Pod, pod
+
+_AT: Final = f"lists.range(size(variables.present)).filter(i, variables.present[i].name == {quoted(container.NAME)})[0]"
+_WHOLE: Final = {"cpu": "1", "memory": "1Ki"}
+"""What the pods of the examples have, and below what of it is left, as a sentence says it."""
+_LEFT: Final = {"cpu": "1000m", "memory": "1024"}
+
+
+def _thousandths(amount: str) -> str:
+    return f"int(quantity(string({amount})).asApproximateFloat() * 1000.0 + 0.5)"
+
+
+def _given(of: str, part: str, name: str) -> str:
+    return f"{of}[?'{part}'][?'{name}'].orValue('')"
+
+
+def _annotated(name: str, part: str) -> str:
+    """What the pod's annotation asks for, "" if that is nothing."""
+    text = asked(f"{name}-{part}", quoted(NONE))
+    return f"({text} == {quoted(NONE)} ? '' : {text})"
+
+
+def _room(name: str) -> str:
+    """-1 if the pod has no requests of its own."""
+    of_each = _thousandths(f"c.?resources.?requests[?'{name}'].orValue('0')")
+    beside = f"variables.beside.map(c, {of_each}).sum()"
+    running = f"object.spec.containers.map(c, {of_each}).sum()"
+    starting = f"variables.before.map(c, {of_each})"
+    whole = _given("variables.ownResources", "requests", name)
+    left = f"{_thousandths(whole)} - {beside} - ([{running}] + {starting}).max()"
+    return f"{whole} == '' ? -1 : [0, {left}].max()"
+
+
+def _amount(name: str, thousandths: str) -> str:
+    return f"string({thousandths}) + 'm'" if name == "cpu" else f"string({thousandths} / 1000)"
+
+
+def _more(one: str, other: str) -> str:
+    """Whether both are amounts, and the one is more."""
+    return f"isQuantity({one}) && isQuantity({other}) && quantity({one}).isGreaterThan(quantity({other}))"
+
+
+def _variables() -> Iterator[tuple[str, str]]:
+    sidecar = "c.?restartPolicy.orValue('') == 'Always'"
+    yield "ownResources", "object.spec.?resources.orValue(dyn({}))"
+    yield "beside", f"variables.initContainers.filter(c, {sidecar})"
+    yield "before", f"variables.initContainers.filter(c, !({sidecar}))"
+    for name in NAMES:
+        yield f"{name}Room", _room(name)
+    yield "sidecarHas", f"variables.present[{_AT}].?resources.orValue(dyn({{}}))"
+    for name in NAMES:
+        limit, whole = (_given(f"variables.{of}", "limits", name) for of in ("sidecarHas", "ownResources"))
+        lowered = f"{_annotated(name, 'limit')} == '' && {_more(f'string({limit})', f'string({whole})')}"
+        yield f"{name}LimitFits", f"{lowered} ? {whole} : {limit}"
+        most = f"variables.{name}LimitFits"
+        request = _thousandths(_given("variables.sidecarHas", "requests", name))
+        room = f"variables.{name}Room"
+        yield (
+            f"{name}RequestFits",
+            f"([{request}] + ({most} == '' ? [] : [{_thousandths(most)}]) + ({room} < 0 ? [] : [{room}])).min()",
+        )
+
+
+VARIABLES: Final[dict[str, str]] = dict(_variables())
+
+
+def lowered() -> str:
+    """Operations as those of `patch._fit`."""
+    path = f"'/spec/initContainers/' + string({_AT}) + '/resources/"
+    parts = []
+    for name in NAMES:
+        limit = _given("variables.sidecarHas", "limits", name)
+        request = _given("variables.sidecarHas", "requests", name)
+        fits, lowest = f"variables.{name}LimitFits", f"variables.{name}RequestFits"
+        change = _replaced(f"{path}limits/{name}'", fits)
+        parts.append(f"({fits} == {limit} ? [] : [{change}])")
+        kept = f"{request} == '' || {_annotated(name, 'request')} != ''"
+        change = _replaced(f"{path}requests/{name}'", _amount(name, lowest))
+        parts.append(f"({kept} ? [] : {lowest} < {_thousandths(request)} ? [{change}] : [])")
+    return " + ".join(parts)
+
+
+def _replaced(path: str, value: str) -> str:
+    return f"JSONPatch{{op: 'replace', path: {path}, value: {value}}}"
+
+
+def without_room() -> Iterator[tuple[str, Pod, dict[str, str]]]:
+    """When annotations ask for more than there is: the condition, such a pod, and what stands in it for what."""
+    for name in NAMES:
+        own = {part: {name: _WHOLE[name]} for part in ("requests", "limits")}
+        spare = _amount(name, f"variables.{name}Room")
+        request, limit = _annotated(name, "request"), _annotated(name, "limit")
+        words = {"is 1M,": f"'is ' + {request} + ','", f" {_LEFT[name]} ": f"' ' + {spare} + ' '"}
+        condition = f"variables.{name}Room >= 0 && {_more(request, spare)}"
+        yield condition, _example(own, f"{name}_request"), words
+        whole = f"string({_given('variables.ownResources', 'limits', name)})"
+        words = {"is 1M,": f"'is ' + {limit} + ','", f" {_WHOLE[name]} ": f"' ' + {whole} + ' '"}
+        yield _more(limit, whole), _example(own, f"{name}_limit"), words
+
+
+def _example(own: dict[str, Any], annotation: str) -> Pod:
+    return pod(None, {"resources": own}, **{annotation: "1M"})

@@ -1,0 +1,100 @@
+"""The sidecar's part of what its pod has for all its containers, and of what a LimitRange gave it."""
+
+from typing import Any
+
+import pytest
+
+from leasehold.injector.annotations import RequestRefused
+from tests.unit.injector.pods import Pod, injected, pod
+
+GIVEN = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "300m", "memory": "256Mi"}}
+"""By a LimitRange, to each container that says nothing itself."""
+
+
+def sidecar(own: dict[str, Any], given: dict[str, Any] = GIVEN, **annotations: str) -> dict[str, Any]:
+    """The sidecar's resources at the second look, beside an app with 100m and 64Mi."""
+    again = limited(own, given, **annotations)
+    resources: dict[str, Any] = injected(again)["spec"]["initContainers"][0]["resources"]
+    return resources
+
+
+def limited(own: dict[str, Any], given: dict[str, Any], **annotations: str) -> Pod:
+    """A pod with these resources of its own, once it is injected and the LimitRange has given the sidecar those."""
+    app = {"name": "app", "image": "app:1", "resources": {"requests": GIVEN["requests"]}}
+    made = injected(pod(None, {"containers": [app], "resources": own}, **annotations))
+    has = made["spec"]["initContainers"][0]["resources"]
+    for part, amounts in given.items():
+        has[part] = {**amounts, **has.get(part, {})}
+    return made
+
+
+def test_requests_of_the_pod_leave_something() -> None:
+    """Less than the LimitRange's is left: the sidecar gets that."""
+    own = {"requests": {"cpu": "150m", "memory": "80Mi"}}
+    assert sidecar(own)["requests"] == {"cpu": "50m", "memory": str(16 * 2**20)}
+    assert sidecar(own)["limits"] == GIVEN["limits"]
+
+
+def test_requests_of_the_pod_leave_nothing() -> None:
+    """What the API server sets for a pod with limits alone is just what its containers request."""
+    assert sidecar({"requests": {"cpu": "100m", "memory": "64Mi"}})["requests"] == {"cpu": "0m", "memory": "0"}
+
+
+def test_enough_is_left() -> None:
+    """Then the LimitRange's stays, which may have a minimum."""
+    assert sidecar({"requests": {"cpu": "200m", "memory": "128Mi"}}) == GIVEN
+
+
+def test_limit_above_the_pods() -> None:
+    """No container may have a limit above its pod's; and no request above its own limit."""
+    lowered = sidecar({"limits": {"cpu": "60m", "memory": "1Gi"}})
+    assert lowered == {
+        "requests": {"cpu": "60m", "memory": "64Mi"},
+        "limits": {"cpu": "60m", "memory": "256Mi"},
+    }
+
+
+def test_request_above_a_limit_that_was_given() -> None:
+    """The injector's own request, where the LimitRange's default limit is smaller."""
+    assert sidecar({}, {"limits": {"cpu": "10m"}})["requests"] == {"cpu": "10m", "memory": "48Mi"}
+
+
+def test_init_containers_need_theirs_before() -> None:
+    """An init container runs beside the sidecar, but not beside the app."""
+    app = {"name": "app", "image": "app:1", "resources": {"requests": GIVEN["requests"]}}
+    migrate = {"name": "migrate", "image": "app:1", "resources": {"requests": {"cpu": "950m"}}}
+    spec = {"initContainers": [migrate], "containers": [app], "resources": {"requests": {"cpu": "1"}}}
+    again = injected(pod(spec=spec))
+    again["spec"]["initContainers"][0]["resources"] = GIVEN
+    assert injected(again)["spec"]["initContainers"][0]["resources"]["requests"]["cpu"] == "50m"
+
+
+def test_annotations_are_never_lowered() -> None:
+    """The pod's author asked for it; what was given beside it is lowered all the same."""
+    kept = sidecar({"requests": {"cpu": "200m"}, "limits": {"cpu": "200m"}}, cpu_request="90m", cpu_limit="150m")
+    assert (kept["requests"]["cpu"], kept["limits"]["cpu"]) == ("90m", "150m")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "sentence"),
+    [
+        ({"cpu_request": "60m"}, "cpu-request is 60m, but the pod's own requests leave 50m of cpu for its sidecar"),
+        ({"memory_limit": "2Gi"}, "memory-limit is 2Gi, above the 1Gi that the pod has for all its containers"),
+    ],
+    ids=["request", "limit"],
+)
+def test_annotation_that_the_pod_has_no_room_for(annotations: dict[str, str], sentence: str) -> None:
+    """A sentence names the annotation, and what to change."""
+    with pytest.raises(RequestRefused, match=sentence):
+        limited({"requests": {"cpu": "150m"}, "limits": {"memory": "1Gi"}}, {}, **annotations)
+
+
+def test_none_is_no_request() -> None:
+    """An annotation that takes a request away asks for nothing."""
+    assert sidecar({"requests": {"cpu": "150m"}}, cpu_request="none")["requests"]["cpu"] == "50m"
+
+
+def test_second_look_changes_nothing_else() -> None:
+    """A pod without a LimitRange, or whose shares fit, is left as it is."""
+    again = limited({"requests": {"cpu": "2", "memory": "2Gi"}}, {})
+    assert injected(again) == again
