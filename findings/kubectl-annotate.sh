@@ -1,7 +1,7 @@
 #!/bin/bash
 # kubectl v1.36.3, `annotate` and `label` without --overwrite, by two at the same moment.
-# Guess: "otherwise reject annotation updates that overwrite existing annotations" makes a lock: of two who write the same
-#   annotation one is refused, as the one is who comes later.
+# Guess: as an annotation that is there is not written over, this makes a lock: of two who write the same annotation one
+#   is refused, as the one is who comes later.
 # Behaviour: kubectl reads the object, looks, and sends a patch without a resourceVersion, which is never a conflict. Both
 #   are told "annotated", exit 0; the later name stands. With --resource-version one of them is refused.
 source "$(dirname "$0")/apiserver.bash"

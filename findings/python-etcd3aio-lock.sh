@@ -1,7 +1,7 @@
 #!/bin/bash
 # etcd3aio 0.3.0 (PyPI), `async with client.lock(name, ttl=…)`, on etcd v3.7.3.
-# Guess: "if the holder crashes, etcd expires the underlying lease after ttl seconds": while it lives its lease is kept alive,
-#   as is that of who waits; the package has a keep-alive.
+# Guess: `ttl` is for a holder that crashes. While it lives its lease is kept alive, as is that of who waits; the package
+#   has a keep-alive.
 # Behaviour: neither is. The lock is over after ttl seconds, under its holder, and the next one enters; the holder is told
 #   when it leaves, by the error that its lease is not found. Who waits for longer than ttl has RuntimeError when its turn comes.
 source "$(dirname "$0")/etcd.bash"

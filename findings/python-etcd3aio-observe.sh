@@ -1,6 +1,6 @@
 #!/bin/bash
 # etcd3aio 0.3.0 (PyPI), `election.observe()`, on etcd v3.7.3.
-# Guess: it yields "whenever a new leader is elected".
+# Guess: it yields each new leader.
 # Behaviour: it yields whenever a candidate stands, also behind a leader, with that candidate's name. When the leader resigns
 #   and the next one leads, it yields nothing.
 source "$(dirname "$0")/etcd.bash"
