@@ -6,23 +6,15 @@
 # Behaviour: each try goes over the same connection. The transport looks whether it still lives when it has read nothing
 #   for 30 s, and waits 15 s for an answer: that is after RenewDeadline, and after LeaseDuration. The leader is lost.
 source "$(dirname "$0")/client_go.bash"
+cp "$here/connection.go" .
 cat >main.go <<'EOF'
 package main
 
 import (
-	"context"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"time"
-
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 var connections atomic.Int32 // of A; if cut is set, the first one is silent
@@ -49,32 +41,13 @@ func relay(listener net.Listener, to string) {
 	}
 }
 
-func stand(name, address string) {
-	api := kubernetes.NewForConfigOrDie(&rest.Config{Host: "https://" + address, Timeout: 2e9,
-		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
-	note := func(leads bool) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		leading[name] = leads
-		say("%s leads: %v", name, leads)
-	}
-	lock := &resourcelock.LeaseLock{LeaseMeta: meta.ObjectMeta{Name: "lease", Namespace: "default"},
-		Client: api.CoordinationV1(), LockConfig: resourcelock.ResourceLockConfig{Identity: name}}
-	go leaderelection.RunOrDie(context.Background(), leaderelection.LeaderElectionConfig{
-		Lock: lock, LeaseDuration: 15e9, RenewDeadline: 10e9, RetryPeriod: 2e9,
-		Callbacks: leaderelection.LeaderCallbacks{OnStoppedLeading: func() { note(false) },
-			OnStartedLeading: func(context.Context) { note(true) }}})
-}
-
 func main() {
-	server := httptest.NewUnstartedServer(http.HandlerFunc(serve))
-	server.EnableHTTP2 = true
-	server.StartTLS()
+	server := listen(serve)
 	listener, _ := net.Listen("tcp", "127.0.0.1:0")
-	go relay(listener, server.Listener.Addr().String())
+	go relay(listener, server)
 	stand("A", listener.Addr().String())
 	until("A leads", func() bool { return leading["A"] })
-	stand("B", server.Listener.Addr().String())
+	stand("B", server)
 	time.Sleep(5 * time.Second)
 	cut.Store(true)
 	say("A's connection is silent")
