@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from leasehold.settings import parsers
 from tests.charts.rendered import (
     CHARTS,
     LEASEHOLD,
@@ -42,6 +44,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"etcd.endpoints": ["etcd:2379"]}, 'etcd.endpoints is "etcd:2379": a URL without a path is needed, such as https'),
     ({"etcd.endpoints": ["http://etcd:2379"], "etcd.auth.user": "me"}, "etcd.auth needs both: user, and secretName"),
     ({**OWN, "etcd.root": "leasehold"}, 'etcd.root is "leasehold": it begins with a slash'),
+    ({**OWN, "etcd.root": "/team a's"}, "has letters, digits and -._~:@+= alone"),
+    ({**OWN, "etcd.root": "/a//b"}, 'etcd.root is "/a//b": it begins with a slash'),
+    ({"etcd.endpoints": ["http://etcd:23790000"]}, "with a host and a port up to 65535"),
+    ({"etcd.endpoints": ["https://:2379"]}, "with a host and a port up to 65535"),
+    (
+        {**TLS, "etcd.auth": {"user": "@me", "secretName": "password"}},
+        'etcd.auth.user is "@me": a user\'s name is one line, which does not begin with @',
+    ),
     ({**OWN, "etcd.image.tag": ""}, "minLength: got 0, want 1"),
     ({**OWN, "etcd.image.tag": None}, "missing property 'tag'"),
     ({**OWN, "etcd.image.tag": "v3.5.10"}, "which etcd has from 3.5.11 on"),
@@ -161,6 +171,67 @@ def test_wrong_value_of_the_singleton(chosen: dict[str, Any], sentence: str) -> 
     with pytest.raises(HelmFailed) as failed:
         render(SINGLETON, *values(**chosen), release="reports")
     assert sentence in str(failed.value)
+
+
+ADDRESSES = [
+    *(
+        "http://etcd",
+        "https://etcd-0.etcd.svc:2379",
+        "http://[::1]:1",
+        "https://10.0.0.1:65535",
+        "http://a_b.",
+        "http://E",
+    ),
+    *("http://etcd:", "http://:1", "http://etcd:0", "http://etcd:65536", "http://etcd:1:2", "http://a..b", "http://-a"),
+    *(
+        "http://a-",
+        "http://\u00e4",
+        "http://a%b",
+        "http://a'b",
+        "http://$(A)",
+        "http://[::1",
+        "http://a\\b",
+        "ftp://etcd",
+    ),
+]
+ROOTS = [
+    "/a",
+    "/a/b.c",
+    "/~:@+=-_",
+    "a",
+    "/",
+    "/a/",
+    "/a//b",
+    "/a b",
+    "/a'b",
+    "/$(A)",
+    "/\u00e4",
+    '/a"b',
+    "/a\\b",
+    "/a#b",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "read"),
+    [("etcd.endpoints", ADDRESSES, parsers.etcd_urls), ("etcd.root", ROOTS, parsers.root)],
+    ids=["endpoints", "root"],
+)
+def test_what_the_programs_refuse_is_told_here(name: str, texts: list[str], read: Callable[[str], object]) -> None:
+    """An install would succeed, and its pods and all sidecars end at once with a sentence in their logs."""
+    for text in texts:
+        chosen = {"etcd.endpoints": ["http://etcd:2379"], name: [text] if name == "etcd.endpoints" else text}
+        if text.startswith("https"):
+            chosen["etcd.tls.secretName"] = "mine"
+        assert _takes(lambda: read(text)) == _takes(lambda: render(LEASEHOLD, *values(**chosen))), text  # noqa: B023  # called at once
+
+
+def _takes(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except (ValueError, HelmFailed):
+        return False
+    return True
 
 
 def test_no_value_is_told_by_a_pattern() -> None:

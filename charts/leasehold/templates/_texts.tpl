@@ -4,8 +4,8 @@ each wrong text is told with what would be right. An empty one is left to what n
 */ -}}
 {{- define "leasehold.forms" -}}
 - values: [etcd.endpoints]
-  form: '^https?://[^/,\s?#@]+$'
-  right: a URL without a path is needed, such as https://etcd-0.example:2379
+  form: '^https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?)(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$'
+  right: a URL without a path is needed, such as https://etcd-0.example:2379, with a host and a port up to 65535
 - values: [imageRegistry, global.imageRegistry, image.registry, sidecar.image.registry, etcd.image.registry]
   form: '^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]*)?$'
   right: use a registry's name without https:// in front, such as registry.example or registry.example/team
@@ -22,8 +22,11 @@ each wrong text is told with what would be right. An empty one is left to what n
   form: '^[0-9]{1,6}(Mi|Gi|Ti|M|G|T)$'
   right: use a whole number with Mi, Gi, Ti, M, G or T, such as 1Gi
 - values: [etcd.root]
-  form: '^/[^\s]*[^/\s]$'
-  right: it begins with a slash and does not end in one, such as /leasehold
+  form: '^(/[A-Za-z0-9._~:@+=-]+)+$'
+  right: it begins with a slash and does not end in one, such as /leasehold, and has letters, digits and -._~:@+= alone
+- values: [etcd.auth.user, etcd.enrolment.adminUser]
+  form: '^[^@\x00-\x1f\x7f][^\x00-\x1f\x7f]*$'
+  right: a user's name is one line, which does not begin with @
 - values: [serviceMonitor.interval, podMonitor.interval]
   form: '^[0-9]+(s|m)$'
   right: use seconds or minutes, such as 30s
