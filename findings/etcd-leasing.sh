@@ -1,5 +1,5 @@
 #!/bin/bash
-# etcd's Go client v3.7.3, package leasing, which "serves linearizable reads from a local cache"; a candidate asks for the
+# etcd's Go client v3.7.3, package leasing, whose cache is to answer as etcd itself would; a candidate asks for the
 # lock, takes it by a transaction with a lease of 5 s, and does not renew it.
 # Guess: the end of a lease deletes the key at etcd, so the cache learns of it, or does not keep keys that have a lease.
 # Behaviour: it does not keep a key that it finds with a lease, but one that it puts with a lease, without looking. When

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The official Java client, client-java-extended 25.0.0, its LeaderElector, whose close() "frees the lock so that other
-# candidates can take it immediately"; the leader's work takes ten seconds to stop.
+# The official Java client, client-java-extended 25.0.0, its LeaderElector, whose close() gives the Lease to the other
+# candidates without delay; the leader's work takes ten seconds to stop.
 # Guess: close() has the leader stop by its stopLeadingHook, and gives the Lease back when that has returned.
 # Behaviour: close() empties the Lease at once. The hook is called later, when the next renewal would be due, up to a
 #   retryPeriod after it; nothing waits for it. The next candidate leads while the work goes on.

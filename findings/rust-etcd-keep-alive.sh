@@ -1,7 +1,7 @@
 #!/bin/bash
 # etcd-client 0.21.1 (crates.io), LeaseKeeper::keep_alive() of a lease that has ended; etcd v3.7.3.
-# Guess: it "sends a keep alive request and receive response", so it fails when the lease has ended, as lease_keep_alive()
-#   does, which says "lease not found".
+# Guess: it asks and waits for the answer, as its description has it, so it fails when the lease has ended, as
+#   lease_keep_alive() does, which says that the lease is not found.
 # Behaviour: it sends, and waits for no answer: Ok(()) for ever. The stream beside it has an answer for each, which is no
 #   error either, with the TTL 0.
 source "$(dirname "$0")/etcd.bash"
