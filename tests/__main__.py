@@ -130,7 +130,7 @@ def environment(steps: Steps, place: Path, version: "tuple[int, int]", base: Pat
     python = place / "bin" / "python"
     stamp = place / "leasehold-installed"
     digest = hashlib.sha256((_ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    label = f"{version[0]}.{version[1]}"
+    label = _label(version)
     if _probe(python) != version:
         if not steps.run(f"environment of Python {label}", base, "-m", "venv", "--clear", place):
             return None
@@ -147,9 +147,8 @@ def check_all(steps: Steps, python: Path, others: "dict[tuple[int, int], Path]")
     """Everything: the servers first, then the checks and all tests, side by side."""
     steps.run("servers", python, "-m", "tests.servers")
     started = time.monotonic()
-    elsewhere = _environments(steps, others)
     checks = Stream("checks", _checks(python.parent), _ROOT)
-    streams = [*_main_streams(python, len(elsewhere)), *_other_interpreters(elsewhere), checks]
+    streams = [*_main_streams(python, len(others)), *_other_interpreters(others), checks]
     failed, counts = side_by_side(streams, (os.cpu_count() or 1) + 1)
     steps.failed += failed
     print(f"\n=== all tests took {time.monotonic() - started:.0f} s", flush=True)
@@ -199,35 +198,52 @@ def _unit_tests(label: str, python: Path, *, optimised: bool) -> Command:
     return _pytest(name, python, "tests/unit", *_NO_WARNING, env=env)
 
 
-def _environments(steps: Steps, others: "dict[tuple[int, int], Path]") -> "dict[tuple[int, int], Path]":
-    """The Python of the environment of each other interpreter that has one."""
-    made = {}
-    for version, base in others.items():
-        place = _ROOT / ".venvs" / f"{version[0]}.{version[1]}"
-        if python := environment(steps, place, version, base):
-            made[version] = python
-    return made
+def _place_of(version: "tuple[int, int]") -> Path:
+    return _ROOT / ".venvs" / _label(version)
+
+
+def _label(version: "tuple[int, int]") -> str:
+    return f"{version[0]}.{version[1]}"
 
 
 def _other_interpreters(others: "dict[tuple[int, int], Path]") -> "list[Stream]":
-    """What is pure, on the other interpreters one after the other."""
-    tests, schedules = list[Command](), list[Command]()
+    """What is pure, on the other interpreters one after the other, once their environments are there.
+
+    Those are made beside the tests: it takes a minute or two, and is download and unpacking.
+    """
+    makes, tests, schedules = list[Command](), list[Command](), list[Command]()
     like_the_image = _IMAGES_PYTHON if _IMAGES_PYTHON in others else max(others, default=_IMAGES_PYTHON)
     end = _SEEDS
-    for version, python in others.items():
-        label = f"{version[0]}.{version[1]}"
+    for version, base in others.items():
+        label, python = _label(version), _place_of(version) / "bin" / "python"
+        make = [sys.executable, "-m", "tests", "--environment", label, base]
+        makes.append(Command(f"environment of Python {label}", make, patient=True))
         tests.append(_unit_tests(label, python, optimised=version == like_the_image))
         seeds = _seeds(end - _SEEDS_OF_EACH_OTHER, end)
         schedules.append(_pytest(f"simulation on Python {label}", python, _SCHEDULES, env=seeds))
         end -= _SEEDS_OF_EACH_OTHER
-    return [Stream("other interpreters", tests, _ROOT), Stream("their simulation", schedules, _ROOT)]
+    made = Stream("environments", makes, _ROOT)
+    after = {"other interpreters": tests, "their simulation": schedules}
+    return [made, *(Stream(name, commands, _ROOT, after=made) for name, commands in after.items())]
+
+
+def _make_environment(label: str, base: Path) -> int:
+    """The exit code of making, or keeping, the one of another interpreter."""
+    major, _, minor = label.partition(".")
+    version = int(major), int(minor)
+    return 0 if environment(Steps(), _place_of(version), version, base) else 1
 
 
 def main() -> int:
     """Run what the command line asks for; the process's exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m tests", description="Run all checks and tests.")
     parser.add_argument("--quick", action="store_true", help="only the unit tests, on one interpreter")
-    quick = parser.parse_args().quick
+    # A stream of the whole run's: the environment of another interpreter, VERSION such as 3.13.
+    parser.add_argument("--environment", nargs=2, metavar=("VERSION", "PYTHON"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.environment:
+        label, base = options.environment
+        return _make_environment(label, Path(base))
     # Else each of a thousand sidecars compiles all that it imports, for no file has what -OO makes of another package.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the streams are sessions of their own, and end by us
@@ -240,7 +256,7 @@ def main() -> int:
     python = environment(steps, _ROOT / ".venv", version, base)
     if python is None:
         return 1
-    if quick:
+    if options.quick:
         steps.run("unit tests", python, "-m", "pytest", "-q", "tests/unit", last=True)
     else:
         check_all(steps, python, dict(others))

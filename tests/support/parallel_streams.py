@@ -3,7 +3,8 @@
 Each command is a session of its own, since Linux shares the processors out among sessions: tests that measure time,
 and the servers that they start, must not wait for those that only compute. Those are `patient`: they get what is left
 over. Of the others only a few run at once, so that each finds a processor free at most moments: what it measures and
-waits for is then about the code, and not about its neighbours. They start in the order given.
+waits for is then about the code, and not about its neighbours. They start in the order given, one that needs what
+another makes once that has ended.
 
 What a stream prints is shown whole when it is over, so that no two are mixed; which are still running is said once a
 minute. A stream in which something failed is shown after all others, where one looks first; on an interrupt, whatever
@@ -40,10 +41,11 @@ class Command:
 
 
 class Stream(threading.Thread):
-    """Commands that are run one after the other, whether or not one fails."""
+    """Commands that are run one after the other, whether or not one fails; none of them if `after` has failed."""
 
-    def __init__(self, name: str, commands: Sequence[Command], directory: Path) -> None:
+    def __init__(self, name: str, commands: Sequence[Command], directory: Path, after: "Stream | None" = None) -> None:
         super().__init__(name=name)
+        self.after = after
         self.failed: list[str] = []
         self.took = 0.0
         """Seconds, of all commands together."""
@@ -67,6 +69,10 @@ class Stream(threading.Thread):
             self.ended.set()
 
     def _run_all(self) -> None:
+        if self.after is not None and self.after.failed:
+            self.failed.append(self.name)
+            self._output.write(f"\n=== {self.name}: not run, for {', '.join(self.after.failed)} failed\n")
+            return
         for command in self._commands:
             if self._interrupted:
                 break
@@ -178,6 +184,8 @@ def _show(stream: Stream, counts: "dict[str, int]") -> None:
 def _start_those_with_room(waiting: "list[Stream]", running: "list[Stream]", at_once: int) -> None:
     """Move them from one list to the other."""
     for stream in list(waiting):
+        if stream.after is not None and not stream.after.ended.is_set():
+            continue
         if stream.patient or sum(not other.patient for other in running) < at_once:
             waiting.remove(stream)
             running.append(stream)

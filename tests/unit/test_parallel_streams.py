@@ -45,6 +45,22 @@ def test_only_a_few_run_at_once(tmp_path: Path) -> None:
     assert max(seen) == 2
 
 
+def test_one_that_needs_another_waits_for_it(tmp_path: Path) -> None:
+    """It starts when what it needs is there, though there was room before."""
+    maker = Stream("maker", [Command("makes", ["sh", "-c", "sleep 0.3; touch made"], patient=True)], tmp_path)
+    user = Stream("user", [Command("uses", ["test", "-e", "made"])], tmp_path, after=maker)
+    assert side_by_side([user, maker], 2)[0] == []
+
+
+def test_one_that_needs_what_failed_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has failed, too, and says why."""
+    maker = Stream("maker", [Command("makes", ["false"])], tmp_path)
+    user = Stream("user", [Command("uses", ["touch", "used"])], tmp_path, after=maker)
+    assert side_by_side([maker, user], 2)[0] == ["makes", "user"]
+    assert "user: not run, for makes failed" in capsys.readouterr().out
+    assert not (tmp_path / "used").exists()
+
+
 def test_what_failed_is_shown_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where one looks first; that it failed is said at once."""
     bad = Stream("bad", [Command("breaks", ["sh", "-c", "echo this broke; exit 1"])], tmp_path)
