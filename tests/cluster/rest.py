@@ -1,16 +1,24 @@
 """Calls to the API server by plain HTTP: a test's own view of it, with no client library between.
 
-One call costs a few milliseconds, where a run of kubectl costs a tenth of a second of CPU.
+One call costs a few milliseconds, where a run of kubectl costs a tenth of a second of CPU. A question goes over a
+connection that is kept, since TLS's handshake costs both sides more than the answer does, and tests that wait for
+something ask again and again. What changes something has a connection of its own: were a kept one closed just then,
+nobody would know whether the change came about.
 """
 
+import functools
 import http.client
 import json
+import select
+import socket
 import ssl
 import time
+import weakref
+from collections import deque
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from tests.servers import PATIENCE
@@ -61,7 +69,9 @@ class Rest:
         self.token = token
         self.warnings: list[str] = []
         """What the last answer warned of."""
-        self._ssl = ssl.create_default_context(cafile=str(ca))
+        self._ssl = _trusting(str(ca))
+        self._kept: deque[http.client.HTTPSConnection] = deque()
+        weakref.finalize(self, _close, self._kept)
 
     def call(
         self,
@@ -91,21 +101,82 @@ class Rest:
             time.sleep(0.1)
 
     def _send(self, method: str, path: str, body: _Body, content_type: str, timeout: float) -> str:
+        request = _Request(
+            method,
+            path,
+            json.dumps(body) if body is not None else None,
+            {"Authorization": f"Bearer {self.token}", "Content-Type": content_type},
+        )
+        if method == "GET" and (kept := self._take()):
+            try:
+                return self._exchange(kept, request, timeout)
+            except TimeoutError:
+                raise
+            except OSError:  # it was closed as we asked, which says nothing of a new one
+                pass
         host = self.url.removeprefix("https://")
-        connection = http.client.HTTPSConnection(host, context=self._ssl, timeout=timeout)
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content_type}
+        return self._exchange(http.client.HTTPSConnection(host, context=self._ssl, timeout=timeout), request, timeout)
+
+    def _take(self) -> http.client.HTTPSConnection | None:
+        """A kept connection that the server has not closed, if there is one: each is in one thread's use at a time."""
+        while self._kept:
+            try:
+                connection = self._kept.pop()
+            except IndexError:  # another thread has it
+                break
+            if connection.sock is not None and not _has_come(connection.sock):
+                return connection
+            connection.close()
+        return None
+
+    def _exchange(self, connection: http.client.HTTPSConnection, request: "_Request", timeout: float) -> str:
+        reusable = False
         try:
-            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            if connection.sock is not None:
+                connection.sock.settimeout(timeout)
+            connection.request(*request)
             answer = connection.getresponse()
             text = answer.read().decode()
             self.warnings = [_warning(each) for each in answer.headers.get_all("Warning", ())]
+            reusable = request.method == "GET" and connection.sock is not None
         except http.client.HTTPException as error:  # it was killed while it answered
             raise OSError(f"no answer from {self.url}: {error!r}") from error
         finally:
-            connection.close()
+            if reusable:
+                self._kept.append(connection)
+            else:
+                connection.close()
         if answer.status >= 300:
             raise _refusal(answer.status, text)
         return text
+
+
+class _Request(NamedTuple):
+    """What http.client's `request` takes."""
+
+    method: str
+    path: str
+    body: str | None
+    headers: Mapping[str, str]
+
+
+def _has_come(idle: socket.socket) -> bool:
+    """Whether there is anything to read where nothing was asked: then it is the end."""
+    readable = select.poll()
+    readable.register(idle, select.POLLIN)
+    return bool(readable.poll(0))
+
+
+@functools.cache
+def _trusting(ca: str) -> ssl.SSLContext:
+    """What trusts that authority: one for all users of an API server, since it takes milliseconds to make."""
+    return ssl.create_default_context(cafile=ca)
+
+
+def _close(kept: "deque[http.client.HTTPSConnection]") -> None:
+    """Nobody can ask over these any more."""
+    for connection in kept:
+        connection.close()
 
 
 def _warning(header: str) -> str:
