@@ -26,7 +26,7 @@ from tests.e2e.installation import CHARTS, Installation
 from tests.e2e.witness import PodWitness
 from tests.e2e.workload import Workload
 from tests.image import build_image
-from tests.servers import wait_for
+from tests.servers import SHORTEST_PAUSE, wait_for
 
 _LOOK_EVERY = 0.01
 _RATE = 50  # pods a second
@@ -149,7 +149,7 @@ def _wait_label(cluster: Cluster, own: str, pod: str) -> float:
         found = cluster.get("pods", pod, own)
         return found is not None and "leasehold.dev/leader" in found["metadata"]["labels"]
 
-    wait_for(labelled, f"{pod} to have the label", PATIENCE)
+    wait_for(labelled, f"{pod} to have the label", PATIENCE, longest_pause=SHORTEST_PAUSE)
     return time.monotonic()
 
 

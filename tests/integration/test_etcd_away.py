@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.servers import CertificateAuthority, Disk, EtcdCluster, EtcdServer, wait_for
+from tests.servers import SHORTEST_PAUSE, CertificateAuthority, Disk, EtcdCluster, EtcdServer, wait_for
 from tests.servers.etcdctl import EtcdctlFailed
 from tests.support.exclusion_checker import Witness
 from tests.support.sidecars import PATIENCE, Sidecar, wait_leader
@@ -281,7 +281,9 @@ def test_tokens_of_etcd_auth_expire(
     b = sidecar_factory("b", server.url, ttl=9, flags=flags)
     b.wait_queued(1)
     end = time.monotonic() + 8
-    wait_for(lambda: time.monotonic() > end or not a.is_leading(), "several tokens to expire")
+    wait_for(
+        lambda: time.monotonic() > end or not a.is_leading(), "several tokens to expire", longest_pause=SHORTEST_PAUSE
+    )
     assert a.ask().token == token
     assert a.terminate() == 0
     assert b.wait_leading().token > token

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Etcdctl, wait_for
+from tests.servers import SHORTEST_PAUSE, Etcdctl, wait_for
 from tests.support.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
 
 Factory = Callable[..., Sidecar]
@@ -166,7 +166,7 @@ def test_drain_keeps_the_lock(sidecar_factory: Factory) -> None:
     assert a.post("/handover") == 202
     assert not a.is_leading()
     sent = b.ask().sent
-    wait_for(lambda: b.is_leading() or b.ask().sent > sent + 5, "longer than the TTL")
+    wait_for(lambda: b.is_leading() or b.ask().sent > sent + 5, "longer than the TTL", longest_pause=SHORTEST_PAUSE)
     assert not b.is_leading()
     assert a.post("/drained") == 202
     assert b.wait_leading().token > old.token

@@ -28,8 +28,9 @@ skewed_clock(rate) wrong_date(days)
     the environment in which a process's clocks run faster or slower, or are ahead
 reserve_port() release_port(port)
     a port of 127.0.0.1 that is free and stays so
-wait_for(condition, what, timeout)
-    poll for a state, never for a time; it gives up after PATIENCE seconds, which only a fault takes
+wait_for(condition, what, timeout, longest_pause=)
+    poll for a state, never for a time; it gives up after PATIENCE seconds, which only a fault takes. SHORTEST_PAUSE, as
+    `longest_pause`, makes it look all the time
 
 As fixtures (tests/conftest.py) they close themselves, and a failed test's report shows the end of their logs.
 """
@@ -43,12 +44,13 @@ from tests.servers.etcdctl import Etcdctl, EtcdctlFailed, KeyValue
 from tests.servers.peer import Peer
 from tests.servers.ports import release_port, reserve_port
 from tests.servers.postgres import Postgres
-from tests.servers.process import PATIENCE, Process, ProcessFailed, running_processes, wait_for
+from tests.servers.process import PATIENCE, SHORTEST_PAUSE, Process, ProcessFailed, running_processes, wait_for
 from tests.servers.programs import MissingProgram, program
 from tests.servers.toxiproxy import Proxy, Toxiproxy
 
 __all__ = [
     "PATIENCE",
+    "SHORTEST_PAUSE",
     "Certificate",
     "CertificateAuthority",
     "Disk",

@@ -25,6 +25,11 @@ _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="process-starter
 _alive: dict[int, "Process"] = {}
 PATIENCE = 120.0
 """Seconds after which a wait for a state gives up: only a fault takes that long, not a busy machine."""
+SHORTEST_PAUSE = 0.01
+"""Seconds between two looks at a state while it is young."""
+# A look costs milliseconds of CPU time, tens of them where a program is started for it, here and in the server asked:
+# without longer pauses what waits would keep a processor busy, and so keep up what it waits for.
+_LONGEST_PAUSE = 0.1
 
 
 class ProcessFailed(RuntimeError):
@@ -234,15 +239,20 @@ def running_processes() -> list[Process]:
     return list(_alive.values())
 
 
-def wait_for(condition: Callable[[], object], what: str, timeout: float = PATIENCE) -> None:
-    """Poll until `condition()` is true; ProcessFailed after `timeout` seconds, saying `what` was waited
-    for.
+def wait_for(
+    condition: Callable[[], object], what: str, timeout: float = PATIENCE, *, longest_pause: float = _LONGEST_PAUSE
+) -> None:
+    """Poll until `condition()` is true; ProcessFailed after `timeout` seconds, saying `what` was waited for.
+
+    The longer it has taken, the longer the pause before the next look: a wait gets a twentieth longer at most. Who
+    wants to see even what lasts no longer than a few milliseconds, or when it was, gives a `longest_pause`.
     """
-    end = time.monotonic() + timeout
+    start = time.monotonic()
     while not condition():
-        if time.monotonic() > end:
+        waited = time.monotonic() - start
+        if waited > timeout:
             raise ProcessFailed(f"waited {timeout} s in vain for {what}")
-        time.sleep(0.01)
+        time.sleep(min(max(SHORTEST_PAUSE, waited / 20), longest_pause))
 
 
 @atexit.register
