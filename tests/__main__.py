@@ -47,9 +47,17 @@ _SEEDS, _SEEDS_OF_EACH_OTHER = 10_000, 1_000
 """Schedules in all, and on each other interpreter: the main one runs the rest, and the planted bugs."""
 
 
+_WAIT_FOR_MINUTES = ("test_api_faults.py", "test_etcd_outages.py", "test_scale.py", "test_upkeep.py")
+"""Two of them wait for an outage of two minutes, the others for thousands of Locks and for a full etcd."""
+
+
 def _every_other(folder: str, first: int) -> "list[str]":
-    """Half of a folder's files with tests, so that two streams share it."""
-    return [str(file.relative_to(_ROOT)) for file in sorted((_ROOT / folder).glob("test_*.py"))[first::2]]
+    """Half of a folder's files with tests, so that two streams share it; those that take minutes are dealt out first.
+
+    By their names alone all of these would fall to one stream, which would wait for one after the other.
+    """
+    files = sorted((_ROOT / folder).glob("test_*.py"), key=lambda file: (file.name not in _WAIT_FOR_MINUTES, file.name))
+    return [str(file.relative_to(_ROOT)) for file in files[first::2]]
 
 
 # What runs side by side on the main interpreter; a last stream takes every other folder of tests there is. The longest
@@ -148,7 +156,8 @@ def check_all(steps: Steps, python: Path, others: "dict[tuple[int, int], Path]")
     steps.run("servers", python, "-m", "tests.servers")
     started = time.monotonic()
     checks = Stream("checks", _checks(python.parent), _ROOT)
-    streams = [*_main_streams(python, len(others)), *_other_interpreters(others), checks]
+    *longer, unit, rest = _main_streams(python, len(others))
+    streams = [*longer, *_other_interpreters(others), unit, rest, checks]  # the shortest at the end
     failed, counts = side_by_side(streams, (os.cpu_count() or 1) + 1)
     steps.failed += failed
     print(f"\n=== all tests took {time.monotonic() - started:.0f} s", flush=True)
