@@ -88,7 +88,10 @@ def _sum(containers: Sequence[Object], name: str) -> int:
 
 
 def _thousandths(text: str) -> int:
-    return int(quantity(text) * 1000 + Decimal("0.5"))
+    try:
+        return int(quantity(text) * 1000 + Decimal("0.5"))
+    except ValueError:
+        return 0  # such as -1, for which the API server refuses the pod
 
 
 def _amount(name: str, thousandths: int) -> str:

@@ -98,3 +98,11 @@ def test_second_look_changes_nothing_else() -> None:
     """A pod without a LimitRange, or whose shares fit, is left as it is."""
     again = limited({"requests": {"cpu": "2", "memory": "2Gi"}}, {})
     assert injected(again) == again
+
+
+@pytest.mark.parametrize("amount", ["-1", "+5", "none"])
+def test_amount_that_is_none(amount: str) -> None:
+    """It is left to the API server, which refuses the pod."""
+    app = {"name": "app", "image": "app:1", "resources": {"requests": {"cpu": amount}}}
+    given = pod(None, {"containers": [app], "resources": {"requests": {"cpu": "1"}}}, cpu_request="1m")
+    assert injected(given)["spec"]["initContainers"][0]["resources"]["requests"]["cpu"] == "1m"
