@@ -156,8 +156,9 @@ def check_all(steps: Steps, python: Path, others: "dict[tuple[int, int], Path]")
     steps.run("servers", python, "-m", "tests.servers")
     started = time.monotonic()
     checks = Stream("checks", _checks(python.parent), _ROOT)
+    environments, *elsewhere = _other_interpreters(others)
     *longer, unit, rest = _main_streams(python, len(others))
-    streams = [*longer, *_other_interpreters(others), unit, rest, checks]  # the shortest at the end
+    streams = [environments, *longer, *elsewhere, unit, rest, checks]  # the shortest at the end
     failed, counts = side_by_side(streams, (os.cpu_count() or 1) + 1)
     steps.failed += failed
     print(f"\n=== all tests took {time.monotonic() - started:.0f} s", flush=True)
@@ -218,7 +219,8 @@ def _label(version: "tuple[int, int]") -> str:
 def _other_interpreters(others: "dict[tuple[int, int], Path]") -> "list[Stream]":
     """What is pure, on the other interpreters one after the other, once their environments are there.
 
-    Those are made beside the tests: it takes a minute or two, and is download and unpacking.
+    Those are made beside the tests, by the first stream: a minute or two of download and unpacking. It's not a patient
+    one: on a busy machine it would get so little that all these were left to the end.
     """
     makes, tests, schedules = list[Command](), list[Command](), list[Command]()
     like_the_image = _IMAGES_PYTHON if _IMAGES_PYTHON in others else max(others, default=_IMAGES_PYTHON)
@@ -226,7 +228,7 @@ def _other_interpreters(others: "dict[tuple[int, int], Path]") -> "list[Stream]"
     for version, base in others.items():
         label, python = _label(version), _place_of(version) / "bin" / "python"
         make = [sys.executable, "-m", "tests", "--environment", label, base]
-        makes.append(Command(f"environment of Python {label}", make, patient=True))
+        makes.append(Command(f"environment of Python {label}", make))
         tests.append(_unit_tests(label, python, optimised=version == like_the_image))
         seeds = _seeds(end - _SEEDS_OF_EACH_OTHER, end)
         schedules.append(_pytest(f"simulation on Python {label}", python, _SCHEDULES, env=seeds))
