@@ -273,7 +273,7 @@ class Controller:
             active=self._active,
             etcd_reachable=self._feed.etcd_state.reachable,
             mirror_age=math.nan if age is None else age,
-            attention=needing_attention(self._caches.locks.snapshot().locks.values()) if self._active else (),
+            attention=needing_attention(self._caches.locks.all()) if self._active else (),
             etcd_endpoints=len(self._config.etcd.endpoints),
         )
 

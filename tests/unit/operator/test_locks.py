@@ -6,7 +6,7 @@ import pytest
 
 from leasehold.lock.names import LockName
 from leasehold.operator.watch.api_restore import ApiServerRestored
-from leasehold.operator.watch.locks import Locks, Seen
+from leasehold.operator.watch.locks import Locks
 
 DB, WEB = LockName("prod", "db"), LockName("prod", "web")
 
@@ -131,7 +131,7 @@ def test_a_late_answer_revives_no_deleted_lock() -> None:
 def test_an_ignored_lock_is_never_returned() -> None:
     locks = Locks(ignored=DB)
     assert locks.seen(body(5)) is None
-    assert locks.take_list([body(5)], Seen(), {}) == set()
+    assert locks.take_list([body(5)], locks.snapshot(), {}) == set()
     assert locks.names() == ()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from leasehold.lock.names import LockName
@@ -23,8 +23,8 @@ _MAX_DELETED_KEPT: Final = 20_000
 class Seen:
     """What was known when a list was requested, with the UIDs of what was deleted until then."""
 
-    locks: Mapping[LockName, Lock] = field(default_factory=dict)
-    deleted: frozenset[str] = frozenset()
+    locks: Mapping[LockName, Lock]
+    deleted: frozenset[str]
 
 
 class Locks:
@@ -46,6 +46,10 @@ class Locks:
     def names(self) -> tuple[LockName, ...]:
         """The names of all known resources."""
         return tuple(self._locks)
+
+    def all(self) -> tuple[Lock, ...]:
+        """All known resources."""
+        return tuple(self._locks.values())
 
     def __len__(self) -> int:
         return len(self._locks)
