@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from leasehold.injector.resources import NONE, quantity
+from leasehold.injector.resources import NONE, InvalidResources, quantity
 from leasehold.lock.kube_names import PREFIX
 
 NAMES: Final = ("cpu", "memory")
@@ -23,25 +23,24 @@ _MILLI: Final = {"cpu": ("m", 1), "memory": ("", 1000)}
 Object = Mapping[str, Any]
 
 
-class NoRoom(ValueError):
-    """The pod's annotations ask for more than the pod has. The text is one sentence."""
-
-
 def check(spec: Object, annotated: Mapping[str, str]) -> None:
-    """Raises NoRoom if the pod's own resources cannot hold what its annotations ask for; `spec` has no sidecar."""
+    """Raises InvalidResources if the pod's own resources cannot hold what its annotations ask for.
+
+    `spec` has no sidecar.
+    """
     for name in NAMES:
         asked = _asked(annotated, f"{name}-request")
         room = _room(spec, name)
         if asked and room is not None and _thousandths(asked) > room:
             left = _amount(name, room)
-            raise NoRoom(
+            raise InvalidResources(
                 f"{PREFIX}{name}-request is {asked}, but the pod's own requests leave {left} of {name} for its "
                 f"sidecar: raise requests.{name} in spec.resources, or remove the annotation"
             )
         asked = _asked(annotated, f"{name}-limit")
         whole = _given(spec, "limits", name)
         if asked and whole and _thousandths(asked) > _thousandths(whole):
-            raise NoRoom(
+            raise InvalidResources(
                 f"{PREFIX}{name}-limit is {asked}, above the {whole} that the pod has for all its containers: "
                 f"raise limits.{name} in spec.resources, or lower the annotation"
             )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from leasehold.injector import sharing
 from leasehold.injector.annotations import InjectionRequest, RequestRefused
 from leasehold.injector.container import AUTH, NAME, POD, STATE, TLS, Sidecar
+from leasehold.injector.resources import InvalidResources
 from leasehold.lock.kube_names import PREFIX
 
 _MIRROR: Final = "kubernetes.io/config.mirror"
@@ -31,7 +32,7 @@ def check(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -
         _check_port(port, owner, _taken(spec, request))
     try:
         sharing.check(spec, request.resources.annotated)
-    except sharing.NoRoom as error:
+    except InvalidResources as error:
         raise RequestRefused(str(error)) from None
 
 
