@@ -49,10 +49,13 @@ def said(api: ControlPlane, own: str, template: dict[str, Any]) -> str:
     return "\n".join(each for each in api.rest.warnings if f"'{NAME}'" in each)
 
 
+def named(annotations: dict[str, str]) -> dict[str, str]:
+    return {f"leasehold.dev/{name.replace('_', '-')}": text for name, text in annotations.items()}
+
+
 def annotated(**annotations: str) -> dict[str, Any]:
     template = template_of("Deployment")
-    for name, text in annotations.items():
-        template["metadata"]["annotations"][f"leasehold.dev/{name.replace('_', '-')}"] = text
+    template["metadata"]["annotations"] |= named(annotations)
     return template
 
 
@@ -91,8 +94,7 @@ def test_what_a_limit_range_refuses(
     wait_for(lambda: sentence in said(api, own, annotated()), "the warning")
     assert said(api, own, annotated(**annotations)) == ""
     assert said(api, own, bare_template()) == ""
-    of_namespace = {f"leasehold.dev/{name.replace('_', '-')}": text for name, text in annotations.items()}
-    api.patch("namespaces", own, {"metadata": {"annotations": of_namespace}})
+    api.patch("namespaces", own, {"metadata": {"annotations": named(annotations)}})
     wait_for(lambda: said(api, own, annotated()) == "", "the namespace's annotation to be known")
 
 

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from leasehold.lock.kube_names import CANARY
 from tests.cluster import ControlPlane
 from tests.cluster.objects import Object
 from tests.operator.conftest import operator_user
@@ -208,7 +209,7 @@ def _write_more_than_a_start(faulty: Faulty) -> None:
 
 
 def _version_of_canary(api: ControlPlane) -> int:
-    canary = api.get("locks", "leasehold-operator-canary", OPERATOR_NAMESPACE)
+    canary = api.get("locks", CANARY, OPERATOR_NAMESPACE)
     return int(canary["metadata"]["resourceVersion"]) if canary else 0
 
 
