@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers import EtcdServer, wait_for
-from tests.support.exec_peers import Screen, options, prefixes, words
+from tests.support.exec_peers import Screen, options, prefixes, typed_at, words
 
 Peers = dict[str, list[str]]
-SHELL = ["bash", "--norc", "--noprofile", "-i"]
 LOOP = "while :; do sleep 0.02; done"
 COUNTER = """
 import itertools, os, signal
@@ -45,13 +44,13 @@ def prefix(request: pytest.FixtureRequest, peers: Peers) -> list[str]:
     return peers[request.param]
 
 
-def test_pager_reads_its_keys(prefix: list[str]) -> None:
+def test_pager_reads_its_keys(prefix: list[str], tmp_path: Path) -> None:
     """A pager at the end of the pipeline is in the foreground with the command, and so is leasehold."""
     if shutil.which("less") is None:
         pytest.skip("less is not installed")
-    with Screen(SHELL) as on:
+    with Screen(typed_at(prefix, tmp_path)) as on:
         on.read_until(b"$ ")
-        on.type(f"{words(prefix)} seq 3000 | less; echo 'le''ft'\n".encode())
+        on.type(b"run seq 3000 | less; echo 'le''ft'\n")
         on.read_until(b"\n:")
         on.type(b"G")
         on.read_until(b"3000")
@@ -59,11 +58,11 @@ def test_pager_reads_its_keys(prefix: list[str]) -> None:
         on.read_until(b"left")
 
 
-def test_end_of_a_pager_ends_the_command(prefix: list[str]) -> None:
+def test_end_of_a_pager_ends_the_command(prefix: list[str], tmp_path: Path) -> None:
     """A reader that leaves is told by SIGPIPE."""
-    with Screen(SHELL) as on:
+    with Screen(typed_at(prefix, tmp_path)) as on:
         on.read_until(b"$ ")
-        on.type(f'{words(prefix)} yes | head -1; echo "co"de ${{PIPESTATUS[0]}}\n'.encode())
+        on.type(b'run yes | head -1; echo "co"de ${PIPESTATUS[0]}\n')
         on.read_until(b"code 141")
 
 
@@ -133,7 +132,7 @@ def test_ctrl_c_ends_the_wait(peers: Peers, etcd: EtcdServer, root: str) -> None
         assert on.wait() == -signal.SIGINT
 
 
-def test_ctrl_z_suspends_nothing(peers: Peers) -> None:
+def test_ctrl_z_suspends_nothing(peers: Peers, tmp_path: Path) -> None:
     """The lease of a suspended command would end. flock is suspended, with the lock."""
     with Screen([*peers["leasehold"], "sh", "-c", "echo up; read line; echo $line; exit 9"]) as on:
         on.read_until(b"up")
@@ -142,31 +141,31 @@ def test_ctrl_z_suspends_nothing(peers: Peers) -> None:
         on.read_until(b"still here", times=2)  # the terminal's echo, and the command's
         assert on.wait() == 9
     if "flock" in peers:
-        with Screen(SHELL) as on:
-            on.type(f"{words(peers['flock'])} sh -c 'echo u''p; exec sleep 600'\n".encode())
+        with Screen(typed_at(peers["flock"], tmp_path)) as on:
+            on.type(b"run sh -c 'echo u''p; exec sleep 600'\n")
             on.read_until(b"up")
             on.type(b"\x1a")
             on.read_until(b"Stopped")
 
 
-def test_background_job_comes_forward(prefix: list[str]) -> None:
+def test_background_job_comes_forward(prefix: list[str], tmp_path: Path) -> None:
     """A command that reads from the background waits, with the lock, and reads after `fg`."""
     if prefix[0] == "timeout":
         pytest.skip("timeout ignores the stop, so that its command stays stopped after fg")
-    with Screen(SHELL) as on:
+    with Screen(typed_at(prefix, tmp_path)) as on:
         on.read_until(b"$ ")
-        on.type(f"{words(prefix)} sh -c 'echo u''p; read line; echo \"re\"ad $line' &\n".encode())
+        on.type(b"run sh -c 'echo u''p; read line; echo \"re\"ad $line' &\n")
         on.read_until(b"up")
         on.type(b"fg\n")
         on.type(b"hello\n")
         on.read_until(b"read hello")
 
 
-def test_background_job_writes(prefix: list[str]) -> None:
+def test_background_job_writes(prefix: list[str], tmp_path: Path) -> None:
     """A background job that writes is stopped only if the terminal is set so."""
-    with Screen(SHELL) as on:
+    with Screen(typed_at(prefix, tmp_path)) as on:
         on.read_until(b"$ ")
-        on.type(f"{words(prefix)} sh -c 'echo wri''tten' & wait; echo wai''ted\n".encode())
+        on.type(b"run sh -c 'echo wri''tten' & wait; echo wai''ted\n")
         on.read_until(b"waited")
         assert b"written" in on.output
 
@@ -203,12 +202,12 @@ def test_window_size_is_told(prefix: list[str]) -> None:
         assert on.wait() == 4
 
 
-def test_lost_lock_spares_the_pipeline(peers: Peers, etcd: EtcdServer, root: str) -> None:
+def test_lost_lock_spares_the_pipeline(peers: Peers, etcd: EtcdServer, root: str, tmp_path: Path) -> None:
     """The command's tree is stopped, one by one: its process group is also that of leasehold and of the pager."""
     tree = "sh -c 'trap \"\" TERM; sleep 600 & echo u''p; sleep 600; sleep 600'"
-    with Screen(SHELL) as on:
+    with Screen(typed_at(peers["leasehold"], tmp_path)) as on:
         on.read_until(b"$ ")
-        on.type(f'{words(peers["leasehold"])} {tree} | cat; echo "co"de ${{PIPESTATUS[*]}}\n'.encode())
+        on.type(f'run {tree} | cat; echo "co"de ${{PIPESTATUS[*]}}\n'.encode())
         on.read_until(b"up")
         etcd.ctl.delete(f"{root}/locks/default/job/queue/", "--prefix")
         on.read_until(b"code 75 0")

@@ -47,6 +47,17 @@ def words(prefix: Sequence[str]) -> str:
     return shlex.join(prefix)
 
 
+def typed_at(prefix: Sequence[str], directory: Path) -> list[str]:
+    """An interactive shell in which `run` stands for the prefix, as if it were typed.
+
+    The terminal echoes what is typed. Spelled out, the prefix would bring paths along, in which may stand what a test
+    waits for.
+    """
+    start = directory / "start.bash"
+    start.write_text(f"PS1='$ '\nalias run={shlex.quote(words(prefix))}\n")  # the system's own may set another prompt
+    return ["bash", "--rcfile", str(start), "-i"]
+
+
 def outcome(prefix: Sequence[str], script: str) -> str:
     """What a shell's script prints, in which RUN is the prefix, and its exit code after a bar; -n for signal n."""
     shell = ["bash", "-c", script.replace("RUN", words(prefix))]
