@@ -1,11 +1,12 @@
 """The tour that a new user takes first."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pexpect
@@ -68,7 +69,8 @@ def test_every_step_holds(spawn: Callable[..., Process]) -> None:
     assert ", 0 of them in contradiction" in demo.log
 
 
-def wide_terminal(words: list[str], **variables: str) -> "pexpect.spawn[str]":
+@contextlib.contextmanager
+def wide_terminal(words: list[str], **variables: str) -> "Iterator[pexpect.spawn[str]]":
     """The demo on a terminal of 140 columns. pytest sets COLUMNS to 80, and that counts for more than the terminal.
 
     At Ctrl-C a terminal throws away what it has not yet shown, be it in the middle of a character.
@@ -77,7 +79,13 @@ def wide_terminal(words: list[str], **variables: str) -> "pexpect.spawn[str]":
     terminal: pexpect.spawn[str] = pexpect.spawn(
         DEMO[0], words, dimensions=(40, 140), timeout=300, env=environ, encoding="utf-8", codec_errors="replace"
     )
-    return terminal
+    try:
+        yield terminal
+    finally:
+        if terminal.isalive():  # the test has failed, or was interrupted: closing it would kill the demo at once
+            terminal.kill(signal.SIGTERM)
+            wait_for(lambda: not terminal.isalive(), "the demo to end what it has started")
+        terminal.close()
 
 
 def test_live_view() -> None:

@@ -220,6 +220,13 @@ def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
     wait_for(lambda: state_of(child) in ("Z", "gone"), "the child to end")
 
 
+def test_what_a_process_has_started_ends_with_it() -> None:
+    """A test is over, or interrupted: nothing that its processes have started runs on."""
+    with Process(["sh", "-c", "sleep 600 & echo $!; wait"], lines=True) as process:
+        child = int(process.read_line())
+    wait_for(lambda: state_of(child) in ("Z", "gone"), "the child to end")
+
+
 def test_early_end_is_shown_with_its_log() -> None:
     """A process that ends before it should is reported with the end of its log."""
     with Process(["sh", "-c", "echo what went wrong >&2; exit 3"]) as process:

@@ -157,7 +157,12 @@ class Process:
         return code
 
     def close(self) -> None:
-        """End it if it runs, at once, and remove its log. For use when the test is over."""
+        """End it if it runs, at once, and remove its log. For use when the test is over.
+
+        What it has started ends with it, unless that has left its process group: a killed process can't see to that.
+        """
+        if self.running:
+            os.killpg(self.pid, signal.SIGKILL)  # of nobody else: whoever hasn't been waited for keeps its number
         self.kill()
         self.log_path.unlink(missing_ok=True)
 
