@@ -23,9 +23,7 @@ def kubelet_config(authority: Path, cgroup_root: str, dns: str, runtime: str) ->
         "clusterDNS": [dns],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": f"unix://{runtime}",
-        "evictionHard": dict.fromkeys(
-            ("imagefs.available", "memory.available", "nodefs.available", "nodefs.inodesFree"), "0%"
-        ),
+        "evictionHard": dict.fromkeys(_EVICTING, "0%"),
         "failCgroupV1": False,
         "failSwapOn": False,
         "imageGCHighThresholdPercent": 100,
