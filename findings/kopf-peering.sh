@@ -4,38 +4,12 @@
 #   lifetime, since the other one takes its silence for its end then.
 # Behaviour: an operator looks at the others' entries alone. When its API server does not answer any more, its timers go on
 #   beside those of the other one, while its own entry's request waits; it may for networking.request_timeout, 5 min.
-source "$(dirname "$0")/apiserver.bash"
-python3 -m venv venv
-venv/bin/pip install --quiet --disable-pip-version-check kopf==1.45.2
-venv/bin/pip list --format freeze 2>/dev/null | grep '^kopf=='
-cat >setup.py <<'PYTHON'
-import contextlib, time
-
-from kube import HTTPError, kube, opened
-
-schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-names = {"kind": "KopfPeering", "plural": "kopfpeerings"}
-version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-spec = {"group": "kopf.dev", "scope": "Namespaced", "names": names, "versions": [version]}
-definition = {"metadata": {"name": "kopfpeerings.kopf.dev"}, "spec": spec}
-assert kube("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)[0] == 201
-peering = {"apiVersion": "kopf.dev/v1", "kind": "KopfPeering", "metadata": {"name": "election"}}
-for _ in range(300):
-    with contextlib.suppress(HTTPError):  # the resource is served a moment after its definition
-        opened("POST", "/apis/kopf.dev/v1/namespaces/default/kopfpeerings", peering)
-        break
-    time.sleep(0.2)
-assert kube("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "watched"}})[0] == 201
-PYTHON
-python3 setup.py "$api"
+source "$(dirname "$0")/kopf.bash"
+python3 -c 'from kube import *; kube("POST", "/api/v1/namespaces/default/configmaps", {"metadata": {"name": "watched"}})' "$api"
 cat >work.py <<'PYTHON'
 import os, time
 
 import kopf
-
-@kopf.on.login()
-def login(**_):
-    return kopf.ConnectionInfo(server=f"https://{os.environ['API']}", token="admin", insecure=True)
 
 @kopf.on.startup()
 def configure(settings, **_):
@@ -68,10 +42,10 @@ last() { sed -n "s/^$1 //p" worked | tail -1; }
 worked() { for _ in $(seq 600); do [[ -n $(last "$1") ]] && return; sleep 0.2; done; echo "$1 does not work"; tail -5 ./*.op; exit 1; }
 touch worked
 until [[ -s relayed ]]; do sleep 0.1; done
-operator() { NAME=$1 API=$2 exec venv/bin/kopf run work.py --namespace default --peering election --priority "$3" >"$1.op" 2>&1; }
-operator A "$(cat relayed)" 2 &
+address "$(cat relayed)" >relayed.yaml
+KUBECONFIG=relayed.yaml operator A --peering election --priority 2 &
 worked A
-operator B "$api" 1 &
+operator B --peering election --priority 1 &
 sleep 15
 [[ -z $(last B) ]] && echo "A works, B is paused"
 kill -STOP $relay; frozen=$(date +%s)
