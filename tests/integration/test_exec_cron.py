@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -83,8 +84,8 @@ def test_each_process_has_its_identity(start: Start, etcdctl: Etcdctl, keys: Key
 
 def test_nested_exec_does_not_wait_for_itself(start: Start, etcd: EtcdServer, root: str) -> None:
     """In the command of an exec, the lock is LEASEHOLD_LOCK: forgetting --lock is easy."""
-    nested = f'{sys.executable} -m leasehold exec --etcd {etcd.url} --root {root} -- true; echo "code $?"'
-    outer = start(command=("sh", "-c", nested))
+    inner = shlex.join([sys.executable, "-m", "leasehold", "exec", "--etcd", etcd.url, "--root", root, "--", "true"])
+    outer = start(command=("sh", "-c", f'{inner}; echo "code $?"'))
     assert outer.read_line() == "code 2"
     assert outer.wait() == 0
     assert "would wait for itself" in outer.log
@@ -92,8 +93,9 @@ def test_nested_exec_does_not_wait_for_itself(start: Start, etcd: EtcdServer, ro
 
 def test_nested_exec_of_another_lock(start: Start, etcd: EtcdServer, root: str) -> None:
     """It has an identity of its own, whatever LEASEHOLD_IDENTITY says there."""
-    inner = f"exec --etcd {etcd.url} --root {root} --lock other -- sh -c 'echo $LEASEHOLD_IDENTITY'"
-    outer = start("--identity", "outer", command=("sh", "-c", f"{sys.executable} -m leasehold {inner}"))
+    exec_other = [sys.executable, "-m", "leasehold", "exec", "--etcd", etcd.url, "--root", root, "--lock", "other"]
+    inner = shlex.join([*exec_other, "--", "sh", "-c", "echo $LEASEHOLD_IDENTITY"])
+    outer = start("--identity", "outer", command=("sh", "-c", inner))
     assert outer.read_line().startswith("outer-")
     assert outer.wait() == 0
 

@@ -1,6 +1,7 @@
 """The settings of listeners, of the app and of logs: one case for each, its effect as seen from outside."""
 
 import json
+import shlex
 import signal
 import sys
 import time
@@ -136,7 +137,8 @@ def hooks(place: Place) -> None:
     """Each is run with the event, the lock and the token in its environment; no shell reads its words."""
     script = "import os, sys; open(sys.argv[1], 'a').write(' '.join(os.environ[n] for n in sys.argv[2:]) + '\\n')"
     told = place.directory / "told $HOME"
-    command = f"{sys.executable} -c \"{script}\" '{told}' LEASEHOLD_EVENT LEASEHOLD_LOCK LEASEHOLD_TOKEN"
+    variables = ["LEASEHOLD_EVENT", "LEASEHOLD_LOCK", "LEASEHOLD_TOKEN"]
+    command = shlex.join([sys.executable, "-c", script, str(told), *variables])
     a = place.bench.start("a", {"--on-gained": command, "--on-lost": command})
     token = a.wait_leading().token
     wait_for(lambda: told.exists() and told.read_text(), "the hook to have told", PATIENCE)

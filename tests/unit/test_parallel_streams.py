@@ -1,6 +1,7 @@
 """What each stream of the whole run tells of its commands."""
 
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from tests.servers import wait_for
 from tests.support.parallel_streams import Command, Stream, side_by_side
 
 _WORKS = "import time\nwhile time.process_time() < 0.3: pass"
-_SHELL = f"{sys.executable} -c '{_WORKS}'; exit 3"
+_SHELL = f"{shlex.join([sys.executable, '-c', _WORKS])}; exit 3"
 
 
 def test_cpu_time_of_all_descendants_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
