@@ -156,6 +156,8 @@ def test_background_job_comes_forward(prefix: list[str], tmp_path: Path) -> None
         on.read_until(b"$ ")
         on.type(b"run sh -c 'echo u''p; read line; echo \"re\"ad $line' &\n")
         on.read_until(b"up")
+        if prefix[0] == "flock":  # it stops as well, and `fg` goes on with it only if the shell has seen that before
+            wait_for(on.has_stopped_job, "flock to stop")
         on.type(b"fg\n")
         on.type(b"hello\n")
         on.read_until(b"read hello")

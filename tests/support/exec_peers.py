@@ -173,6 +173,11 @@ class Screen:
         """Change the size of the window."""
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
 
+    def has_stopped_job(self) -> bool:
+        """Whether the shell on it has a child that a signal has stopped."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return any(state(int(child)) == "T" for child in children)
+
     def _has_ended(self) -> bool:
         while self._master >= 0 and select.select([self._master], [], [], 0)[0]:
             try:
