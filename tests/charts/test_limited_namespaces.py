@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from leasehold.injector.resources import quantity
 from tests.bench.admission import LABEL, MODES, configuration, injector
 from tests.charts.test_policy import answer
 from tests.cluster import ApiError, ControlPlane
@@ -101,7 +102,7 @@ def shares(api: ControlPlane, limits: list[Object], own: Amounts, app: Amounts) 
         (
             {"limits": {"memory": "256Mi"}},
             {},
-            {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "300m", "memory": "256Mi"}},
+            {"requests": {"cpu": "20m", "memory": "0"}, "limits": {"cpu": "300m", "memory": "256Mi"}},
         ),
     ],
     ids=["room", "no room", "some room", "limits", "cpu alone", "memory alone"],
@@ -110,6 +111,20 @@ def test_defaults_of_a_limit_range(api: ControlPlane, own: Amounts, app: Amounts
     """They are lowered to what the pod has left for one container more."""
     found = shares(api, USUAL, own, app)
     assert {part: dict(found[part]) for part in wanted} == wanted
+
+
+@pytest.mark.parametrize("app", [{}, {"requests": SMALL}, {"limits": SMALL}], ids=["nothing", "requests", "limits"])
+@pytest.mark.parametrize("limits", [[], USUAL], ids=["", "limit range"])
+def test_own_requests_stay(api: ControlPlane, limits: list[Object], app: Amounts) -> None:
+    """A pod with limits alone is given requests; they are the same with a sidecar, even if that asks for some."""
+    own, there = {"limits": {"cpu": "1", "memory": "1Gi"}}, namespace(api, limits)
+    asked = {"cpu_request": "0", "memory_request": "0"}
+    pods = [labelled(own, app), *(labelled(own, app, mode, **asked) for mode in MODES)]
+    made = [create(api, there, each) for each in pods]
+    assert not [each for each in made if isinstance(each, str)]
+    own_requests = [each["spec"]["resources"]["requests"] for each in made if not isinstance(each, str)]
+    alone, *injected = ({name: quantity(text) for name, text in each.items()} for each in own_requests)
+    assert injected == [alone, alone]
 
 
 def test_minimum_that_has_room(api: ControlPlane) -> None:

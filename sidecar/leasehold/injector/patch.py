@@ -74,6 +74,7 @@ def draft(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -
     return [
         *_removals(pod),
         *_annotate(bare["metadata"].get("annotations") or {}),
+        *_write_down(spec),
         *_insert("/spec/initContainers", spec.get("initContainers"), [made], "0"),
         *_append(spec, "volumes", volumes(request, sidecar)),
         *_append(spec, "imagePullSecrets", [{"name": name} for name in sidecar.pull_secrets]),
@@ -168,6 +169,15 @@ def _annotate(annotations: Mapping[str, str]) -> Patch:
     return [{"op": "add", "path": _MARK, "value": __version__}]
 
 
+def _write_down(spec: Mapping[str, Any]) -> Patch:
+    """The pod's own requests, as they are without a sidecar."""
+    given = sharing.own_requests(spec)
+    begun: Patch = [{"op": "add", "path": _OWN_REQUESTS, "value": {}}]
+    missing = given and not spec["resources"].get("requests")
+    added = [{"op": "add", "path": f"{_OWN_REQUESTS}/{name}", "value": amount} for name, amount in given.items()]
+    return [*(begun if missing else ()), *added]
+
+
 def _append(spec: Mapping[str, Any], place: str, named: Sequence[Mapping[str, Any]]) -> Patch:
     """Those that the pod does not have by their names."""
     present = set(_names(spec.get(place)))
@@ -190,3 +200,4 @@ def _pointer(name: str) -> str:
 
 _MARK: Final = f"/metadata/annotations/{_pointer(INJECTED)}"
 """What each injection sets."""
+_OWN_REQUESTS: Final = "/spec/resources/requests"

@@ -5,6 +5,11 @@ and once more after it, when the sidecar is one of them. Of its requests the pod
 small for one container more, its limit may be above the pod's or below the sidecar's request: the API server would
 refuse a pod that it takes without a sidecar. So at its second look the injector lowers what doesn't fit.
 
+A pod with a limit of its own is given a request of its own: what its containers request together, or the limit where
+none does. Up to Kubernetes 1.36 that is done before admission. Since 1.37 it is done after it, when the sidecar would
+count as well: what guaranteed the pod all of its limit would guarantee it the sidecar's request, or there would be no
+room for that. So the injector writes the request down as it is without a sidecar.
+
 What the pod's annotations ask for is never lowered; where the pod has no room for it, it is refused with a sentence.
 """
 
@@ -61,6 +66,23 @@ def fitted(spec: Object, sidecar: Object, annotated: Mapping[str, str]) -> Itera
                 yield "requests", name, _amount(name, lowest)
 
 
+def own_requests(spec: Object) -> dict[str, str]:
+    """The requests that the API server gives this pod for its own limits, by name. `spec` has no sidecar."""
+    found = ((name, _own_request(spec, name)) for name in NAMES if not _given(spec, "requests", name))
+    return {name: amount for name, amount in found if amount}
+
+
+def _own_request(spec: Object, name: str) -> str:
+    given, limit = _given(spec, "requests", name), _given(spec, "limits", name)
+    if given or not limit:
+        return given
+    if any(
+        _given(each, "requests", name) for place in ("containers", "initContainers") for each in spec.get(place) or ()
+    ):
+        return _amount(name, _requested(spec, name))
+    return limit
+
+
 def _asked(annotated: Mapping[str, str], name: str) -> str:
     text = annotated.get(name, NONE)
     return "" if text == NONE else text
@@ -72,14 +94,17 @@ def _given(spec: Object, part: str, name: str) -> str:
 
 def _room(spec: Object, name: str) -> int | None:
     """What the pod's own requests leave for the sidecar, in thousandths; None if the pod has none."""
-    whole = _given(spec, "requests", name)
-    if not whole:
-        return None
+    whole = _own_request(spec, name)
+    return max(0, _thousandths(whole) - _requested(spec, name)) if whole else None
+
+
+def _requested(spec: Object, name: str) -> int:
+    """What the containers request together, in thousandths: those that run, or an earlier one that requests more."""
     before = spec.get("initContainers") or ()
     beside = _sum([each for each in before if each.get("restartPolicy") == "Always"], name)
     running = _sum(spec.get("containers") or (), name)
     starting = max((_sum([each], name) for each in before if each.get("restartPolicy") != "Always"), default=0)
-    return max(0, _thousandths(whole) - beside - max(running, starting))
+    return beside + max(running, starting)
 
 
 def _sum(containers: Sequence[Object], name: str) -> int:

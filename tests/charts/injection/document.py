@@ -43,6 +43,7 @@ def _patch() -> str:
     parts = [
         f"(variables.injected ? {removals} : [])",
         f"[JSONPatch{{op: 'add', path: '{pointer}', value: variables.version}}]",
+        sharing.written_down(),
         _insert("/spec/initContainers", "variables.initContainers", "[variables.sidecar]", "0"),
         _insert("/spec/volumes", "variables.volumes", "variables.missingVolumes", "-"),
         _insert("/spec/imagePullSecrets", "variables.presentSecrets", "variables.missingSecrets", "-"),

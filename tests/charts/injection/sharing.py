@@ -30,14 +30,28 @@ def _annotated(name: str, part: str) -> str:
     return f"({text} == {quoted(NONE)} ? '' : {text})"
 
 
-def _room(name: str) -> str:
-    """-1 if the pod has no requests of its own."""
+def _requested(name: str) -> str:
+    """What the containers request together, in thousandths."""
     of_each = _thousandths(f"c.?resources.?requests[?'{name}'].orValue('0')")
     beside = f"variables.beside.map(c, {of_each}).sum()"
     running = f"object.spec.containers.map(c, {of_each}).sum()"
     starting = f"variables.before.map(c, {of_each})"
-    whole = _given("variables.ownResources", "requests", name)
-    left = f"{_thousandths(whole)} - {beside} - ([{running}] + {starting}).max()"
+    return f"({beside} + ([{running}] + {starting}).max())"
+
+
+def _own_request(name: str) -> str:
+    """The pod's own, or the one that it is given for its limit; "" if there is none."""
+    given, limit = (_given("variables.ownResources", part, name) for part in ("requests", "limits"))
+    everything = "(variables.initContainers + object.spec.containers)"
+    some = f"{everything}.exists(c, c.?resources.?requests[?'{name}'].hasValue())"
+    defaulted = f"{some} ? dyn({_amount(name, f'variables.{name}Requested')}) : {limit}"
+    return f"{given} != '' || {limit} == '' ? {given} : {defaulted}"
+
+
+def _room(name: str) -> str:
+    """-1 if the pod has no requests of its own."""
+    whole = f"variables.{name}Own"
+    left = f"{_thousandths(whole)} - variables.{name}Requested"
     return f"{whole} == '' ? -1 : [0, {left}].max()"
 
 
@@ -56,6 +70,8 @@ def _variables() -> Iterator[tuple[str, str]]:
     yield "beside", f"variables.initContainers.filter(c, {sidecar})"
     yield "before", f"variables.initContainers.filter(c, !({sidecar}))"
     for name in NAMES:
+        yield f"{name}Requested", _requested(name)
+        yield f"{name}Own", _own_request(name)
         yield f"{name}Room", _room(name)
     yield "sidecarHas", f"variables.present[{_AT}].?resources.orValue(dyn({{}}))"
     for name in NAMES:
@@ -87,6 +103,18 @@ def lowered() -> str:
         kept = f"{request} == '' || {_annotated(name, 'request')} != ''"
         change = _replaced(f"{path}requests/{name}'", _amount(name, lowest))
         parts.append(f"({kept} ? [] : {lowest} < {_thousandths(request)} ? [{change}] : [])")
+    return " + ".join(parts)
+
+
+def written_down() -> str:
+    """Operations as those of `patch._write_down`."""
+    path = "/spec/resources/requests"
+    same = {name: f"variables.{name}Own == {_given('variables.ownResources', 'requests', name)}" for name in NAMES}
+    begun = f"{' && '.join(same.values())} || size(variables.ownResources.?requests.orValue(dyn({{}}))) > 0"
+    parts = [f"({begun} ? [] : [JSONPatch{{op: 'add', path: '{path}', value: {{}}}}])"]
+    for name in NAMES:
+        added = f"JSONPatch{{op: 'add', path: '{path}/{name}', value: variables.{name}Own}}"
+        parts.append(f"({same[name]} ? [] : [{added}])")
     return " + ".join(parts)
 
 

@@ -46,12 +46,48 @@ def test_enough_is_left() -> None:
 
 
 def test_limit_above_the_pods() -> None:
-    """No container may have a limit above its pod's; and no request above its own limit."""
-    lowered = sidecar({"limits": {"cpu": "60m", "memory": "1Gi"}})
-    assert lowered == {
-        "requests": {"cpu": "60m", "memory": "64Mi"},
-        "limits": {"cpu": "60m", "memory": "256Mi"},
+    """No container may have a limit above its pod's."""
+    own = {"requests": {"cpu": "150m", "memory": "512Mi"}, "limits": {"cpu": "150m", "memory": "1Gi"}}
+    assert sidecar(own) == {
+        "requests": {"cpu": "50m", "memory": "64Mi"},
+        "limits": {"cpu": "150m", "memory": "256Mi"},
     }
+
+
+def test_pod_with_limits_alone() -> None:
+    """What its containers request is its own request, of which nothing is left."""
+    assert sidecar({"limits": {"cpu": "1", "memory": "1Gi"}})["requests"] == {"cpu": "0m", "memory": "0"}
+
+
+SMALL, LARGE = {"requests": {"cpu": "100m"}}, {"requests": {"cpu": "400m"}}
+
+
+@pytest.mark.parametrize(
+    ("own", "app", "before", "wanted"),
+    [
+        ({"limits": {"cpu": "1"}}, {}, [], {"cpu": "1"}),
+        ({"limits": {"cpu": "1"}}, SMALL, [], {"cpu": "100m"}),
+        ({"limits": {"memory": "1Gi"}}, SMALL, [], {"memory": "1Gi"}),
+        ({"limits": {"cpu": "1"}}, SMALL, [{"name": "set-up", "resources": LARGE}], {"cpu": "400m"}),
+        ({"limits": {"cpu": "1"}}, {}, [{"name": "b", "restartPolicy": "Always", "resources": LARGE}], {"cpu": "400m"}),
+        (
+            {"limits": {"cpu": "1"}, "requests": {"cpu": "2m", "memory": "1Gi"}},
+            SMALL,
+            [],
+            {"cpu": "2m", "memory": "1Gi"},
+        ),
+        ({"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}}, SMALL, [], {"cpu": "100m", "memory": "1Gi"}),
+        ({"requests": {"memory": "1Gi"}}, SMALL, [], {"memory": "1Gi"}),
+        ({"limits": {}}, SMALL, [], None),
+    ],
+)
+def test_own_requests_are_written_down(
+    own: dict[str, Any], app: dict[str, Any], before: list[dict[str, Any]], wanted: dict[str, str] | None
+) -> None:
+    """They are what they would be without a sidecar, whenever the API server reckons them."""
+    containers = [{"name": "app", "image": "app:1", "resources": app}]
+    made = injected(pod(None, {"containers": containers, "initContainers": before, "resources": own}))
+    assert made["spec"]["resources"].get("requests") == wanted
 
 
 def test_request_above_a_limit_that_was_given() -> None:
