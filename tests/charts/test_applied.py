@@ -279,7 +279,7 @@ def test_applied_manifests_keep_etcd_size(api: ControlPlane) -> None:
 
     assert "statefulset.apps/leasehold-etcd created" in apply(1)
     try:
-        with pytest.raises(KubectlFailed, match="updates to statefulset spec"):
+        with pytest.raises(KubectlFailed, match=r"spec\.volumeClaimTemplates"):
             apply(3)
     finally:
         for kind, name in (("statefulsets", "leasehold-etcd"), ("services", "leasehold-etcd")):

@@ -20,7 +20,7 @@ from pathlib import Path
 from tests.servers.cache import cached
 
 _GO_SOURCES = Path(__file__).parent / "go"
-_KUBERNETES = "v1.36.3"  # as in go/kubernetes/go.mod; built without a stamp it calls itself v0.0.0
+_KUBERNETES = "v1.37.2"  # as in go/kubernetes/go.mod; built without a stamp it calls itself v0.0.0
 _KUBERNETES_STAMP = [
     f"-X=k8s.io/{module}.gitVersion={_KUBERNETES}" for module in ("component-base/version", "client-go/pkg/version")
 ]
