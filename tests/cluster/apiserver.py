@@ -43,7 +43,7 @@ class ApiServer:
     """One kube-apiserver on the etcd at `etcd`; it serves on `port`, which is the caller's to reserve and release.
 
     Clients are who their bearer token says: `users` are those by token, the first a cluster's administrator. Not
-    started by the constructor.
+    started by the constructor. `release` is the program, where it isn't the usual version's.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class ApiServer:
         users: Mapping[str, User],
         *flags: str,
         place: Place = LOOPBACK,
+        release: str = "kube-apiserver",
     ) -> None:
         self.port = port
         self._place = place
@@ -67,7 +68,7 @@ class ApiServer:
         self._tokens.write_text("".join(lines))
         self._tokens.chmod(0o600)
         self._certificate = authority.server("kube-apiserver", "kubernetes.default.svc", "10.96.0.1", place.advertised)
-        argv: Argv = [program("kube-apiserver"), *self._flags(etcd), *flags]
+        argv: Argv = [program(release), *self._flags(etcd), *flags]
         self.process = Process(place.inside(argv), name="kube-apiserver", cwd=directory)
 
     def _flags(self, etcd: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ class ControlPlane(Objects):
 
     Faults: those of `api.etcd` and `api.apiserver` (`kill`, `start`, `pause`, `resume`, `restart`), and a Toxiproxy
     on `api.port`, whose URL `kubeconfig` takes. `place` says where it runs, and `users` are more than the
-    administrator, by their tokens. `to_kubelets`: there are nodes.
+    administrator, by their tokens. `to_kubelets`: there are nodes. `release` is the API server's program.
     """
 
     CONTROLLERS: ClassVar[Sequence[str]] = (
@@ -65,6 +65,7 @@ class ControlPlane(Objects):
         place: Place = LOOPBACK,
         users: Mapping[str, User] | None = None,
         to_kubelets: bool = False,
+        release: str = "kube-apiserver",
     ) -> None:
         self.name = name
         self._crd = crd
@@ -79,7 +80,7 @@ class ControlPlane(Objects):
         everyone = {self._tokens[ADMIN]: ADMINISTRATOR, **(users or {})}
         self._tokens |= {user.name: token for token, user in everyone.items()}
         self.apiserver = ApiServer(
-            self.etcd.url, self.port, self.directory, self.authority, everyone, *flags, place=place
+            self.etcd.url, self.port, self.directory, self.authority, everyone, *flags, place=place, release=release
         )
         self.url = self.apiserver.url
         super().__init__(self.apiserver.rest)

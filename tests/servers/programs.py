@@ -21,10 +21,14 @@ from tests.servers.cache import cached
 
 _GO_SOURCES = Path(__file__).parent / "go"
 _KUBERNETES = "v1.37.2"  # as in go/kubernetes/go.mod; built without a stamp it calls itself v0.0.0
-_KUBERNETES_STAMP = [
-    f"-X=k8s.io/{module}.gitVersion={_KUBERNETES}" for module in ("component-base/version", "client-go/pkg/version")
-]
+_OLDEST_KUBERNETES = "v1.30.14"  # as in go/kubernetes130/go.mod: the last of the oldest minor version that charts admit
 _NO_DEBUGGING = ["-gcflags=all=-dwarf=false"]  # nobody debugs them, and it makes the build shorter
+
+
+def _stamped(version: str) -> list[str]:
+    """Linker flags by which Kubernetes says its version."""
+    modules = ("component-base/version", "client-go/pkg/version")
+    return [f"-X=k8s.io/{module}.gitVersion={version}" for module in modules]
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,20 @@ _GO_GROUPS: Mapping[str, _GoGroup] = {
     "pause": _GoGroup({"pause": "leasehold.dev/tests/servers/pause"}),
     "kubernetes": _GoGroup(
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kubectl")},
-        stamp=_KUBERNETES_STAMP,
+        stamp=_stamped(_KUBERNETES),
         flags=_NO_DEBUGGING,
         timeout=3600,  # the API server takes 6 minutes on two cores that do nothing else
+    ),
+    "kubernetes130": _GoGroup(
+        {"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+        stamp=_stamped(_OLDEST_KUBERNETES),
+        flags=[*_NO_DEBUGGING, "-tags=providerless"],  # without the clouds' own code
+        timeout=3600,
     ),
     # What a node runs, apart from the API: most tests need no nodes.
     "node": _GoGroup(
         {name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-scheduler", "kubelet", "kube-proxy")},
-        stamp=_KUBERNETES_STAMP,
+        stamp=_stamped(_KUBERNETES),
         flags=_NO_DEBUGGING,
         source="kubernetes",
     ),
@@ -238,6 +248,7 @@ PROGRAMS: Mapping[str, Callable[[], Path]] = {
     "toxiproxy": lambda: _go_group("toxiproxy") / "toxiproxy",
     "kine": lambda: _go_group("kine") / "kine",
     "kube-apiserver": lambda: _go_group("kubernetes") / "kube-apiserver",
+    "kube-apiserver-1.30": lambda: _go_group("kubernetes130") / "kube-apiserver",
     "kube-controller-manager": lambda: _go_group("kubernetes") / "kube-controller-manager",
     "kubectl": lambda: _go_group("kubernetes") / "kubectl",
     "kube-scheduler": lambda: _go_group("node") / "kube-scheduler",
