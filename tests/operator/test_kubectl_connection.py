@@ -150,6 +150,14 @@ def test_proxies_of_the_kubeconfig(ground: Ground) -> None:
             assert set(proxy.asked) == {"127.0.0.1"}
 
 
+def test_proxy_of_a_flag(ground: Ground) -> None:
+    """kubectl has it since 1.37."""
+    with HttpProxy(ground.plane.port) as proxy:
+        kubectl, plugin = ground.both("--proxy-url", proxy.url)
+        assert (kubectl.code, plugin.code, plugin.printed) == (0, 0, kubectl.printed), (kubectl, plugin)
+        assert len(proxy.asked) >= 2
+
+
 def test_proxies_of_the_environment(ground: Ground) -> None:
     """HTTPS_PROXY is for other machines than this one, and only if NO_PROXY does not name them."""
     with HttpProxy(ground.plane.port) as proxy:
@@ -267,4 +275,4 @@ def test_all_flags_of_kubectl_are_known(ground: Ground) -> None:
     theirs = {line.split(":")[0].strip().partition("=")[0] for line in listed.splitlines() if line.startswith("    -")}
     short = {", ".join(flag.names) for flag in FLAGS}
     assert theirs - short == {"-n, --namespace", "--request-timeout"}
-    assert short - theirs <= {"--kuberc", "--as-user-extra"}, "which older ones don't list"
+    assert short - theirs <= {"--kuberc", "--as-user-extra", "--proxy-url"}, "which older ones don't list"

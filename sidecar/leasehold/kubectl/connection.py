@@ -24,6 +24,7 @@ FLAGS: Final = (
     Flag(("--as-uid",), "UID", "UID to impersonate"),
     Flag(("--as-user-extra",), "KEY=VALUE", "extra field of the user to impersonate; may be repeated"),
     Flag(("-s", "--server"), "URL", "address of the API server"),
+    Flag(("--proxy-url",), "URL", "proxy for the requests to the API server"),
     Flag(("--token",), "TOKEN", "bearer token for the API server"),
     Flag(("--username",), "NAME", "name for basic authentication"),
     Flag(("--password",), "PASSWORD", "password for basic authentication"),
