@@ -68,7 +68,7 @@ def user(api: ControlPlane) -> str:
 
 
 def rights(api: ControlPlane, user: str, namespace: str) -> set[tuple[str, str, str, str]]:
-    """What `kubectl auth can-i --list` shows, without what every user may ask about itself."""
+    """What `kubectl auth can-i --list` shows, without what every user may: ask about itself, read whom to trust."""
     path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
     status = api.as_user(user).rest.call("POST", path, {"spec": {"namespace": namespace}})["status"]
     assert not status["incomplete"]
@@ -76,7 +76,7 @@ def rights(api: ControlPlane, user: str, namespace: str) -> set[tuple[str, str, 
         (group, resource, name, verb)
         for rule in status["resourceRules"]
         for group in rule["apiGroups"]
-        if group not in ("authorization.k8s.io", "authentication.k8s.io")
+        if group not in ("authorization.k8s.io", "authentication.k8s.io", "certificates.k8s.io")
         for resource in rule["resources"]
         for name in rule.get("resourceNames") or [""]
         for verb in rule["verbs"]
