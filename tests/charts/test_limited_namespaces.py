@@ -113,13 +113,20 @@ def test_defaults_of_a_limit_range(api: ControlPlane, own: Amounts, app: Amounts
     assert {part: dict(found[part]) for part in wanted} == wanted
 
 
+SET_UP: Final = {"name": "set-up", "image": "none", "resources": {"requests": MIDDLE}}
+BESIDE: Final = {**SET_UP, "name": "beside", "restartPolicy": "Always"}
+
+
 @pytest.mark.parametrize("app", [{}, {"requests": SMALL}, {"limits": SMALL}], ids=["nothing", "requests", "limits"])
+@pytest.mark.parametrize("before", [[], [SET_UP, BESIDE], [BESIDE, SET_UP]], ids=["", "sidecar last", "sidecar first"])
 @pytest.mark.parametrize("limits", [[], USUAL], ids=["", "limit range"])
-def test_own_requests_stay(api: ControlPlane, limits: list[Object], app: Amounts) -> None:
+def test_own_requests_stay(api: ControlPlane, limits: list[Object], before: list[Object], app: Amounts) -> None:
     """A pod with limits alone is given requests; they are the same with a sidecar, even if that asks for some."""
     own, there = {"limits": {"cpu": "1", "memory": "1Gi"}}, namespace(api, limits)
     asked = {"cpu_request": "0", "memory_request": "0"}
     pods = [labelled(own, app), *(labelled(own, app, mode, **asked) for mode in MODES)]
+    for each in pods:
+        each["spec"]["initContainers"] = before
     made = [create(api, there, each) for each in pods]
     assert not [each for each in made if isinstance(each, str)]
     own_requests = [each["spec"]["resources"]["requests"] for each in made if not isinstance(each, str)]

@@ -99,12 +99,15 @@ def _room(spec: Object, name: str) -> int | None:
 
 
 def _requested(spec: Object, name: str) -> int:
-    """What the containers request together, in thousandths: those that run, or an earlier one that requests more."""
-    before = spec.get("initContainers") or ()
-    beside = _sum([each for each in before if each.get("restartPolicy") == "Always"], name)
-    running = _sum(spec.get("containers") or (), name)
-    starting = max((_sum([each], name) for each in before if each.get("restartPolicy") != "Always"), default=0)
-    return beside + max(running, starting)
+    """What the containers request together, in thousandths, as the API server reckons it.
+
+    Beside each container run the sidecars that start before it.
+    """
+    beside = most = 0
+    for each in spec.get("initContainers") or ():
+        most = max(most, beside + (own := _sum([each], name)))
+        beside += own if each.get("restartPolicy") == "Always" else 0
+    return max(most, beside + _sum(spec.get("containers") or (), name))
 
 
 def _sum(containers: Sequence[Object], name: str) -> int:

@@ -11,6 +11,7 @@ from tests.charts.injection.request import asked
 from tests.unit.injector.pods import Pod, pod
 
 _AT: Final = f"lists.range(size(variables.present)).filter(i, variables.present[i].name == {quoted(container.NAME)})[0]"
+_SIDECAR: Final = "{}.?restartPolicy.orValue('') == 'Always'"
 _WHOLE: Final = {"cpu": "1", "memory": "1Ki"}
 """What the pods of the examples have, and below what of it is left, as a sentence says it."""
 _LEFT: Final = {"cpu": "1000m", "memory": "1024"}
@@ -32,11 +33,15 @@ def _annotated(name: str, part: str) -> str:
 
 def _requested(name: str) -> str:
     """What the containers request together, in thousandths."""
+    inits = "variables.initContainers"
+    running = f"(object.spec.containers + {inits}.filter(c, {_SIDECAR.format('c')}))"
+    begun = f"lists.range(i + 1).filter(j, j == i || {_SIDECAR.format(f'{inits}[j]')}).map(j, {inits}[j])"
+    return f"([{_sum(running, name)}] + lists.range(size({inits})).map(i, {_sum(begun, name)})).max()"
+
+
+def _sum(containers: str, name: str) -> str:
     of_each = _thousandths(f"c.?resources.?requests[?'{name}'].orValue('0')")
-    beside = f"variables.beside.map(c, {of_each}).sum()"
-    running = f"object.spec.containers.map(c, {of_each}).sum()"
-    starting = f"variables.before.map(c, {of_each})"
-    return f"({beside} + ([{running}] + {starting}).max())"
+    return f"{containers}.map(c, {of_each}).sum()"
 
 
 def _own_request(name: str) -> str:
@@ -65,10 +70,7 @@ def _more(one: str, other: str) -> str:
 
 
 def _variables() -> Iterator[tuple[str, str]]:
-    sidecar = "c.?restartPolicy.orValue('') == 'Always'"
     yield "ownResources", "object.spec.?resources.orValue(dyn({}))"
-    yield "beside", f"variables.initContainers.filter(c, {sidecar})"
-    yield "before", f"variables.initContainers.filter(c, !({sidecar}))"
     for name in NAMES:
         yield f"{name}Requested", _requested(name)
         yield f"{name}Own", _own_request(name)

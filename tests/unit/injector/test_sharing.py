@@ -1,6 +1,6 @@
 """The sidecar's part of what its pod has for all its containers, and of what a LimitRange gave it."""
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -60,6 +60,8 @@ def test_pod_with_limits_alone() -> None:
 
 
 SMALL, LARGE = {"requests": {"cpu": "100m"}}, {"requests": {"cpu": "400m"}}
+SET_UP: Final = {"name": "set-up", "resources": LARGE}
+SIDECAR: Final = {"name": "beside", "restartPolicy": "Always", "resources": LARGE}
 
 
 @pytest.mark.parametrize(
@@ -68,8 +70,10 @@ SMALL, LARGE = {"requests": {"cpu": "100m"}}, {"requests": {"cpu": "400m"}}
         ({"limits": {"cpu": "1"}}, {}, [], {"cpu": "1"}),
         ({"limits": {"cpu": "1"}}, SMALL, [], {"cpu": "100m"}),
         ({"limits": {"memory": "1Gi"}}, SMALL, [], {"memory": "1Gi"}),
-        ({"limits": {"cpu": "1"}}, SMALL, [{"name": "set-up", "resources": LARGE}], {"cpu": "400m"}),
-        ({"limits": {"cpu": "1"}}, {}, [{"name": "b", "restartPolicy": "Always", "resources": LARGE}], {"cpu": "400m"}),
+        ({"limits": {"cpu": "1"}}, SMALL, [SET_UP], {"cpu": "400m"}),
+        ({"limits": {"cpu": "1"}}, {}, [SIDECAR], {"cpu": "400m"}),
+        ({"limits": {"cpu": "1"}}, SMALL, [SET_UP, SIDECAR], {"cpu": "500m"}),
+        ({"limits": {"cpu": "1"}}, SMALL, [SIDECAR, SET_UP], {"cpu": "800m"}),
         (
             {"limits": {"cpu": "1"}, "requests": {"cpu": "2m", "memory": "1Gi"}},
             SMALL,
