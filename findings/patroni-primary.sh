@@ -1,6 +1,6 @@
 #!/bin/bash
-# Patroni 4.1.5 on etcd v3.7.3 (etcd3), PostgreSQL 15.18 (Debian 12's packages, unpacked), two members, no watchdog; a switchover with a `pre_promote`
-# command that takes its time, as one that fences the old primary does.
+# Patroni 4.1.5 on etcd v3.7.3 (etcd3), PostgreSQL 15.18 (Debian 12's packages, unpacked), two members, no watchdog; a
+#   switchover with a `pre_promote` command that takes its time, as one that fences the old primary does.
 # Guess: GET /primary is 200 when PostgreSQL is a primary and holds the lock; a node is /primary or /replica, not both.
 # Behaviour: /primary asks for the lock alone. From the moment that the node has the lock it is 200, while the command runs
 #   and PostgreSQL is a standby; /replica, which asks PostgreSQL alone, is 200 as well.
