@@ -99,6 +99,13 @@ def test_a_silent_server_costs_the_timeout(serve: Serve) -> None:
 
 
 @pytest.mark.usefixtures("endless")
+def test_a_question_cut_short_hides_no_answer(serve: Serve) -> None:
+    """The last question may get less time than an answer takes: what was answered before it is told."""
+    answers = iter([answer(503, {"leading": False, "token": None, "leader": "other"})])
+    url = serve(lambda path: answer(404, {}) if path == "/events" else next(answers, None))
+    assert waiting(url, seconds=3) == (None, "'other' leads")
+
+
 def test_a_silent_stream_costs_the_timeout(serve: Serve) -> None:
     """No more time than that is spent on an event stream without events."""
     quiet = serve(lambda path: None if path == "/events" else answer(503, LEADING | {"leading": False}))

@@ -65,7 +65,8 @@ class Wait:
         self._port = split.port or 80
         self._url = url
         self._until = until
-        self._begun: Callable[[str], None] | None = begun
+        self._begun = begun
+        self._is_told = False
         self.last = f"{url} was not asked"
 
     def for_token(self) -> int | None:
@@ -77,12 +78,14 @@ class Wait:
                 except _NotYet as error:
                     self.last = str(error)
                 except (OSError, http.client.HTTPException) as error:
-                    self.last = f"{self._url} does not answer ({_reason(error)})"
+                    # our own end cut that question short: what was answered before says more
+                    if not (isinstance(error, TimeoutError) and self._is_told and clock() >= self._until):
+                        self.last = f"{self._url} does not answer ({_reason(error)})"
                 if clock() >= self._until:
                     return None
-                if self._begun is not None:
+                if not self._is_told:
                     self._begun(self.last)
-                    self._begun = None
+                    self._is_told = True
 
     def _times_to_ask(self) -> Iterator[None]:
         """Yield whenever the answer may have changed: now, and at each event until the stream breaks."""
