@@ -172,10 +172,10 @@ def _annotate(annotations: Mapping[str, str]) -> Patch:
 def _write_down(spec: Mapping[str, Any]) -> Patch:
     """The pod's own requests, as they are without a sidecar."""
     given = sharing.own_requests(spec)
-    begun: Patch = [{"op": "add", "path": _OWN_REQUESTS, "value": {}}]
-    missing = given and not spec["resources"].get("requests")
-    added = [{"op": "add", "path": f"{_OWN_REQUESTS}/{name}", "value": amount} for name, amount in given.items()]
-    return [*(begun if missing else ()), *added]
+    if not given:
+        return []
+    whole = {**(spec["resources"].get("requests") or {}), **given}
+    return [{"op": "add", "path": "/spec/resources/requests", "value": whole}]
 
 
 def _append(spec: Mapping[str, Any], place: str, named: Sequence[Mapping[str, Any]]) -> Patch:
@@ -200,4 +200,3 @@ def _pointer(name: str) -> str:
 
 _MARK: Final = f"/metadata/annotations/{_pointer(INJECTED)}"
 """What each injection sets."""
-_OWN_REQUESTS: Final = "/spec/resources/requests"
