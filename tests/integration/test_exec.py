@@ -19,13 +19,13 @@ from tests.support.exec_pair import (
     LOST,
     Exec,
     arguments_of,
-    children_of,
     first,
     guardian_of,
     in_turn,
     last,
     never_together,
 )
+from tests.support.exec_peers import children_of
 from tests.support.unkillable_tree import beats
 
 # --- the plain course ---

@@ -15,6 +15,7 @@ import pytest
 from leasehold import __version__
 from tests.image import Container, Image, answers, build_image, why_unavailable
 from tests.servers import PATIENCE, Etcdctl, EtcdServer, Process, release_port, reserve_port, wait_for
+from tests.support.exec_peers import children_of
 
 LARGEST = 120_000_000  # bytes, unpacked, over the base with its Python
 COMPILERS = re.compile(r"^((\S+-)?(gcc|g\+\+|c\+\+|clang|cc|ld|as|rustc)(-[\d.]+)?|go|make|cargo)$")
@@ -240,7 +241,7 @@ sys.exit(main())
     apart = ["unshare", "--pid", "--fork", "--kill-child=KILL", sys.executable, "-c", script]
     with Process(apart, name="first-process", lines=True) as unshare:
         assert unshare.read_line() == "importing"
-        child = int(Path(f"/proc/{unshare.pid}/task/{unshare.pid}/children").read_text())
+        (child,) = children_of(unshare.pid)
         os.kill(child, signal.SIGTERM)
         assert unshare.wait() == 128 + signal.SIGTERM
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.servers import PATIENCE, Process, wait_for
+from tests.support.exec_peers import children_of
 from tests.support.unkillable_tree import beats, living
 
 FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
@@ -92,10 +93,6 @@ def name_of(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
-
-
-def children_of(parent: int) -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
 
 
 def last(execution: Exec) -> float:

@@ -125,6 +125,11 @@ def parent_name(pid: int) -> str:
     return own_name(int(parent))
 
 
+def children_of(parent: int) -> list[int]:
+    """The processes that the first thread of this one has started."""
+    return [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+
+
 class Screen:
     """A program that was started from a terminal, as by a login: a new session whose foreground it is."""
 
@@ -175,8 +180,7 @@ class Screen:
 
     def has_stopped_job(self) -> bool:
         """Whether the shell on it has a child that a signal has stopped."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return any(state(int(child)) == "T" for child in children)
+        return any(state(child) == "T" for child in children_of(self.pid))
 
     def _has_ended(self) -> bool:
         while self._master >= 0 and select.select([self._master], [], [], 0)[0]:
