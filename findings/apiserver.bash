@@ -1,6 +1,7 @@
 # Sourced by the scripts: besides what etcd.bash does, builds kube-apiserver v1.36.3 in the folder kube and starts it on
 # that etcd. Into the current folder it writes kube.py, whose kube(METHOD, PATH, BODY) asks it, with a token for its
-# administrator. `$api` is its address; the array `flags` is what a script wants it started with besides.
+# administrator. `$api` is its address; the array `flags` is what a script wants it started with besides. `kubeconfig
+# HOST:PORT` prints a kubeconfig with the same token for a server there.
 source "$(dirname "$0")/etcd.bash"
 mkdir kube && pushd kube >/dev/null
 printf 'module finding\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3\n' >go.mod
@@ -19,6 +20,16 @@ api=$(python3 -c 'import socket; print("127.0.0.1:%d" % socket.create_server(("1
   --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=kube/cert.pem \
   --service-account-signing-key-file=kube/key.pem "${flags[@]}" >kube.log 2>&1 &
 trap '{ kill -KILL $(jobs -p); wait; } 2>/dev/null || true; rm -rf "$work"' EXIT  # without etcd it does not end by itself
+kubeconfig() {
+  cat <<YAML
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: c, user: u, namespace: default}}]
+clusters: [{name: c, cluster: {server: "https://$1", insecure-skip-tls-verify: true}}]
+users: [{name: u, user: {token: admin}}]
+YAML
+}
 cat >kube.py <<'PYTHON'
 import json, ssl, sys
 from urllib.error import HTTPError

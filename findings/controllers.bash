@@ -7,14 +7,7 @@ for program in kubectl kube-controller-manager; do
   CGO_ENABLED=0 go build -mod=mod -trimpath -gcflags=all=-dwarf=false -o .. k8s.io/kubernetes/cmd/$program 2>build.log || { tail build.log; exit 1; }
 done
 popd >/dev/null
-cat >kubeconfig <<YAML
-apiVersion: v1
-kind: Config
-current-context: c
-contexts: [{name: c, context: {cluster: c, user: u}}]
-clusters: [{name: c, cluster: {server: "https://$api", insecure-skip-tls-verify: true}}]
-users: [{name: u, user: {token: admin}}]
-YAML
+kubeconfig "$api" >kubeconfig
 ./kube-controller-manager --kubeconfig=kubeconfig --leader-elect=false --secure-port=0 --controllers="$1" >manager.log 2>&1 &
 cat >controllers.py <<'PYTHON'
 import subprocess, time

@@ -42,7 +42,7 @@ last() { sed -n "s/^$1 //p" worked | tail -1; }
 worked() { for _ in $(seq 600); do [[ -n $(last "$1") ]] && return; sleep 0.2; done; echo "$1 does not work"; tail -5 ./*.op; exit 1; }
 touch worked
 until [[ -s relayed ]]; do sleep 0.1; done
-address "$(cat relayed)" >relayed.yaml
+kubeconfig "$(cat relayed)" >relayed.yaml
 KUBECONFIG=relayed.yaml operator A --peering election --priority 2 &
 worked A
 operator B --peering election --priority 1 &

@@ -24,15 +24,7 @@ for _ in range(300):
     time.sleep(0.2)
 PYTHON
 python3 peering.py "$api"
-address() {  # address HOST:PORT, as a kubeconfig
-  cat <<YAML
-current-context: c
-contexts: [{name: c, context: {cluster: c, user: u, namespace: default}}]
-clusters: [{name: c, cluster: {server: "https://$1", insecure-skip-tls-verify: true}}]
-users: [{name: u, user: {token: admin}}]
-YAML
-}
-address "$api" >kubeconfig
+kubeconfig "$api" >kubeconfig
 export KUBECONFIG=kubeconfig
 operator() {
   local name=$1

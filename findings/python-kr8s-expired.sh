@@ -8,14 +8,7 @@ source "$(dirname "$0")/apiserver.bash"
 server=$!
 python3 -m venv venv
 venv/bin/pip install --quiet --disable-pip-version-check kr8s==0.20.15
-cat >config <<YAML
-apiVersion: v1
-kind: Config
-current-context: c
-contexts: [{name: c, context: {cluster: c, user: u}}]
-clusters: [{name: c, cluster: {server: "https://$api", insecure-skip-tls-verify: true}}]
-users: [{name: u, user: {token: admin}}]
-YAML
+kubeconfig "$api" >config
 cat >finding.py <<'PYTHON'
 import asyncio, importlib.metadata, logging, sys, threading, warnings
 
