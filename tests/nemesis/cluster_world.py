@@ -25,6 +25,7 @@ from tests.nemesis.log_reader import LogReader
 from tests.nemesis.observer import Observer
 from tests.nemesis.queue_record import declared, identity_of
 from tests.servers import Disk, EtcdCluster, Proxy, Toxiproxy, Version, disks_available, skewed_clock, wait_for
+from tests.servers.toxiproxy import all_but_one
 from tests.support.paused_log import PausedLog
 from tests.support.sidecars import LOCK, Sidecar
 
@@ -51,6 +52,8 @@ class Shape:
     """What to start instead of `leasehold run`, for those named."""
     with_disk: bool = False
     """Whether the first member's disk can hang."""
+    apart: bool = False
+    """Whether each sidecar begins with one member only, until that is healed: the first with the first, and so on."""
     with_users: bool = False
     """Whether etcd wants to know who asks: passwords, and signed tokens that each change of users makes void."""
 
@@ -166,8 +169,11 @@ class World:
         self.gateway.put(self.history.setup.register, padded(0))
         proxies = stack.enter_context(Toxiproxy())
         self.candidates = []
-        for name in shape.names:
+        for number, name in enumerate(shape.names):
             one = Candidate(shape, name, [proxies.proxy(port) for port in ports], places)
+            if shape.apart:
+                for proxy in all_but_one(one.proxies, number):
+                    proxy.cut()
             stack.callback(one.close)
             self.candidates.append(one)
             self.start(one)

@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -112,3 +112,8 @@ class Proxy:
         for stream in directions:
             body = {"name": f"{kind}-{stream}", "type": kind, "stream": stream, "attributes": attributes}
             self._server.call("POST", f"/proxies/{self.name}/toxics", body)
+
+
+def all_but_one(proxies: Sequence[Proxy], number: int) -> Iterator[Proxy]:
+    """What to close so that the client of this number reaches one server only, not the same as the next client's."""
+    return (proxy for place, proxy in enumerate(proxies) if place != number % len(proxies))

@@ -122,13 +122,34 @@ class HangDisk(Fault):
     def inject(self) -> None:
         hung = self.world.cluster.members[0]
         end = time.monotonic() + PATIENCE
-        while not self._freeze(hung):
-            self.world.say(f"{self.name}: {hung.name} answered nothing any more, so there is nothing to believe")
+        while not self._hang(hung):
             self.heal()
             time.sleep(FORWARDS)  # what it may still revoke is no part of the fault
             if time.monotonic() > end:
                 raise ProcessFailed(f"{hung.name} stopped renewing leases each time that its disk hung")
         self.world.say(f"{self.name}: {hung.name} who leads etcd")
+
+    def _hang(self, hung: EtcdServer) -> bool:
+        """Whether there is something to believe, for the lock's leader too: on a busy machine it may have changed."""
+        if self.world.shape.apart:
+            self._let_the_first_lead()
+        if not self._freeze(hung):
+            self.world.say(f"{self.name}: {hung.name} answered nothing any more, so there is nothing to believe")
+            return False
+        if self.world.shape.apart and not self.world.candidates[0].is_leading():
+            self.world.say(f"{self.name}: whoever leads does not reach {hung.name}")
+            return False
+        return True
+
+    def _let_the_first_lead(self) -> None:
+        """The one sidecar that reaches it."""
+        end = time.monotonic() + PATIENCE
+        while (leader := self.world.leader()) is not self.world.candidates[0]:
+            if leader:
+                self.world.ask(leader, "handover")
+            if time.monotonic() > end:
+                raise ProcessFailed("the lock was handed over, but never to the sidecar that was to lead")
+            time.sleep(1.0)  # the next one leads by then, and one request is for one handover
 
     def _freeze(self, hung: EtcdServer) -> bool:
         """Whether it goes on renewing: not if it was about to commit to its disk, for then it hangs altogether.

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tests.nemesis.faults.base import Fault
 from tests.servers import Proxy
-from tests.servers.toxiproxy import Direction
+from tests.servers.toxiproxy import Direction, all_but_one
 
 
 class _OnProxies(Fault):
@@ -65,9 +65,8 @@ class OneMemberEach(_OnProxies):
     def inject(self) -> None:
         self.world.say(self.name)
         for number, one in enumerate(self.world.candidates):
-            for place, proxy in enumerate(one.proxies):
-                if place != number % len(one.proxies):
-                    proxy.silence()
+            for proxy in all_but_one(one.proxies, number):
+                proxy.silence()
 
 
 class Flap(_OnProxies):
