@@ -7,7 +7,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from tests.image.tools import buildah, exclusive_storage, image_exists
+from tests.image.tools import ImagesUnavailable, buildah, exclusive_storage, image_exists, why_unavailable
 from tests.servers.cache import cached
 from tests.servers.programs import MissingProgram, run
 
@@ -19,7 +19,12 @@ _NOT_NEEDED = ("var/cache/apt/archives", "var/lib/apt/lists", "var/log")
 
 
 def base_image() -> str:
-    """The name of the base image in our storage, made first when it is missing: one to two minutes."""
+    """The name of the base image in our storage, made first when it is missing: one to two minutes.
+
+    Raises ImagesUnavailable, or MissingProgram with the log.
+    """
+    if reason := why_unavailable():
+        raise ImagesUnavailable(reason)
     digest = hashlib.sha256(repr((SUITE, PACKAGES, _RECIPE, _NOT_NEEDED)).encode()).hexdigest()[:16]
     name = f"localhost/leasehold-base:{digest}"
     archive = cached(f"image-base-{digest}", _make_archive)
