@@ -40,6 +40,14 @@ def test_a_command_explains_its_flags() -> None:
     assert "LEASEHOLD_ETCD_CA" in done.stdout
 
 
+@pytest.mark.parametrize("command", ["status", "check"])
+def test_what_looks_at_all_locks_requires_none(command: str) -> None:
+    """Unlike `run`, it queues for nothing."""
+    shown = leasehold(command, "--help", NO_COLOR="1").stdout
+    assert "(default: all" in shown
+    assert "(required)" not in shown
+
+
 @pytest.mark.parametrize("arguments", [("run", "--ttl", "0"), ("rn",), ("run", "--lock", "a", "--frobnicate")])
 def test_mistakes_are_sentences_and_exit_code_2(arguments: Sequence[str]) -> None:
     done = leasehold(*arguments)

@@ -23,8 +23,7 @@ from leasehold.settings.parsers import one_of
 PROGRAM: Final = "kubectl leasehold"
 _EPILOG: Final = (
     "kubectl's own flags, such as --context, --as or --server, mean what they mean there; `kubectl options` lists them."
-    " Exit codes: 0 done; 1 not done, or not so within the time; 2 a mistake in the command line, also by kubectl's "
-    "judgement."
+    " Exit codes: 0 done; 1 not done, or not in time; 2 a mistake in the command line, or a flag that kubectl refuses."
 )
 
 

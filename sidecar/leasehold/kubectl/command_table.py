@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from leasehold.kubectl import values
 from leasehold.kubectl.flag import Command, Flag
+from leasehold.lock.keys import DEFAULT_ROOT
 from leasehold.settings import commands
 from leasehold.settings import flags as shared
 from leasehold.settings.options import Option
 from leasehold.settings.parsers import one_of
 
 FORMATS: Final = ("table", "wide", "json", "yaml", "name")
+DATA_FORMATS: Final = ("table", "json", "yaml")
 SHELLS: Final = ("bash", "zsh", "fish")
 
 NAMESPACE: Final = Flag(
@@ -29,10 +31,17 @@ ALL_NAMESPACES: Final = Flag(("-A", "--all-namespaces"), "", "the Locks of all n
 OUTPUT: Final = Flag(
     ("-o", "--output"),
     "FORMAT",
-    f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: for people)",
+    f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: text for people)",
     one_of(*FORMATS),
     completes="formats",
 )
+DATA_OUTPUT: Final = replace(
+    OUTPUT,
+    help=f"{', '.join(DATA_FORMATS[:-1])} or {DATA_FORMATS[-1]} (default: table)",
+    read=one_of(*DATA_FORMATS),
+    completes="data formats",
+)
+"""Of the commands whose result is not a Lock: it has no name, and no columns to add."""
 REQUEST_TIMEOUT: Final = Flag(
     ("--request-timeout",),
     "DURATION",
@@ -69,13 +78,21 @@ PORT: Final = Flag(
 NO_OPEN: Final = Flag(("--no-open",), "", "print the page's address, and open no browser", default=False)
 
 CLUSTER: Final = (NAMESPACE, REQUEST_TIMEOUT, OUTPUT)
+CLUSTER_DATA: Final = (NAMESPACE, REQUEST_TIMEOUT, DATA_OUTPUT)
 _ETCD_OPTIONS: Final = (*commands.ETCD_GROUP.options, shared.ROOT)
 
 
+_OTHER_DEFAULTS: Final = {
+    "--etcd": "etcd members, comma-separated (default: LEASEHOLD_ETCD, else etcd is not asked)",
+    "--root": f"prefix of all keys in etcd (default: describe takes that of the Lock's status, check {DEFAULT_ROOT})",
+}
+"""What is said of the flags whose defaults are not those of `leasehold status`."""
+
+
 def _as_flag(option: Option[Any]) -> Flag:
-    return Flag(
-        (option.flag,), option.metavar, option.help, default=None, completes="files" if "FILE" in option.metavar else ""
-    )
+    explained = _OTHER_DEFAULTS.get(option.flag, option.help)
+    completes = "files" if "FILE" in option.metavar else ""
+    return Flag((option.flag,), option.metavar, explained, default=None, completes=completes)
 
 
 ETCD: Final = tuple(_as_flag(option) for option in _ETCD_OPTIONS)
@@ -94,7 +111,7 @@ COMMANDS: Final = (
         "history",
         "the last ten terms: who, when, why each ended, and who asked for that",
         "NAME",
-        CLUSTER,
+        CLUSTER_DATA,
         "From the Lock's status: it lasts as long as the Lock. GAP is how long nobody held the lock before a term; "
         "REQUESTED BY is the field manager that last set the field of spec which asked for its end.",
     ),
@@ -118,7 +135,7 @@ COMMANDS: Final = (
     ),
     Command(
         "wait",
-        "wait until the lock is held, free, or held by somebody",
+        "wait until the lock is held, is free, or is held by one candidate",
         "NAME",
         (FOR, TIMEOUT, *CLUSTER),
     ),
@@ -134,10 +151,10 @@ COMMANDS: Final = (
         "check",
         "what is wrong on the cluster or with one Lock, why, and what to do",
         "[NAME]",
-        (WATCH, ALL_NAMESPACES, *CLUSTER, *ETCD),
+        (WATCH, ALL_NAMESPACES, *CLUSTER_DATA, *ETCD),
         "Asks about Kubernetes, the operator, the injector, rights, Locks, workloads, pods and budgets; with NAME also "
         "that Lock's sidecars, with --etcd (or LEASEHOLD_ETCD) also etcd. It answers within 10 s; what cannot be "
-        "asked is a row with the reason.",
+        "asked is a row with the reason. Exit code 1 if a check failed, or could not be asked.",
     ),
     Command("completion", "print the completion script of a shell", "SHELL", ()),
 )

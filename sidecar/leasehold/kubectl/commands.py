@@ -52,7 +52,7 @@ def list_locks(cluster: Cluster, given: Arguments) -> int:
     sys.stdout.flush()
     for changed in live.changes() if given.watch else ():
         text = printing.many([changed], given.output, now(), namespaces=given.all_namespaces)
-        sys.stdout.write(text if given.output else text.partition("\n")[2])
+        sys.stdout.write(text if given.output in printing.HEADLESS else text.partition("\n")[2])
         sys.stdout.flush()
     return DONE
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from leasehold.kubectl import connection
 from leasehold.kubectl.cluster_ref import ClusterRef, Login
-from leasehold.kubectl.command_table import COMMANDS, FORMATS, REQUEST_TIMEOUT, SHELLS
+from leasehold.kubectl.command_table import COMMANDS, DATA_FORMATS, FORMATS, REQUEST_TIMEOUT, SHELLS
 from leasehold.kubectl.connection import command_first
 from leasehold.kubectl.flag import Command, Flag
 
@@ -98,6 +98,7 @@ def _values(flag: Flag, completions: Completions) -> tuple[Iterable[Choice], int
         return [], FILES
     sources: Mapping[str, Callable[[], Iterable[str]]] = {
         "formats": lambda: FORMATS,
+        "data formats": lambda: DATA_FORMATS,
         "goals": lambda: ("held", "free", "holder="),
         "kubectl": lambda: completions.values(flag.names[-1]),
     }

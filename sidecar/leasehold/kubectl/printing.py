@@ -19,6 +19,8 @@ GAP: Final = 3
 """Spaces between two columns, as in kubectl's own tables."""
 _COLUMNS: Final = ("NAME", "HELD", "HOLDER", "HOLDERS", "WAITERS", "SINCE", "AGE")
 _WIDE: Final = ("TOKEN", "KEY", "REASON")
+HEADLESS: Final = ("json", "yaml", "name")
+"""The formats without a line of columns' names at their head."""
 
 
 def locks_table(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from leasehold.base.records import replace
 from leasehold.lock.keys import DEFAULT_ROOT
 from leasehold.lock.spec import DEFAULT_TTL
 from leasehold.settings import parsers
@@ -60,6 +61,7 @@ ETCD_PASSWORD_FILE: Final = Option[Path | None](
 LOCK: Final = Option[str](
     "--lock", "NAME", "lock to queue for: name or namespace/name (required)", parsers.as_given, ""
 )
+SHOWN_LOCK: Final = replace(LOCK, help="lock to look at: name or namespace/name (default: all locks)")
 NAMESPACE: Final = Option[str](
     "--namespace",
     "NAME",
@@ -126,7 +128,8 @@ LISTEN: Final = Option[tuple[str, int]](
 CONTROL: Final = Option[tuple[str, int] | Path](
     "--control",
     "ADDRESS",
-    "where /handover, /pause, /resume and /drained answer: loopback or unix:PATH (default: 127.0.0.1:4041)",
+    "where /handover, /pause, /resume, /drained and /debug/record answer: loopback or unix:PATH (default: "
+    "127.0.0.1:4041)",
     parsers.loopback,
     ("127.0.0.1", 4041),
 )
@@ -135,7 +138,7 @@ EXEC_IDENTITY: Final = Option[str](
     "--identity",
     "TEXT",
     "this process's name, unlike all others' (default: POD_NAME or the host name, with the process id and four random "
-    "digits)",
+    "hexadecimal digits)",
     parsers.printable,
     "",
     fallback="POD_NAME",
@@ -150,7 +153,7 @@ EXEC_LISTEN: Final = Option[tuple[str, int] | None](
 EXEC_CONTROL: Final = Option[tuple[str, int] | Path | None](
     "--control",
     "ADDRESS",
-    "where /handover, /pause and /resume answer: loopback or unix:PATH (default: nowhere)",
+    "where /handover, /pause, /resume and /debug/record answer: loopback or unix:PATH (default: nowhere)",
     parsers.loopback,
     None,
 )

@@ -101,6 +101,22 @@ def test_etcd_as_leasehold_status_has_it() -> None:
     assert "--etcd is 'ftp://a'" in mistakes("describe", "db", "--etcd", "ftp://a")[0]
 
 
+@pytest.mark.parametrize("name", ["check", "history"])
+def test_what_is_no_lock_has_no_name_and_no_more_columns(name: str) -> None:
+    assert read(name, "db", "-o", "yaml").output == "yaml"
+    for output in ("wide", "name"):
+        assert mistakes(name, "db", "-o", output) == (f"--output is {output!r}: use table, json or yaml.",)
+
+
+@pytest.mark.parametrize("name", ["describe", "check"])
+def test_help_tells_the_defaults_that_are_in_force(name: str) -> None:
+    """No etcd is asked unless one is named."""
+    shown = " ".join(parser(command(name)).format_help().split())
+    assert read(name, "db").etcd is None
+    assert "else etcd is not asked)" in shown
+    assert "2379" not in shown
+
+
 @pytest.mark.parametrize("one", COMMANDS, ids=lambda one: one.name)
 def test_every_command_explains_itself(one: Command) -> None:
     shown = " ".join(parser(one).format_help().split())

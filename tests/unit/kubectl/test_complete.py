@@ -42,6 +42,7 @@ def offered(*words: str) -> list[str]:
         (("resume", "-s", ""), [":4"]),
         (("resume", "-v", "6", "d"), ["db", ":4"]),
         (("resume", "-o", "js"), ["json", ":4"]),
+        (("check", "-o", ""), ["table", "json", "yaml", ":4"]),
         (("resume", "--kubeconfig", "x"), [":0"]),
         (("resume", "--request-timeout", ""), [":4"]),
         (("describe", "--etcd-ca", ""), [":0"]),
