@@ -41,7 +41,7 @@ _USUAL: Final = {
     "interval": "Between two scrapes",
     "serviceAccount": "The account that it runs as: its own, or one that is there",
     "logLevel": "`debug`, `info`, `warning` or `error`",
-    "tag": "The image's tag; the chart's appVersion unless given",
+    "tag": "The image's tag",
     "repository": "The image's name",
     "registry": "What the image's name begins with",
     **dict.fromkeys(_OF_ANY_POD, "As in any pod"),

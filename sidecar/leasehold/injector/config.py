@@ -140,7 +140,7 @@ PULL: Final = Option[str](
     "IfNotPresent",
 )
 ETCD: Final = Option[tuple[str, ...]](
-    "--sidecar-etcd", "URL,…", "etcd members that sidecars use, comma-separated (required)", parsers.etcd_urls, ()
+    "--sidecar-etcd", "URL,…", "members of etcd that sidecars use, comma-separated (required)", parsers.etcd_urls, ()
 )
 ETCD_SECRET: Final = Option[str](
     "--sidecar-etcd-secret",

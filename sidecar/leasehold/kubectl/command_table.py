@@ -83,7 +83,7 @@ _ETCD_OPTIONS: Final = (*commands.ETCD_GROUP.options, shared.ROOT)
 
 
 _OTHER_DEFAULTS: Final = {
-    "--etcd": "etcd members, comma-separated (default: LEASEHOLD_ETCD, else etcd is not asked)",
+    "--etcd": "members of etcd, comma-separated (default: LEASEHOLD_ETCD, else etcd is not asked)",
     "--root": f"prefix of all keys in etcd (default: describe takes that of the Lock's status, check {DEFAULT_ROOT})",
 }
 """What is said of the flags whose defaults are not those of `leasehold status`."""

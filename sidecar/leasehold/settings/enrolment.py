@@ -84,7 +84,7 @@ DAYS: Final = Option[int](
 OWN_ETCD: Final = Option[bool](
     "--enrol-own-etcd",
     "",
-    "etcd is Leasehold's alone: authentication is turned on as soon as every user is there (default: it is not)",
+    "nobody else uses that etcd: authentication is turned on as soon as every user is there (default: others do)",
     parsers.switch,
     False,
     switch=True,

@@ -24,7 +24,7 @@ MAX_PERIOD_SECONDS: Final = 366 * 86400
 ETCD: Final = Option[tuple[str, ...]](
     "--etcd",
     "URL,…",
-    "etcd members, comma-separated (default: http://127.0.0.1:2379)",
+    "members of etcd, comma-separated (default: http://127.0.0.1:2379)",
     parsers.etcd_urls,
     ("http://127.0.0.1:2379",),
 )
@@ -233,12 +233,12 @@ ON_LOST: Final = Option[tuple[str, ...]](
 LOG_LEVEL: Final = Option[str](
     "--log-level",
     "LEVEL",
-    "debug, info, warning or error (default: info)",
+    "one of debug, info, warning and error (default: info)",
     parsers.one_of("debug", "info", "warning", "error"),
     "info",
 )
 LOG_FORMAT: Final = Option[str](
-    "--log-format", "FORMAT", "text or json, on stderr (default: text)", parsers.one_of("text", "json"), "text"
+    "--log-format", "FORMAT", "one of text and json, on stderr (default: text)", parsers.one_of("text", "json"), "text"
 )
 
 GRACE: Final = Option[float | None](
