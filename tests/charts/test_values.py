@@ -38,7 +38,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**OWN, "etcd.replica": 3}, "additional properties 'replica' not allowed"),
     ({**OWN, "etcd.tls.secretName": "mine"}, "are for an etcd of yours"),
     ({"etcd.endpoints": ["https://etcd:2379"]}, "etcd.tls.secretName is empty: name a Secret with the key ca.crt"),
-    ({"etcd.endpoints": ["http://etcd:2379"], "etcd.tls.secretName": "mine"}, "is not an https URL"),
+    ({"etcd.endpoints": ["http://etcd:2379"], "etcd.tls.secretName": "mine"}, "write https:// there"),
     ({"etcd.endpoints": ["etcd:2379"]}, 'etcd.endpoints is "etcd:2379": a URL without a path is needed, such as https'),
     ({"etcd.endpoints": ["http://etcd:2379"], "etcd.auth.user": "me"}, "etcd.auth needs both: user, and secretName"),
     ({**OWN, "etcd.root": "leasehold"}, 'etcd.root is "leasehold": it begins with a slash'),

@@ -29,9 +29,17 @@ The sidecar comes first among the init containers, so that those after it can as
 {{- if ne .workload "Job" -}}
 {{- $required = append $required "appHealth" -}}
 {{- end -}}
+{{- $right := dict
+  "lock" "name the Lock to queue for, of the pod's namespace"
+  "workload" "use Deployment, StatefulSet, DaemonSet or Job"
+  "appHealth" "name the URL of the app's health check, such as http://127.0.0.1:8080/healthz"
+  "gate" "use readiness, label or startup"
+  "image" "give its repository and tag"
+  "etcd" "give its endpoints"
+-}}
 {{- range $name := $required -}}
 {{- if not (get $ $name) -}}
-{{- fail (printf "leasehold-sidecar: %s is missing" $name) -}}
+{{- fail (printf "leasehold-sidecar: %s is missing: %s" $name (get $right $name)) -}}
 {{- end -}}
 {{- end -}}
 {{- if not (has .workload (list "Deployment" "StatefulSet" "DaemonSet" "Job")) -}}

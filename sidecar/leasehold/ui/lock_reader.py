@@ -37,11 +37,14 @@ class LockReader:
         """The API server as Kubernetes tells a pod; `account` has `token` and `ca.crt`. ValueError with a sentence."""
         host, port = (environ.get(f"KUBERNETES_SERVICE_{name}", "") for name in ("HOST", "PORT"))
         if not host or not port.isdigit():
-            raise ValueError("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, as in every pod")
+            raise ValueError("it is for a pod, which has KUBERNETES_SERVICE_HOST and _PORT set; elsewhere leave it out")
         try:
             context = ssl.create_default_context(cafile=str(account / "ca.crt"))
         except OSError as error:
-            raise ValueError(f"{account / 'ca.crt'} cannot be read: {error.strerror or error}") from None
+            why = (error.strerror or str(error)).lower()
+            raise ValueError(
+                f"it has no ca.crt that can be read ({why}); name the folder with token and ca.crt"
+            ) from None
         return cls(host, int(port), account / "token", context)
 
     async def read(self, path: str) -> Mapping[str, Any]:
