@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from leasehold.base import clock
@@ -14,8 +15,9 @@ from leasehold.election.snapshot import Snapshot, State
 from leasehold.injector.metrics import InjectorMetrics
 from leasehold.lock.names import LockName
 from leasehold.operator.reconcile.metrics import Gauges, OperatorMetrics
+from leasehold.settings.config import run_config
 from leasehold.settings.exec import exec_config
-from tests.support.documentation import example, page_of, pages, text
+from tests.support.documentation import example, page_of, pages, table, text
 from tests.support.generated import TABLES, names, regenerated
 
 PAGES = [page_of(command) for command in ("run", "operator", "injector")]
@@ -46,6 +48,40 @@ def test_every_metric_is_there() -> None:
     assert set(re.findall(r"`(leasehold_\w+)`", "".join(PAGES))) == own | {
         "leasehold_position"
     }  # a gauge that comes and goes
+
+
+def test_a_sidecars_metrics_name_their_lock() -> None:
+    """All but one, as the page says."""
+    registry = CollectorRegistry()
+    Metrics(registry, Publisher(Snapshot(LockName("a", "b"), "c", State.IDLE, position=0), clock.now))
+    samples = [sample for metric in registry.collect() for sample in metric.samples]
+    own = {sample.name: "lock" in sample.labels for sample in samples if sample.name.startswith("leasehold_")}
+    assert [name for name, has_lock in own.items() if not has_lock] == ["leasehold_build_info"]
+
+
+def test_the_sidecar_of_a_pod_has_what_a_rolling_update_needs(tmp_path: Path) -> None:
+    """Its settings exist, and it says its revision: without that, the new pod would wait for the old one for ever."""
+    pod = yaml.safe_load(example("in a pod", "sidecar/leasehold/run/README.md"))
+    (sidecar,) = pod["initContainers"]
+    paths = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in sidecar["env"] if "valueFrom" in one}
+    environ = {one["name"]: one["value"] for one in sidecar["env"] if "value" in one}
+    environ |= {name: path.rpartition(".")[2] for name, path in paths.items()}
+    command, *arguments = [word.replace("/state", str(tmp_path)) for word in sidecar["args"]]
+    config = run_config(arguments, environ)
+    assert (command, config.warnings, config.native_sidecar) == ("run", (), True)
+    assert config.record.group == "labels['pod-template-hash']"
+    assert all((config.record.pod, config.record.pod_namespace, config.record.pod_uid, config.app_health))
+
+
+def test_every_value_of_the_library_chart_is_there() -> None:
+    """The page's table has each that the templates take."""
+    templates = text("charts/leasehold-sidecar/templates/_sidecar.tpl")
+    taken = set(re.findall(r"(?<![\w)])\.([a-z]\w+)(?=[\s})])", templates))
+    rows = table("value (default) | meaning", "charts/leasehold-sidecar/README.md")
+    told = {name for first, *_ in rows for name in re.findall(r"`(\w+)`", first)}
+    assert taken <= told
+    parts = set(re.findall(r"\.(?:image|etcd)\.(\w+)", templates))
+    assert parts <= {name for _, second in rows for name in re.findall(r"`(\w+)`", second)}
 
 
 def test_every_command_is_there() -> None:
