@@ -48,7 +48,9 @@ def test_what_looks_at_all_locks_requires_none(command: str) -> None:
     assert "(required)" not in shown
 
 
-@pytest.mark.parametrize("arguments", [("run", "--ttl", "0"), ("rn",), ("run", "--lock", "a", "--frobnicate")])
+@pytest.mark.parametrize(
+    "arguments", [("run", "--ttl", "0"), ("rn",), ("run", "--lock", "a", "--frobnicate"), ("demo", "--kep")]
+)
 def test_mistakes_are_sentences_and_exit_code_2(arguments: Sequence[str]) -> None:
     done = leasehold(*arguments)
     assert (done.returncode, done.stdout) == (2, "")

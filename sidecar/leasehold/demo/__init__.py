@@ -18,12 +18,14 @@ from typing import NamedTuple
 
 from rich.console import Console
 
+from leasehold.base.config_error import ConfigError
 from leasehold.demo import next_steps
 from leasehold.demo.cannot_start import CannotStart
 from leasehold.demo.scene import Scene
 from leasehold.demo.stage import Stage
 from leasehold.demo.tour import run_tour
 from leasehold.demo.view import LiveView, PlainView, View
+from leasehold.settings.options import read_flags
 
 _FAILED = 1
 _UNUSABLE = 2
@@ -38,12 +40,15 @@ class Options(NamedTuple):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the tour; returns 0 only if every step held, and -n if signal n has ended it."""
-    options = _parser().parse_args(arguments)
-    plain = options.plain or not sys.stdout.isatty() or Console().is_dumb_terminal  # where nothing can be redrawn
+    """Run the tour; returns 0 only if every step held, and -n if signal n has ended it. Raises ConfigError."""
+    flags, mistakes = read_flags(_parser(), arguments)
+    if mistakes:
+        raise ConfigError(mistakes)
+    # off a terminal nothing can be redrawn
+    plain = bool(flags["plain"]) or not sys.stdout.isatty() or Console().is_dumb_terminal
     ended_by: list[int] = []
     try:
-        return asyncio.run(_run(Options(options.keep, plain, options.ui), ended_by))
+        return asyncio.run(_run(Options(bool(flags["keep"]), plain, bool(flags["ui"])), ended_by))
     except CannotStart as error:
         sys.stderr.write(f"leasehold: {error}\n")
         return _UNUSABLE
@@ -54,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="leasehold demo",
+        allow_abbrev=False,
         description="Watch three sidecars on a real etcd elect a leader, hand over, and survive whatever befalls it.",
     )
     parser.add_argument("--keep", action="store_true", help="leave it all running at the end, for curl, until Ctrl-C")
