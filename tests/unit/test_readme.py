@@ -84,6 +84,24 @@ def test_every_value_of_the_library_chart_is_there() -> None:
     assert parts <= {name for _, second in rows for name in re.findall(r"`(\w+)`", second)}
 
 
+def test_what_is_said_to_be_tested_is() -> None:
+    """The minor versions of Kubernetes, and Helm's major one, are those that the tests build."""
+    said = re.search(r"servers of ([\d.]+) and ([\d.]+), nodes of ([\d.]+), and Helm (\d+)", text())
+    built = [
+        built_version("kubernetes130", "k8s.io/kubernetes"),
+        *[built_version("kubernetes", "k8s.io/kubernetes")] * 2,
+    ]
+    assert said is not None
+    assert [*said.groups()] == [*built, built_version("helm", r"helm.sh/helm/v\d+").partition(".")[0]]
+
+
+def built_version(group: str, module: str) -> str:
+    """Major and minor version of a module that a group of the servers is built from."""
+    found = re.search(rf"^\s*{module} v(\d+\.\d+)\.", text(f"tests/servers/go/{group}/go.mod"), re.MULTILINE)
+    assert found is not None, f"{group} is not built from {module}"
+    return found[1]
+
+
 def test_every_command_is_there() -> None:
     """Each sub-command has its row."""
     for command in main.COMMANDS:
