@@ -40,6 +40,11 @@ def test_a_command_explains_its_flags() -> None:
     assert "LEASEHOLD_ETCD_CA" in done.stdout
 
 
+def test_the_variable_that_help_shows_is_one_of_the_command() -> None:
+    for command, shown in (("wait", "--url has LEASEHOLD_URL."), ("exec", "--once-per has LEASEHOLD_ONCE_PER.")):
+        assert shown in " ".join(leasehold(command, "--help", NO_COLOR="1").stdout.split())
+
+
 @pytest.mark.parametrize("command", ["status", "check"])
 def test_what_looks_at_all_locks_requires_none(command: str) -> None:
     """Unlike `run`, it queues for nothing."""

@@ -162,7 +162,7 @@ def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "")
         prog=f"leasehold {command}",
         usage=f"leasehold {command} [options]{usage}",
         description=summary,
-        epilog="Each flag has a variable, which it overrides: --etcd-ca has LEASEHOLD_ETCD_CA.",
+        epilog=_of_variables([option for group in groups for option in group.options]),
         allow_abbrev=False,
     )
     for group in groups:
@@ -170,6 +170,12 @@ def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "")
         for option in group.options:
             _add(section, option)
     return made
+
+
+def _of_variables(options: Sequence[Option[object]]) -> str:
+    """What variables are for, by one of the command's own flags: one of two words, if there is one."""
+    shown = next((option for option in options if "_" in option.dest), options[0])
+    return f"Each flag has a variable, which it overrides: {shown.flag} has {shown.variable}."
 
 
 def _add(section: argparse._ArgumentGroup, option: Option[object]) -> None:
