@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from rich.console import Console
 
@@ -25,7 +25,6 @@ from leasehold.demo.scene import Scene
 from leasehold.demo.stage import Stage
 from leasehold.demo.tour import run_tour
 from leasehold.demo.view import LiveView, PlainView, View
-from leasehold.settings.options import read_flags
 
 _FAILED = 1
 _UNUSABLE = 2
@@ -41,14 +40,11 @@ class Options(NamedTuple):
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tour; returns 0 only if every step held, and -n if signal n has ended it. Raises ConfigError."""
-    flags, mistakes = read_flags(_parser(), arguments)
-    if mistakes:
-        raise ConfigError(mistakes)
-    # off a terminal nothing can be redrawn
-    plain = bool(flags["plain"]) or not sys.stdout.isatty() or Console().is_dumb_terminal
+    options = _parser().parse_args(arguments)
+    plain = options.plain or not sys.stdout.isatty() or Console().is_dumb_terminal  # where nothing can be redrawn
     ended_by: list[int] = []
     try:
-        return asyncio.run(_run(Options(bool(flags["keep"]), plain, bool(flags["ui"])), ended_by))
+        return asyncio.run(_run(Options(options.keep, plain, options.ui), ended_by))
     except CannotStart as error:
         sys.stderr.write(f"leasehold: {error}\n")
         return _UNUSABLE
@@ -56,8 +52,14 @@ def main(arguments: Sequence[str]) -> int:
         return -ended_by[0]
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise ConfigError with one sentence, instead of printing the usage."""
+        raise ConfigError([f"{message[0].upper()}{message[1:]}; see --help."])
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="leasehold demo",
         allow_abbrev=False,
         description="Watch three sidecars on a real etcd elect a leader, hand over, and survive whatever befalls it.",
