@@ -117,7 +117,15 @@ SET_UP: Final = {"name": "set-up", "image": "none", "resources": {"requests": MI
 BESIDE: Final = {**SET_UP, "name": "beside", "restartPolicy": "Always"}
 
 
-@pytest.mark.parametrize("app", [{}, {"requests": SMALL}, {"limits": SMALL}], ids=["nothing", "requests", "limits"])
+ODD: Final = {"cpu": "+100m", "memory": "1500m"}
+"""An API server leaves both as they are."""
+
+
+@pytest.mark.parametrize(
+    "app",
+    [{}, {"requests": SMALL}, {"limits": SMALL}, {"requests": ODD}],
+    ids=["nothing", "requests", "limits", "odd requests"],
+)
 @pytest.mark.parametrize("before", [[], [SET_UP, BESIDE], [BESIDE, SET_UP]], ids=["", "sidecar last", "sidecar first"])
 @pytest.mark.parametrize("limits", [[], USUAL], ids=["", "limit range"])
 def test_own_requests_stay(api: ControlPlane, limits: list[Object], before: list[Object], app: Amounts) -> None:
@@ -159,6 +167,21 @@ def test_pod_limits_are_of_the_pod(api: ControlPlane) -> None:
     limits = [{"type": "Pod", "max": MIDDLE, "maxLimitRequestRatio": {"cpu": "2"}}]
     found = shares(api, limits, {"requests": {"cpu": "150m", "memory": "256Mi"}, "limits": MIDDLE}, {"requests": SMALL})
     assert found == {}
+
+
+@pytest.mark.parametrize("limit", [str(2**63 - 4096), "8Ei", "1e99"])
+def test_limit_that_means_none(api: ControlPlane, limit: str) -> None:
+    """It is more than fits into what the API server reckons with; nothing is lowered for its sake."""
+    found = shares(api, USUAL, {"requests": MIDDLE, "limits": {"memory": limit}}, {"requests": SMALL})
+    assert found == {"requests": SMALL, "limits": MIDDLE}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_huge_limit_of_an_annotation(api: ControlPlane, mode: str) -> None:
+    """The sidecar has it; its request stays."""
+    made = create(api, namespace(api, []), labelled({}, {}, mode, memory_limit="1E"))
+    assert not isinstance(made, str), made
+    assert made["spec"]["initContainers"][0]["resources"]["requests"]["memory"] == "48Mi"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -11,6 +11,7 @@ pod's own annotations give the sidecar a part of its own there.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,13 @@ NONE: Final = "none"
 ANNOTATIONS: Final = ("cpu-request", "cpu-limit", "memory-request", "memory-limit")
 """The names of the annotations, without their prefix."""
 _QUANTITY: Final = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(?:[eE]([+-]?[0-9]{1,2})|([KMGTPE]i|[numkMGTPE]))?")
+"""What an annotation may say."""
+_SHOWN: Final = re.compile(
+    r"\+?([0-9]{1,60}\.?[0-9]{0,60}|\.[0-9]{1,60})(?:[eE]([+-]?[0-9]{1,9})|([KMGTPE]i|[numkMGTPE]))?"
+)
+"""What the API server shows of a pod: it leaves many an amount as it was written, such as +1, 1. and 2.500."""
+_MOST_ZEROS: Final = 99
+_LARGEST_BINARY: Final = Decimal(2**63 - 1)
 _POWERS: Final = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _DECIMAL: Final = {name: Decimal(10) ** power for name, power in _POWERS.items()}
 _BINARY: Final = {f"{name}i": Decimal(1024) ** power for power, name in enumerate("KMGTPE", 1)}
@@ -35,21 +43,21 @@ class InvalidResources(ValueError):
 
 
 def quantity(text: str) -> Decimal:
-    """An amount as Kubernetes writes it, such as 50m or 96Mi. Raises ValueError."""
-    found = _QUANTITY.fullmatch(text)
+    """An amount, such as 50m or 96Mi, as the API server reads it. Raises ValueError, also for one below 0."""
+    found = _SHOWN.fullmatch(text)
     if not found:
         raise ValueError("use an amount such as 50m or 96Mi")
     number, exponent, unit = found.groups()
-    return Decimal(number) * (Decimal(10) ** int(exponent) if exponent else _UNITS.get(unit, Decimal(1)))
+    power = max(-_MOST_ZEROS, min(int(exponent or 0), _MOST_ZEROS))
+    exact = Decimal(number) * _UNITS.get(unit, Decimal(1)).scaleb(power)
+    rounded = Decimal(math.ceil(exact.scaleb(9))).scaleb(-9)
+    return min(rounded, _LARGEST_BINARY) if unit in _BINARY else rounded
 
 
 def amount(text: str) -> str:
     """An annotation's value: an amount, or `none`. Raises ValueError."""
-    if text != NONE:
-        try:
-            quantity(text)
-        except ValueError as error:
-            raise ValueError(f"{error}, or {NONE}") from None
+    if text != NONE and not _QUANTITY.fullmatch(text):
+        raise ValueError(f"use an amount such as 50m or 96Mi, or {NONE}")
     return text
 
 

@@ -15,16 +15,16 @@ What the pod's annotations ask for is never lowered; where the pod has no room f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from leasehold.injector.resources import NONE, InvalidResources, quantity
 from leasehold.lock.kube_names import PREFIX
 
 NAMES: Final = ("cpu", "memory")
-_MILLI: Final = {"cpu": ("m", 1), "memory": ("", 1000)}
-"""How an amount is written, and by how many thousandths a unit of it is."""
+MOST_THOUSANDTHS: Final = 10**18
+"""More than any node has. The API server reckons in 64 bits, and some limits only say that there is none."""
 Object = Mapping[str, Any]
 
 
@@ -76,9 +76,7 @@ def _own_request(spec: Object, name: str) -> str:
     given, limit = _given(spec, "requests", name), _given(spec, "limits", name)
     if given or not limit:
         return given
-    if any(
-        _given(each, "requests", name) for place in ("containers", "initContainers") for each in spec.get(place) or ()
-    ):
+    if any(_request_of(each, name) for place in ("containers", "initContainers") for each in spec.get(place) or ()):
         return _amount(name, _requested(spec, name))
     return limit
 
@@ -111,16 +109,23 @@ def _requested(spec: Object, name: str) -> int:
 
 
 def _sum(containers: Sequence[Object], name: str) -> int:
-    return sum(_thousandths(_given(each, "requests", name) or "0") for each in containers)
+    return sum(_thousandths(_request_of(each, name) or "0") for each in containers)
+
+
+def _request_of(container: Object, name: str) -> str:
+    """Without a request of its own it is the limit: a pod shows that, the template of a workload does not."""
+    return _given(container, "requests", name) or _given(container, "limits", name)
 
 
 def _thousandths(text: str) -> int:
+    """Rounded up, as the API server does it."""
     try:
-        return int(quantity(text) * 1000 + Decimal("0.5"))
+        return min(math.ceil(quantity(text) * 1000), MOST_THOUSANDTHS)
     except ValueError:
         return 0  # such as -1, for which the API server refuses the pod
 
 
 def _amount(name: str, thousandths: int) -> str:
-    unit, each = _MILLI[name]
-    return f"{thousandths // each}{unit}"
+    """Exactly: a request that was rounded down would be less than what the containers request."""
+    is_whole = name != "cpu" and thousandths % 1000 == 0
+    return f"{thousandths // 1000}" if is_whole else f"{thousandths}m"

@@ -36,10 +36,10 @@ VALUES: Final[dict[str, list[str]]] = {
     "port": ["4040", "4042", "8080", "1", "65535", "", "0", "65536", "http"],
     "control-port": ["4041", "4043", "8080", "", "-1"],
     "etcd-secret": ["mine", "a.b", "", "My Secret"],
-    "cpu-request": ["10m", "none", "0.02", "", "1Q", "9"],
-    "cpu-limit": ["1", "2e0", "none", "lots", "1m"],
+    "cpu-request": ["10m", "none", "0.02", "", "1Q", "9", "100u", "1e-10"],
+    "cpu-limit": ["1", "2e0", "none", "lots", "1m", "1e99", "1e-12"],
     "memory-request": ["50Mi", "none", "64e6", "-1", "1Ti"],
-    "memory-limit": ["1Gi", "none", "5000000000", "1 Gi", "1k"],
+    "memory-limit": ["1Gi", "none", "5000000000", "1 Gi", "1k", "8Ei", "1E"],
 }
 """What each annotation is tried with: texts that are valid, and texts that are not."""
 _STRANGE: Final = [{"colour": "red"}, {"apphealth": ":80"}, {"locks": "x"}, {"leader-of": "x"}, {"injected": "0.1.0"}]
@@ -87,6 +87,7 @@ _MORE: Final[list[dict[str, Any]]] = [
     {"securityContext": {"runAsUser": 2_147_483_647}},
     {"resources": {"limits": {"cpu": "2"}}},
     {"resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi", "cpu": "1"}}},
+    {"resources": {"limits": {"memory": "9223372036854771712", "cpu": "+2"}}},
     {"imagePullSecrets": [{"name": "mine"}]},
 ]
 

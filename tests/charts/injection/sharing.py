@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from leasehold.injector import container
 from leasehold.injector.resources import NONE
-from leasehold.injector.sharing import NAMES
+from leasehold.injector.sharing import MOST_THOUSANDTHS, NAMES
 from tests.charts.injection.cel import quoted
 from tests.charts.injection.request import asked
 from tests.unit.injector.pods import Pod, pod
@@ -18,7 +18,9 @@ _LEFT: Final = {"cpu": "1000m", "memory": "1024"}
 
 
 def _thousandths(amount: str) -> str:
-    return f"int(quantity(string({amount})).asApproximateFloat() * 1000.0 + 0.5)"
+    """In 64 bits, and a few of them together as well."""
+    exact = f"quantity(string({amount})).asApproximateFloat() * 1000.0 + 0.5"
+    return f"int([{exact}, {float(MOST_THOUSANDTHS)}].min())"
 
 
 def _given(of: str, part: str, name: str) -> str:
@@ -40,15 +42,21 @@ def _requested(name: str) -> str:
 
 
 def _sum(containers: str, name: str) -> str:
-    of_each = _thousandths(f"c.?resources.?requests[?'{name}'].orValue('0')")
+    of_each = _thousandths(f"{_request_of('c', name)}.orValue('0')")
     return f"{containers}.map(c, {of_each}).sum()"
+
+
+def _request_of(container: str, name: str) -> str:
+    """An optional."""
+    requests, limits = (f"{container}.?resources.?{part}[?'{name}']" for part in ("requests", "limits"))
+    return f"{requests}.or({limits})"
 
 
 def _own_request(name: str) -> str:
     """The pod's own, or the one that it is given for its limit; "" if there is none."""
     given, limit = (_given("variables.ownResources", part, name) for part in ("requests", "limits"))
     everything = "(variables.initContainers + object.spec.containers)"
-    some = f"{everything}.exists(c, c.?resources.?requests[?'{name}'].hasValue())"
+    some = f"{everything}.exists(c, {_request_of('c', name)}.hasValue())"
     defaulted = f"{some} ? dyn({_amount(name, f'variables.{name}Requested')}) : {limit}"
     return f"{given} != '' || {limit} == '' ? {given} : {defaulted}"
 
@@ -61,7 +69,8 @@ def _room(name: str) -> str:
 
 
 def _amount(name: str, thousandths: str) -> str:
-    return f"string({thousandths}) + 'm'" if name == "cpu" else f"string({thousandths} / 1000)"
+    milli = f"string({thousandths}) + 'm'"
+    return milli if name == "cpu" else f"({thousandths} % 1000 == 0 ? string({thousandths} / 1000) : {milli})"
 
 
 def _more(one: str, other: str) -> str:

@@ -27,6 +27,12 @@ def test_annotations_of_the_pod() -> None:
     assert resources(pod(cpu_request="none", memory_request="none")) == {"limits": {"memory": "96Mi"}}
 
 
+@pytest.mark.parametrize(("request_", "limit"), [("1e-10", "1e-12"), ("16Ei", "8Ei")])
+def test_amounts_that_are_the_same_in_the_end(request_: str, limit: str) -> None:
+    """The API server rounds tiny ones up, and takes binary ones only as far as 64 bits go."""
+    assert resources(pod(cpu_request=request_, cpu_limit=limit))["requests"]["cpu"] == request_
+
+
 def test_annotations_of_the_namespace() -> None:
     """They stand between the injector's settings and the pod's annotations; others are none of ours."""
     requests = USUAL["requests"]

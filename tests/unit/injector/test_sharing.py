@@ -83,6 +83,11 @@ SIDECAR: Final = {"name": "beside", "restartPolicy": "Always", "resources": LARG
         ({"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}}, SMALL, [], {"cpu": "100m", "memory": "1Gi"}),
         ({"requests": {"memory": "1Gi"}}, SMALL, [], {"memory": "1Gi"}),
         ({"limits": {}}, SMALL, [], None),
+        ({"limits": {"cpu": "4"}}, {"limits": {"cpu": "100m"}}, [], {"cpu": "100m"}),
+        ({"limits": {"cpu": "4"}}, {"requests": {"cpu": "+1"}}, [], {"cpu": "1000m"}),
+        ({"limits": {"cpu": "4"}}, {"requests": {"cpu": "2."}}, [], {"cpu": "2000m"}),
+        ({"limits": {"cpu": "4"}}, {"requests": {"cpu": "1.234"}}, [], {"cpu": "1234m"}),
+        ({"limits": {"memory": "1Gi"}}, {"requests": {"memory": "1500m"}}, [], {"memory": "1500m"}),
     ],
 )
 def test_own_requests_are_written_down(
@@ -129,6 +134,28 @@ def test_annotation_that_the_pod_has_no_room_for(annotations: dict[str, str], se
         limited({"requests": {"cpu": "150m"}, "limits": {"memory": "1Gi"}}, {}, **annotations)
 
 
+@pytest.mark.parametrize("limit", [str(2**63 - 4096), "8Ei", "1e99", "1" + 30 * "0"])
+def test_limit_that_means_none(limit: str) -> None:
+    """The API server takes more than 64 bits hold of thousandths: none of it is less than what the sidecar has."""
+    own = {"limits": {"memory": limit}, "requests": {"memory": "1Gi"}}
+    assert sidecar(own, memory_limit="1Gi")["limits"] == {"cpu": "300m", "memory": "1Gi"}
+    assert sidecar(own)["limits"] == GIVEN["limits"]
+    assert sidecar({}, {"limits": {"memory": limit}}, memory_limit="1Gi")["requests"]["memory"] == "48Mi"
+
+
+def test_less_than_a_thousandth_has_no_room() -> None:
+    """The API server rounds it up."""
+    with pytest.raises(RequestRefused, match="cpu-request is 100u, but the pod's own requests leave 0m of cpu"):
+        limited({"requests": {"cpu": "100m"}}, {}, cpu_request="100u")
+
+
+def test_containers_of_a_template_request_their_limits() -> None:
+    """A workload's template says no more than its author wrote; its pods will request what their limits are."""
+    app = {"name": "app", "image": "app:1", "resources": {"limits": {"cpu": "100m"}}}
+    with pytest.raises(RequestRefused, match="cpu-request is 60m, but the pod's own requests leave 50m of cpu"):
+        injected(pod(None, {"containers": [app], "resources": {"requests": {"cpu": "150m"}}}, cpu_request="60m"))
+
+
 def test_none_is_no_request() -> None:
     """An annotation that takes a request away asks for nothing."""
     assert sidecar({"requests": {"cpu": "150m"}}, cpu_request="none")["requests"]["cpu"] == "50m"
@@ -140,7 +167,7 @@ def test_second_look_changes_nothing_else() -> None:
     assert injected(again) == again
 
 
-@pytest.mark.parametrize("amount", ["-1", "+5", "none"])
+@pytest.mark.parametrize("amount", ["-1", "+", "none"])
 def test_amount_that_is_none(amount: str) -> None:
     """It is left to the API server, which refuses the pod."""
     app = {"name": "app", "image": "app:1", "resources": {"requests": {"cpu": amount}}}
