@@ -6,9 +6,10 @@ import json
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -18,6 +19,8 @@ from leasehold.candidate import resume_file
 from leasehold.candidate.resume_file import ResumeFile
 from leasehold.election.events import Resumable
 from tests.support.resume_files import BINDING, MINE, next_process
+
+T = TypeVar("T")
 
 # --- writes that fail ------------------------------------------------------------------------------------------------
 
@@ -185,3 +188,64 @@ def test_a_file_that_cannot_be_read_is_no_crash(
     (tmp_path / "resume.json").mkdir()
     assert own_file.load() is None
     assert "joining as a new candidate" in caplog.text
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_text(json.dumps(GOOD))
+    path.symlink_to(other)
+
+
+def large(path: Path) -> None:
+    path.write_text(json.dumps({**GOOD, "more": "x" * 1_000_000}))
+
+
+@pytest.mark.parametrize("leave", [pipe, link, large])
+def test_what_somebody_left_there_is_not_read(
+    own_file: ResumeFile, tmp_path: Path, caplog: pytest.LogCaptureFixture, leave: Callable[[Path], None]
+) -> None:
+    """A pipe would never answer, and the next handover would wait for it; a huge file takes all the memory there is."""
+    leave(tmp_path / "resume.json")
+    assert in_time(own_file.load) is None
+    assert "joining as a new candidate" in caplog.text
+    own_file.save(MINE)
+    assert next_process(tmp_path, own_file) == MINE
+
+
+@pytest.mark.parametrize("leave", [pipe, link, large])
+def test_a_mark_replaces_what_somebody_left_there(
+    own_file: ResumeFile, tmp_path: Path, leave: Callable[[Path], None]
+) -> None:
+    own_file.save(MINE)
+    path = tmp_path / "resume.json"
+    path.unlink()
+    leave(path)
+    in_time(lambda: own_file.mark(MINE.lease))
+    assert json.loads(path.read_text())["marked"] is True
+    assert next_process(tmp_path, own_file) is None
+    if leave is link:
+        assert json.loads((tmp_path / "other").read_text()) == GOOD
+
+
+def in_time(work: Callable[[], T]) -> T:
+    """What it returns; if it never returns, the test fails and does not hang."""
+    outcome: Future[T] = Future()
+    threading.Thread(target=lambda: outcome.set_result(work()), daemon=True).start()
+    return outcome.result(timeout=30)
+
+
+def test_a_mark_that_is_cut_short_is_none(
+    own_file: ResumeFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is still unmarked, and the next process would resume the lease."""
+    own_file.save(MINE)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda descriptor, content, offset: 0)
+        with pytest.raises(OSError, match="cut short"):
+            own_file.mark(MINE.lease)
+    own_file.mark(MINE.lease)
+    assert next_process(tmp_path, own_file) is None

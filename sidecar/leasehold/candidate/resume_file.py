@@ -12,15 +12,20 @@ nothing: booting takes longer than most leases last. If the kernel tells no boot
 Then there are disks that fail after the kernel has taken a write: before an unmarked file counts, it is synced, which
 fails if a write of it has failed.
 
+The app may share the directory, and leave anything under the file's name. What is no regular file is neither read nor
+written to, since a pipe may never answer; and no more is read than a file of ours can have.
+
 The directory is locked for the life of the process. All methods block on the disk: call them from a thread.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +38,7 @@ _log = logging.getLogger("leasehold.resume_file")
 FILE: Final = "resume.json"
 LOCK: Final = "lock"
 _UINT64: Final = 2**64 - 1
+_MOST_BYTES: Final = 64 * 1024
 _sync_data: Final = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -109,10 +115,20 @@ class ResumeFile:
         return self._kept
 
     def _read(self) -> bytes:
-        with self._path.open("rb") as file:
-            content = file.read()
+        with open(self._open(os.O_RDONLY), "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
             os.fsync(file.fileno())
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES} bytes")
         return content
+
+    def _open(self, flags: int) -> int:
+        """A descriptor of the file. Raises OSError, also for a link or anything else that is no file of its own."""
+        descriptor = os.open(self._path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        return descriptor
 
     def save(self, candidate: Resumable) -> None:
         """Remember this candidate, unless its lease was marked meanwhile. Raises OSError."""
@@ -153,13 +169,14 @@ class ResumeFile:
         """
         before = self._unmarked
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+            descriptor = self._open(os.O_RDWR)
+        except OSError:  # there is none, or it is not ours
             return False
         try:
             if os.read(descriptor, len(before) + 1) != before:
                 return False
-            os.pwrite(descriptor, _MARKED + before[len(_MARKED) :], 0)
+            if os.pwrite(descriptor, _MARKED + before[len(_MARKED) :], 0) != len(before):
+                raise OSError(errno.EIO, "the mark was cut short")
             if not self._boot:
                 _sync_data(descriptor)
         finally:
