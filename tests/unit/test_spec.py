@@ -64,6 +64,15 @@ def test_an_empty_object_is_an_undeclared_locks_spec() -> None:
     assert Spec.decode(b"{}") == Spec() == Spec(None, 1, False, False, "", "", 0, "", 0, "")
 
 
+@pytest.mark.parametrize("name", ["preferredHolder", "preferredGroup", "uid", "cluster"])
+def test_half_a_character_is_no_text(name: str) -> None:
+    """Whoever showed it, as the page of all locks does, would fail at that."""
+    with pytest.raises(ValueError, match=f"an impossible {name}: ") as complaint:
+        Spec.decode(json.dumps({name: "a\ud800"}).encode())
+    assert str(complaint.value).encode()
+    assert Spec.decode(json.dumps({name: "\U0001f600"}).encode()).encode()  # two halves in JSON, and one character
+
+
 def test_unknown_fields_are_kept_by_name_only() -> None:
     """Fields of a newer operator are kept by name only."""
     spec = Spec.decode(b'{"capacity":2,"weight":3,"a\\u0007":{}}')

@@ -64,7 +64,12 @@ def _is_bool(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_IDENTITY
+    return isinstance(value, str) and len(value) <= MAX_IDENTITY and not any(map(_is_surrogate, value))
+
+
+def _is_surrogate(character: str) -> bool:
+    """Half a character: JSON can hold one by itself, and nothing that is written in UTF-8 can show it."""
+    return "\ud800" <= character <= "\udfff"
 
 
 _SPEC_FIELDS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
