@@ -142,6 +142,33 @@ def test_own_requests_stay(api: ControlPlane, limits: list[Object], before: list
     assert injected == [alone, alone]
 
 
+@pytest.mark.parametrize("requests", [MIDDLE, SMALL], ids=["more than the limits", "less than the limits"])
+@pytest.mark.parametrize("limits", [[], USUAL], ids=["", "limit range"])
+def test_own_limits_stay(api: ControlPlane, limits: list[Object], requests: dict[str, str]) -> None:
+    """A pod with requests whose containers all have limits is Guaranteed, or has a limit, as without a sidecar."""
+    there = namespace(api, limits)
+    made = [create(api, there, labelled({"requests": requests}, {"limits": SMALL}, mode)) for mode in ("", *MODES)]
+    assert not [each for each in made if isinstance(each, str)]
+    found = [
+        (quantity(each["spec"]["resources"]["limits"][name]), each["status"]["qosClass"])
+        for name in SMALL
+        for each in made
+        if not isinstance(each, str)
+    ]
+    assert found[1:3] == found[:1] * 2
+    assert found[4:] == found[3:4] * 2
+
+
+def test_limit_of_an_annotation_alone(api: ControlPlane) -> None:
+    """The sidecar's request is what the pod has left, and not its limit, as the API server would have it."""
+    there = namespace(api, [])
+    own, app = {"requests": {"cpu": "150m"}}, {"requests": {"cpu": "100m"}}
+    made = [create(api, there, labelled(own, app, mode, cpu_limit="200m")) for mode in MODES]
+    assert not [each for each in made if isinstance(each, str)]
+    has = [each["spec"]["initContainers"][0]["resources"] for each in made if not isinstance(each, str)]
+    assert [(each["requests"]["cpu"], each["limits"]["cpu"]) for each in has] == [("50m", "200m")] * 2
+
+
 def test_minimum_that_has_room(api: ControlPlane) -> None:
     """A request that the LimitRange demands stays as it is."""
     limits = [{"type": "Container", "min": SMALL}]

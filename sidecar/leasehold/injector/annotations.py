@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from leasehold.injector import resources
+from leasehold.injector import resources, sharing
 from leasehold.injector.resources import ResourceRequest
 from leasehold.lock.kube_names import INJECT_LABEL, INJECTED, LEADER_LABEL, LEADER_OF, PREFIX
 from leasehold.lock.names import LockName
@@ -54,7 +54,10 @@ class InjectionRequest:
 
 
 def read(pod: Mapping[str, Any], namespace: str, *, require_lock: bool) -> InjectionRequest:
-    """What the pod requests; `require_lock` applies unless an annotation says otherwise. Raises RequestRefused."""
+    """What the pod, as it is without a sidecar, requests. Raises RequestRefused.
+
+    `require_lock` applies unless an annotation says otherwise.
+    """
     metadata: Mapping[str, Any] = pod.get("metadata") or {}
     labels: Mapping[str, str] = metadata.get("labels") or {}
     given = _given(metadata.get("annotations") or {})
@@ -125,7 +128,7 @@ def _check_labels(labels: Mapping[str, str]) -> None:
 
 def _resources(given: Mapping[str, str], spec: Mapping[str, Any]) -> ResourceRequest:
     annotated = {name: _value(given, name, resources.amount, "") for name in resources.ANNOTATIONS if name in given}
-    return ResourceRequest(annotated, resources.pod_level(spec))
+    return ResourceRequest(annotated, resources.pod_level(spec), sharing.implied_requests(spec, annotated))
 
 
 def _lock(given: Mapping[str, str], namespace: str) -> LockName:

@@ -33,7 +33,7 @@ def injection_request(pod: Mapping[str, Any], namespace: str, *, require_lock: b
     """What a pod requests. Raises RequestRefused."""
     if INJECTED in (pod["metadata"].get("annotations") or {}) and not is_injected(pod):
         raise RequestRefused(f"the annotation {INJECTED} is the injector's to set: remove it")
-    return reading.read(pod, namespace, require_lock=require_lock)
+    return reading.read(_bare(pod), namespace, require_lock=require_lock)
 
 
 def patch(
@@ -74,7 +74,7 @@ def draft(pod: Mapping[str, Any], request: InjectionRequest, sidecar: Sidecar) -
     return [
         *_removals(pod),
         *_annotate(bare["metadata"].get("annotations") or {}),
-        *_write_down(spec),
+        *_write_down(spec, request.resources.annotated),
         *_insert("/spec/initContainers", spec.get("initContainers"), [made], "0"),
         *_append(spec, "volumes", volumes(request, sidecar)),
         *_append(spec, "imagePullSecrets", [{"name": name} for name in sidecar.pull_secrets]),
@@ -169,13 +169,14 @@ def _annotate(annotations: Mapping[str, str]) -> Patch:
     return [{"op": "add", "path": _MARK, "value": __version__}]
 
 
-def _write_down(spec: Mapping[str, Any]) -> Patch:
-    """The pod's own requests, as they are without a sidecar."""
-    given = sharing.own_requests(spec)
-    if not given:
-        return []
-    whole = {**(spec["resources"].get("requests") or {}), **given}
-    return [{"op": "add", "path": "/spec/resources/requests", "value": whole}]
+def _write_down(spec: Mapping[str, Any], annotated: Mapping[str, str]) -> Patch:
+    """The pod's own requests and limits, as they are without a sidecar."""
+    parts = {"requests": sharing.own_requests(spec), "limits": sharing.own_limits(spec, annotated)}
+    return [
+        {"op": "add", "path": f"/spec/resources/{part}", "value": {**(spec["resources"].get(part) or {}), **given}}
+        for part, given in parts.items()
+        if given
+    ]
 
 
 def _append(spec: Mapping[str, Any], place: str, named: Sequence[Mapping[str, Any]]) -> Patch:

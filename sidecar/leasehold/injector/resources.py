@@ -63,10 +63,14 @@ def amount(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResourceRequest:
-    """What a pod requests of its sidecar's resources: its annotations by name, and what it has itself for all."""
+    """What a pod requests of its sidecar's resources: its annotations by name, and what it has itself for all.
+
+    `implied` are requests by the name of the resource, which the annotations do not name.
+    """
 
     annotated: Mapping[str, str] = field(default_factory=dict)
     pod_level: frozenset[str] = frozenset()
+    implied: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, default: Mapping[str, Any], namespace: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         """The container's `resources`. `namespace` are the namespace's annotations. Raises InvalidResources."""
@@ -82,6 +86,8 @@ class ResourceRequest:
             found = self.annotated.get(annotation)
             if found is None and name not in self.pod_level:
                 found = _of_namespace(namespace, annotation) or usual.get(name)
+            if part == "requests":
+                found = self.implied.get(name, found)
             if found not in (None, NONE):
                 yield name, found
 

@@ -10,13 +10,17 @@ none does. Up to Kubernetes 1.36 that is done before admission. Since 1.37 it is
 count as well: what guaranteed the pod all of its limit would guarantee it the sidecar's request, or there would be no
 room for that. So the injector writes the request down as it is without a sidecar.
 
+Since 1.37 a pod with a request of its own is given a limit, too, if all its containers have one: what these have
+together, or the request where that is more. The sidecar often has none, so the pod would have none either, and would no
+longer be Guaranteed. So the injector writes that limit down as well, unless the annotations give the sidecar one.
+
 What the pod's annotations ask for is never lowered; where the pod has no room for it, it is refused with a sentence.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from leasehold.injector.resources import NONE, InvalidResources, quantity
@@ -25,6 +29,7 @@ from leasehold.lock.kube_names import PREFIX
 NAMES: Final = ("cpu", "memory")
 MOST_THOUSANDTHS: Final = 10**18
 """More than any node has. The API server reckons in 64 bits, and some limits only say that there is none."""
+_PLACES: Final = ("containers", "initContainers")
 Object = Mapping[str, Any]
 
 
@@ -66,17 +71,49 @@ def fitted(spec: Object, sidecar: Object, annotated: Mapping[str, str]) -> Itera
                 yield "requests", name, _amount(name, lowest)
 
 
+def implied_requests(spec: Object, annotated: Mapping[str, str]) -> dict[str, str]:
+    """The sidecar's requests by name where the annotations give it a limit alone: what the pod has room for.
+
+    The API server would make the limit its request, and would not ask again. `spec` has no sidecar.
+    """
+    alone = (name for name in NAMES if not _asked(annotated, f"{name}-request"))
+    limited = ((name, _asked(annotated, f"{name}-limit"), _room(spec, name)) for name in alone)
+    return {
+        name: _amount(name, room)
+        for name, limit, room in limited
+        if limit and room is not None and room < _thousandths(limit)
+    }
+
+
 def own_requests(spec: Object) -> dict[str, str]:
     """The requests that the API server gives this pod for its own limits, by name. `spec` has no sidecar."""
     found = ((name, _own_request(spec, name)) for name in NAMES if not _given(spec, "requests", name))
     return {name: amount for name, amount in found if amount}
 
 
+def own_limits(spec: Object, annotated: Mapping[str, str]) -> dict[str, str]:
+    """The limits that it gives this pod for its own requests, by name; none where its annotations give the sidecar one.
+
+    `spec` has no sidecar.
+    """
+    found = ((name, _own_limit(spec, name)) for name in NAMES if not _asked(annotated, f"{name}-limit"))
+    return {name: amount for name, amount in found if amount}
+
+
+def _own_limit(spec: Object, name: str) -> str:
+    request = _given(spec, "requests", name)
+    if not request or _given(spec, "limits", name):
+        return ""
+    if not all(_limit_of(each, name) for place in _PLACES for each in spec.get(place) or ()):
+        return ""
+    return _amount(name, max(_thousandths(request), _together(spec, name, _limit_of)))
+
+
 def _own_request(spec: Object, name: str) -> str:
     given, limit = _given(spec, "requests", name), _given(spec, "limits", name)
     if given or not limit:
         return given
-    if any(_request_of(each, name) for place in ("containers", "initContainers") for each in spec.get(place) or ()):
+    if any(_request_of(each, name) for place in _PLACES for each in spec.get(place) or ()):
         return _amount(name, _requested(spec, name))
     return limit
 
@@ -97,24 +134,29 @@ def _room(spec: Object, name: str) -> int | None:
 
 
 def _requested(spec: Object, name: str) -> int:
-    """What the containers request together, in thousandths, as the API server reckons it.
+    """What the containers request together, in thousandths."""
+    return _together(spec, name, _request_of)
+
+
+def _together(spec: Object, name: str, of: Callable[[Object, str], str]) -> int:
+    """What the containers have together, in thousandths, as the API server reckons it.
 
     Beside each container run the sidecars that start before it.
     """
     beside = most = 0
     for each in spec.get("initContainers") or ():
-        most = max(most, beside + (own := _sum([each], name)))
+        most = max(most, beside + (own := _thousandths(of(each, name))))
         beside += own if each.get("restartPolicy") == "Always" else 0
-    return max(most, beside + _sum(spec.get("containers") or (), name))
-
-
-def _sum(containers: Sequence[Object], name: str) -> int:
-    return sum(_thousandths(_request_of(each, name) or "0") for each in containers)
+    return max(most, beside + sum(_thousandths(of(each, name)) for each in spec.get("containers") or ()))
 
 
 def _request_of(container: Object, name: str) -> str:
     """Without a request of its own it is the limit: a pod shows that, the template of a workload does not."""
-    return _given(container, "requests", name) or _given(container, "limits", name)
+    return _given(container, "requests", name) or _limit_of(container, name)
+
+
+def _limit_of(container: Object, name: str) -> str:
+    return _given(container, "limits", name)
 
 
 def _thousandths(text: str) -> int:
@@ -122,7 +164,7 @@ def _thousandths(text: str) -> int:
     try:
         return min(math.ceil(quantity(text) * 1000), MOST_THOUSANDTHS)
     except ValueError:
-        return 0  # such as -1, for which the API server refuses the pod
+        return 0  # none, or one such as -1, for which the API server refuses the pod
 
 
 def _amount(name: str, thousandths: int) -> str:

@@ -1,6 +1,6 @@
 """The sidecar's part of its pod's own resources as CEL, as `leasehold.injector.sharing` reckons it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from leasehold.injector import container
@@ -11,6 +11,7 @@ from tests.charts.injection.request import asked
 from tests.unit.injector.pods import Pod, pod
 
 _AT: Final = f"lists.range(size(variables.present)).filter(i, variables.present[i].name == {quoted(container.NAME)})[0]"
+_EVERYTHING: Final = "(variables.initContainers + object.spec.containers)"
 _SIDECAR: Final = "{}.?restartPolicy.orValue('') == 'Always'"
 _WHOLE: Final = {"cpu": "1", "memory": "1Ki"}
 """What the pods of the examples have, and below what of it is left, as a sentence says it."""
@@ -33,32 +34,41 @@ def _annotated(name: str, part: str) -> str:
     return f"({text} == {quoted(NONE)} ? '' : {text})"
 
 
-def _requested(name: str) -> str:
-    """What the containers request together, in thousandths."""
+def _together(name: str, of: Callable[[str, str], str]) -> str:
+    """What the containers have together, in thousandths."""
     inits = "variables.initContainers"
     running = f"(object.spec.containers + {inits}.filter(c, {_SIDECAR.format('c')}))"
     begun = f"lists.range(i + 1).filter(j, j == i || {_SIDECAR.format(f'{inits}[j]')}).map(j, {inits}[j])"
-    return f"([{_sum(running, name)}] + lists.range(size({inits})).map(i, {_sum(begun, name)})).max()"
-
-
-def _sum(containers: str, name: str) -> str:
-    of_each = _thousandths(f"{_request_of('c', name)}.orValue('0')")
-    return f"{containers}.map(c, {of_each}).sum()"
+    of_each = _thousandths(f"{of('c', name)}.orValue('0')")
+    running, begun = (f"{containers}.map(c, {of_each}).sum()" for containers in (running, begun))
+    return f"([{running}] + lists.range(size({inits})).map(i, {begun})).max()"
 
 
 def _request_of(container: str, name: str) -> str:
     """An optional."""
-    requests, limits = (f"{container}.?resources.?{part}[?'{name}']" for part in ("requests", "limits"))
-    return f"{requests}.or({limits})"
+    return f"{container}.?resources.?requests[?'{name}'].or({_limit_of(container, name)})"
+
+
+def _limit_of(container: str, name: str) -> str:
+    """An optional."""
+    return f"{container}.?resources.?limits[?'{name}']"
 
 
 def _own_request(name: str) -> str:
     """The pod's own, or the one that it is given for its limit; "" if there is none."""
     given, limit = (_given("variables.ownResources", part, name) for part in ("requests", "limits"))
-    everything = "(variables.initContainers + object.spec.containers)"
-    some = f"{everything}.exists(c, {_request_of('c', name)}.hasValue())"
+    some = f"{_EVERYTHING}.exists(c, {_request_of('c', name)}.hasValue())"
     defaulted = f"{some} ? dyn({_amount(name, f'variables.{name}Requested')}) : {limit}"
     return f"{given} != '' || {limit} == '' ? {given} : {defaulted}"
+
+
+def _own_limit(name: str) -> str:
+    """The pod's own, or the one that it is given for its request; "" if there is none."""
+    request, limit = (_given("variables.ownResources", part, name) for part in ("requests", "limits"))
+    is_given = f"{request} != '' && {limit} == '' && {_annotated(name, 'limit')} == ''"
+    all_have = f"{_EVERYTHING}.all(c, {_limit_of('c', name)}.hasValue())"
+    most = f"[{_thousandths(request)}, variables.{name}Limited].max()"
+    return f"{is_given} && {all_have} ? dyn({_amount(name, most)}) : {limit}"
 
 
 def _room(name: str) -> str:
@@ -81,8 +91,10 @@ def _more(one: str, other: str) -> str:
 def _variables() -> Iterator[tuple[str, str]]:
     yield "ownResources", "object.spec.?resources.orValue(dyn({}))"
     for name in NAMES:
-        yield f"{name}Requested", _requested(name)
+        yield f"{name}Requested", _together(name, _request_of)
+        yield f"{name}Limited", _together(name, _limit_of)
         yield f"{name}Own", _own_request(name)
+        yield f"{name}OwnLimit", _own_limit(name)
         yield f"{name}Room", _room(name)
     yield "sidecarHas", f"variables.present[{_AT}].?resources.orValue(dyn({{}}))"
     for name in NAMES:
@@ -119,12 +131,16 @@ def lowered() -> str:
 
 def written_down() -> str:
     """Operations as those of `patch._write_down`."""
-    path = "/spec/resources/requests"
-    same = {name: f"variables.{name}Own == {_given('variables.ownResources', 'requests', name)}" for name in NAMES}
-    begun = f"{' && '.join(same.values())} || size(variables.ownResources.?requests.orValue(dyn({{}}))) > 0"
+    return f"{_written_down('requests', 'Own')} + {_written_down('limits', 'OwnLimit')}"
+
+
+def _written_down(part: str, own: str) -> str:
+    path = f"/spec/resources/{part}"
+    same = {name: f"variables.{name}{own} == {_given('variables.ownResources', part, name)}" for name in NAMES}
+    begun = f"{' && '.join(same.values())} || size(variables.ownResources.?{part}.orValue(dyn({{}}))) > 0"
     parts = [f"({begun} ? [] : [JSONPatch{{op: 'add', path: '{path}', value: {{}}}}])"]
     for name in NAMES:
-        added = f"JSONPatch{{op: 'add', path: '{path}/{name}', value: variables.{name}Own}}"
+        added = f"JSONPatch{{op: 'add', path: '{path}/{name}', value: variables.{name}{own}}}"
         parts.append(f"({same[name]} ? [] : [{added}])")
     return " + ".join(parts)
 

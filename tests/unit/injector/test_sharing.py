@@ -99,6 +99,57 @@ def test_own_requests_are_written_down(
     assert made["spec"]["resources"].get("requests") == wanted
 
 
+@pytest.mark.parametrize(
+    ("own", "app", "before", "wanted"),
+    [
+        ({"requests": {"cpu": "1"}}, {"limits": {"cpu": "300m"}}, [], {"cpu": "1000m"}),
+        ({"requests": {"cpu": "200m"}}, {"limits": {"cpu": "300m"}}, [], {"cpu": "300m"}),
+        ({"requests": {"cpu": "200m"}}, {"limits": {"cpu": "300m"}}, [{"limits": {"cpu": "400m"}}], {"cpu": "400m"}),
+        ({"requests": {"cpu": "200m", "memory": "1Gi"}}, {"limits": {"cpu": "300m"}}, [], {"cpu": "300m"}),
+        (
+            {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+            {"limits": {"cpu": "2"}},
+            [],
+            {"memory": "1Gi", "cpu": "2000m"},
+        ),
+        ({"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}, {"limits": {"cpu": "300m"}}, [], {"cpu": "2"}),
+        ({"requests": {"cpu": "1"}}, {}, [], None),
+        ({"requests": {"cpu": "1"}}, {"limits": {"cpu": "300m"}}, [{}], None),
+        ({"requests": {"memory": "1Gi"}}, {"limits": {"cpu": "300m"}}, [], None),
+    ],
+)
+def test_own_limits_are_written_down(
+    own: dict[str, Any], app: dict[str, Any], before: list[dict[str, Any]], wanted: dict[str, str] | None
+) -> None:
+    """Where all containers have a limit but the sidecar: a pod that was Guaranteed stays that."""
+    containers = [{"name": "app", "image": "app:1", "resources": app}]
+    inits = [{"name": f"init-{number}", "resources": each} for number, each in enumerate(before)]
+    made = injected(pod(None, {"containers": containers, "initContainers": inits, "resources": own}))
+    assert made["spec"]["resources"].get("limits") == wanted
+    assert injected(made) == made
+
+
+def test_a_limit_of_its_own_counts_for_the_pod_too() -> None:
+    """Then the API server finds that all containers have one, and adds them up itself."""
+    containers = [{"name": "app", "image": "app:1", "resources": {"limits": {"cpu": "300m"}}}]
+    made = injected(pod(None, {"containers": containers, "resources": {"requests": {"cpu": "1"}}}, cpu_limit="100m"))
+    assert made["spec"]["resources"] == {"requests": {"cpu": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("requests", "wanted"),
+    [("1", None), ("150m", "50m"), ("100m", "0m")],
+    ids=["room for the limit", "some room", "no room"],
+)
+def test_limit_of_an_annotation_implies_no_request(requests: str, wanted: str | None) -> None:
+    """The API server would make the limit the request, without another look at the pod, and refuse that."""
+    for asked in ({}, {"cpu_request": "none"}):
+        made = limited({"requests": {"cpu": requests}}, {}, cpu_limit="200m", **asked)
+        has = made["spec"]["initContainers"][0]["resources"]
+        assert (has["requests"].get("cpu"), has["limits"]["cpu"]) == (wanted, "200m")
+        assert injected(made, namespace={"leasehold.dev/memory-request": "50Mi"}) == made
+
+
 def test_request_above_a_limit_that_was_given() -> None:
     """The injector's own request, where the LimitRange's default limit is smaller."""
     assert sidecar({}, {"limits": {"cpu": "10m"}})["requests"] == {"cpu": "10m", "memory": "48Mi"}
