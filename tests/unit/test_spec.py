@@ -80,6 +80,13 @@ def test_unknown_fields_are_kept_by_name_only() -> None:
     assert spec.unknown == ("a�", "weight")
 
 
+def test_only_a_few_unknown_fields_are_kept() -> None:
+    """A value of etcd's largest size can have a hundred thousand: too much for a log line, and for a flight record."""
+    spec = Spec.decode(json.dumps({f"field-{number}": 0 for number in range(100_000)}).encode())
+    assert spec.unknown[:2] == ("field-0", "field-1")
+    assert len(spec.unknown) == 10
+
+
 @quick
 @given(st.binary(max_size=600) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_a_spec_or_one_sentence(value: bytes) -> None:

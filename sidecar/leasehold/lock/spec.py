@@ -15,6 +15,7 @@ MIN_TTL, MAX_TTL = 3, 3600
 """Seconds."""
 MAX_CAPACITY: Final = 1000
 MAX_LEASE: Final = 2**63 - 1
+_MOST_UNKNOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Spec:
 
     `ttl` is in seconds, None where the resource leaves it to the sidecar. `uid`, `generation` and `cluster` say whose
     declaration this is: the resource's, and the UID of the cluster it stands in. They are the operators' business, who
-    share an etcd with others; no sidecar heeds them. Unknown fields are kept by name only, so that they can be logged;
+    share an etcd with others; no sidecar heeds them. A few unknown fields are kept by name only, to be logged;
     a newer operator may write more than this sidecar knows.
     """
 
@@ -56,7 +57,8 @@ class Spec:
                 if not check(fields[name]):
                     raise ValueError(f"the lock's spec key holds an impossible {name}: {str(fields[name])[:80]!r}")
                 known[attribute] = fields[name]
-        return cls(**known, unknown=tuple(sorted(sanitise(name) for name in fields.keys() - _SPEC_FIELDS.keys())))
+        unknown = sorted(sanitise(name) for name in fields.keys() - _SPEC_FIELDS.keys())
+        return cls(**known, unknown=tuple(unknown[:_MOST_UNKNOWN]))
 
 
 def _is_bool(value: object) -> bool:
