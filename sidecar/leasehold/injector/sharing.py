@@ -12,7 +12,8 @@ room for that. So the injector writes the request down as it is without a sideca
 
 Since 1.37 a pod with a request of its own is given a limit, too, if all its containers have one: what these have
 together, or the request where that is more. The sidecar often has none, so the pod would have none either, and would no
-longer be Guaranteed. So the injector writes that limit down as well, unless the annotations give the sidecar one.
+longer be Guaranteed. So the injector writes that limit down as well, unless the annotations give the sidecar one. It
+cannot tell which release asks: up to 1.36, the pod has this limit only with its sidecar.
 
 What the pod's annotations ask for is never lowered; where the pod has no room for it, it is refused with a sentence.
 """
