@@ -119,6 +119,10 @@ def test_an_answer_is_read() -> None:
     [
         ({"leading": True}, "elsewhere"),
         ({"reasonCode": "behind", "reason": "others stand ahead"}, "elsewhere"),
+        ({"reasonCode": "token-limit", "reason": "the lock asks for a handover"}, "elsewhere"),
+        ({"reasonCode": "draining", "reason": "no longer leads, and keeps its key"}, "elsewhere"),
+        ({"reasonCode": "unconfirmed", "reason": "the lease deadline has passed"}, "unconfirmed"),
+        ({"reasonCode": "leaving", "reason": "giving up its place in the queue"}, "leaving"),
         ({"lock": "team/other"}, "other-lock"),
         ({"lock": 7}, "silent"),
         ({}, "unknown"),

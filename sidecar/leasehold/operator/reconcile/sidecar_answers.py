@@ -33,7 +33,17 @@ _CODE: Final = re.compile(r"[a-z][a-z-]{0,39}")
 _COUNTDOWN: Final = re.compile(r"; [^;]*\b\d+ s\b[^;]*$")
 """The end of a sentence that differs each time: a status must not change by itself."""
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
-_IN_QUEUE: Final = {Code.BEHIND, Code.SUSPENDED, Code.DELETING, Code.SPEC_UNREADABLE, Code.NEXT, Code.PREFERRED}
+_IN_QUEUE: Final = {
+    Code.DRAINING,
+    Code.DELETING,
+    Code.SUSPENDED,
+    Code.SPEC_UNREADABLE,
+    Code.BEHIND,
+    Code.TOKEN_LIMIT,
+    Code.PREFERRED,
+    Code.NEXT,
+}
+"""With these it has a key in some queue. With `unconfirmed` and `leaving` its key may be gone, and not shown then."""
 _SILENT: Final = "silent"
 
 
