@@ -11,6 +11,8 @@ import pytest
 from leasehold.lock.kube_names import INJECT_LABEL, PREFIX
 from tests.cluster import ADMIN, ControlPlane
 from tests.operator.kubectl_plugin import Plugin, condition, holder, running, status_of
+from tests.operator.operator_manifest import OPERATOR, install_operator
+from tests.servers import wait_for
 
 Found = dict[str, list[dict[str, Any]]]
 IMAGE = "registry.example/app:1"
@@ -127,20 +129,41 @@ def test_suspended_and_missing(plugin: Plugin) -> None:
     assert "no-lock" in check(plugin, "other")[1]
 
 
-def test_parts_that_are_missing(plugin: Plugin, api: ControlPlane) -> None:
-    """No operator; then one whose account has no rights, and which is not ready."""
-    found = check(plugin)[1]
-    assert found["operator"][0]["found"].startswith("no Deployment of the operator")
+def make_operator(plugin: Plugin, account: str) -> None:
+    """The Deployment of one whose pods have this account."""
     labels = {"app.kubernetes.io/name": "leasehold", "app.kubernetes.io/component": "operator"}
     made = template("operator", "")
     made["metadata"]["annotations"] = {}
-    made["spec"]["serviceAccountName"] = "nobody"
+    made["spec"]["serviceAccountName"] = account
     body = {"metadata": {"name": "operator", "labels": labels}}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": "operator"}}, "template": made}
-    api.create("deployments", {**body, "spec": spec}, plugin.namespace)
+    plugin.api.create("deployments", {**body, "spec": spec}, plugin.namespace)
+
+
+def test_parts_that_are_missing(plugin: Plugin) -> None:
+    """No operator; then one whose account has no rights, and which is not ready."""
+    found = check(plugin)[1]
+    assert found["operator"][0]["found"].startswith("no Deployment of the operator")
+    make_operator(plugin, "nobody")
     found = check(plugin)[1]
     assert found["operator"][0]["found"] == "none of its 1 replicas is ready"
-    assert "the operator may not patch locks" in {row["found"] for row in found["rights"]}
+    assert {"the operator may not patch locks", "the operator may not patch locks/status"} <= {
+        row["found"] for row in found["rights"]
+    }
+
+
+def test_rights_of_the_manifest_are_enough(plugin: Plugin, api: ControlPlane) -> None:
+    """An account that its role is bound to lacks none."""
+    install_operator(api)
+    name = f"operator-of-{plugin.namespace}"
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": OPERATOR}
+    account = {"kind": "ServiceAccount", "name": "bound", "namespace": plugin.namespace}
+    api.create("clusterrolebindings", {"metadata": {"name": name}, "roleRef": role, "subjects": [account]})
+    make_operator(plugin, "bound")
+    try:
+        wait_for(lambda: "rights" not in check(plugin)[1], "the role to be in force")
+    finally:
+        api.delete("clusterrolebindings", name)
 
 
 def test_what_cannot_be_asked_is_told(plugin: Plugin, api: ControlPlane) -> None:

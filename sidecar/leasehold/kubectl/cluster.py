@@ -142,8 +142,9 @@ class Cluster:
         return answer.status == 200
 
     def allowed(self, user: str, group: str, resource: str, verb: str) -> bool:
-        """Whether a user may do this in all namespaces."""
-        attributes = {"group": group, "resource": resource, "verb": verb}
+        """Whether a user may do this in all namespaces. `resource` may be a part of one, such as locks/status."""
+        whole, _, part = resource.partition("/")
+        attributes = {"group": group, "resource": whole, "subresource": part, "verb": verb}
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",

@@ -29,9 +29,10 @@ _FIRST_SECONDS: Final = 4.0
 """For the lists; what is asked because of them has the rest."""
 _MOST_SIDECARS: Final = 50
 _OURS: Final = "app.kubernetes.io/name=leasehold"
-_NEEDED: Final = (
+NEEDED: Final = (
     *(("leasehold.dev", "locks", verb) for verb in ("list", "watch", "patch")),
-    *(("", "pods", verb) for verb in ("list", "watch", "patch")),
+    ("leasehold.dev", "locks/status", "patch"),
+    *(("", "pods", verb) for verb in ("get", "list", "watch", "patch")),
     *(("apps", kind, verb) for kind in ("replicasets", "statefulsets") for verb in ("list", "watch")),
     ("", "events", "create"),
 )
@@ -123,7 +124,7 @@ def _reviews(cluster: Cluster, deployments: Asked) -> dict[Any, Callable[[], Any
         f"system:serviceaccount:{namespace_of(one)}:{text(one, 'spec', 'template', 'spec', 'serviceAccountName')}"
         for one in operators
     }
-    keys = [("right", user, *needed) for user in sorted(users) for needed in _NEEDED]
+    keys = [("right", user, *needed) for user in sorted(users) for needed in NEEDED]
     return {key: partial(cluster.allowed, *key[1:]) for key in keys}
 
 
