@@ -1,14 +1,15 @@
-# Sourced by the scripts: besides what etcd.bash does, builds kube-apiserver v1.36.3 in the folder kube and starts it on
-# that etcd. Into the current folder it writes kube.py, whose kube(METHOD, PATH, BODY) asks it, with a token for its
-# administrator. `$api` is its address; the array `flags` is what a script wants it started with besides. `kubeconfig
-# HOST:PORT` prints a kubeconfig with the same token for a server there.
+# Sourced by the scripts: besides what etcd.bash does, builds kube-apiserver in the folder kube and starts it on that etcd;
+# it is v1.36.3 unless a script sets `kubernetes`. Into the current folder it writes kube.py, whose kube(METHOD, PATH, BODY)
+# asks it, with a token for its administrator. `$api` is its address; the array `flags` is what a script wants it started
+# with besides. `kubeconfig HOST:PORT` prints a kubeconfig with the same token for a server there.
 source "$(dirname "$0")/etcd.bash"
+kubernetes=${kubernetes:-v1.36.3}
 mkdir kube && pushd kube >/dev/null
-printf 'module finding\ngo 1.26.0\nrequire k8s.io/kubernetes v1.36.3\n' >go.mod
-mod=$(go mod download -json k8s.io/kubernetes@v1.36.3 | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
-sed -n 's#^\s*\(k8s.io/[a-z-]*\) v0\.0\.0$#replace \1 => \1 v0.36.3#p' "$mod" >>go.mod
+printf 'module finding\ngo 1.26.0\nrequire k8s.io/kubernetes %s\n' "$kubernetes" >go.mod
+mod=$(go mod download -json "k8s.io/kubernetes@$kubernetes" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+sed -n "s#^\s*\(k8s.io/[a-z-]*\) v0\.0\.0\$#replace \1 => \1 v0${kubernetes#v1}#p" "$mod" >>go.mod
 CGO_ENABLED=0 go build -mod=mod -trimpath -gcflags=all=-dwarf=false \
-  -ldflags='-s -w -X=k8s.io/component-base/version.gitVersion=v1.36.3' -o .. k8s.io/kubernetes/cmd/kube-apiserver 2>build.log || { tail build.log; exit 1; }
+  -ldflags="-s -w -X=k8s.io/component-base/version.gitVersion=$kubernetes" -o .. k8s.io/kubernetes/cmd/kube-apiserver 2>build.log || { tail build.log; exit 1; }
 go run "$(go env GOROOT)/src/crypto/tls/generate_cert.go" --host 127.0.0.1 2>/dev/null
 popd >/dev/null
 ./kube-apiserver --version

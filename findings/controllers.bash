@@ -1,6 +1,6 @@
 # Sourced by the scripts, with the controllers to run: besides what apiserver.bash does, builds kubectl and
-# kube-controller-manager v1.36.3 and starts the latter with those controllers. Into the current folder it writes
-# controllers.py, whose kubectl() runs kubectl, and whose starts() writes what a kubelet would, as there is none.
+# kube-controller-manager of the same version, and starts the latter with those controllers. Into the current folder it
+# writes controllers.py, whose kubectl() runs kubectl, and whose starts() writes what a kubelet would, as there is none.
 source "$(dirname "$0")/apiserver.bash"
 pushd kube >/dev/null
 for program in kubectl kube-controller-manager; do
