@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from rich.console import Console
 
-from leasehold.base.config_error import ConfigError
+from leasehold.base.sentence_parser import SentenceParser
 from leasehold.demo import next_steps
 from leasehold.demo.cannot_start import CannotStart
 from leasehold.demo.scene import Scene
@@ -52,14 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         return -ended_by[0]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise ConfigError with one sentence, instead of printing the usage."""
-        raise ConfigError([f"{message[0].upper()}{message[1:]}; see --help."])
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = SentenceParser(
         prog="leasehold demo",
         allow_abbrev=False,
         description="Watch three sidecars on a real etcd elect a leader, hand over, and survive whatever befalls it.",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from leasehold.base.config_error import ConfigError
+from leasehold.base.sentence_parser import SentenceParser
 from leasehold.kubectl import connection, values
 from leasehold.kubectl.cluster_ref import ClusterRef
 from leasehold.kubectl.command_table import ETCD, SHELLS, UP_TO_TOKEN
@@ -17,7 +18,7 @@ from leasehold.lock.names import LockName
 from leasehold.settings import flags as shared
 from leasehold.settings.config import EtcdConfig
 from leasehold.settings.etcd import read_etcd
-from leasehold.settings.options import SettingsReader, argparse_sentence, sentence
+from leasehold.settings.options import SettingsReader, sentence
 from leasehold.settings.parsers import one_of
 
 PROGRAM: Final = "kubectl leasehold"
@@ -56,20 +57,6 @@ class Arguments:
         return LockName(namespace, self.name)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError([_mistake(message)])
-
-
-def _mistake(message: str) -> str:
-    """argparse's message as a sentence."""
-    if message.startswith("unrecognized arguments: "):
-        return f"There is no option or argument {message.partition(': ')[2][:120]!r} here; see --help."
-    if message.startswith("the following arguments are required: "):
-        return f"{message.partition(': ')[2]} is missing; see --help."
-    return argparse_sentence(message)
-
-
 def parse(command: Command, words: Sequence[str], environ: Mapping[str, str]) -> Arguments:
     """Read a command's arguments. Raises ConfigError with every mistake; `--help` prints and raises SystemExit(0)."""
     kubectls, ours, unfinished = connection.split(words)
@@ -103,7 +90,7 @@ def _mistaken_token(command: Command, kubectls: Sequence[str]) -> list[str]:
 
 def parser(command: Command) -> argparse.ArgumentParser:
     """The parser of one command; it only splits words and prints help. Values are read by `parse`."""
-    made = _Parser(
+    made = SentenceParser(
         prog=f"{PROGRAM} {command.name}",
         description=f"{command.summary[0].upper()}{command.summary[1:]}. {command.explained}",
         epilog=_EPILOG,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from leasehold.base.config_error import ConfigError
 from leasehold.base.records import dataclass
+from leasehold.base.sentence_parser import SentenceParser
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -142,23 +143,9 @@ def _check_resolved(option: Option[T], text: str) -> None:
         raise ValueError(f"Kubernetes could not fill in {missing[0]}; define that variable above its use")
 
 
-def argparse_sentence(message: str) -> str:
-    """argparse's message about a flag as a sentence that begins with the flag's long name."""
-    flag, _, rest = message.removeprefix("argument ").partition(": ")
-    flag = flag.rpartition("/")[2] if rest else flag
-    rest = {"expected one argument": "it needs a value after it"}.get(rest, rest)
-    return f"{flag}: {rest}." if rest else f"{flag}."
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """Raise ConfigError with one sentence, instead of printing the usage."""
-        raise ConfigError([argparse_sentence(message)])
-
-
 def parser(command: str, summary: str, groups: Sequence[Group], usage: str = "") -> argparse.ArgumentParser:
     """The parser of one command; it splits words and prints help, `SettingsReader` reads the values."""
-    made = _Parser(
+    made = SentenceParser(
         prog=f"leasehold {command}",
         usage=f"leasehold {command} [options]{usage}",
         description=summary,
