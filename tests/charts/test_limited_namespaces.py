@@ -149,14 +149,12 @@ def test_own_limits_stay(api: ControlPlane, limits: list[Object], requests: dict
     there = namespace(api, limits)
     made = [create(api, there, labelled({"requests": requests}, {"limits": SMALL}, mode)) for mode in ("", *MODES)]
     assert not [each for each in made if isinstance(each, str)]
-    found = [
-        (quantity(each["spec"]["resources"]["limits"][name]), each["status"]["qosClass"])
-        for name in SMALL
-        for each in made
-        if not isinstance(each, str)
-    ]
-    assert found[1:3] == found[:1] * 2
-    assert found[4:] == found[3:4] * 2
+    pods = [each for each in made if not isinstance(each, str)]
+    classes = [each["status"]["qosClass"] for each in pods]
+    for name in SMALL:
+        amounts = [quantity(each["spec"]["resources"]["limits"][name]) for each in pods]
+        alone, *injected = zip(amounts, classes, strict=True)
+        assert injected == [alone, alone]
 
 
 def test_limit_of_an_annotation_alone(api: ControlPlane) -> None:

@@ -18,13 +18,7 @@ from typing import Any
 
 from leasehold import __version__
 from tests.image.base import PYTHON, base_image
-from tests.image.tools import (
-    buildah,
-    exclusive_storage,
-    image_exists,
-    images,
-    working_name,
-)
+from tests.image.tools import buildah, exclusive_storage, image_exists, images, working_name
 from tests.servers.cache import cached
 from tests.servers.programs import MissingProgram, run
 

@@ -126,7 +126,7 @@ class HangDisk(Fault):
             self.heal()
             time.sleep(FORWARDS)  # what it may still revoke is no part of the fault
             if time.monotonic() > end:
-                raise ProcessFailed(f"{hung.name} stopped renewing leases each time that its disk hung")
+                raise ProcessFailed(f"each time that its disk hung, {hung.name} answered nothing to believe")
         self.world.say(f"{self.name}: {hung.name} who leads etcd")
 
     def _hang(self, hung: EtcdServer) -> bool:

@@ -1,14 +1,13 @@
 """What `kubectl leasehold check` asks a cluster."""
 
 from leasehold.kubectl.kube_ask import NEEDED
-from tests.operator.operator_manifest import documents
+from tests.operator.operator_manifest import OPERATOR, documents
 
 
 def test_every_right_of_the_operator_is_asked_about() -> None:
     """All that it has in all namespaces; but for one namespace by its name, which such a question cannot say."""
-    (role,) = (
-        one for one in documents() if (one["kind"], one["metadata"]["name"]) == ("ClusterRole", "leasehold-operator")
-    )
+    roles = (one for one in documents() if one["kind"] == "ClusterRole")
+    (role,) = (one for one in roles if one["metadata"]["name"] == OPERATOR)
     has = {
         (group, resource, verb)
         for rule in role["rules"]
