@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from leasehold.etcd.connection import NoAnswer, answered
+from leasehold.etcd.deadline import Deadline, NoAnswer, answered
 
 
 async def test_an_answer_counts_though_the_time_ran_out_in_a_pause() -> None:
@@ -21,7 +21,7 @@ async def test_an_answer_counts_though_the_time_ran_out_in_a_pause() -> None:
                 answer.set_result(ours.recv(10))
 
         loop.add_reader(ours, read)
-        waiting = asyncio.create_task(answered(answer, 0.05))
+        waiting = asyncio.create_task(answered(answer, Deadline(0.05)))
         await asyncio.sleep(0)
         theirs.send(b"answer")
         time.sleep(0.1)  # noqa: ASYNC251  # the pause
@@ -32,5 +32,5 @@ async def test_an_answer_counts_though_the_time_ran_out_in_a_pause() -> None:
 async def test_no_answer_in_time_is_told_to_who_waits_and_kept() -> None:
     answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
     with pytest.raises(NoAnswer):
-        await answered(answer, 0.0)
+        await answered(answer, Deadline(0.0))
     assert isinstance(answer.exception(), NoAnswer)

@@ -19,6 +19,7 @@ import pytest
 from leasehold.etcd import auth
 from leasehold.etcd.auth import LONGEST_LOGIN_SECONDS, LONGEST_PAUSE_SECONDS, Authenticator, LoginPace
 from leasehold.etcd.connection import Connection
+from leasehold.etcd.deadline import Deadline
 from leasehold.etcd.errors import Code, NotSent, OutcomeUnknown, Refused
 from tests.servers import wait_for
 from tests.support.jumping_loop import run_jumping
@@ -33,12 +34,12 @@ class Member:
         self.errors = errors or []
         self.begun: list[float] = []
 
-    async def call(self, method: Any, request: Any, metadata: Any, timeout: float) -> Any:
+    async def call(self, method: Any, request: Any, metadata: Any, deadline: Deadline) -> Any:
         self.begun.append(asyncio.get_running_loop().time())
         assert request.password == "secret"
-        await asyncio.sleep(min(self.takes, timeout))
-        if self.takes > timeout:
-            raise OutcomeUnknown(f"did not answer within {timeout:g} s")
+        await asyncio.sleep(min(self.takes, deadline.timeout))
+        if self.takes > deadline.timeout:
+            raise OutcomeUnknown(f"did not answer within {deadline.timeout:g} s")
         if self.errors:
             raise self.errors.pop(0)
         return SimpleNamespace(token=f"token {len(self.begun)}")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from leasehold.etcd import channel
+from leasehold.etcd import channel, methods
+from leasehold.etcd.auth import Authenticator
+from leasehold.etcd.connection import Connection
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.endpoints import parse_endpoints
-from leasehold.etcd.errors import NotSent
+from leasehold.etcd.errors import NotSent, OutcomeUnknown
+from leasehold.etcd.rpc_pb2 import StatusRequest
+from leasehold.etcd.session import Session
 from leasehold.etcd.tls import TLSFiles
 from tests.support.http_client import until
 from tests.support.loop_turns import turns
@@ -110,3 +115,24 @@ async def test_a_cancelled_connecting_call_leaves_it_to_the_next(server: tuple[S
     connections = await asyncio.gather(*others)
     assert first.cancelled()
     assert connections[0] is connections[1]
+
+
+async def test_a_silent_etcd_is_told_in_the_same_words_however_long_connecting_took(
+    server: tuple[Server, Dialer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure that repeats is one log line as long as its words stay the same."""
+    _, dialer = server
+    connect, session = dialer.connection, Session(dialer, Authenticator("", None), time.monotonic, 0.2)
+    told = set()
+    for seconds in (0.0, 0.1):
+
+        async def connect_slowly(until: float, seconds: float = seconds) -> Connection:
+            await asyncio.sleep(seconds)
+            return await connect(until)
+
+        monkeypatch.setattr(dialer, "connection", connect_slowly)
+        with pytest.raises(OutcomeUnknown) as raised:
+            await session.call(methods.STATUS, StatusRequest(), None)
+        told.add(raised.value.reason)
+    (words,) = told
+    assert words.endswith("did not answer within 0.2 s")

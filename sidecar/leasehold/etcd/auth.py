@@ -18,6 +18,7 @@ from typing import Final
 from leasehold.base.threads.daemon_thread import run_in_daemon_thread
 from leasehold.base.time_limit import time_limit
 from leasehold.etcd.connection import Connection
+from leasehold.etcd.deadline import Deadline
 from leasehold.etcd.errors import BadSetting, EtcdError, LoginRefused, NoPassword, NotSent, OutcomeUnknown, Refused
 from leasehold.etcd.methods import AUTHENTICATE
 from leasehold.etcd.rpc_pb2 import AuthenticateRequest
@@ -179,7 +180,7 @@ class Authenticator:
         """The token, "" if nobody needs one. Raises LoginRefused, and NotSent."""
         request = AuthenticateRequest(name=self._user, password=password)
         try:
-            answer = await connection.call(AUTHENTICATE, request, {}, limit)
+            answer = await connection.call(AUTHENTICATE, request, {}, Deadline(limit))
         except Refused as error:
             if error.message == "etcdserver: authentication is not enabled":
                 return ""  # then nobody needs a token; when it is enabled later, calls are refused, and we come back

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from leasehold.base.threads.resolver import Address
 from leasehold.etcd.channel import Channel
+from leasehold.etcd.deadline import Deadline, NoAnswer, answered
 from leasehold.etcd.endpoints import Endpoint
 from leasehold.etcd.errors import (
     Code,
@@ -33,7 +34,6 @@ from leasehold.etcd.methods import Method
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
-R = TypeVar("R")
 
 CLOSE_TIMEOUT_SECONDS: Final = 1.0
 """How long to wait until a closed transport has released its socket."""
@@ -70,8 +70,8 @@ class Connection:
         self.identity = identity
         await self._channel.open(self.address, context)
 
-    async def call(self, method: Method[Q, A], request: Q, metadata: Mapping[str, str], timeout: float) -> A:
-        """Make one call, answered within `timeout` seconds. Raises EtcdError. May be cancelled at any moment."""
+    async def call(self, method: Method[Q, A], request: Q, metadata: Mapping[str, str], deadline: Deadline) -> A:
+        """Make one call, answered by then. Raises EtcdError. May be cancelled at any moment."""
         if self.lost is not None:
             raise NotSent(f"no connection to {self}: {self.lost}")
         unary = self._opened(method) or self._unary(method, metadata)
@@ -79,9 +79,9 @@ class Connection:
         self.awaited += 1
         self.send(call, request, end=True)
         try:
-            return method.answer.FromString(await answered(unary.answer, timeout))
+            return method.answer.FromString(await answered(unary.answer, deadline))
         except NoAnswer:
-            raise _as_sent(call, self.silent(timeout)) from None
+            raise _as_sent(call, self.silent(deadline.timeout)) from None
         except (RpcError, DecodeError) as error:
             raise _as_sent(call, self.failure(error)) from error
         finally:
@@ -141,7 +141,11 @@ class Connection:
         call.ended = True
 
     def silent(self, timeout: float) -> OutcomeUnknown:
-        """Give the connection up because a request got no answer in time; the error to raise."""
+        """Give the connection up because a request got no answer in time; the error to raise.
+
+        `timeout` is the limit in seconds of the whole operation. What was left of it for this request would differ each
+        time, and so would a log line that is there once as long as it stays the same.
+        """
         self.close(f"no answer within {timeout:.3g} s")
         return OutcomeUnknown(f"{self} did not answer within {timeout:.3g} s")
 
@@ -192,29 +196,6 @@ class Connection:
 def _as_sent(call: Call, error: EtcdError) -> EtcdError:
     """The same, if anything of the call was sent: it may have waited for the peer's limit of streams to the end."""
     return error if call.stream else NotSent(error.reason)
-
-
-class NoAnswer(Exception):
-    """The time is over."""
-
-
-async def answered(answer: asyncio.Future[R], timeout: float) -> R:
-    """The result of this future. Raises what it has, or within `timeout` seconds NoAnswer, which it then has, too.
-
-    Not asyncio.timeout: it discards an answer that came in the turn of the loop in which the time ran out, as both do
-    after a pause of this process. Not asyncio.wait: it costs one more turn, a part of what an idle candidate costs.
-    """
-    timer = asyncio.get_running_loop().call_later(timeout, _give_up, answer)
-    try:
-        return await answer
-    finally:
-        timer.cancel()
-
-
-def _give_up(answer: asyncio.Future[R]) -> None:
-    if not answer.done():
-        answer.set_exception(NoAnswer())
-        answer.exception()  # its caller may be gone
 
 
 class _Unary:

@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Mapping
 
 from leasehold.etcd.codec import origin_of
-from leasehold.etcd.connection import Connection, NoAnswer, Stream, answered
+from leasehold.etcd.connection import Connection, Stream
+from leasehold.etcd.deadline import Deadline, NoAnswer, answered
 from leasehold.etcd.errors import EtcdError, Refused
 from leasehold.etcd.methods import LEASE_KEEP_ALIVE
 from leasehold.etcd.model import KeepAliveAnswer
 from leasehold.etcd.rpc_pb2 import LeaseKeepAliveRequest, LeaseKeepAliveResponse
-from leasehold.etcd.session import Deadline, Session
+from leasehold.etcd.session import Session
 
 
 class _Renewal:
@@ -84,7 +85,7 @@ class _Lane:
         self._stream.send(LeaseKeepAliveRequest(ID=lease), lambda: self._about_to_send(renewal))
         try:
             # A caller that is cancelled leaves its renewal in the queue, for the answer that is still to come.
-            return await answered(renewal.answer, deadline.left())
+            return await answered(renewal.answer, deadline)
         except NoAnswer:
             raise self.connection.silent(deadline.timeout) from None
         finally:

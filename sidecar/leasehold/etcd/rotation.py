@@ -128,11 +128,11 @@ class Rotation:
 
         async def attempt() -> None:
             if self.key is None:
-                await connection.call(methods.STATUS, pb.StatusRequest(), metadata, deadline.left())
+                await connection.call(methods.STATUS, pb.StatusRequest(), metadata, deadline)
                 return
             # The condition never holds, but etcd checks the rights that both branches take.
             request = codec.txn_request([Compare.mod_revision(self.key, "<", 0)], [Put(self.key, b"")], [])
-            await connection.call(methods.TXN, request, metadata, deadline.left())
+            await connection.call(methods.TXN, request, metadata, deadline)
 
         await self._session.with_token(deadline, attempt)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
@@ -11,6 +10,7 @@ from google.protobuf.message import Message
 from leasehold.base.records import dataclass
 from leasehold.etcd.auth import Authenticator
 from leasehold.etcd.connection import Connection
+from leasehold.etcd.deadline import Deadline
 from leasehold.etcd.dialer import Dialer
 from leasehold.etcd.errors import Code, Refused
 from leasehold.etcd.methods import Method
@@ -18,11 +18,6 @@ from leasehold.etcd.methods import Method
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A", bound=Message)
 R = TypeVar("R")
-
-_CONNECTING: Final = 0.75
-"""The share of a call's time that connecting and waiting for a login may take. A call that is then sent with no time
-left would time out for nothing, and take a good connection with it.
-"""
 
 _TOKENS: Final = 3
 """How many tokens a call tries at most."""
@@ -74,7 +69,7 @@ class Session:
         connection, metadata = await self.ready(deadline)
         sent = self.clock()
         try:
-            answer = await connection.call(method, request, metadata, deadline.left())
+            answer = await connection.call(method, request, metadata, deadline)
         except Refused as error:
             self.refused(error, metadata)
             raise
@@ -98,21 +93,3 @@ class Session:
         """
         if error.stale_token or (error.code is Code.PERMISSION_DENIED and not metadata):
             self.auth.forget(metadata)
-
-
-class Deadline:
-    """When a call's time is up, on the event loop's clock."""
-
-    def __init__(self, timeout: float) -> None:
-        self.timeout = timeout
-        now = asyncio.get_running_loop().time()
-        self.at = now + timeout
-        self.for_connecting = now + timeout * _CONNECTING
-
-    def left(self) -> float:
-        """Seconds left."""
-        return self.at - asyncio.get_running_loop().time()
-
-    def left_for_connecting(self) -> float:
-        """Seconds left for all that comes before the call itself."""
-        return self.for_connecting - asyncio.get_running_loop().time()
