@@ -59,7 +59,7 @@ def _updates(cluster: Cluster, own: str, rounds: int) -> Table:
     whole = Sample("`kubectl rollout status` returns")
     started = Sample("leasehold: a sidecar's start until it leads, nobody else being there")
     one = Workload(cluster, own, "bench")
-    with PodWitness(cluster, own, one.labels) as witness:
+    with PodWitness(cluster, own, one.labels, every=0.01) as witness:
         one.install({"VERSION": "0"})
         (name,) = one.wait_ready()
         started.add(witness.said[0].answer.received - _born(cluster, own, name))
@@ -128,7 +128,7 @@ def _label(cluster: Cluster, own: str, rounds: int) -> Table:
     """How long after a takeover the new leader's pod has the label."""
     labelled = Sample("leasehold: first 200 of the new leader until its pod has the label")
     pair = Workload(cluster, own, "pair", replicas=2, **{"leasehold.gate": "label"})
-    with PodWitness(cluster, own, pair.labels) as witness:
+    with PodWitness(cluster, own, pair.labels, every=0.01) as witness:
         pair.install()
         pair.wait_ready(2)
         for turn in range(rounds):

@@ -19,7 +19,7 @@ SIDECAR_PORT = int(os.environ.get("SIDECAR_PORT", "4040"))
 RECORDER = os.environ.get("RECORDER", "")  # host:port; empty: it writes nothing
 POD = os.environ.get("HOSTNAME", "")
 WORK = float(os.environ.get("WORK", "0"))  # seconds
-EVERY = 0.02  # seconds between two writes
+EVERY = 0.05  # seconds between two writes
 
 _end = threading.Event()
 

@@ -2,7 +2,8 @@
 
 Standard input: `watch NAME HOST PORT` and `forget NAME`, a line each. Standard output, a JSON object a line: every 200,
 and of other answers each that is not as the one before it. `sent` and `received` are instants of the monotonic clock,
-which all processes of the machine share.
+which all processes of the machine share. The one argument is how many seconds lie between an answer and the next
+question to the same pod.
 """
 
 import http.client
@@ -11,7 +12,6 @@ import sys
 import threading
 import time
 
-EVERY = 0.01  # seconds between an answer and the next question
 PATIENCE = 0.5  # seconds for an answer: a frozen pod is asked anew that often, so one question is fresh when it wakes
 
 _output = threading.Lock()
@@ -20,18 +20,18 @@ _output = threading.Lock()
 class Pod(threading.Thread):
     """Asks one pod until it is forgotten."""
 
-    def __init__(self, name: str, host: str, port: int) -> None:
+    def __init__(self, name: str, host: str, port: int, every: float) -> None:
         super().__init__(daemon=True)
         self.over = threading.Event()
-        self._name, self._host, self._port = name, host, port
+        self._name, self._host, self._port, self._every = name, host, port, every
         self._last = -1
 
     def run(self) -> None:
         """Ask on one connection as long as it lasts."""
-        while not self.over.wait(EVERY):
+        while not self.over.wait(self._every):
             connection = http.client.HTTPConnection(self._host, self._port, timeout=PATIENCE)
             try:
-                while not self.over.wait(EVERY):
+                while not self.over.wait(self._every):
                     self._ask(connection)
             except (OSError, ValueError, http.client.HTTPException):
                 self._tell(0, 0, time.monotonic(), time.monotonic())
@@ -58,12 +58,13 @@ class Pod(threading.Thread):
 def main() -> None:
     """Follow what standard input says, until it ends."""
     pods: dict[str, Pod] = {}
+    every = float(sys.argv[1])
     for line in sys.stdin:
         word, name, *where = line.split()
         if name in pods:
             pods.pop(name).over.set()
         if word == "watch":
-            pods[name] = Pod(name, where[0], int(where[1]))
+            pods[name] = Pod(name, where[0], int(where[1]), every)
             pods[name].start()
 
 

@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 
-EVERY = 0.02  # seconds between two writes
+EVERY = 0.05  # seconds between two writes
 HEALTH = os.environ.get("HEALTH", "")
 ON_TERM = os.environ.get("ON_TERM", "ignore")
 RECORDER = os.environ["RECORDER"]
