@@ -49,7 +49,7 @@ async def test_a_frozen_etcd_costs_the_timeout_and_no_more(
 
     # The kernel still accepts connections for it: nothing may be sent over one, nor counted as sent.
     for call in (client.keep_alive(lease, timeout=0.5), client.range(root, timeout=0.5)):
-        with pytest.raises(NotSent, match="no answer in time"):
+        with pytest.raises(NotSent, match="no answer"):  # now, or to the call before: a paused process only has that
             await call
     server.resume()
     assert (await until_good(lambda: client.keep_alive(lease))).ttl == 60
@@ -118,13 +118,13 @@ async def test_one_of_three_members_frozen(
     cluster = cluster_factory()
     frozen = cluster.leader() if which == "leader" else cluster.followers()[0]
     others = [member for member in cluster.members if member is not frozen]
-    client = clients(frozen.url, *(member.url for member in others), timeout=3.0)
+    client = clients(frozen.url, *(member.url for member in others))
     lease = await client.grant(60)
     first = await client.keep_alive(lease.lease)
     frozen.pause()
     start = time.monotonic()
     with pytest.raises(OutcomeUnknown):
-        await client.keep_alive(lease.lease)
+        await client.keep_alive(lease.lease, timeout=1.0)
     if which == "leader":  # the others elect one first
         await asyncio.to_thread(cluster.leader)
     second = await until_good(lambda: client.keep_alive(lease.lease))
@@ -144,7 +144,7 @@ async def test_the_one_living_endpoint_is_found(
     frozen.pause()
     dead = reserve_port()
     nameless = f"http://{'a' * 64}:2379"
-    client = clients(nameless, f"http://127.0.0.1:{dead}", frozen.url, alive.url, timeout=8.0)
+    client = clients(nameless, f"http://127.0.0.1:{dead}", frozen.url, alive.url, timeout=12.0)
     assert (await client.status()).errors == ()
     assert client.connects == 3  # the name was never found
     release_port(dead)
@@ -164,11 +164,11 @@ async def test_a_name_for_two_members_one_of_them_frozen(
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (host, frozen.port)) for host in ("127.0.0.1", "127.0.0.2")]
 
     monkeypatch.setattr(socket, "getaddrinfo", both)
-    client = clients(f"http://members:{frozen.port}", timeout=3.0)
+    client = clients(f"http://members:{frozen.port}")
     first = (await client.status()).origin.member
     frozen.pause()
     with pytest.raises(OutcomeUnknown, match=r"members:\d+ \(127\.0\.0\.1\) did not answer"):
-        await client.status()
+        await client.status(timeout=1.0)
     assert (await client.status()).origin.member != first
     assert client.connects == 2
     frozen.resume()

@@ -59,9 +59,11 @@ async def test_a_late_answer_never_arrives(client: EtcdClient, proxy: Proxy) -> 
     """The request that timed out took its stream with it: the next answer is that of the next request."""
     lease = (await client.grant(60)).lease
     await client.keep_alive(lease)
-    await asyncio.to_thread(proxy.delay, 400)
+    await asyncio.to_thread(proxy.delay, 600_000)  # later than any pause of this process lasts
     with pytest.raises(OutcomeUnknown, match="did not answer"):
         await client.keep_alive(lease, timeout=0.2)
+    await asyncio.to_thread(proxy.heal)
+    await asyncio.to_thread(proxy.delay, 400)
     before = now()
     answer = await client.keep_alive(lease)
     assert answer.sent >= before
@@ -97,7 +99,7 @@ async def test_a_silent_network_costs_one_timeout(client: EtcdClient, proxy: Pro
     await asyncio.to_thread(proxy.silence)
     with pytest.raises(OutcomeUnknown):
         await client.keep_alive(lease, timeout=0.3)
-    with pytest.raises(NotSent, match="no answer in time"):
+    with pytest.raises(NotSent, match="no answer"):  # now, or to the call before: a paused process only has that
         await client.keep_alive(lease, timeout=0.3)
     await asyncio.to_thread(proxy.heal)
     async with asyncio.timeout(PATIENCE):
