@@ -26,6 +26,8 @@ LANGUAGES = {
     "leader.mjs": "node",
     "Leader.java": "java",
 }
+TTL = 5
+"""Seconds; that of a killed sidecar is waited for."""
 DRAIN = ["--drain", "6"]
 """Longer than the TTL: whoever counts `validForSeconds` has stopped before the next one leads."""
 
@@ -91,11 +93,11 @@ def seen(etcd: EtcdServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         stack.callback(release_port, port)
         # The port stays the sidecar's over its restart.
         a = stack.enter_context(
-            Sidecar(etcd.url, "a", root="/clients", flags=[*DRAIN, "--listen", f"127.0.0.1:{port}"])
+            Sidecar(etcd.url, "a", root="/clients", ttl=TTL, flags=[*DRAIN, "--listen", f"127.0.0.1:{port}"])
         )
         stores = {program: stack.enter_context(serving()) for program in commands}
         first = a.wait_leading().token
-        b = stack.enter_context(Sidecar(etcd.url, "b", root="/clients", flags=DRAIN))
+        b = stack.enter_context(Sidecar(etcd.url, "b", root="/clients", ttl=TTL, flags=DRAIN))
         b.wait_queued(1)
         for sidecar in (a, b):
             for program, words in commands.items():

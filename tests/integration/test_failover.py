@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.servers import SHORTEST_PAUSE, Etcdctl, wait_for
-from tests.support.sidecars import LOCK, PATIENCE, Sidecar, wait_leader
+from tests.support.sidecars import LOCK, PATIENCE, TTL, Sidecar, wait_leader
 
 Factory = Callable[..., Sidecar]
 
@@ -36,7 +36,7 @@ def test_first_come_leads(sidecar_factory: Factory, etcdctl: Etcdctl, root: str)
     second = b.wait_queued(1)
     assert (second.status, second.fields["leader"], second.fields["token"]) == (503, "a", None)
     assert (first.fields["leader"], first.fields["position"]) == ("a", 0)
-    assert 0 < first.fields["validForSeconds"] <= 5
+    assert 0 < first.fields["validForSeconds"] <= TTL
     assert [record["identity"] for record in queue_of(etcdctl, root)] == ["a", "b"]
 
 

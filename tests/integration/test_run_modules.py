@@ -53,7 +53,7 @@ def test_an_outage_loads_none_of_them(etcd_factory: Callable[[], EtcdServer], ro
     """A connection that is refused or lost takes no TLS to explain."""
     server, path = etcd_factory(), tmp_path / "modules.json"
     command = [sys.executable, "-OO", "-c", PROGRAM.format(path=str(path)), "run"]
-    with Sidecar(server.url, "a", root=root, command=command) as sidecar:
+    with Sidecar(server.url, "a", root=root, ttl=5, command=command) as sidecar:
         sidecar.wait_leading()
         server.stop()
         sidecar.wait_not_leading()

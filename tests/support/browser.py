@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from tests.servers import Process, wait_for
+from tests.servers import PATIENCE, Process, wait_for
 from tests.servers.tools import why_missing
 
 TOOLS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
@@ -90,7 +90,7 @@ class Browser:
         """The visible text of the first one; empty if there is none."""
         return next(iter(self.texts(selector)), "")
 
-    def wait(self, script: str, *arguments: object, timeout: float = 20.0) -> None:
+    def wait(self, script: str, *arguments: object, timeout: float = PATIENCE) -> None:
         """Wait until a function's body returns something true."""
         wait_for(lambda: bool(self.run(script, *arguments)), f"the page to be so: {script}", timeout)
 

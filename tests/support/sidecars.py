@@ -17,6 +17,8 @@ from tests.servers import wait_for
 from tests.support.json_log_process import JsonLogProcess
 
 LOCK = "tests/lock"
+TTL = 60
+"""Seconds, so many that no busy machine runs a lease out; a test that waits for one to end names a TTL of its own."""
 ANSWER = 30.0
 """Seconds in which a sidecar that is not frozen certainly answers."""
 
@@ -49,7 +51,7 @@ class Sidecar(JsonLogProcess):
         *,
         root: str,
         lock: str = LOCK,
-        ttl: int | None = 5,
+        ttl: int | None = TTL,
         flags: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         command: Sequence[str | Path] = (sys.executable, "-m", "leasehold", "run"),
