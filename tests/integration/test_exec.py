@@ -133,8 +133,10 @@ def test_port_in_use_leaves_no_guardian(exec_pair: tuple[Exec, Exec]) -> None:
         process = one.start("true", str(one.beats), settings=("--listen", f"127.0.0.1:{taken.getsockname()[1]}"))
         process.wait_for_log("--listen is '127.0.0.1:")
         assert process.wait() == 2
-    named = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if str(one.beats) in arguments_of(pid)]
-    assert not named
+    started = str(one.beats)
+    wait_for(
+        lambda: not any(started in arguments_of(int(each)) for each in os.listdir("/proc") if each.isdigit()), "its end"
+    )
 
 
 def test_killed_guardian_ends_the_wait(exec_pair: tuple[Exec, Exec]) -> None:

@@ -29,7 +29,7 @@ def start(spawn: Start, etcd: EtcdServer, root: str) -> Start:
     """Starts `leasehold exec` of the lock `default/job`, with these settings before its command."""
 
     def run(*settings: str, command: tuple[str, ...] = ("true",), **env: str) -> Process:
-        words = ["exec", "--etcd", etcd.url, "--root", root, "--lock", "job", "--ttl", "5", *settings, "--", *command]
+        words = ["exec", "--etcd", etcd.url, "--root", root, "--lock", "job", "--ttl", "60", *settings, "--", *command]
         return spawn([sys.executable, "-m", "leasehold", *words], name="exec", lines=True, env=env)
 
     return run
@@ -148,7 +148,7 @@ def test_failed_run_is_not_recorded(start: Start, etcdctl: Etcdctl, keys: Keys) 
 def test_crash_in_the_middle(victim: str, start: Start, etcdctl: Etcdctl, keys: Keys) -> None:
     """A run that was killed leaves no record, so the next host runs it, after the lease."""
     # One process: with exec and guardian, the kernel ends the command, but not what it has started.
-    first = start("--once-per", "1h", command=("sh", "-c", "echo $PPID; trap '' TERM; exec sleep 600"))
+    first = start("--once-per", "1h", "--ttl", "5", command=("sh", "-c", "echo $PPID; trap '' TERM; exec sleep 600"))
     guardian = int(first.read_line())
     second = start("--once-per", "1h", command=("echo", "ran"))
     wait_for(lambda: len(etcdctl.prefix(keys.queue)) == 2, "both stand in the queue")

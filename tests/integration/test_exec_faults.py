@@ -17,7 +17,7 @@ from leasehold.base.clock import now as clock
 from leasehold.lock.keys import Keys
 from leasehold.lock.names import LockName
 from tests.servers import PATIENCE, Etcdctl, EtcdServer, wait_for
-from tests.support.exec_pair import LOST, SEEN, TREE, TTL, Exec, in_turn, last, never_together
+from tests.support.exec_pair import LOST, SEEN, SHORT, TREE, Exec, in_turn, last, never_together
 
 # --- leadership ends ---
 
@@ -59,11 +59,11 @@ def test_etcd_away_stops_in_time(
     """The lease of the dead is another's as soon as etcd is back."""
     server = etcd_factory()
     one, other = make_exec(server, "first"), make_exec(server, "second")
-    in_turn(one, other, "deaf", *TREE)
+    in_turn(one, other, "deaf", *TREE, settings=SHORT)
     getattr(server, fault)()
     cut = clock()
     wait_for(lambda: not one.alive(), "the family to be gone", PATIENCE)
-    assert last(one) < cut + TTL
+    assert last(one) < cut + int(SHORT[1])
     server.resume() if fault == "pause" else server.restart()
     assert one.process.wait(PATIENCE) == LOST
     never_together(one, other)
@@ -87,7 +87,7 @@ def test_grace_longer_than_the_ttl(exec_pair: tuple[Exec, Exec], root: str, etcd
 
 def test_leasehold_killed(exec_pair: tuple[Exec, Exec]) -> None:
     one, other = exec_pair
-    in_turn(one, other, "deaf", *TREE)
+    in_turn(one, other, "deaf", *TREE, settings=SHORT)
     one.process.kill()
     never_together(one, other)
 
@@ -95,7 +95,7 @@ def test_leasehold_killed(exec_pair: tuple[Exec, Exec]) -> None:
 def test_leasehold_frozen(exec_pair: tuple[Exec, Exec]) -> None:
     """The guardian alone stops the tree in time. Woken up, leasehold sees what has happened."""
     one, other = exec_pair
-    in_turn(one, other, "deaf", *TREE)
+    in_turn(one, other, "deaf", *TREE, settings=SHORT)
     one.process.pause()
     never_together(one, other)
     one.process.resume()
@@ -144,7 +144,7 @@ def test_frozen_guardian_and_a_handover(exec_pair: tuple[Exec, Exec]) -> None:
 def test_restart_takes_no_term_up(exec_pair: tuple[Exec, Exec]) -> None:
     """A command that is started again never runs under an older term."""
     one, _ = exec_pair
-    one.start_family()
+    one.start_family(settings=SHORT)
     one.wait_up()
     token = one.token()
     one.process.kill()

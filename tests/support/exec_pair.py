@@ -16,7 +16,10 @@ from tests.support.exec_peers import children_of
 from tests.support.unkillable_tree import beats, living
 
 FAMILY = str(Path(__file__).parent.parent / "support" / "unkillable_tree.py")
-TTL = 3
+TTL = 60
+"""Seconds, so many that no busy machine runs a lease out; with the grace that a lease of 3 s leaves."""
+SHORT = ("--ttl", "3")
+"""For a lease that is to end."""
 LOST = 75
 TREE = ("session", "daemon", "chain", "nested", "thread")
 SEEN = ("main", "session", "daemon", "chain", "grandchild", "thread")
@@ -30,7 +33,7 @@ class Exec:
         self.beats = directory / f"{name}.beats"
         self.socket = directory / f"{name}.sock"
         self.spawn = spawn
-        self._settings = ("--etcd", url, "--root", root, "--lock", "job", "--ttl", str(TTL))
+        self._settings = ("--etcd", url, "--root", root, "--lock", "job", "--ttl", str(TTL), "--grace", "0.4")
 
     def command(self, *command: str, settings: tuple[str, ...] = ()) -> list[str]:
         ours = ("--identity", self.name, "--listen", "127.0.0.1:0", "--control", f"unix:{self.socket}")
@@ -103,9 +106,9 @@ def first(execution: Exec) -> float:
     return min(beat.at for beat in beats(execution.beats))
 
 
-def in_turn(one: Exec, other: Exec, *members: str) -> None:
+def in_turn(one: Exec, other: Exec, *members: str, settings: tuple[str, ...] = ()) -> None:
     """Start one's family, and the other behind it in the queue, or about to queue."""
-    one.start_family(*members)
+    one.start_family(*members, settings=settings)
     one.wait_up(*(name for name in SEEN if name in members or (name == "grandchild" and "nested" in members)))
     other.start_family()
     other.process.wait_for_log("connected to etcd", PATIENCE)

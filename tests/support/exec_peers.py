@@ -25,7 +25,7 @@ from tests.servers.tools import why_missing
 
 def prefixes(url: str, root: str, directory: Path) -> dict[str, list[str]]:
     """What stands before the command, by the program's name; only programs that the machine has."""
-    settings = ["--etcd", url, "--root", root, "--lock", "job", "--ttl", "5", "--log-level", "error"]
+    settings = ["--etcd", url, "--root", root, "--lock", "job", "--ttl", "60", "--grace", "1", "--log-level", "error"]
     found = {"leasehold": [sys.executable, "-m", "leasehold", "exec", *settings, "--"]}
     if shutil.which("flock"):
         found["flock"] = ["flock", str(directory / "lock")]
