@@ -18,7 +18,7 @@ import pytest
 
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, WatchLost
 from leasehold.etcd.rpc_pb2 import RangeResponse, ResponseHeader
-from tests.support.loop_turns import turns
+from tests.support.loop_turns import let_pass, turns
 from tests.support.wrong_server import (
     LONG,
     OK_HEADERS,
@@ -26,7 +26,6 @@ from tests.support.wrong_server import (
     Answer,
     Serve,
     framed,
-    let_pass,
     reset,
     serving,
     speaking,

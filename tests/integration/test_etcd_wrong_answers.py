@@ -11,8 +11,8 @@ import pytest
 
 from leasehold.etcd.errors import EtcdError, NotSent, OutcomeUnknown, WatchLost
 from leasehold.etcd.rpc_pb2 import LeaseKeepAliveResponse, WatchResponse
-from tests.support.loop_turns import turns
-from tests.support.wrong_server import LONG, OK_HEADERS, RANGE, Answer, framed, let_pass, reset, serving, speaking
+from tests.support.loop_turns import let_pass, turns
+from tests.support.wrong_server import LONG, OK_HEADERS, RANGE, Answer, framed, reset, serving, speaking
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 

@@ -81,10 +81,3 @@ def speaking(answer: Answer, *, at: type[h2.events.Event] = h2.events.DataReceiv
 
 def reset(http: h2.connection.H2Connection, stream: int) -> None:
     http.reset_stream(stream, error_code=7)
-
-
-def let_pass(seconds: float) -> None:
-    """Have so much time pass at once, by the clock of the running loop: no pause of this process can come before it."""
-    loop = asyncio.get_running_loop()
-    before = loop.time
-    loop.time = lambda: before() + seconds  # type: ignore[method-assign]  # a clock that jumps is the point

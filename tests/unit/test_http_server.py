@@ -14,6 +14,7 @@ from leasehold.base.address import Address
 from leasehold.http.listener import Listener, listen
 from leasehold.http.server import App, answer
 from tests.support.http_client import Client, ask, connected, until
+from tests.support.loop_turns import let_pass, turns
 
 HELLO = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 NEVER = 3600.0
@@ -71,10 +72,11 @@ async def test_trickling_headers_keep_nothing_open() -> None:
 
 
 async def test_a_connection_in_use_stays() -> None:
-    async with serving(idle=1.0) as site, connected(site.listener) as client:
+    async with serving(idle=NEVER) as site, connected(site.listener) as client:
         client.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await until(lambda: site.waiting == 1)
-        await asyncio.sleep(1.2)  # longer than an idle one would live
+        let_pass(2 * NEVER)  # an idle one would live for half of that
+        await turns()
         site.open.set()
         assert (await client.reply()).json() == {"hello": "at last"}
 
