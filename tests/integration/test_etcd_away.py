@@ -161,7 +161,7 @@ def test_wiped_etcd(etcd_factory: Callable[..., EtcdServer], sidecar_factory: Fa
     server = etcd_factory()
     for number in range(20):  # so that the fresh store's revision is lower for certain
         server.ctl.put("/noise", str(number))
-    both = [sidecar_factory(name, server.url, ttl=3) for name in "ab"]
+    both = [sidecar_factory(name, server.url, ttl=60) for name in "ab"]
     leader = wait_leader(both)
     next(one for one in both if one is not leader).wait_queued(1)
     server.stop()

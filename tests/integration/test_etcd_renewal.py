@@ -80,13 +80,13 @@ async def test_bad_files_keep_the_old(
         ):
             before, tried = len(told()), client.connects
             bad()
-            await until(lambda: len(told()) > before)  # noqa: B023  # waited for within the loop
+            # half of them may be written when they are read for the first time
+            await until(lambda: any(reason in text for text in told()[before:]))  # noqa: B023  # waited for within the loop
             await asyncio.sleep(0.5)
-            assert any(reason in text for text in told()[before:]), told()
+            assert client.connects - tried < 10
             assert len(set(told())) == len(told())
             assert client.common_name == tenants.OPERATOR
             await client.put(f"{PREFIX}k", b"2")
-            assert client.connects - tried < 10
         certs.client(tenants.user_of("shop"), name="sidecar")
         await until(lambda: client.common_name == tenants.user_of("shop"))
         with pytest.raises(Refused, match="permission denied"):

@@ -14,13 +14,15 @@ from tests.support.sidecars import PATIENCE, Sidecar
 
 def wait_reason(sidecar: Sidecar, code: str, path: str = "/readyz") -> dict[str, Any]:
     """What the route says once this is the reason."""
+    found: dict[str, Any] = {}
 
-    def body() -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(sidecar.get(path)[1])
-        return found
+    def says_so() -> bool:
+        found.clear()
+        found.update(json.loads(sidecar.get(path)[1]))
+        return found.get("reasonCode") == code
 
-    wait_for(lambda: body().get("reasonCode") == code, f"{code}, not {body()}", PATIENCE)
-    return body()
+    wait_for(says_so, code, PATIENCE)
+    return found
 
 
 def test_a_wrong_health_port(bench: Bench) -> None:

@@ -84,8 +84,9 @@ def test_metrics_of_the_lease(etcd_factory: Callable[..., EtcdServer], sidecar_f
     assert samples["leasehold_keep_alive_duration_seconds_bucket", "+Inf"] >= 2
     assert samples["leasehold_keep_alive_duration_seconds_sum", ""] > 0
     server.kill()
+    before = scrape(a)["leasehold_errors_total", "unsure"]  # a busy machine may have run it out already
     wait_for(lambda: states(scrape(a)) == ["unsure"], "the lease to run out", PATIENCE)
     samples = scrape(a)
     assert samples["leasehold_holding", ""] == samples["leasehold_lease_remaining_seconds", ""] == 0
     assert samples["leasehold_errors_total", "request"] >= 1
-    assert samples["leasehold_errors_total", "unsure"] == 1
+    assert samples["leasehold_errors_total", "unsure"] == before + 1

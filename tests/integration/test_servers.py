@@ -115,7 +115,7 @@ def test_users_are_confined_to_a_prefix(etcd_factory: Callable[..., EtcdServer])
 
 
 def test_gos_election_hands_over(etcd: EtcdServer, root: str, peer_factory: Callable[..., Peer]) -> None:
-    first, second = (peer_factory(etcd.ctl, root, ttl=5) for _ in range(2))
+    first, second = (peer_factory(etcd.ctl, root, ttl=60) for _ in range(2))
     elected = first.campaign("first")
     second.campaign("second", wait=False)
     wait_for(lambda: len(etcd.ctl.prefix(f"{root}/")) == 2, "both to queue")

@@ -151,14 +151,17 @@ def hooks(place: Place) -> None:
 
 @shows("--log-level")
 def log_level(place: Place) -> None:
-    """Only what is at least as bad: at `error`, a start and an end without trouble say nothing."""
+    """Only what is at least as bad: at `error`, a start and an end without trouble say nothing.
+
+    A busy machine is trouble: it may be worth a warning.
+    """
     heard = {}
     for level in ("error", "info", "debug"):
         one = _begin_and_lead(place, {"--log-level": level})
         assert one.terminate() == 0
         heard[level] = one.records()
     assert heard["error"] == []
-    assert {record["level"] for record in heard["info"]} == {"info"}
+    assert {"info"} <= {record["level"] for record in heard["info"]} <= {"info", "warning"}
     assert len(heard["info"]) <= len(heard["debug"]) < 50
 
 
