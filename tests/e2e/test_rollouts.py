@@ -122,6 +122,20 @@ def test_stateful_set_of_one_is_updated(workload: Make, cluster: Cluster) -> Non
         assert witness.contradictions() == []
 
 
+def test_stateful_set_keeps_a_leader_too_many_until_a_handover(workload: Make, cluster: Cluster) -> None:
+    """Kubernetes tells a pod that is not wanted any more to end when the wanted ones are Ready, so when they lead."""
+    one = workload("ledger", kind="StatefulSet")
+    one.install()
+    assert one.wait_ready() == ["ledger-0"]
+    token = one.wait_held(by="ledger-0")["fencingToken"]
+    one.kubectl("patch", "statefulset/ledger", "--type=merge", '--patch={"spec": {"ordinals": {"start": 1}}}')
+    wait_for(lambda: one.lock().get("waiterCount") == 1, "ledger-1 to queue", PATIENCE)
+    assert one.ready_pods() == ["ledger-0"]
+    one.kubectl("patch", "lock/ledger", "--type=merge", f'--patch={{"spec": {{"handoverUpToToken": {token}}}}}')
+    one.wait_held(by="ledger-1")
+    assert one.wait_ready() == ["ledger-1"]
+
+
 @pytest.mark.parametrize("broken", ["unhealthy", "no image"])
 def test_broken_version_never_leads(workload: Make, cluster: Cluster, broken: str) -> None:
     """The old pod keeps the lock: its token stays what it was, all the time."""
