@@ -61,11 +61,11 @@ def test_the_command_knows_its_lock(
 def test_renewed_lease_disturbs_nothing(exec_pair: tuple[Exec, Exec]) -> None:
     """A lease that is kept alive never disturbs the command."""
     one, _ = exec_pair
-    ttl = 6
+    ttl = 10  # seconds, which no pause of a busy machine runs out
     one.start_family(settings=("--ttl", str(ttl), "--grace", "1"))
     one.wait_up()
     start = first(one)
-    wait_for(lambda: last(one) > start + 2 * ttl, "it runs for two TTLs", PATIENCE)
+    wait_for(lambda: last(one) > start + 1.2 * ttl, "it runs for longer than a TTL", PATIENCE)
     assert len({beat.pid for beat in beats(one.beats)}) == 1
     assert one.process.terminate() == -signal.SIGTERM
 

@@ -17,17 +17,22 @@ from tests.support.sidecars import Sidecar
 from tests.support.stored_lock import StoredLock
 
 Factory = Callable[..., Sidecar]
-TTL = 3
+
+
+def end_lease_of_first(stored: StoredLock) -> None:
+    """Revoke it, as etcd does when its time is over; no sidecar's clock matters here."""
+    stored.ctl.revoke(stored.entries()[0].lease)
 
 
 @pytest.fixture
-def paused(sidecar_factory: Factory) -> Iterator[tuple[Sidecar, Sidecar, int]]:
+def paused(sidecar_factory: Factory, stored: StoredLock) -> Iterator[tuple[Sidecar, Sidecar, int]]:
     """A leader whose pod is frozen, its successor, and the token that the first was told before."""
-    a = sidecar_factory("a", ttl=TTL)
+    a = sidecar_factory("a")
     token = a.wait_leading().token
-    b = sidecar_factory("b", ttl=TTL)
+    b = sidecar_factory("b")
     b.wait_queued(1)
     a.pause()
+    end_lease_of_first(stored)
     b.wait_leading()
     yield a, b, token
     a.resume()
@@ -78,14 +83,15 @@ def test_late_write_to_etcd_is_refused(
 ) -> None:
     """It has checked, then the whole pod stands still; its successor writes; then it goes on where it was."""
     key = f"{root}/report"
-    a = sidecar_factory("a", ttl=TTL)
+    a = sidecar_factory("a")
     a.wait_leading()
     old = worker(a).start(key, "the old leader's")
     assert old.read_line() == "checked"
-    b = sidecar_factory("b", ttl=TTL)
+    b = sidecar_factory("b")
     b.wait_queued(1)
     old.pause()
     a.pause()
+    end_lease_of_first(stored)
     b.wait_leading()
     new = worker(b).start(key, "the new leader's")
     assert new.read_line() == "checked"

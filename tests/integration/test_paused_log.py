@@ -16,7 +16,8 @@ from tests.servers import Disk, EtcdServer, Process, Toxiproxy, wait_for
 from tests.support.paused_log import PausedLog
 from tests.support.sidecars import LOCK, PATIENCE, request
 
-TTL = 5
+TTL = 8
+"""Seconds, which no pause of a busy machine runs out."""
 LEASEHOLD = (sys.executable, "-m", "leasehold")
 SETTINGS = ("--lock", LOCK, "--ttl", str(TTL), "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0")
 
@@ -59,7 +60,7 @@ def test_a_sidecar_leads_on(log: PausedLog, spawn: Callable[..., Process], etcd:
     for path in ("/pause", "/resume"):  # each is worth a line or more
         assert request("POST", control + path)[0] < http.client.BAD_REQUEST
     wait_for(lambda: leads(url), "the sidecar to lead again", PATIENCE)
-    never_fails_for(2 * TTL, lambda: leads(url))
+    never_fails_for(1.25 * TTL, lambda: leads(url))
     assert request("GET", f"{url}/livez")[0] == http.client.OK
     sidecar.signal(signal.SIGTERM)
     assert sidecar.wait(PATIENCE) == 0
@@ -92,7 +93,7 @@ def test_a_log_file_on_a_disk_that_hangs(
     for path in ("/pause", "/resume"):
         assert request("POST", control + path)[0] < http.client.BAD_REQUEST
     wait_for(lambda: leads(url), "the sidecar to lead again", PATIENCE)
-    never_fails_for(2 * TTL, lambda: leads(url))
+    never_fails_for(1.25 * TTL, lambda: leads(url))
     disk.thaw()
     sidecar.signal(signal.SIGTERM)
     assert sidecar.wait(PATIENCE) == 0
@@ -112,6 +113,6 @@ def test_a_command_runs_on(
     log.fill()
     proxy.cut()
     proxy.heal()
-    never_fails_for(2 * TTL, lambda: execution.running and leads(url))
+    never_fails_for(1.25 * TTL, lambda: execution.running and leads(url))
     execution.signal(signal.SIGTERM)
     assert execution.wait(PATIENCE) == -signal.SIGTERM
