@@ -1,6 +1,6 @@
-# Sourced by the scripts, with the controllers to run: besides what apiserver.bash does, builds kubectl and
-# kube-controller-manager of the same version, and starts the latter with those controllers. Into the current folder it
-# writes controllers.py, whose kubectl() runs kubectl, and whose starts() writes what a kubelet would, as there is none.
+# Sourced by the scripts, with the controllers to run and other flags: besides what apiserver.bash does, builds kubectl and
+# kube-controller-manager of the same version, and starts the latter with those. Into the current folder it writes
+# controllers.py, whose kubectl() runs kubectl, and whose starts() writes what a kubelet would, as there is none.
 source "$(dirname "$0")/apiserver.bash"
 pushd kube >/dev/null
 for program in kubectl kube-controller-manager; do
@@ -8,7 +8,7 @@ for program in kubectl kube-controller-manager; do
 done
 popd >/dev/null
 kubeconfig "$api" >kubeconfig
-./kube-controller-manager --kubeconfig=kubeconfig --leader-elect=false --secure-port=0 --controllers="$1" >manager.log 2>&1 &
+./kube-controller-manager --kubeconfig=kubeconfig --leader-elect=false --secure-port=0 --controllers="$1" "${@:2}" >manager.log 2>&1 &
 cat >controllers.py <<'PYTHON'
 import subprocess, time
 
