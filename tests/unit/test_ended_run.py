@@ -26,9 +26,12 @@ _HERE = Path(__file__).parent
 @pytest.fixture
 def child():
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as process:
-        (_HERE / "pid").write_text(f"{process.pid}\\n")
-        yield
+        yield process
         process.terminate()
+
+
+def tell(child):
+    (_HERE / "pid").write_text(f"{child.pid}\\n")
 
 
 async def test_that_has_the_signal_for_itself():
@@ -38,10 +41,12 @@ async def test_that_has_the_signal_for_itself():
 
 
 def test_plain(child):
+    tell(child)
     time.sleep(1000)
 
 
 async def test_async(child):
+    tell(child)
     await asyncio.sleep(1000)
 """
 

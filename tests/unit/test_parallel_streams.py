@@ -30,8 +30,12 @@ def test_cpu_time_of_all_descendants_is_told(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_only_a_few_run_at_once(tmp_path: Path) -> None:
-    """Each notes how many it finds beside itself; those that are patient don't count."""
-    note = "touch running.$$; ls running.* | wc -l >> seen; sleep 0.2; rm running.$$"
+    """Each notes how many it finds beside itself; those that are patient don't count.
+
+    None ends before two have begun: each of the two has marked itself by then.
+    """
+    begun = "touch running.$$; echo >> begun; while test $(wc -l < begun) -lt 2; do sleep 0.01; done"
+    note = f"{begun}; ls running.* | wc -l >> seen; sleep 0.2; rm running.$$"
     streams = [Stream(str(n), [Command("notes", ["sh", "-c", note])], tmp_path) for n in range(5)]
     patient = Stream(
         "patient",
@@ -62,10 +66,21 @@ def test_one_that_needs_what_failed_is_not_run(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "used").exists()
 
 
-def test_what_failed_is_shown_last(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where one looks first; that it failed is said at once."""
+def test_what_failed_is_shown_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one looks first; that it failed is said at once: the other does not end before."""
     bad = Stream("bad", [Command("breaks", ["sh", "-c", "echo this broke; exit 1"])], tmp_path)
-    good = Stream("good", [Command("works", ["sh", "-c", "sleep 0.2; echo all well"])], tmp_path)
+    until_told = "while ! test -e told; do sleep 0.01; done; echo all well"
+    good = Stream("good", [Command("works", ["sh", "-c", until_told])], tmp_path)
+    write = sys.stdout.write
+
+    def heard(text: str) -> int:
+        if "bad: FAILED" in text:
+            (tmp_path / "told").touch()
+        return write(text)
+
+    monkeypatch.setattr(sys.stdout, "write", heard)
     side_by_side([bad, good], 2)
     told = capsys.readouterr().out
     places = [told.index(words) for words in ("bad: FAILED", "all well", "this broke", "the streams, the longest")]

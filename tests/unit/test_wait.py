@@ -98,18 +98,39 @@ def test_a_silent_server_costs_the_timeout(serve: Serve) -> None:
     assert waiting(serve(lambda path: None), seconds=0.5)[0] is None
 
 
+@pytest.fixture
+def soon_over(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets all the time of a wait of 600 s pass but half a second: no pause of this process can come before it."""
+    jumps: list[float] = []
+    monkeypatch.setattr(wait, "clock", lambda: clock() + sum(jumps))
+    return lambda: jumps.append(599.5)
+
+
 @pytest.mark.usefixtures("endless")
-def test_a_question_cut_short_hides_no_answer(serve: Serve) -> None:
+def test_a_question_cut_short_hides_no_answer(serve: Serve, soon_over: Callable[[], None]) -> None:
     """The last question may get less time than an answer takes: what was answered before it is told."""
     answers = iter([answer(503, {"leading": False, "token": None, "leader": "other"})])
-    url = serve(lambda path: answer(404, {}) if path == "/events" else next(answers, None))
-    assert waiting(url, seconds=3) == (None, "'other' leads")
+
+    def reply(path: str) -> bytes | None:
+        if path == "/events":
+            soon_over()
+            return answer(404, {})
+        return next(answers, None)
+
+    assert waiting(serve(reply), seconds=600) == (None, "'other' leads")
 
 
-def test_a_silent_stream_costs_the_timeout(serve: Serve) -> None:
+@pytest.mark.usefixtures("endless")
+def test_a_silent_stream_costs_the_timeout(serve: Serve, soon_over: Callable[[], None]) -> None:
     """No more time than that is spent on an event stream without events."""
-    quiet = serve(lambda path: None if path == "/events" else answer(503, LEADING | {"leading": False}))
-    assert waiting(quiet, seconds=0.5) == (None, "'me' leads")
+
+    def reply(path: str) -> bytes | None:
+        if path == "/events":
+            return None
+        soon_over()
+        return answer(503, LEADING | {"leading": False})
+
+    assert waiting(serve(reply), seconds=600) == (None, "'me' leads")
 
 
 def test_each_event_is_an_occasion_to_ask(serve: Serve) -> None:
