@@ -144,6 +144,8 @@ class Enrolled:
         place = self.directory / namespace
         place.mkdir(exist_ok=True)
         for key, content in contents.items():
+            if (place / key).exists() and (place / key).read_bytes() == content:
+                continue
             unfinished = place / f".{key}"
             unfinished.write_bytes(content)
             unfinished.rename(place / key)
@@ -164,9 +166,13 @@ class Enrolled:
         return [base64.b64decode(each["key"]).decode() for each in answer.get("perm", ())]
 
     def wait_uses(self, namespace: str, user: str) -> None:
-        """Return when the namespace's one candidate says that it comes by this user's certificate."""
+        """Return when the namespace's one candidate says that it comes by this user's certificate.
+
+        Meanwhile its files are mounted as ever: a certificate of some seconds' life may end before it is shown.
+        """
 
         def used() -> bool:
+            self.files(namespace)
             return [record.get("certificate") for record in self.stored(namespace).records()] == [user]
 
         wait_for(used, f"the candidate of {namespace} to use {user}", PATIENCE)

@@ -69,6 +69,10 @@ class Scene:
         kv = self.stored(name).ctl.get(self.stored(name).keys.spec)
         return dict.fromkeys(names) | (_json(kv.value) if kv else {})
 
+    def end_lease(self, identity: str, name: str = "db") -> None:
+        """End the lease of a candidate that does not renew it any more, as etcd does when its time is over."""
+        self.stored(name).ctl.revoke(self.stored(name).entry_of(identity).lease)
+
     # --- what was told --------------------------------------------------------------------------------------
 
     def told(self, name: str = "db") -> Counter[tuple[str, int]]:

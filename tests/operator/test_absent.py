@@ -31,6 +31,11 @@ def absent(seen: Object) -> dict[str, str]:
     return {one["podName"]: one["reason"] for one in seen.get("status", {}).get("absent", [])}
 
 
+def messages(seen: Object) -> dict[str, str]:
+    """What is said of each pod that is missing."""
+    return {one["podName"]: one["message"] for one in seen.get("status", {}).get("absent", [])}
+
+
 def at_loopback() -> dict[str, Any]:
     return {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
 
@@ -43,13 +48,13 @@ def test_an_unhealthy_app_is_named(scene: Scene) -> None:
         pod = naming_pod(scene, "db-0", port, **at_loopback())
         flags = ["--listen", f"127.0.0.1:{port}", "--app-health", app.url]
         sidecar = scene._start_sidecar("db-0", lock=f"{scene.namespace}/db", ttl=None, env=downward(pod), flags=flags)
-        seen = scene.wait(lambda now: absent(now) == {"db-0": "app-starting"}, "db-0 missing, as its sidecar says")
-        (one,) = seen["status"]["absent"]
-        assert one["message"] == f"the app has not answered as healthy yet: {app.url} answered 500"
+        why = f"the app has not answered as healthy yet: {app.url} answered 500"
+        seen = scene.wait(lambda now: messages(now) == {"db-0": why}, "db-0 missing, for what its app answers")
+        assert absent(seen) == {"db-0": "app-starting"}
         assert seen["status"]["absentCount"] == 1
-        seen = scene.wait(lambda now: condition(now, "Degraded")["status"] == "True", "degraded")
-        assert condition(seen, "Degraded")["reason"] == "NoCandidate"
-        assert f"db-0 ({one['message']})" in condition(seen, "Degraded")["message"]
+        names_it = f"db-0 ({why})"
+        seen = scene.wait(lambda now: names_it in condition(now, "Degraded")["message"], "degraded")
+        assert (condition(seen, "Degraded")["status"], condition(seen, "Degraded")["reason"]) == ("True", "NoCandidate")
         app.status = 200
         sidecar.wait_leading()
         seen = scene.wait(lambda now: absent(now) == {} and now["status"]["holderCount"] == 1, "held, nobody missing")
@@ -69,8 +74,8 @@ def test_what_keeps_a_pod_from_running(scene: Scene) -> None:
     naming_pod(scene, "b-silent", port, **at_loopback())
     expected = {"a-pulling": "container-waiting", "b-silent": "silent"}
     seen = scene.wait(lambda now: absent(now) == expected, f"{expected}")
-    messages = {one["podName"]: one["message"] for one in seen["status"]["absent"]}
-    assert messages["a-pulling"] == "its container leasehold does not run: ImagePullBackOff: no such image"
-    assert f"127.0.0.1:{port} does not answer" in messages["b-silent"]
+    said = messages(seen)
+    assert said["a-pulling"] == "its container leasehold does not run: ImagePullBackOff: no such image"
+    assert f"127.0.0.1:{port} does not answer" in said["b-silent"]
     assert [one["identity"] for one in seen["status"]["waiters"]] == ["w-1"]
     assert condition(seen, "Degraded")["reason"] == "SomeAbsent"

@@ -1,7 +1,7 @@
 """How a term ended, as an onlooker can tell: a lease outlives its key by a moment when the lock was given up."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -19,10 +19,12 @@ from leasehold.etcd.client import EtcdClient, Transaction
 from leasehold.etcd.errors import OutcomeUnknown
 from leasehold.etcd.model import TxnAnswer
 from leasehold.lock.keys import Keys
+from leasehold.lock.names import LockName
 from leasehold.lock.record import Entry, Record
 from tests.operator.watched_mirror import LOCK, watching
 from tests.servers import PATIENCE, EtcdServer, wait_for
 from tests.support.http_client import until
+from tests.support.sidecars import LOCK as SIDECARS_LOCK
 from tests.support.sidecars import Sidecar
 
 NEVER = 3600.0
@@ -100,15 +102,15 @@ async def test_uncertain_deletion_revokes_at_once(
 
 
 async def test_killed_is_not_seen_as_released(
-    etcd: EtcdServer, sidecar_factory: Callable[..., Sidecar], root: str
+    etcd: EtcdServer, client: EtcdClient, sidecar_factory: Callable[..., Sidecar], root: str
 ) -> None:
-    """Its key goes with its lease; None where this machine was too busy to ask soon."""
+    """Its key goes with its lease, which is ended by hand; None where this machine was too busy to ask soon."""
+    lock = LockName.parse(SIDECARS_LOCK, "")
     async with watching(etcd.url, root) as mirrored:
-        killed = await asyncio.to_thread(sidecar_factory, "killed", ttl=3)
-        await asyncio.to_thread(killed.wait_leading)
-        gone: list[Entry] = [entry for name in mirrored.mirror.names() for entry in mirrored.mirror.get(name).queue]
-        (lock,) = mirrored.mirror.names()
+        killed = await asyncio.to_thread(sidecar_factory, "killed")
+        gone: Sequence[Entry] = await mirrored.queue("killed", lock=lock)
         killed.kill()
+        await client.revoke(gone[0].lease)
         await until(lambda: not mirrored.mirror.get(lock).queue)
         await mirrored.notified(lock)
         await mirrored.reachable()

@@ -101,10 +101,9 @@ def test_from_a_shared_certificate(enrolled: Enrolled, namespace: str) -> None:
     assert "restart their pods" in enrolled.wait_reason("SharedCertificateInUse")
     assert {each: one.ask().token for each, one in sidecars.items()} == tokens
     first = {each: enrolled.serial(each) for each in sidecars}
-    enrolled.files(namespace)
     enrolled.wait_uses(namespace, account_of(namespace))
     assert "leasehold" in enrolled.users(), "the other namespace still uses it"
-    enrolled.files(others)
+    enrolled.wait_uses(others, account_of(others))
     wait_for(lambda: enrolled.isolated()["status"] == "True", "the shared user to be gone", PATIENCE)
     assert "leasehold" not in enrolled.users()
     for each in sidecars:

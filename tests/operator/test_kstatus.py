@@ -145,7 +145,7 @@ def test_helm_and_kubectl_wait_for_an_operator(
     plugin = Plugin(api, namespace)
     target = Target(api, namespace, plugin.config(), tmp_path)
     with pytest.raises(HelmFailed, match="waiting for the operator"):
-        helm("--wait", "--timeout=1s")(target, manifest(1))
+        helm("--wait", "--timeout=6s")(target, manifest(1))
     waiting = subprocess.Popen(wait_words(plugin), env=plugin.environ(), stdout=subprocess.PIPE, text=True)
     with waiting:
         assert waiting.poll() is None

@@ -43,7 +43,7 @@ def test_handover_suspension_revocation(
     plugin.ok("wait", "db", "--for=holder=db-0", limit)
     first = sidecars["db-0"].ask().token
 
-    plugin.ok("handover", "db", "--wait", "--timeout=1m")
+    plugin.ok("handover", "db", "--wait", limit)
     plugin.ok("wait", "db", "--for=holder=db-1", limit)
     second = sidecars["db-1"].wait_leading().token
     assert second > first

@@ -33,7 +33,7 @@ def test_wait_for_what_comes(plugin: Plugin) -> None:
     """A status of an older spec does not count, nor one that does not know."""
     plugin.make("db", status_of(A))
     plugin.ok("suspend", "db")
-    with running(plugin, "wait", "db", "--for", "free", "--timeout", "1m") as process:
+    with running(plugin, "wait", "db", "--for", "free", "--timeout", "10m") as process:
         plugin.set("db", status_of())
         plugin.set("db", status_of(generation=2, held="Unknown"))
         assert process.poll() is None

@@ -161,15 +161,14 @@ def test_a_frozen_holder_is_revoked(scene: Scene) -> None:
 
 def test_dead_holder_and_stopped_holder(scene: Scene) -> None:
     """A lease that ended is told from a lock that was given up."""
-    scene.declare(leaseDurationSeconds=5)
+    scene.declare()
     a = scene.sidecar("a")
     first = a.wait_leading().token
     scene.wait_held("a")
     a.kill()
+    scene.end_lease("a")
     scene.wait(lambda now: not is_held(now), "vacant")
     scene.wait_told(("LockAcquired", first), ("LockExpired", first))
-    scene.change(leaseDurationSeconds=AN_HOUR)
-    scene.wait_ready()
     b = scene.sidecar("b")
     second = b.wait_leading().token
     scene.wait_held("b")

@@ -1,7 +1,7 @@
 """What becomes of a pod, and what becomes of its candidate: ends, the leader's label, and whose revision is preferred.
 
 Pods are real objects whose states the tests report as a kubelet would; those of Deployments and StatefulSets are made
-by the real controllers. Sidecar processes stand for them. Leases last an hour unless a test waits for one to end.
+by the real controllers. Sidecar processes stand for them. Leases last an hour unless a test ends one by hand.
 """
 
 import pytest
@@ -54,7 +54,7 @@ def test_ended_pod_frees_the_lock(scene: Scene, phase: str) -> None:
 
 def test_force_deleted_pod_has_not_ended(scene: Scene) -> None:
     """Nobody has confirmed that it stopped: its lease runs out."""
-    scene.declare(leaseDurationSeconds=6)
+    scene.declare()
     sidecar = scene.sidecar("db-0", pod=scene.pod("db-0", node="nowhere"))
     token = sidecar.wait_leading().token
     scene.wait_held("db-0")
@@ -62,6 +62,7 @@ def test_force_deleted_pod_has_not_ended(scene: Scene) -> None:
     scene.wait_seen()
     assert queue_of(scene) == ["db-0"]
     sidecar.kill()
+    scene.end_lease("db-0")
     scene.wait(lambda now: not is_held(now), "vacant")
     scene.wait_told(("LockAcquired", token), ("LockExpired", token))
     assert scene.operator.metric("etcd_writes_total", kind="evict") == 0

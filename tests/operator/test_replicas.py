@@ -22,9 +22,9 @@ Start = Callable[..., Awaitable[Replica]]
 async def start(etcd: EtcdServer, root: str) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def begin(name: str, server: EtcdServer = etcd) -> Replica:
+        async def begin(name: str, server: EtcdServer = etcd, ttl: int = 600) -> Replica:
             record = Record(name, incarnation=name)
-            config = ReplicaConfig(LockName("default", "leasehold-operator"), record, root, ttl=5, max_drift=0.01)
+            config = ReplicaConfig(LockName("default", "leasehold-operator"), record, root, ttl=ttl, max_drift=0.01)
             client = EtcdClient([server.url], clock=clock.now)
             stack.push_async_callback(client.close)
             election = Replica(config, client, CollectorRegistry(), lambda: None)
@@ -73,7 +73,7 @@ async def test_stop_hands_over_to_the_standby(start: Start, etcd: EtcdServer, ro
 async def test_fence_ends_with_the_lease(start: Start, etcd_factory: Callable[[], EtcdServer]) -> None:
     """While etcd answers nothing, this replica's own clock removes the fence. A new lease brings a new one."""
     server = await asyncio.to_thread(etcd_factory)
-    one = await start("one", server)
+    one = await start("one", server, ttl=5)
     await until(lambda: one.active)
     server.pause()
     await until(lambda: not one.active)
