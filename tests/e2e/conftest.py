@@ -9,7 +9,7 @@ from tests.cluster import Cluster, images, why_unavailable
 from tests.cluster.helm import build_dependencies
 from tests.e2e.first_steps import FirstSteps
 from tests.e2e.installation import CHARTS, Installation
-from tests.e2e.workload import Workload
+from tests.e2e.workload import LONG_SECONDS, Workload
 
 
 @pytest.hookimpl(trylast=True)
@@ -72,9 +72,9 @@ def own(installed: Installation) -> Iterator[str]:
 
 @pytest.fixture
 def workload(cluster: Cluster, own: str) -> Callable[..., Workload]:
-    """Makes a Workload in that namespace; arguments as its own."""
+    """Makes a Workload in that namespace; arguments as its own. No busy node runs its lease out."""
 
     def make(name: str = "one", **values: object) -> Workload:
-        return Workload(cluster, own, name, **values)
+        return Workload(cluster, own, name, **{"lock.leaseDurationSeconds": LONG_SECONDS, **values})
 
     return make

@@ -9,7 +9,7 @@ from leasehold.lock.kube_names import OPT_IN_LABEL
 from tests.cluster import Cluster, Object, images
 from tests.cluster.node import PATIENCE
 from tests.e2e.installation import ready
-from tests.e2e.workload import place_app
+from tests.e2e.workload import LONG_SECONDS, place_app
 from tests.servers import wait_for
 
 Body = dict[str, Any]
@@ -39,7 +39,7 @@ def template(lock: str, *, annotations: Mapping[str, str] | None = None, command
 def declare(cluster: Cluster, own: str, name: str) -> None:
     place_app(cluster, own)
     lock = {"apiVersion": "leasehold.dev/v1alpha1", "kind": "Lock", "metadata": {"name": name}}
-    cluster.apply({**lock, "spec": {"leaseDurationSeconds": 5}}, namespace=own)
+    cluster.apply({**lock, "spec": {"leaseDurationSeconds": LONG_SECONDS}}, namespace=own)
 
 
 def enrol(cluster: Cluster, own: str) -> None:

@@ -64,7 +64,7 @@ def test_handover_leaves_no_late_write(workload: Make, cluster: Cluster) -> None
 
 def test_killed_sidecar_resumes_its_term(workload: Make, cluster: Cluster) -> None:
     """The same token, so no failover. The lease outlasts the kubelet's restart of the container."""
-    one = workload("one", **{"lock.leaseDurationSeconds": 15})
+    one = workload()
     with PodWitness(cluster, one.namespace, one.labels) as witness:
         one.install()
         (name,) = one.wait_ready()
@@ -78,7 +78,7 @@ def test_killed_sidecar_resumes_its_term(workload: Make, cluster: Cluster) -> No
 
 def test_killed_app_leads_on(workload: Make, cluster: Cluster) -> None:
     """Its restart takes less than the three bad answers after which it would count as unhealthy."""
-    one = workload("one", **{"lock.leaseDurationSeconds": 15})
+    one = workload()
     with PodWitness(cluster, one.namespace, one.labels) as witness:
         one.install()
         (name,) = one.wait_ready()

@@ -12,6 +12,8 @@ from tests.servers import wait_for
 
 ETCD: Final = f"https://{RELEASE}-etcd-0.{RELEASE}-etcd.{NAMESPACE}.svc:2379"
 TTL: Final = 5
+LONG_SECONDS: Final = 60
+"""Of a lease whose end no test waits for: one that ends although its pod lives is another term."""
 _APP: Final = Path(__file__).parent / "programs" / "app.py"
 
 
