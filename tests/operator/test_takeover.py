@@ -113,7 +113,7 @@ def test_the_active_one_is_killed(pair: Pair) -> None:
 
 
 def test_the_active_one_is_stopped(pair: Pair) -> None:
-    """It gives its lock up first of all: its key is gone when it ends, and nobody waits for its lease of ten minutes."""
+    """It gives its lock up first of all: its key is gone when it ends, and nobody waits for its lease."""
     pair.one.signal(signal.SIGTERM)
     pair.change(8)
     pair.wait_declared(8)
