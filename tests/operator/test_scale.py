@@ -55,7 +55,7 @@ def test_thousands_of_locks(
     assert many_locks.count_wrong(plane, names, tokens) == 0
     assert first.etcd_writes() == LOCKS
     # On a busy machine two of 2,000 were once reported twice. That it ends is what the second operator shows.
-    assert LOCKS <= first.metric("api_writes_total", kind="status") < 1.05 * LOCKS
+    assert LOCKS <= first.metric("api_writes_total", kind="status") < 1.01 * LOCKS
     assert memory(first.pid).rss < MOST_MEMORY
     assert first.errors() == 0
     assert first.terminate() == 0
