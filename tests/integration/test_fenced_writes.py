@@ -19,11 +19,6 @@ from tests.support.stored_lock import StoredLock
 Factory = Callable[..., Sidecar]
 
 
-def end_lease_of_first(stored: StoredLock) -> None:
-    """Revoke it, as etcd does when its time is over; no sidecar's clock matters here."""
-    stored.ctl.revoke(stored.entries()[0].lease)
-
-
 @pytest.fixture
 def paused(sidecar_factory: Factory, stored: StoredLock) -> Iterator[tuple[Sidecar, Sidecar, int]]:
     """A leader whose pod is frozen, its successor, and the token that the first was told before."""
@@ -32,7 +27,7 @@ def paused(sidecar_factory: Factory, stored: StoredLock) -> Iterator[tuple[Sidec
     b = sidecar_factory("b")
     b.wait_queued(1)
     a.pause()
-    end_lease_of_first(stored)
+    stored.end_lease("a")  # no sidecar's clock matters here
     b.wait_leading()
     yield a, b, token
     a.resume()
@@ -91,7 +86,7 @@ def test_late_write_to_etcd_is_refused(
     b.wait_queued(1)
     old.pause()
     a.pause()
-    end_lease_of_first(stored)
+    stored.end_lease("a")  # no sidecar's clock matters here
     b.wait_leading()
     new = worker(b).start(key, "the new leader's")
     assert new.read_line() == "checked"

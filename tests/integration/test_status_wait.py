@@ -162,7 +162,7 @@ def test_wait_outlasts_a_restart(sidecars: Sidecars, spawn: Callable[..., Proces
     sidecars.wait_for_queue("one", "two")
     assert waiting.running
     leader.kill()
-    sidecars.stored.ctl.revoke(sidecars.stored.entry_of("one").lease)  # it would run out
+    sidecars.stored.end_lease("one")  # it would run out
     assert int(waiting.read_line()) > 0
     assert waiting.wait() == 0
 

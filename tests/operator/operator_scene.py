@@ -70,8 +70,8 @@ class Scene:
         return dict.fromkeys(names) | (_json(kv.value) if kv else {})
 
     def end_lease(self, identity: str, name: str = "db") -> None:
-        """End the lease of a candidate that does not renew it any more, as etcd does when its time is over."""
-        self.stored(name).ctl.revoke(self.stored(name).entry_of(identity).lease)
+        """As `StoredLock.end_lease`."""
+        self.stored(name).end_lease(identity)
 
     # --- what was told --------------------------------------------------------------------------------------
 

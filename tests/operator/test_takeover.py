@@ -46,10 +46,6 @@ class Pair:
         """The fencing token of the replica: its writes are tied to it."""
         return self.election.entry_of(name).create_revision
 
-    def end_lease(self, name: str) -> None:
-        """End the lease of the replica, as if its time were over."""
-        self.election.ctl.revoke(self.election.entry_of(name).lease)
-
     def change(self, seconds: int) -> None:
         """Change the Lock."""
         self.api.patch("locks", "db", {"spec": {"leaseDurationSeconds": seconds}}, self.namespace)
@@ -95,7 +91,7 @@ def test_the_active_one_is_killed(pair: Pair) -> None:
     before = pair.token("one")
     pair.one.kill()
     pair.change(8)
-    pair.end_lease("one")
+    pair.election.end_lease("one")
     pair.wait_declared(8)
     assert pair.two.is_active()
     assert pair.order()[0] == "two"

@@ -32,6 +32,10 @@ class StoredLock:
         """The key of the candidate with this identity. Raises StopIteration when there is none."""
         return next(entry for entry in self.entries() if _identity(entry.value) == identity)
 
+    def end_lease(self, identity: str) -> None:
+        """Revoke the lease of a candidate that renews it no more, as etcd does when its time is over."""
+        self.ctl.revoke(self.entry_of(identity).lease)
+
     def declare(self, **spec: object) -> None:
         """Write the spec key, as the operator does."""
         self.write_spec(json.dumps(spec))

@@ -19,9 +19,8 @@ from leasehold.etcd.session import Session
 from leasehold.etcd.tls import TLSFiles
 from tests.support.http_client import until
 from tests.support.loop_turns import let_pass, turns
+from tests.support.wrong_server import LONG
 
-LONG = 600.0
-"""Seconds that a call may take; only `let_pass` uses them up."""
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 """An empty HTTP/2 SETTINGS frame, the first thing that a server says."""
 
